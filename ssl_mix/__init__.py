@@ -1,0 +1,49 @@
+"""ssl-mix: learn image classifiers from few labels.
+
+``from ssl_mix.losses import DecoupledMixupLoss`` and ``from ssl_mix.mixers import Mixup`` serve any training loop;
+``ssl_mix.Trainer`` is the loop of this package, ``ssl_mix.algorithms`` what it trains with.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from ssl_mix._version import __version__
+from ssl_mix.algorithm import Algorithm
+from ssl_mix.asymmetric import AsymmetricMix
+from ssl_mix.banks import PseudoLabelBank
+from ssl_mix.errors import UserError
+from ssl_mix.types import Batch, MixedTarget, Nets, PseudoLabels, Samples, Step, StepOutput, Task
+
+if TYPE_CHECKING:
+    from ssl_mix.engine.config import TrainConfig
+    from ssl_mix.engine.trainer import Trainer
+
+__all__ = [
+    "Algorithm",
+    "AsymmetricMix",
+    "Batch",
+    "MixedTarget",
+    "Nets",
+    "PseudoLabelBank",
+    "PseudoLabels",
+    "Samples",
+    "Step",
+    "StepOutput",
+    "Task",
+    "TrainConfig",
+    "Trainer",
+    "UserError",
+    "__version__",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the trainer when it is first asked for: whoever wants one loss need not load the data sets' libraries."""
+    if name == "TrainConfig":
+        from ssl_mix.engine.config import TrainConfig
+
+        return TrainConfig
+    if name == "Trainer":
+        from ssl_mix.engine.trainer import Trainer
+
+        return Trainer
+    raise AttributeError(f"module 'ssl_mix' has no attribute {name!r}")

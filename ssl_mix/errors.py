@@ -1,0 +1,26 @@
+"""The one exception for mistakes that a user can mend."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(ValueError):
+    """Bad input: the message says what was expected, what came and what to do. The command line prints it and exits with 2."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """ " Did you mean 'x'?" for the known name closest to ``name``, or an empty string."""
+    match = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f" Did you mean {match[0]!r}?" if match else ""
+
+
+def check_share(name: str, value: float) -> None:
+    """Raise unless ``value`` lies in [0, 1]."""
+    if not 0 <= value <= 1:
+        raise UserError(f"{name} must lie in [0, 1], got {value}")
+
+
+def check_positive(name: str, value: float) -> None:
+    """Raise unless ``value`` is above zero."""
+    if not value > 0:
+        raise UserError(f"{name} must be above 0, got {value}")

@@ -1,0 +1,112 @@
+"""The few things that flow: mixed labels, batches, networks, one step and what it returns."""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class MixedTarget(NamedTuple):
+    """Labels of mixed pictures: ``lam * onehot(labels_a) + (1 - lam) * onehot(labels_b)``.
+
+    Attributes:
+        labels_a: classes of the base samples, (N,) int64.
+        labels_b: classes of their partners, (N,) int64.
+        lam: label weight of ``labels_a``, (N,) float in [0, 1].
+    """
+
+    labels_a: Tensor
+    labels_b: Tensor
+    lam: Tensor
+
+    def dense(self, num_classes: int) -> Tensor:
+        """The same labels as class distributions, (N, num_classes) in the dtype of ``lam``."""
+        lam = self.lam[:, None]
+        return lam * F.one_hot(self.labels_a, num_classes) + (1 - lam) * F.one_hot(self.labels_b, num_classes)
+
+
+class Samples(NamedTuple):
+    """One half of a batch.
+
+    Attributes:
+        views: augmented pictures by view name ("weak", "strong"), each (N, C, H, W) float, normalised.
+        indices: position of each sample in its part of the data, (N,) int64.
+        target: class labels (N,) int64, or None where an algorithm must not see them.
+    """
+
+    views: dict[str, Tensor]
+    indices: Tensor
+    target: Tensor | None
+
+
+class Batch(NamedTuple):
+    """What one training step sees."""
+
+    labeled: Samples
+    unlabeled: Samples | None
+
+
+class Nets(NamedTuple):
+    """The network that is trained and its exponential moving average."""
+
+    student: nn.Module
+    teacher: nn.Module
+
+
+class Step(NamedTuple):
+    """Where training stands, and the source of the random draws of this step.
+
+    Attributes:
+        number: steps already taken, 0 in the first call.
+        total: steps of the whole run.
+        generator: CPU generator for mixing, seeded from (run seed, ``number``): a step can be replayed alone.
+    """
+
+    number: int
+    total: int
+    generator: torch.Generator
+
+    @property
+    def progress(self) -> float:
+        """Share of the run that is done, 0 in the first step."""
+        return self.number / self.total
+
+
+class Task(NamedTuple):
+    """Sizes an algorithm may need for its buffers."""
+
+    num_classes: int
+    num_unlabeled: int
+
+
+class PseudoLabels(NamedTuple):
+    """Labels guessed in one step, for the bank.
+
+    Attributes:
+        indices: positions in the unlabelled part, (N,) int64.
+        labels: guessed classes, (N,) int64.
+        confidence: largest class probability, (N,) float32.
+        mask: 1 where the guess is used, else 0, (N,) float32.
+    """
+
+    indices: Tensor
+    labels: Tensor
+    confidence: Tensor
+    mask: Tensor
+
+
+class StepOutput(NamedTuple):
+    """What ``Algorithm.forward`` returns.
+
+    Attributes:
+        loss: 0-d, with gradient.
+        metrics: 0-d detached tensors by name, left on the device; a loss term's name begins with ``loss/``.
+        carry: detached news for the algorithm's own buffers, handed to ``Algorithm.commit``.
+        pseudo: guesses of this step for the pseudo-label bank, or None.
+    """
+
+    loss: Tensor
+    metrics: dict[str, Tensor]
+    carry: dict[str, Tensor]
+    pseudo: PseudoLabels | None = None

@@ -1,0 +1,82 @@
+"""One graph, no recompilation, no look at the values: what a captured or asynchronous step needs."""
+
+import pytest
+import torch
+from torch._dynamo.testing import CompileCounterWithBackend
+
+from ssl_mix.losses import (
+    AsymmetricMixupLoss,
+    DecoupledMixupLoss,
+    asymmetric_mixup_cross_entropy,
+    decoupled_cross_entropy,
+    decoupled_mixup_cross_entropy,
+    mixup_cross_entropy,
+)
+from ssl_mix.types import MixedTarget
+
+# The compiler's own dependencies warn on some versions; warnings of this package remain errors elsewhere.
+pytestmark = pytest.mark.filterwarnings("default")
+
+
+STEPS = {
+    "mixup": mixup_cross_entropy,
+    "decoupled": decoupled_cross_entropy,
+    "decoupled_minor": lambda *batch: decoupled_cross_entropy(*batch, sides="minor", eta_power=0.5),
+    "decoupled_mixup": decoupled_mixup_cross_entropy,
+    "asymmetric": lambda *batch: asymmetric_mixup_cross_entropy(*batch, mask=batch[3] > 0.2, eta_power=0.5),
+    "module": lambda logits, *rest: DecoupledMixupLoss()(logits, MixedTarget(*rest)),
+    "module_dense": lambda logits, *rest: DecoupledMixupLoss(sides="major")(
+        logits, MixedTarget(*rest).dense(10)
+    ),
+    "module_labels": lambda logits, *rest: DecoupledMixupLoss()(logits, rest[0]),
+    "module_asymmetric": lambda logits, *rest: AsymmetricMixupLoss()(logits, MixedTarget(*rest)),
+}
+
+
+@pytest.fixture(params=list(STEPS))
+def step(request):
+    """A loss as a function of (logits, labels_a, labels_b, lam)."""
+    torch.compiler.reset()
+    yield STEPS[request.param]
+    torch.compiler.reset()
+
+
+def batch(seed: int, device: str = "cpu"):
+    """Logits (6, 10) with gradient, two classes per sample, of which some agree, and weights with both edges."""
+    draw = torch.Generator().manual_seed(seed)
+    logits = torch.randn(6, 10, generator=draw)
+    labels_a, labels_b = torch.randint(3, (2, 6), generator=draw)
+    lam = torch.rand(6, generator=draw)
+    lam[0], lam[1] = 0, 1
+    return [tensor.to(device) for tensor in (logits.requires_grad_(), labels_a, labels_b, lam)]
+
+
+@pytest.mark.parametrize("backend", ["eager", "aot_eager"])
+def test_compiled_equals_eager_in_one_graph_without_recompilation(step, backend):
+    counter = CompileCounterWithBackend(backend)
+    compiled = torch.compile(step, fullgraph=True, backend=counter)
+    for seed in range(3):
+        inputs = batch(seed)
+        actual, expected = compiled(*inputs), step(*inputs)
+        torch.testing.assert_close(actual, expected, rtol=1e-6, atol=1e-7)
+        gradients = [torch.autograd.grad(loss, inputs[0])[0] for loss in (actual, expected)]
+        torch.testing.assert_close(*gradients, rtol=1e-5, atol=1e-7)
+    assert counter.frame_count == 1
+
+
+def test_no_graph_breaks(step):
+    explanation = torch._dynamo.explain(step)(*batch(0))
+    assert (explanation.graph_count, explanation.graph_break_count) == (1, 0)
+
+
+def test_values_are_never_looked_at(step):
+    """Tensors of the meta device have no values: reading one raises."""
+    loss = step(*batch(0, "meta"))
+    assert (loss.device.type, loss.shape) == ("meta", ())
+
+
+def test_inputs_are_left_as_they_were(step):
+    inputs = batch(0)
+    copies = [tensor.detach().clone() for tensor in inputs]
+    step(*inputs).backward()
+    assert all(torch.equal(tensor, copy) for tensor, copy in zip(inputs, copies, strict=True))

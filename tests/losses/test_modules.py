@@ -1,0 +1,54 @@
+"""The criteria are their functions with the options stored."""
+
+import pytest
+import torch
+
+from ssl_mix.losses import (
+    AsymmetricMixupLoss,
+    DecoupledMixupLoss,
+    asymmetric_mixup_cross_entropy,
+    decoupled_mixup_cross_entropy,
+)
+from ssl_mix.types import MixedTarget
+
+REDUCTIONS = ("mean", "none", "sum")
+
+
+def batch():
+    draw = torch.Generator().manual_seed(0)
+    labels_a, labels_b = torch.randint(4, (2, 9), generator=draw)
+    target = MixedTarget(labels_a, labels_b, torch.rand(9, generator=draw) / 2)
+    return torch.randn(9, 5, generator=draw), target
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+@pytest.mark.parametrize("options", [{}, {"eta": 0.7}, {"sides": "minor"}, {"eta_power": 1.0}])
+def test_decoupled_mixup(options, reduction):
+    logits, target = batch()
+    expected = decoupled_mixup_cross_entropy(logits, *target, **options, reduction=reduction)
+    assert torch.equal(DecoupledMixupLoss(**options, reduction=reduction)(logits, target), expected)
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+@pytest.mark.parametrize("options", [{}, {"eta": 0.7}, {"eta_power": 1.0}])
+@pytest.mark.parametrize("mask", [None, torch.arange(9) % 2 == 0])
+def test_asymmetric(options, reduction, mask):
+    logits, target = batch()
+    expected = asymmetric_mixup_cross_entropy(logits, *target, mask=mask, **options, reduction=reduction)
+    assert torch.equal(AsymmetricMixupLoss(**options, reduction=reduction)(logits, target, mask), expected)
+
+
+@pytest.mark.parametrize("criterion", [DecoupledMixupLoss, AsymmetricMixupLoss])
+def test_every_option_changes_the_loss(criterion):
+    logits, target = batch()
+    default = criterion()(logits, target)
+    options = [{"eta": 0.5}, {"eta_power": 1.0}, {"reduction": "sum"}]
+    options += [{"sides": "minor"}, {"sides": "major"}] if criterion is DecoupledMixupLoss else []
+    assert all(criterion(**option)(logits, target) != default for option in options)
+
+
+@pytest.mark.parametrize("criterion", [DecoupledMixupLoss(0.25, eta_power=2.0), AsymmetricMixupLoss(0.25)])
+def test_print_shows_the_options_and_there_is_nothing_to_learn(criterion):
+    assert "0.25" in repr(criterion)
+    assert not list(criterion.parameters())
+    assert not criterion.state_dict()

@@ -1,0 +1,143 @@
+"""What the mixed pixels are, and that inputs, dtypes and gradients survive."""
+
+import numpy as np
+import pytest
+import torch
+from torchvision.transforms import v2
+
+from ssl_mix.mixers import CutMix, Mixup
+
+SHAPES = [(6, 3, 8, 8), (5, 1, 7, 13), (1, 3, 9, 5)]
+
+
+@pytest.fixture(params=[Mixup, CutMix])
+def mixer(request):
+    """Each mixer with its default alpha."""
+    return request.param()
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def pictures(shape, dtype=torch.float32, seed=1):
+    images = torch.randn(shape, generator=generator(seed))
+    return (images * 60).to(dtype) if dtype != torch.uint8 else (images.abs() * 60).clamp(max=255).to(dtype)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16])
+def test_mixup_is_the_blend_rounded_once(shape, dtype):
+    images_a, images_b = pictures(shape, dtype), pictures(shape, dtype, seed=2)
+    mixed, lam = Mixup().mix(images_a, images_b, generator=generator())
+    a, b, share = (tensor.double().numpy() for tensor in (images_a, images_b, lam))
+    share = share[:, None, None, None]
+    expected = share * a + (1 - share) * b
+    error = np.abs(mixed.double().numpy() - expected)
+    computed_in = torch.finfo(torch.float64 if dtype == torch.float64 else torch.float32)
+    arithmetic = 2 * computed_in.eps * (np.abs(share * a) + np.abs((1 - share) * b))
+    rounding = 0.5 * torch.finfo(dtype).eps * np.abs(expected)
+    assert (error <= arithmetic + rounding + torch.finfo(dtype).tiny).all()
+
+
+@pytest.mark.parametrize("shape", [*SHAPES, (40, 2, 33, 65)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.uint8, torch.int64])
+@pytest.mark.parametrize("lam", [None, 0.5])
+def test_cutmix_pastes_one_box_of_the_partner(shape, dtype, lam):
+    images_a = pictures(shape, dtype)
+    images_b = images_a + 1  # In every pixel another value, for uint8 by wrapping around.
+    mixed, share = CutMix().mix(images_a, images_b, lam=lam, generator=generator())
+    from_a, from_b = mixed == images_a, mixed == images_b
+    if dtype == torch.bfloat16:  # Large numbers have no neighbour at distance 1.
+        from_b = ~from_a
+        assert torch.equal(mixed[from_b], images_b[from_b])
+    assert (from_a ^ from_b).all()
+    assert (from_b == from_b[:, :1]).all()
+    box = from_b[:, 0]
+    area = box.any(2).sum(1) * box.any(1).sum(1)
+    rows, columns = box.any(2).int(), box.any(1).int()
+    assert torch.equal(box.sum((1, 2)), area)
+    assert all((line.diff(dim=1).abs().sum(1) <= 2).all() for line in (rows, columns))
+    expected = 1 - area.double() / (shape[2] * shape[3])
+    np.testing.assert_allclose(share.double(), expected, rtol=0, atol=torch.finfo(torch.float32).eps)
+
+
+@pytest.mark.parametrize("lam", [0.25, 0.64, 0.91])
+def test_a_box_inside_the_picture_has_the_shape_of_the_picture(lam):
+    height, width = 60, 90
+    zeros = torch.zeros(400, 1, height, width)
+    mixed, _ = CutMix().mix(zeros, zeros + 1, lam=lam, generator=generator())
+    box = mixed[:, 0].bool()
+    heights, widths = box.any(2).sum(1), box.any(1).sum(1)
+    assert abs(heights.max().item() - height * np.sqrt(1 - lam)) <= 1
+    assert abs(widths.max().item() - width * np.sqrt(1 - lam)) <= 1
+
+
+def test_cutmix_reaches_every_pixel_and_differs_between_samples():
+    zeros = torch.zeros(400, 1, 9, 14)
+    mixed, _ = CutMix().mix(zeros, zeros + 1, lam=0.9, generator=generator())
+    assert mixed.any(0).all()
+    assert len(mixed.unique(dim=0)) > 50
+
+
+@pytest.mark.parametrize(
+    ("mixer", "dtype"), [(Mixup(), torch.float32), (CutMix(), torch.float32), (CutMix(), torch.uint8)]
+)
+def test_lam_one_is_the_base_picture_exactly(mixer, dtype):
+    images_a, images_b = pictures(SHAPES[0], dtype), pictures(SHAPES[0], dtype, seed=2)
+    mixed, lam = mixer.mix(images_a, images_b, lam=1.0)
+    assert torch.equal(mixed, images_a)
+    assert torch.equal(lam, torch.ones(6))
+
+
+def test_lam_zero_is_the_partner_exactly_for_mixup():
+    images_a, images_b = pictures(SHAPES[0]), pictures(SHAPES[0], seed=2)
+    assert torch.equal(Mixup().mix(images_a, images_b, lam=0.0)[0], images_b)
+
+
+@pytest.mark.parametrize("lam", [None, 0.0, 0.4, 1.0])
+def test_inputs_stay_and_share_no_memory_with_the_result(mixer, lam):
+    images_a, images_b = pictures(SHAPES[0]), pictures(SHAPES[0], seed=2)
+    given = None if lam is None else torch.full((6,), lam)
+    copies = [images_a.clone(), images_b.clone(), None if given is None else given.clone()]
+    mixed, _ = mixer.mix(images_a, images_b, lam=given, generator=generator())
+    mixed.fill_(7)
+    for tensor, copy in zip((images_a, images_b, given), copies, strict=True):
+        assert tensor is copy or torch.equal(tensor, copy)
+
+
+def test_a_batch_and_its_labels_stay_as_they_were(mixer):
+    images, labels = pictures(SHAPES[0]), torch.arange(6)
+    mixed, target = mixer(images, labels, generator=generator())
+    mixed.fill_(7)
+    target.labels_b.fill_(7)
+    assert torch.equal(images, pictures(SHAPES[0]))
+    assert torch.equal(labels, torch.arange(6))
+
+
+def test_gradients_flow_into_both_pictures(mixer):
+    images_a, images_b = (pictures(SHAPES[1], seed=seed).requires_grad_() for seed in (1, 2))
+    mixed, lam = mixer.mix(images_a, images_b, generator=generator())
+    mixed.sum().backward()
+    torch.testing.assert_close(images_a.grad.mean(dim=(1, 2, 3)), lam)
+    torch.testing.assert_close(images_a.grad + images_b.grad, torch.ones_like(images_a))
+
+
+@pytest.mark.parametrize("lam", [0.0, 0.3, 0.8])
+def test_mixup_equals_timm(lam, monkeypatch):
+    timm = pytest.importorskip("timm.data")
+    other = timm.Mixup(mixup_alpha=1.0, label_smoothing=0.0, num_classes=10)
+    monkeypatch.setattr(other, "_params_per_batch", lambda: (lam, False))
+    images, labels = pictures(SHAPES[0]), torch.tensor([1, 3, 5, 7, 9, 0])
+    mixed, _ = Mixup().mix(images, images.flip(0), lam=lam)
+    expected, _ = other(images.clone(), labels)
+    torch.testing.assert_close(mixed, expected, rtol=1e-6, atol=1e-5)
+
+
+@pytest.mark.parametrize("lam", [0.0, 0.3, 0.8])
+def test_mixup_equals_torchvision(lam, monkeypatch):
+    other = v2.MixUp(num_classes=10)
+    monkeypatch.setattr(other, "make_params", lambda _: {"lam": lam})
+    images, labels = pictures(SHAPES[1]), torch.tensor([1, 3, 5, 7, 9])
+    mixed, _ = Mixup().mix(images, images.roll(1, 0), lam=lam)
+    torch.testing.assert_close(mixed, other(images, labels)[0], rtol=1e-6, atol=1e-5)
