@@ -1,0 +1,74 @@
+"""The views of a picture that algorithms ask for, and how a data set wants its pictures treated."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ssl_mix.augment.cutout import cutout
+from ssl_mix.augment.randaugment import RandAugment, Variant
+from ssl_mix.augment.weak import flip_and_crop
+from ssl_mix.errors import UserError, nearest
+
+VIEWS = ("plain", "weak", "strong")
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Normalisation and the ranges of augmentation; belongs to the data set.
+
+    Args:
+        mean: per channel, of values in [0, 1].
+        std: likewise.
+        flip: whether the mirror image means the same.
+        padding: largest shift in pixels.
+        variant: of RandAugment and Cutout.
+        geometry: factor on RandAugment's rotations, shears and translations; below 1 for tiny pictures.
+    """
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    flip: bool = True
+    padding: int = 4
+    variant: Variant = "torchssl"
+    geometry: float = 1.0
+
+    def normalise(self, images: Tensor, *, channels_last: bool = False) -> Tensor:
+        """uint8 (N, C, H, W) to float32: ``(images / 255 - mean) / std``."""
+        layout = torch.channels_last if channels_last else torch.contiguous_format
+        device = images.device
+        scale = torch.tensor([1 / (255 * s) for s in self.std])[:, None, None].to(device, non_blocking=True)
+        offset = torch.tensor([m / s for m, s in zip(self.mean, self.std, strict=True)])[:, None, None]
+        wide = images.to(torch.float32, memory_format=layout)
+        return wide.mul_(scale).sub_(offset.to(device, non_blocking=True))
+
+    def views(
+        self, images: Tensor, names: Sequence[str], generator: torch.Generator, *, channels_last: bool = False
+    ) -> dict[str, Tensor]:
+        """Normalised views by name: "plain"; "weak": flip and crop; "strong": weak, then RandAugment, then Cutout.
+
+        Args:
+            images: (N, C, H, W) uint8; left as they are.
+            names: of the views.
+            generator: on the CPU.
+            channels_last: memory layout of the views.
+
+        Raises:
+            ValueError: a view is unknown.
+        """
+        return {
+            name: self.normalise(self._view(images, name, generator), channels_last=channels_last)
+            for name in names
+        }
+
+    def _view(self, images: Tensor, name: str, generator: torch.Generator) -> Tensor:
+        if name not in VIEWS:
+            raise UserError(f"unknown view {name!r}: choose {', '.join(VIEWS)}.{nearest(name, VIEWS)}")
+        if name == "plain":
+            return images
+        weak = flip_and_crop(images, flip=self.flip, padding=self.padding, generator=generator)
+        if name == "weak":
+            return weak
+        altered = RandAugment(self.variant, self.geometry)(weak, generator=generator)
+        return cutout(altered, variant=self.variant, generator=generator)

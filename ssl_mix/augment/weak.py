@@ -1,0 +1,71 @@
+"""Weak augmentation: a horizontal flip and a small shift, as one gather over the batch."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ssl_mix.errors import UserError
+
+
+class Shifts(NamedTuple):
+    """How each picture is flipped and moved, on the CPU.
+
+    Attributes:
+        flip: whether it is mirrored, (N,) bool.
+        rows: rows it moves up, (N,) int64 in [-padding, padding].
+        columns: columns it moves to the left, likewise.
+    """
+
+    flip: Tensor
+    rows: Tensor
+    columns: Tensor
+
+
+def sample_shifts(count: int, *, flip: bool, padding: int, generator: torch.Generator) -> Shifts:
+    """Mirror every other picture at random if ``flip``; move each by up to ``padding`` pixels in each direction."""
+    mirrored = torch.rand(count, generator=generator) < (0.5 if flip else 0.0)
+    moves = torch.randint(-padding, padding + 1, (2, count), generator=generator)
+    return Shifts(mirrored, *moves.unbind(0))
+
+
+def apply_shifts(images: Tensor, shifts: Shifts) -> Tensor:
+    """Mirror and move pictures (N, C, H, W); what enters at a border is the picture reflected there.
+
+    Equal to padding by reflection, cropping at an offset, and mirroring, without making the padded pictures.
+    """
+    _, _, height, width = images.shape
+    device = images.device
+    rows = _reflect(torch.arange(height) + shifts.rows[:, None], height)
+    columns = _reflect(torch.arange(width) + shifts.columns[:, None], width)
+    columns = torch.where(shifts.flip[:, None], columns.flip(1), columns)
+    pixels = (rows[:, :, None] * width + columns[:, None, :]).flatten(1).to(device, non_blocking=True)
+    flat = images.flatten(2)
+    return flat.gather(2, pixels[:, None].expand(-1, flat.shape[1], -1)).view(images.shape)
+
+
+def _reflect(positions: Tensor, side: int) -> Tensor:
+    """Positions beyond [0, side - 1] mirrored at the border pixel."""
+    return (side - 1) - ((side - 1) - positions.abs()).abs()
+
+
+def flip_and_crop(
+    images: Tensor, *, flip: bool = True, padding: int = 4, generator: torch.Generator
+) -> Tensor:
+    """Random mirror image and random crop after reflection padding, drawn for each picture.
+
+    Args:
+        images: (N, C, H, W) of any dtype; left as they are.
+        flip: mirror with probability 1/2; off for digits and other pictures that mean something else in the mirror.
+        padding: largest move in pixels, below both sides.
+        generator: on the CPU.
+
+    Raises:
+        ValueError: the padding does not fit the pictures.
+    """
+    if not 0 <= padding < min(images.shape[2:]):
+        raise UserError(
+            f"padding must lie in [0, {min(images.shape[2:]) - 1}] for pictures of {tuple(images.shape[2:])}, "
+            f"got {padding}: take larger pictures (--image-size) or less padding"
+        )
+    return apply_shifts(images, sample_shifts(len(images), flip=flip, padding=padding, generator=generator))
