@@ -1,0 +1,45 @@
+"""Data sets, splits and loaders. ``DATASETS`` is the registry."""
+
+if __name__ != "ssl_mix.datasets":
+    raise ImportError(f"this folder is the package ssl_mix.datasets, not {__name__!r}")
+
+from collections.abc import Callable  # noqa: E402
+
+from ssl_mix.datasets.cifar import load_cifar, load_cifar10, load_cifar100  # noqa: E402
+from ssl_mix.datasets.data import DataSet, ImageSet  # noqa: E402
+from ssl_mix.datasets.decode import decode  # noqa: E402
+from ssl_mix.datasets.decode_many import decode_all  # noqa: E402
+from ssl_mix.datasets.digits import load_digits_data  # noqa: E402
+from ssl_mix.datasets.folder import load_folder, load_two_folders  # noqa: E402
+from ssl_mix.datasets.images import ImageSource, ResidentImages, StreamedImages  # noqa: E402
+from ssl_mix.datasets.listing import list_pictures  # noqa: E402
+from ssl_mix.datasets.sampling import ShuffledIndex  # noqa: E402
+from ssl_mix.datasets.splits import Split, choose_split  # noqa: E402
+
+DATASETS: dict[str, Callable[..., DataSet]] = {
+    "digits": load_digits_data,
+    "cifar10": load_cifar10,
+    "cifar100": load_cifar100,
+    "folder": load_folder,
+}
+
+__all__ = [
+    "DATASETS",
+    "DataSet",
+    "ImageSet",
+    "ImageSource",
+    "ResidentImages",
+    "ShuffledIndex",
+    "Split",
+    "StreamedImages",
+    "choose_split",
+    "decode",
+    "decode_all",
+    "list_pictures",
+    "load_cifar",
+    "load_cifar10",
+    "load_cifar100",
+    "load_digits_data",
+    "load_folder",
+    "load_two_folders",
+]

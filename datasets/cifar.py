@@ -1,0 +1,68 @@
+"""CIFAR-10 and CIFAR-100 from the files of their authors, read and downloaded by torchvision."""
+
+import warnings
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torchvision import datasets
+
+from ssl_mix.augment.views import Augmentation
+from ssl_mix.datasets.data import DataSet, ImageSet
+from ssl_mix.datasets.images import ResidentImages
+from ssl_mix.errors import UserError
+
+Name = Literal["cifar10", "cifar100"]
+
+SOURCES = {"cifar10": datasets.CIFAR10, "cifar100": datasets.CIFAR100}
+# Mean and standard deviation in 0..255 as TorchSSL uses them.
+STATISTICS = {
+    "cifar10": ((125.3, 123.0, 113.9), (63.0, 62.1, 66.7)),
+    "cifar100": ((129.3, 124.1, 112.4), (68.2, 65.4, 70.4)),
+}
+
+
+def load_cifar(name: Name, data_dir: Path, *, download: bool = False) -> DataSet:
+    """CIFAR-10 or CIFAR-100: 50,000 training and 10,000 test pictures of 32x32 pixels in 10 or 100 classes.
+
+    Args:
+        name: "cifar10" or "cifar100" (its 100 fine classes).
+        data_dir: folder that holds, or is to hold, ``cifar-10-batches-py`` or ``cifar-100-python``.
+        download: fetch the files if they are not there.
+
+    Raises:
+        ValueError: the files are not there or damaged, or the download failed.
+    """
+    train, classes = _read(name, data_dir, True, download)
+    test, _ = _read(name, data_dir, False, download)
+    mean, std = (tuple(value / 255 for value in values) for values in STATISTICS[name])
+    return DataSet(name, classes, train, test, Augmentation(mean=mean, std=std))
+
+
+def load_cifar10(data_dir: Path, *, download: bool = False) -> DataSet:
+    """CIFAR-10: 50,000 training and 10,000 test pictures of 32x32 pixels in 10 classes (``load_cifar``)."""
+    return load_cifar("cifar10", data_dir, download=download)
+
+
+def load_cifar100(data_dir: Path, *, download: bool = False) -> DataSet:
+    """CIFAR-100: as many pictures of 32x32 pixels in 100 classes (``load_cifar``)."""
+    return load_cifar("cifar100", data_dir, download=download)
+
+
+def _read(name: Name, data_dir: Path, train: bool, download: bool) -> tuple[ImageSet, tuple[str, ...]]:
+    source = SOURCES[name]
+    place = data_dir / source.base_folder
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # NumPy warns of how the files were pickled in 2009
+            found = source(str(data_dir), train=train, download=download)
+    except Exception as error:  # no network, no space, a bad checksum, a pickle that ends early
+        if download:
+            remedy = f"the download failed ({error}): fetch {source.url} by hand and unpack it in {data_dir}"
+        else:
+            remedy = f"pass --download, or --data-dir with the folder that holds {source.base_folder}"
+        raise UserError(
+            f"expected the files of {name} in {place}, found none or damaged ones; {remedy}"
+        ) from error
+    pixels = torch.from_numpy(found.data).permute(0, 3, 1, 2).contiguous()
+    return ImageSet(ResidentImages(pixels), torch.tensor(found.targets)), tuple(found.classes)

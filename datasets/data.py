@@ -1,0 +1,77 @@
+"""A data set as a value: pictures, labels, class names, and how its pictures are augmented."""
+
+import hashlib
+import os
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ssl_mix.augment.views import Augmentation
+from ssl_mix.datasets.images import ImageSource
+from ssl_mix.errors import UserError
+
+UNKNOWN = -1
+
+
+@dataclass(frozen=True, eq=False)
+class ImageSet:
+    """Pictures and their labels.
+
+    Attributes:
+        images: N pictures.
+        labels: (N,) int64 on the CPU, -1 where unknown.
+        files: N names of files, or None where the pictures have none.
+
+    Raises:
+        ValueError: the lengths differ, or the labels are not int64 on the CPU.
+    """
+
+    images: ImageSource
+    labels: Tensor
+    files: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.labels.dtype != torch.int64 or self.labels.device.type != "cpu" or self.labels.ndim != 1:
+            raise UserError(
+                "labels must be one-dimensional int64 on the CPU, got "
+                f"{self.labels.ndim} dimensions of {self.labels.dtype} on {self.labels.device}"
+            )
+        lengths = [len(self.images), len(self.labels)] + ([] if self.files is None else [len(self.files)])
+        if len(set(lengths)) > 1:
+            raise UserError(f"pictures, labels and files must be equally many, got {lengths}")
+
+
+@dataclass(frozen=True, eq=False)
+class DataSet:
+    """What a run learns from and is tested on.
+
+    Attributes:
+        name: of the data set.
+        classes: names; a label is a position in it.
+        train: pictures to learn from.
+        test: pictures to evaluate on, or None.
+        augmentation: normalises and alters the pictures.
+        notes: what the user must be told, such as files that were left out.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    train: ImageSet
+    test: ImageSet | None
+    augmentation: Augmentation
+    notes: tuple[str, ...] = ()
+
+    def fingerprint(self) -> str:
+        """SHA-256 of the name, classes, picture shape, labels, and the files' names and byte sizes."""
+        digest = hashlib.sha256(repr((self.name, self.classes, self.train.images.shape)).encode())
+        for part in (self.train, self.test):
+            if part is not None:
+                digest.update(part.labels.numpy().astype("<i8").tobytes())
+                sizes = [(file, _size(file)) for file in part.files or ()]
+                digest.update(repr((len(part.labels), sizes)).encode())
+        return digest.hexdigest()
+
+
+def _size(file: str) -> int | None:
+    return os.path.getsize(file) if os.path.exists(file) else None

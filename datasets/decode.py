@@ -1,0 +1,118 @@
+"""Picture files to square uint8 tensors: one way to decode, for training and for prediction alike."""
+
+import io
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from os import PathLike
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+from ssl_mix.errors import UserError
+
+# Formats are named because Pillow otherwise tries every one it knows, some by starting other programs.
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
+MODES = {1: "L", 3: "RGB"}
+CEILINGS = {"I": (65535.0,), "F": (1.0, 255.0, 65535.0)}
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+ORIENTATION = 0x0112
+
+
+def decode(path: str | PathLike[str], size: int, channels: int = 3) -> Tensor:
+    """Read one picture: upright, cut to its central square, resized.
+
+    Pictures that already have the size keep their pixels; the others are resampled with an antialiased
+    bicubic filter. A JPEG at least four times too large is first reduced by a power of two in its decoder,
+    not below twice the size asked for. Transparent parts become white, samples of 16 or 32 bits are scaled to
+    8, and an animation gives its first frame.
+
+    Args:
+        path: JPEG, PNG, WebP, BMP, TIFF or GIF file.
+        size: side of the result in pixels.
+        channels: 3 for RGB, 1 for grey.
+
+    Returns:
+        (channels, size, size) uint8.
+
+    Raises:
+        ValueError: the file cannot be read as a picture, or ``channels`` is neither 1 nor 3.
+    """
+    check_channels(channels)
+    try:
+        with quiet():
+            pixels, _ = read_picture(path, size, channels)
+            return torch.from_numpy(np.ascontiguousarray(pixels))
+    except Exception as error:  # broken files make Pillow raise almost anything
+        raise UserError(f"{path} cannot be read as a picture: {reason(error)}") from error
+
+
+def check_channels(channels: int) -> None:
+    """Raise unless pictures can be read with so many channels."""
+    if channels not in MODES:
+        raise UserError(f"channels must be 1 (grey) or 3 (RGB), got {channels}")
+
+
+def read_picture(path: str | PathLike[str], size: int, channels: int) -> tuple[npt.NDArray[np.uint8], bool]:
+    """``decode`` to an array, without its care for errors, and whether the picture was too small."""
+    with open(path, "rb") as file:
+        content = file.read()  # at once: Pillow would read in many small steps
+    with Image.open(io.BytesIO(content), formats=FORMATS) as opened:
+        small = min(opened.size) < size
+        opened.draft(None, (2 * size, 2 * size))
+        opened.load()  # before the orientation is read: Pillow turns a TIFF while loading it
+        turn = _turn(opened)
+        image = _plain(opened).convert(MODES[channels])
+    image = ImageOps.fit(image if turn is None else image.transpose(turn), (size, size))
+    return np.array(image).reshape(size, size, channels).transpose(2, 0, 1), small
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Silence Pillow's warnings of large pictures and odd metadata; not for several threads at once."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def reason(error: Exception) -> str:
+    """Why a picture could not be read, without the file's name."""
+    if isinstance(error, UnidentifiedImageError):
+        return "not a picture of a known format"
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+
+
+def _turn(image: Image.Image) -> Image.Transpose | None:
+    try:
+        return TURNS.get(image.getexif().get(ORIENTATION, 1))
+    except Exception:  # broken metadata of a good picture
+        return None
+
+
+def _plain(image: Image.Image) -> Image.Image:
+    """The picture with 8 bits per sample and nothing transparent."""
+    depth = image.mode.partition(";")[0]  # "I;16", "I;16B" and "I" alike
+    if depth in CEILINGS:
+        return _scaled(np.asarray(image, dtype=np.float64), CEILINGS[depth])
+    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
+        coloured = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), coloured)
+    return image
+
+
+def _scaled(values: npt.NDArray[np.float64], ceilings: tuple[float, ...]) -> Image.Image:
+    """Samples as 8-bit grey; white is the first ceiling that none exceeds, or else the largest sample."""
+    values = np.nan_to_num(values)
+    white = next((ceiling for ceiling in ceilings if values.max() <= ceiling), values.max())
+    return Image.fromarray(np.rint(values.clip(0) * (255 / white)).astype(np.uint8))

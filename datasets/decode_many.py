@@ -1,0 +1,119 @@
+"""Many picture files at once, in threads: Pillow lets go of the interpreter while it decodes."""
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ssl_mix.datasets.decode import check_channels, quiet, read_picture, reason
+
+CHUNK = 32
+Progress = Callable[[str, int, int], None]
+
+
+class Reading(NamedTuple):
+    """What came out of a list of files.
+
+    Attributes:
+        images: (K, C, size, size) uint8, or None where only the files were checked.
+        kept: positions in the list of the K pictures that could be read, ascending.
+        broken: the other files, each with the reason.
+        enlarged: how many of the K pictures were smaller than ``size``.
+    """
+
+    images: Tensor | None
+    kept: list[int]
+    broken: list[tuple[Path, str]]
+    enlarged: int
+
+
+def decode_all(
+    paths: Sequence[Path],
+    size: int,
+    channels: int = 3,
+    *,
+    progress: Progress | None = None,
+    label: str = "reading pictures",
+) -> tuple[Tensor, list[int], list[tuple[Path, str]]]:
+    """``decode`` for a list of files, in threads; broken ones are left out.
+
+    Args:
+        paths: picture files.
+        size: side of the results in pixels.
+        channels: 3 for RGB, 1 for grey.
+        progress: called from this thread with (label, files done, files in all).
+        label: for ``progress``.
+
+    Returns:
+        Pictures (K, channels, size, size) uint8, their positions in ``paths``, and broken files with reasons.
+
+    Raises:
+        ValueError: ``channels`` is neither 1 nor 3.
+    """
+    reading = read_all(paths, size, channels, keep=True, progress=progress, label=label)
+    assert reading.images is not None
+    return reading.images, reading.kept, reading.broken
+
+
+def read_all(
+    paths: Sequence[Path],
+    size: int,
+    channels: int = 3,
+    *,
+    keep: bool,
+    progress: Progress | None = None,
+    label: str = "reading pictures",
+) -> Reading:
+    """As ``decode_all``, with more to tell; ``keep=False`` checks the files and keeps no pixels."""
+    check_channels(channels)
+    images = torch.empty((len(paths) if keep else 0, channels, size, size), dtype=torch.uint8)
+    pixels = images.numpy()
+
+    def read(position: int) -> Outcome:
+        try:
+            picture, small = read_picture(paths[position], size, channels)
+        except Exception as error:  # broken files make Pillow raise almost anything
+            return Outcome(False, reason(error))
+        if keep:
+            pixels[position] = picture
+        return Outcome(small, None)
+
+    outcomes = _in_threads(read, len(paths), progress, label)
+    kept = [position for position, outcome in enumerate(outcomes) if outcome.failure is None]
+    broken = [
+        (path, what.failure) for path, what in zip(paths, outcomes, strict=True) if what.failure is not None
+    ]
+    if keep and broken:
+        images = images[torch.tensor(kept, dtype=torch.int64)]
+    return Reading(images if keep else None, kept, broken, sum(outcome.small for outcome in outcomes))
+
+
+class Outcome(NamedTuple):
+    """Of reading one file: whether the picture was smaller than asked for, and why there is none."""
+
+    small: bool
+    failure: str | None
+
+
+def available_cpus() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _in_threads(
+    read: Callable[[int], Outcome], count: int, progress: Progress | None, label: str
+) -> list[Outcome]:
+    def read_chunk(start: int) -> list[Outcome]:
+        return [read(position) for position in range(start, min(start + CHUNK, count))]
+
+    outcomes: list[Outcome] = []
+    with quiet(), ThreadPoolExecutor(available_cpus()) as pool:
+        for chunk in pool.map(read_chunk, range(0, count, CHUNK)):
+            outcomes += chunk
+            if progress is not None:
+                progress(label, len(outcomes), count)
+    return outcomes

@@ -1,0 +1,157 @@
+"""The choice of the pictures whose labels may be used."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ssl_mix.errors import UserError
+
+
+@dataclass(frozen=True)
+class Split:
+    """Which training pictures are labelled, held out and unlabelled, as ascending positions.
+
+    Attributes:
+        labeled: to learn from with their labels.
+        validation: labelled, held out, in neither other part.
+        unlabeled: to learn from without labels.
+        seed: of the choice.
+        sha256: of ``labeled`` as little-endian int64 bytes, in hexadecimal.
+    """
+
+    labeled: tuple[int, ...]
+    validation: tuple[int, ...]
+    unlabeled: tuple[int, ...]
+    seed: int
+    sha256: str
+
+    def save(self, path: Path) -> None:
+        """Write the split as JSON."""
+        path.write_text(json.dumps(asdict(self)))
+
+    @classmethod
+    def load(cls, path: Path) -> "Split":
+        """Read what ``save`` wrote.
+
+        Raises:
+            ValueError: the file is missing, is not a split, or its labelled part does not have its SHA-256.
+        """
+        try:
+            content = json.loads(path.read_text())
+            parts = {name: tuple(content[name]) for name in ("labeled", "validation", "unlabeled")}
+            split = cls(**parts, seed=content["seed"], sha256=content["sha256"])
+            found = checksum(split.labeled)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise UserError(f"expected a split in {path}, cannot read one: {error!r}") from error
+        if split.sha256 != found:
+            raise UserError(
+                f"{path} was changed: its labelled pictures do not have the SHA-256 that it states"
+            )
+        return split
+
+
+def choose_split(
+    labels: Tensor,
+    num_classes: int,
+    *,
+    labels_total: int | None = None,
+    per_class: int | None = None,
+    seed: int,
+    validation: float = 0.0,
+    include_labeled: bool = False,
+    classes: Sequence[str],
+) -> Split:
+    """Choose the same number of labelled pictures for each class.
+
+    Within a class, pictures are ranked by the SHA-256 of ``seed/split/position`` and the first ones are
+    taken. The choice is thus the same on every machine, independent of every other random stream, and nested:
+    a seed's fewer labels are among its more labels. Of the chosen pictures the last ranks are held out.
+
+    Args:
+        labels: (N,) int64, -1 where unknown.
+        num_classes: C.
+        labels_total: labelled pictures in all, a multiple of C.
+        per_class: labelled pictures of each class. Without either number all labelled pictures are taken.
+        seed: of the ranks.
+        validation: share of each class's chosen pictures to hold out, in [0, 1), rounded down, never all.
+        include_labeled: let the unlabelled part hold the labelled pictures too, as the CIFAR benchmarks do.
+        classes: C names, for messages.
+
+    Raises:
+        ValueError: the numbers contradict each other or the data.
+    """
+    if not 0 <= validation < 1:
+        raise UserError(f"validation must lie in [0, 1), got {validation}")
+    count = _count_per_class(num_classes, labels_total, per_class)
+    members = _members(labels, num_classes)
+    if count is not None:
+        _check_enough(members, count, classes)
+    chosen = [ranked(member, f"{seed}/split")[:count] for member in members]
+    held = [_held_out(len(member), validation) for member in chosen]
+    if validation and not any(held):
+        raise UserError(
+            f"validation={validation} of {max(map(len, chosen))} labelled pictures per class holds out none: "
+            "raise the share or the number of labels"
+        )
+    labeled = sorted(
+        i for member, last in zip(chosen, held, strict=True) for i in member[: len(member) - last]
+    )
+    held_out = sorted(
+        i for member, last in zip(chosen, held, strict=True) for i in member[len(member) - last :]
+    )
+    used = set(held_out) if include_labeled else {*held_out, *labeled}
+    unlabeled = tuple(i for i in range(len(labels)) if i not in used)
+    return Split(tuple(labeled), tuple(held_out), unlabeled, seed, checksum(labeled))
+
+
+def ranked(positions: Iterable[int], key: str) -> list[int]:
+    """``positions`` in the order of the SHA-256 of ``key/position``."""
+    return sorted(positions, key=lambda position: hashlib.sha256(f"{key}/{position}".encode()).digest())
+
+
+def checksum(positions: Iterable[int]) -> str:
+    """SHA-256 of the sorted positions as little-endian int64 bytes, in hexadecimal."""
+    return hashlib.sha256(
+        b"".join(i.to_bytes(8, "little", signed=True) for i in sorted(positions))
+    ).hexdigest()
+
+
+def _members(labels: Tensor, num_classes: int) -> list[list[int]]:
+    return [torch.nonzero(labels == label).flatten().tolist() for label in range(num_classes)]
+
+
+def _count_per_class(num_classes: int, labels_total: int | None, per_class: int | None) -> int | None:
+    if labels_total is not None and per_class is not None:
+        raise UserError(
+            f"give the labels in all or the labels per class, not both: got {labels_total} and {per_class}"
+        )
+    wanted = labels_total if per_class is None else per_class
+    if wanted is not None and wanted <= 0:
+        raise UserError(f"the number of labels must be above 0, got {wanted}")
+    if labels_total is None:
+        return per_class
+    if labels_total % num_classes:
+        below = max(num_classes, labels_total // num_classes * num_classes)
+        raise UserError(
+            f"{labels_total} labels cannot be shared equally by {num_classes} classes: "
+            f"take {below} or {below + num_classes}"
+        )
+    return labels_total // num_classes
+
+
+def _check_enough(members: list[list[int]], count: int, classes: Sequence[str]) -> None:
+    for name, member in zip(classes, members, strict=True):
+        if len(member) < count:
+            raise UserError(
+                f"class {name!r} has {len(member)} labelled pictures, fewer than the {count} per class "
+                "asked for"
+            )
+
+
+def _held_out(count: int, share: float) -> int:
+    return max(0, min(int(count * share + 1e-9), count - 1))  # 0.29 * 100 is just under 29
