@@ -1,0 +1,80 @@
+"""FixMatch: learn from the confident guesses that a network makes on gently altered pictures.
+
+Source: Sohn et al., "FixMatch: Simplifying Semi-Supervised Learning with Consistency and Confidence" (NeurIPS 2020),
+equations 3 and 4, Algorithm 1. Follows the paper and google-research/fixmatch in everything but these: the augmentation is
+RandAugment, not CTAugment, with its variant chosen by the data set; labelled pictures may be left out of the unlabelled part.
+
+Expected error with the paper's settings (RandAugment, CIFAR-10, 5 folds, as published): 13.81 (40 labels), 5.07 (250 labels),
+4.26 (4000 labels).
+"""
+
+import torch
+import torch.nn.functional as F
+
+from ssl_mix.algorithm import Algorithm
+from ssl_mix.asymmetric import AsymmetricMix
+from ssl_mix.errors import UserError, check_share
+from ssl_mix.targets import confident_guesses
+from ssl_mix.types import Batch, Nets, Step, StepOutput
+
+
+class FixMatch(Algorithm):
+    """Cross-entropy on the labelled pictures, and on strongly altered ones towards their confident weak-view guess.
+
+    ``loss = CE(p(weak x), y) + unlabeled_weight * mean(1[max q >= threshold] * CE(p(strong u), argmax q))`` with
+    ``q = p(weak u)`` detached, plus the terms of ``mixing``. One forward pass serves all three views, so they share their
+    batch-norm statistics, and the mean is over all unlabelled pictures of the batch, masked ones counted.
+
+    Args:
+        threshold: tau, the confidence a guess must reach, in [0, 1].
+        unlabeled_weight: lambda_u, weight of the unlabelled term.
+        unlabeled_ratio: mu, unlabelled pictures per labelled one in a batch.
+        mixing: mixing terms added to the loss: decoupled mixup (DM) and the asymmetric strategy (AS).
+
+    Raises:
+        ValueError: an argument is out of range.
+    """
+
+    unlabeled_views = ("weak", "strong")
+
+    def __init__(
+        self,
+        *,
+        threshold: float = 0.95,
+        unlabeled_weight: float = 1.0,
+        unlabeled_ratio: int = 7,
+        mixing: AsymmetricMix = AsymmetricMix(),  # noqa: B008 (frozen)
+    ) -> None:
+        super().__init__()
+        check_share("threshold", threshold)
+        if unlabeled_weight < 0 or unlabeled_ratio < 1:
+            raise UserError(
+                "unlabeled_weight must not be negative and unlabeled_ratio at least 1, "
+                f"got {unlabeled_weight} and {unlabeled_ratio}"
+            )
+        self.threshold = threshold
+        self.unlabeled_weight = unlabeled_weight
+        self.unlabeled_ratio = unlabeled_ratio
+        self.mixing = mixing
+
+    def forward(self, nets: Nets, batch: Batch, step: Step) -> StepOutput:
+        """One step of the paper's Algorithm 1, with the mixing terms."""
+        assert batch.unlabeled is not None and batch.labeled.target is not None
+        x, labels = batch.labeled.views["weak"], batch.labeled.target
+        weak, strong = batch.unlabeled.views["weak"], batch.unlabeled.views["strong"]
+
+        logits = nets.student(torch.cat((x, weak, strong))).float()
+        logits_x, logits_weak, logits_strong = logits.split((len(x), len(weak), len(strong)))
+
+        pseudo = confident_guesses(logits_weak, batch.unlabeled.indices, self.threshold)
+        supervised = F.cross_entropy(logits_x, labels)
+        unsupervised = (pseudo.mask * F.cross_entropy(logits_strong, pseudo.labels, reduction="none")).mean()
+        mixed, terms = self.mixing(nets.student, x, labels, step, unlabeled=weak, pseudo=pseudo)
+
+        metrics = {
+            "loss/labeled": supervised.detach(),
+            "loss/unlabeled": unsupervised.detach(),
+            **terms,
+            "coverage": pseudo.mask.mean(),
+        }
+        return StepOutput(supervised + self.unlabeled_weight * unsupervised + mixed, metrics, {}, pseudo)

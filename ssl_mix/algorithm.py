@@ -1,0 +1,45 @@
+"""The contract between an algorithm and the training loop."""
+
+import inspect
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+from ssl_mix.types import Batch, Nets, Step, StepOutput, Task
+
+
+class Algorithm(nn.Module):
+    """One way to learn from a batch. Its constructor keywords are its hyper-parameters, stored under their own names.
+
+    State (thresholds, queues) lives in registered buffers, so checkpoints and exact resume need no extra code.
+
+    Attributes:
+        labeled_views: views of the labelled pictures that ``forward`` reads ("plain", "weak", "strong").
+        unlabeled_views: views of the unlabelled pictures; empty for an algorithm that needs none.
+        unlabeled_ratio: unlabelled pictures per labelled one in a batch (mu).
+    """
+
+    labeled_views: ClassVar[tuple[str, ...]] = ("weak",)
+    unlabeled_views: ClassVar[tuple[str, ...]] = ()
+    unlabeled_ratio: int = 0
+
+    def extend(self, net: nn.Module, task: Task) -> nn.Module:
+        """Add what the method needs to the network, and its buffers to itself, before the teacher is copied."""
+        del task
+        return net
+
+    def forward(self, nets: Nets, batch: Batch, step: Step) -> StepOutput:
+        """The loss of one batch. Changes no buffer, mutates no input, never waits for the device."""
+        raise NotImplementedError
+
+    def commit(self, carry: dict[str, Tensor]) -> None:
+        """Write the news of a finished step to the buffers: the only place where they change."""
+        del carry
+
+    def hyperparameters(self) -> dict[str, Any]:
+        """The constructor's keywords and their values."""
+        return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
+
+    def extra_repr(self) -> str:
+        """The hyper-parameters, for ``print(algorithm)``."""
+        return ", ".join(f"{name}={value!r}" for name, value in self.hyperparameters().items())

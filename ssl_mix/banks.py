@@ -1,0 +1,75 @@
+"""Memory over the unlabelled pictures."""
+
+import torch
+from torch import Tensor, nn
+
+from ssl_mix.types import PseudoLabels
+
+NEVER = -1
+
+
+class PseudoLabelBank(nn.Module):
+    """What was last guessed for each unlabelled picture, and how that changed. One slot per picture, all in buffers.
+
+    Attributes:
+        label: class guessed last, (U,) int64; -1 before the first guess.
+        confidence: of that guess, (U,) float32.
+        passed: whether that guess passed the threshold, (U,) bool.
+        first_passed: first step in which a guess passed, (U,) int64; -1 for never.
+        last_passed: last such step, (U,) int64; -1 for never.
+        changes: how often the guessed class changed, (U,) int64.
+
+    Args:
+        num_unlabeled: U, pictures in the unlabelled part.
+        num_classes: C.
+    """
+
+    label: Tensor
+    confidence: Tensor
+    passed: Tensor
+    first_passed: Tensor
+    last_passed: Tensor
+    changes: Tensor
+
+    def __init__(self, num_unlabeled: int, num_classes: int) -> None:
+        super().__init__()
+        self.num_classes = num_classes
+        for name in ("label", "first_passed", "last_passed"):
+            self.register_buffer(name, torch.full((num_unlabeled,), NEVER))
+        self.register_buffer("confidence", torch.zeros(num_unlabeled))
+        self.register_buffer("passed", torch.zeros(num_unlabeled, dtype=torch.bool))
+        self.register_buffer("changes", torch.zeros(num_unlabeled, dtype=torch.int64))
+
+    @torch.no_grad()
+    def update(self, pseudo: PseudoLabels, step: int) -> None:
+        """Enter the guesses of one step; where a picture occurs twice in the batch, its last guess counts."""
+        slots = pseudo.indices
+        # Every duplicate writes the same values, so the order of writing cannot matter.
+        position = torch.arange(len(slots), device=slots.device)
+        winner = torch.where(slots[:, None] == slots, position, NEVER).amax(dim=1)
+        label, passed = pseudo.labels[winner], pseudo.mask[winner] > 0
+        before, first, last = self.label[slots], self.first_passed[slots], self.last_passed[slots]
+        self.changes[slots] += (before != NEVER) & (before != label)
+        self.first_passed[slots] = torch.where(passed & (first == NEVER), step, first)
+        self.last_passed[slots] = torch.where(passed, step, last)
+        self.label[slots] = label
+        self.confidence[slots] = pseudo.confidence[winner]
+        self.passed[slots] = passed
+
+    def coverage(self) -> Tensor:
+        """Share of all unlabelled pictures whose last guess passed, 0-d; 0 for an empty bank."""
+        return self.passed.float().sum() / max(1, len(self.passed))
+
+    def precision(self, truth: Tensor) -> Tensor:
+        """Share of right guesses among those that passed and whose true class is known, 0-d; nan where there are none.
+
+        Args:
+            truth: true classes (U,) int64, -1 where unknown. Never shown to an algorithm.
+        """
+        judged = self.passed & (truth >= 0)
+        return (judged & (self.label == truth)).float().sum() / judged.float().sum()
+
+    def class_counts(self) -> Tensor:
+        """Passed guesses per class, (C,) int64."""
+        counts = torch.zeros(self.num_classes, dtype=torch.int64, device=self.label.device)
+        return counts.scatter_add_(0, self.label.clamp(min=0), self.passed.long())

@@ -1,0 +1,103 @@
+"""Wide residual networks for 32 x 32 pictures, as semi-supervised benchmarks use them."""
+
+from typing import Literal
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+FirstBlock = Literal["activated", "raw"]
+SLOPE = 0.1
+
+
+def _norm(channels: int, momentum: float) -> nn.BatchNorm2d:
+    return nn.BatchNorm2d(channels, eps=1e-3, momentum=momentum)
+
+
+def _convolution(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Conv2d:
+    layer = nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, bias=False)
+    nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+    return layer
+
+
+class _Block(nn.Module):
+    """Two pre-activated 3 x 3 convolutions with a shortcut.
+
+    ``shared``: the activated input feeds the shortcut too (first stage). ``raw``: where channels change, the first
+    convolution gets the un-normalised input, as the PyTorch ports do.
+    """
+
+    def __init__(
+        self, inputs: int, outputs: int, stride: int, *, shared: bool, raw: bool, momentum: float
+    ) -> None:
+        super().__init__()
+        widens = inputs != outputs
+        self.shared, self.raw = shared and widens, raw and widens and not shared
+        if not self.raw:
+            self.norm1 = _norm(inputs, momentum)
+        self.conv1 = _convolution(inputs, outputs, 3, stride)
+        self.norm2 = _norm(outputs, momentum)
+        self.conv2 = _convolution(outputs, outputs, 3)
+        self.shortcut = _convolution(inputs, outputs, 1, stride) if widens else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        activated = x if self.raw else F.leaky_relu(self.norm1(x), SLOPE)
+        residual = self.conv2(F.leaky_relu(self.norm2(self.conv1(activated)), SLOPE))
+        out: Tensor = residual + self.shortcut(activated if self.shared else x)
+        return out
+
+
+class WideResNet(nn.Module):
+    """WRN-28-k: three stages of four blocks with 16k, 32k, 64k channels, leaky ReLU 0.1, batch norm, global average pooling.
+
+    Args:
+        width: k.
+        num_classes: C, logits per picture.
+        channels: of the pictures, 1 or 3.
+        first_block: what the first convolution of stages two and three reads. "activated": the normalised, activated input, as in
+            the original TensorFlow code. "raw": the un-normalised input, as in the PyTorch ports behind most published numbers.
+        bn_momentum: share of the new batch in the running statistics. 0.001 in published long runs; under about 10,000 steps
+            use 0.1, or the statistics stay near their initial values.
+
+    Source: Zagoruyko & Komodakis, "Wide Residual Networks" (BMVC 2016), in the variant of google-research/mixmatch. Differs from the
+    PyTorch ports: convolutions have no bias (batch norm follows), and "raw" blocks carry no batch norm that is never used.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        num_classes: int,
+        *,
+        channels: int = 3,
+        first_block: FirstBlock = "activated",
+        bn_momentum: float = 0.1,
+    ) -> None:
+        super().__init__()
+        widths = [16, 16 * width, 32 * width, 64 * width]
+        self.stem = _convolution(channels, widths[0], 3)
+        blocks: list[nn.Module] = []
+        for stage, (inputs, outputs) in enumerate(zip(widths, widths[1:], strict=False)):
+            for position in range(4):
+                blocks.append(
+                    _Block(
+                        inputs if position == 0 else outputs,
+                        outputs,
+                        stride=2 if stage > 0 and position == 0 else 1,
+                        shared=stage == 0,
+                        raw=first_block == "raw",
+                        momentum=bn_momentum,
+                    )
+                )
+        self.blocks = nn.Sequential(*blocks)
+        self.norm = _norm(widths[-1], bn_momentum)
+        self.head = nn.Linear(widths[-1], num_classes)
+        nn.init.xavier_normal_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+
+    def features(self, x: Tensor) -> Tensor:
+        """Pooled features (N, 64k) of pictures (N, C, H, W)."""
+        return F.leaky_relu(self.norm(self.blocks(self.stem(x))), SLOPE).mean(dim=(2, 3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits (N, num_classes) of pictures (N, C, H, W)."""
+        logits: Tensor = self.head(self.features(x))
+        return logits

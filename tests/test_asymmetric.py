@@ -1,0 +1,267 @@
+"""The mixing terms against float64 NumPy.
+
+Pictures are one-hot in their channels, so that a mixed picture tells by its channel means whom it shows and how much.
+"""
+
+import dataclasses
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from scipy import stats
+from torch import nn
+
+from ssl_mix.asymmetric import AsymmetricMix, sample_folded_beta
+from ssl_mix.errors import UserError
+from ssl_mix.types import PseudoLabels, Step
+
+CLASSES = 6
+SIZES = [(4, 9), (5, 5), (1, 1), (3, 1), (5, 2)]
+
+
+class Recorder(nn.Module):
+    """A linear classifier of channel means that keeps what it was shown."""
+
+    def __init__(self, channels):
+        super().__init__()
+        weight = np.random.default_rng(1).standard_normal((channels, CLASSES))
+        self.weight = nn.Parameter(torch.from_numpy(3 * weight))
+        self.shown = []
+
+    def forward(self, images):
+        self.shown.append(images.detach().mean(dim=(2, 3)).numpy())
+        return images.mean(dim=(2, 3)) @ self.weight
+
+
+class Scene:
+    """A labelled and an unlabelled batch, the classes of all pictures and the masks of the guesses."""
+
+    def __init__(self, labeled=4, unlabeled=9, seed=0):
+        draw = np.random.default_rng(seed)
+        self.labeled, self.total = labeled, labeled + unlabeled
+        self.classes = draw.integers(CLASSES, size=self.total)
+        self.masks = draw.choice([0.0, 1.0], size=self.total, p=[0.3, 0.7])
+        pictures = torch.eye(self.total, dtype=torch.float64)[:, :, None, None].repeat(1, 1, 8, 12)
+        self.images, self.unlabeled = pictures.split([labeled, unlabeled])
+        guessed = torch.from_numpy(self.classes[labeled:])
+        mask = torch.from_numpy(self.masks[labeled:]).float()
+        self.labels = torch.from_numpy(self.classes[:labeled])
+        self.pseudo = PseudoLabels(torch.arange(unlabeled), guessed, torch.rand(unlabeled), mask)
+        self.net = Recorder(self.total)
+
+    def run(self, number=60, total=100, seed=0, **options):
+        """The loss and its terms in one step of a run."""
+        step = Step(number, total, torch.Generator().manual_seed(seed))
+        mix = AsymmetricMix(**options)
+        return mix(self.net, self.images, self.labels, step, unlabeled=self.unlabeled, pseudo=self.pseudo)
+
+    def rows(self):
+        """(labelled-only?, logits, first picture, second picture, share of the first) of each mixed picture."""
+        assert len(self.net.shown) == 1
+        for means in self.net.shown[0]:
+            visible = np.flatnonzero(means)
+            first, second = visible[0], visible[-1]
+            assert len(visible) <= 2
+            assert means.sum() == pytest.approx(1, abs=1e-6)
+            yield second < self.labeled, means @ self.weights, first, second, means[first]
+
+    @property
+    def weights(self):
+        return self.net.weight.detach().numpy()
+
+
+def log_softmax(scores):
+    shifted = scores - scores.max()
+    return shifted - np.log(np.exp(shifted).sum())
+
+
+def minus_log_phi(scores, own, competitor):
+    if own == competitor:
+        return 0.0
+    return -log_softmax(np.delete(scores, competitor))[own - (competitor < own)]
+
+
+def expected_terms(scene, eta, eta_power):
+    """Mean DM(CE) of the labelled pairs and mean AS of the rest, by the formulas."""
+    pairs, asymmetric = [], []
+    for labeled_only, scores, first, second, lam in scene.rows():
+        a, b = scene.classes[first], scene.classes[second]
+        loss = -lam * log_softmax(scores)[a] - (1 - lam) * log_softmax(scores)[b] if first != second else (
+            -log_softmax(scores)[a])  # fmt: skip
+        half_a, half_b = minus_log_phi(scores, a, b), minus_log_phi(scores, b, a)
+        if labeled_only:
+            pairs.append(loss + eta * (lam**eta_power * half_a + (1 - lam) ** eta_power * half_b))
+        else:
+            weighted = loss + eta * (2 * lam) ** eta_power * half_a
+            asymmetric.append(scene.masks[second] * weighted)
+    return np.mean(pairs or 0.0), np.mean(asymmetric or 0.0)
+
+
+def ramp(number, total=100):
+    return (1 - np.cos(np.pi * number / total)) / 2
+
+
+@pytest.mark.parametrize("sizes", SIZES)
+@pytest.mark.parametrize("mix", ["mixup", "dm", "as", "dm-as"])
+@pytest.mark.parametrize("mixed_by", ["mixup", "cutmix"])
+@pytest.mark.parametrize(
+    "options", [{}, {"eta": 1.0, "eta_power": 0.5, "mix_weight": 0.3, "mix_ramp": "none"}]
+)
+def test_values(sizes, mix, mixed_by, options):
+    scene = Scene(*sizes)
+    loss, terms = scene.run(mix=mix, mixed_by=mixed_by, **options)
+    eta = 0.0 if mix == "mixup" else options.get("eta", 0.1)
+    pairs, asymmetric = expected_terms(scene, eta, options.get("eta_power", 0.0))
+    weight = options.get("mix_weight", 1.0)
+    ramped = 1.0 if "mix_ramp" in options else ramp(60)
+    assert loss.item() == pytest.approx(weight * (pairs + ramped * asymmetric), abs=1e-6)
+    expected = {"loss/labeled_pairs": pairs, "loss/asymmetric": asymmetric}
+    names = {"as": ["loss/asymmetric"], "dm-as": list(expected)}.get(mix, ["loss/labeled_pairs"])
+    assert {name: term.item() for name, term in terms.items()} == pytest.approx(
+        {name: expected[name] for name in names}, abs=1e-6
+    )
+    assert all(term.shape == () and not term.requires_grad for term in terms.values())
+
+
+@pytest.mark.parametrize("sizes", SIZES)
+@pytest.mark.parametrize("mixed_by", ["mixup", "cutmix"])
+@pytest.mark.parametrize("seed", range(5))
+def test_each_labelled_picture_is_the_smaller_share_of_one_pair(sizes, mixed_by, seed):
+    scene = Scene(*sizes)
+    scene.run(mix="as", mixed_by=mixed_by, seed=seed)
+    _, _, labeled, partners, shares = zip(*scene.rows(), strict=True)
+    visible = [first for first in labeled if first < scene.labeled]
+    assert len(labeled) == scene.labeled
+    assert sorted(visible) == sorted(set(visible))
+    assert all(share <= 0.5 for first, share in zip(labeled, shares, strict=True) if first < scene.labeled)
+    assert min(partners) >= scene.labeled
+    # Unlabelled pictures are used equally often, up to one.
+    counts = np.bincount(np.array(partners) - scene.labeled, minlength=len(scene.unlabeled))
+    assert np.ptp(counts) <= 1
+
+
+def test_partners_and_shares_are_drawn_anew_from_the_generator_of_the_step():
+    shown = []
+    for seed in (0, 0, 1):
+        scene = Scene()
+        scene.run(mix="dm-as", seed=seed)
+        shown.append(scene.net.shown[0])
+    assert (shown[0] == shown[1]).all()
+    assert ((shown[0] > 0) != (shown[2] > 0)).any()
+
+
+def test_labelled_pairs_are_the_same_with_and_without_the_asymmetric_term():
+    """Comparing "dm" with "dm-as" then shows what the term does, and not what other draws do."""
+    terms = [Scene().run(mix=mix, eta=0.5)[1]["loss/labeled_pairs"] for mix in ("dm", "dm-as")]
+    torch.testing.assert_close(*terms)
+
+
+@pytest.mark.parametrize("mix", ["as", "dm-as"])
+def test_the_asymmetric_term_ramps_from_zero_to_its_weight(mix):
+    losses = []
+    for number in (0, 10, 50, 90, 100):
+        loss, terms = Scene().run(mix=mix, number=number, mix_weight=2.0)
+        pairs = terms.get("loss/labeled_pairs", 0.0)
+        expected = 2.0 * (pairs + ramp(number) * terms["loss/asymmetric"])
+        assert loss.item() == pytest.approx(expected.item())
+        losses.append(loss.item())
+    assert all(low < high for low, high in pairwise(losses))
+
+
+def test_no_mixing_costs_no_forward_pass():
+    scene = Scene()
+    loss, terms = scene.run()
+    assert (loss.item(), terms, scene.net.shown) == (0, {}, [])
+
+
+def test_weight_zero_gives_zero():
+    assert Scene().run(mix="dm-as", mix_weight=0.0)[0].item() == 0
+
+
+@pytest.mark.parametrize("mix", ["dm", "as", "dm-as"])
+def test_gradients_reach_the_network_and_no_input_changes(mix):
+    scene = Scene()
+    loss, _ = scene.run(mix=mix)
+    loss.backward()
+    fresh = Scene()
+    assert scene.net.weight.grad.abs().sum() > 0
+    assert torch.equal(scene.images, fresh.images) and torch.equal(scene.unlabeled, fresh.unlabeled)
+    assert torch.equal(scene.labels, fresh.labels) and torch.equal(scene.pseudo.mask, fresh.pseudo.mask)
+
+
+def test_a_masked_guess_takes_its_whole_picture_out():
+    scene = Scene()
+    scene.pseudo = scene.pseudo._replace(mask=torch.zeros(9))
+    loss, _ = scene.run(mix="as")
+    loss.backward()
+    assert loss.item() == 0
+    assert not scene.net.weight.grad.any()
+
+
+@pytest.mark.parametrize("mix", ["dm", "as", "dm-as"])
+@pytest.mark.parametrize("training", [True, False])
+def test_batch_norm_uses_the_mixed_batch_and_keeps_its_running_statistics(mix, training):
+    scene = Scene()
+    norm = nn.BatchNorm1d(CLASSES).double()
+    recorder, seen = scene.net, {}
+    norm.register_forward_hook(lambda _, inputs, output: seen.update(given=inputs[0], returned=output))
+    scene.net = nn.Sequential(recorder, norm).train(training)
+    scene.net.weight = recorder.weight
+    before = {name: value.clone() for name, value in norm.state_dict().items()}
+    scene.run(mix=mix)
+    assert all(torch.equal(value, before[name]) for name, value in norm.state_dict().items())
+    assert norm.training == training and norm.track_running_stats
+    if training:
+        torch.testing.assert_close(seen["returned"], F.batch_norm(seen["given"], None, None, training=True))
+    assert len(recorder.shown) == 1
+
+
+@pytest.mark.parametrize("alpha", [0.2, 1.0, 2.0])
+def test_shares_are_folded_beta(alpha):
+    shares = sample_folded_beta(4000, alpha, torch.Generator().manual_seed(0), torch.device("cpu")).double()
+    assert shares.max() <= 0.5
+    assert (
+        stats.kstest(shares.numpy(), lambda x: 2 * stats.beta(alpha, alpha).cdf(np.minimum(x, 0.5))).pvalue
+        > 0.01
+    )
+
+
+@pytest.mark.parametrize("mix", ["as", "dm-as"])
+@pytest.mark.parametrize("missing", ["pseudo", "unlabeled"])
+def test_the_asymmetric_term_needs_guesses(mix, missing):
+    scene = Scene()
+    setattr(scene, missing, None)
+    with pytest.raises(UserError):
+        scene.run(mix=mix)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"mix": "cutmix"},
+        {"mix_ramp": "linear"},
+        {"mixed_by": "puzzlemix"},
+        {"mix_alpha": 0.0},
+        {"mix_alpha": -1.0},
+        {"mix_weight": -1.0},
+        {"eta": -0.1},
+        {"eta_power": -1.0},
+    ],
+    ids=str,
+)
+def test_wrong_options(options):
+    with pytest.raises(UserError, match=rf"\b{next(iter(options))}\b"):
+        AsymmetricMix(**options)
+
+
+def test_options_cannot_change_after_the_check():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        AsymmetricMix().eta = -1.0
+
+
+def test_defaults_are_off_and_the_papers():
+    assert AsymmetricMix() == AsymmetricMix(
+        mix="none", eta=0.1, eta_power=0.0, mix_weight=1.0, mix_alpha=1.0, mix_ramp="cosine", mixed_by="mixup"
+    )
