@@ -1,0 +1,246 @@
+"""The ``ssl-mix`` command. Every flag is derived from a signature, with its help text from the docstring."""
+
+import inspect
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, Union
+
+import tyro
+from rich.table import Table
+
+from ssl_mix.algorithms import ALGORITHMS
+from ssl_mix.banks import PseudoLabelBank
+from ssl_mix.datasets import DATASETS
+from ssl_mix.demo import demo
+from ssl_mix.engine.config import TrainConfig
+from ssl_mix.engine.run_folder import read_metrics
+from ssl_mix.errors import UserError, nearest
+from ssl_mix.inference import evaluate, load_trained, predict
+from ssl_mix.mixers import MIXERS
+from ssl_mix.models import MODELS
+from ssl_mix.progress import console, reading_bar, training_bar, warn
+from ssl_mix.recipes import RECIPES
+from ssl_mix.report import REPORT, summary_rows
+from ssl_mix.runs import DataOptions, NetOptions, Run
+from ssl_mix.summary import summarise
+from ssl_mix.tables import prediction_rows, pseudo_label_rows, write_csv
+from ssl_mix.training import OpenRun, reopen, start, train
+
+RunFolder = tyro.conf.Positional[Path]
+FLAT = (tyro.conf.OmitSubcommandPrefixes, tyro.conf.OmitArgPrefixes, tyro.conf.CascadeSubcommandArgs)
+
+
+def finish(opened: OpenRun) -> None:
+    """Train with a live bar, then say what came out and what to type next."""
+    for message in opened.warnings:
+        warn(message)
+    trainer, folder = opened.trainer, opened.folder
+    name = type(trainer.algorithm).__name__
+    with training_bar(name, trainer.config.steps, trainer.step) as show:
+        finished = train(opened, show)
+    if not finished:
+        console.print(
+            f"stopped after step {trainer.step}; go on with: ssl-mix resume {folder}", highlight=False
+        )
+        return
+    table = Table(title=f"{name} on {trainer.data.name}", show_header=False)
+    for row in summary_rows(summarise(read_metrics(folder))):
+        table.add_row(*row)
+    console.print(table)
+    console.print(
+        f"Report  {folder / REPORT}\nCurves  tensorboard --logdir {folder}\n"
+        f"Next    ssl-mix evaluate {folder}\n        ssl-mix predict {folder} PICTURE... --out predictions.csv",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def train_command(arguments: Sequence[str]) -> Callable[..., None]:
+    """The ``train`` command with the defaults of the recipe that the arguments name."""
+    name = _value_of("--recipe", arguments, "small")
+    if name not in RECIPES:
+        raise UserError(f"unknown recipe {name!r}: choose {', '.join(RECIPES)}.{nearest(name, RECIPES)}")
+    defaults = RECIPES[name](_value_of("--data", arguments, None))
+    choices = tuple(Annotated[cls, tyro.conf.subcommand(name)] for name, cls in ALGORITHMS.items())
+    algorithms: Any = Union[choices]  # noqa: UP007 (built from the registry)
+
+    def command(
+        algorithm: algorithms,
+        *,
+        out: Path,
+        data: DataOptions = defaults.data,
+        net: NetOptions = defaults.net,
+        config: TrainConfig = defaults.config,
+        recipe: Literal["small", "paper"] = "small",
+        overwrite: bool = False,
+    ) -> None:
+        """Train a classifier from few labels.
+
+        Args:
+            algorithm: how to learn.
+            out: folder of the run.
+            data: the pictures.
+            net: the network.
+            config: how to train.
+            recipe: defaults of the flags: "small" for runs up to about 10,000 steps, "paper" for the published CIFAR settings.
+            overwrite: replace the run that --out holds.
+        """
+        del recipe
+        with reading_bar() as progress:
+            opened = start(Run(algorithm, data, net, config), out, overwrite=overwrite, progress=progress)
+        finish(opened)
+
+    return command
+
+
+def _value_of(flag: str, arguments: Sequence[str], default: str | None) -> Any:
+    for position, argument in enumerate(arguments):
+        if argument == flag and position + 1 < len(arguments):
+            return arguments[position + 1]
+        if argument.startswith(flag + "="):
+            return argument.partition("=")[2]
+    return default
+
+
+def resume(run: RunFolder) -> None:
+    """Go on with a run that was stopped or killed, to the same bits as if it had not been.
+
+    Args:
+        run: folder of the run.
+    """
+    with reading_bar() as progress:
+        opened = reopen(run, progress=progress)
+    finish(opened)
+
+
+def evaluate_command(
+    run: RunFolder, *, data_dir: str | None = None, test: str | None = None, device: str = "auto"
+) -> None:
+    """Test accuracy of a run's teacher, in all and by class.
+
+    Args:
+        run: folder of the run.
+        data_dir: where cifar10 or cifar100 is now, if it has moved.
+        test: another folder of test pictures with the same classes.
+        device: "auto", "cpu" or "cuda".
+    """
+    trained = load_trained(run, device)
+    with reading_bar() as progress:
+        found = evaluate(trained, data_dir=data_dir, test=test, progress=progress)
+    table = Table("class", "accuracy", title=f"step {trained.state['step']}, {found.pictures} test pictures")
+    for name, value in found.per_class.items():
+        table.add_row(name, f"{100 * value:.2f} %")
+    table.add_section()
+    table.add_row("all", f"{100 * found.accuracy:.2f} %")
+    console.print(table)
+
+
+def predict_command(
+    run: RunFolder, paths: tyro.conf.Positional[list[Path]], *, out: Path, top: int = 5, device: str = "auto"
+) -> None:
+    """Classify pictures with a run's teacher and write a CSV file: file, class, confidence, next likely classes.
+
+    Args:
+        run: folder of the run.
+        paths: pictures, and folders that are searched for pictures.
+        out: the CSV file.
+        top: how many classes to name for each picture.
+        device: "auto", "cpu" or "cuda".
+    """
+    if not paths:
+        raise UserError("no picture to predict: give files or folders after the run")
+    trained = load_trained(run, device)
+    with reading_bar() as progress:
+        found = predict(trained, paths, progress=progress)
+    for path, reason in found.broken:
+        warn(f"left out {path}: {reason}")
+    count = write_csv(out, prediction_rows(found.files, found.probabilities, trained.classes, top))
+    console.print(f"{count} predictions in {out}", highlight=False)
+
+
+def pseudo_labels(run: RunFolder, *, out: Path) -> None:
+    """Write what a run has guessed for each unlabelled picture as a CSV file.
+
+    Columns: file or index, class, confidence, whether that guess passed the threshold, first and last step in which one did,
+    and how often the guessed class changed.
+
+    Args:
+        run: folder of the run.
+        out: the CSV file.
+    """
+    trained = load_trained(run, "cpu")
+    slots = trained.state["bank"]
+    bank = PseudoLabelBank(len(slots["label"]), len(trained.classes))
+    bank.load_state_dict(slots)
+    if not len(bank.label):
+        raise UserError(f"{run} has no pseudo-labels: {type(trained.run.algorithm).__name__} guesses none")
+    count = write_csv(out, pseudo_label_rows(run, bank, trained.classes))
+    console.print(f"{count} pseudo-labels in {out}", highlight=False)
+
+
+def list_command() -> None:
+    """Algorithms, mixers, networks and data sets, with a line each."""
+    for title, registry in (
+        ("Algorithms", ALGORITHMS),
+        ("Mixers", MIXERS),
+        ("Networks", MODELS),
+        ("Data sets", DATASETS),
+    ):
+        table = Table(title=title, title_justify="left", show_header=False, box=None)
+        for name, thing in registry.items():
+            table.add_row(name, first_line(thing))
+        console.print(table)
+
+
+def first_line(thing: object) -> str:
+    """The first line of a docstring."""
+    return (inspect.getdoc(thing) or "").partition("\n")[0]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; a mistake of the user ends with one message on stderr and exit status 2.
+
+    Args:
+        arguments: default: those of the process. ``--debug`` anywhere shows the traceback of such a mistake.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in given
+    given = [argument for argument in given if argument != "--debug"]
+    warnings.showwarning = lambda message, *_: warn(str(message))
+    try:
+        commands: dict[str, Callable[..., None]] = {
+            "demo": demo,
+            "train": train_command(given),
+            "resume": resume,
+            "evaluate": evaluate_command,
+            "predict": predict_command,
+            "pseudo-labels": pseudo_labels,
+            "list": list_command,
+        }
+        check_names(given, commands)
+        tyro.extras.subcommand_cli_from_dict(
+            commands,
+            prog="ssl-mix",
+            description="Learn image classifiers from few labels.",
+            args=given,
+            config=FLAT,
+        )
+    except UserError as error:
+        if debug:
+            raise
+        print(f"ssl-mix: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+def check_names(arguments: Sequence[str], commands: dict[str, Callable[..., None]]) -> None:
+    """Raise with the nearest name where the command or the algorithm is unknown."""
+    known: tuple[tuple[str, Any], ...] = (("command", commands), ("algorithm", ALGORITHMS))
+    for (kind, names), argument in zip(known, arguments, strict=False):
+        if argument.startswith("-") or (kind == "algorithm" and arguments[0] != "train"):
+            return
+        if argument not in names:
+            raise UserError(
+                f"unknown {kind} {argument!r}: choose {', '.join(names)}.{nearest(argument, names)}"
+            )

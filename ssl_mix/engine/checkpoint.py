@@ -1,0 +1,98 @@
+"""Checkpoints that survive a crash at any moment and are never half read."""
+
+import contextlib
+import os
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ssl_mix.errors import UserError
+
+FORMAT = "ssl-mix checkpoint 1"
+CURRENT, PREVIOUS = "checkpoint.pt", "checkpoint.previous.pt"
+
+
+def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
+    """Write ``checkpoint.pt`` into ``folder``; the one before becomes ``checkpoint.previous.pt``.
+
+    The state goes to a temporary file that is flushed to the disk before it is renamed, and then the folder is flushed: whenever the
+    machine stops, a whole checkpoint is there.
+
+    Raises:
+        ValueError: the file cannot be written, a full disk for instance. What was there before stays.
+    """
+    temporary = folder / f".{CURRENT}.partial"
+    try:
+        with open(temporary, "wb") as file:
+            torch.save({"format": FORMAT, **state}, file)
+            file.flush()
+            os.fsync(file.fileno())
+        if (folder / CURRENT).exists():
+            os.replace(folder / CURRENT, folder / PREVIOUS)
+        os.replace(temporary, folder / CURRENT)
+        _flush_folder(folder)
+    except (OSError, RuntimeError) as error:  # torch.save reports a failed write as RuntimeError
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise UserError(
+            f"cannot write a checkpoint into {folder}: {error}. The checkpoint before it is untouched: "
+            f"make room and go on with: ssl-mix resume {folder}"
+        ) from error
+
+
+def _flush_folder(folder: Path) -> None:
+    if os.name == "nt":  # Windows cannot open a folder, and flushes renames itself
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def load_checkpoint(folder: Path) -> tuple[dict[str, Any] | None, list[str]]:
+    """The newest whole checkpoint in ``folder``, on the CPU, and why newer ones were refused.
+
+    Returns:
+        The state, or None where no checkpoint has been written yet; and one message for each file that was refused.
+
+    Raises:
+        ValueError: there are checkpoints, and none of them is whole.
+    """
+    refused: list[str] = []
+    present = [folder / name for name in (CURRENT, PREVIOUS) if (folder / name).exists()]
+    for path in present:
+        try:
+            return read_checkpoint(path), refused
+        except UserError as error:
+            refused.append(str(error))
+    if present:
+        raise UserError("no checkpoint can be used: " + "; ".join(refused))
+    return None, refused
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """One checkpoint file, with its check sums verified and nothing but tensors and plain values loaded.
+
+    Raises:
+        ValueError: the file is cut short, damaged or not a checkpoint of ssl-mix.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+        if damaged:
+            raise UserError(f"{path} is damaged: {damaged} does not match its check sum")
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except UserError:
+        raise
+    except zipfile.BadZipFile as error:
+        raise UserError(f"{path} is cut short or no checkpoint at all ({error})") from error
+    except Exception as error:  # torch.load raises many kinds for what it does not know
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(f"{path} is not a checkpoint of ssl-mix ({reason})") from error
+    if not isinstance(state, dict) or state.get("format") != FORMAT:
+        found = state.get("format") if isinstance(state, dict) else type(state).__name__
+        raise UserError(f"{path} is not a checkpoint of ssl-mix: expected format {FORMAT!r}, found {found!r}")
+    return state

@@ -1,0 +1,82 @@
+"""How a run is trained, whatever the algorithm."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ssl_mix.errors import UserError, check_positive, check_share
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """Length, optimiser, teacher and execution of a run.
+
+    Args:
+        steps: optimiser steps.
+        batch_size: labelled pictures per step. May exceed the labelled set, which is then repeated within the batch.
+        lr: learning rate of SGD with Nesterov momentum.
+        momentum: of SGD.
+        weight_decay: on convolution and linear weights; biases and batch norm have none.
+        schedule: "cosine" is the benchmarks' ``lr cos(7 pi t / 16 T)``, "constant" keeps ``lr``.
+        ema_decay: decay of the teacher's moving average.
+        ema_warmup: let the decay of update t be min(ema_decay, (1 + t) / (10 + t)), for runs under about 10,000 steps.
+        ema_buffers: the teacher copies the student's batch-norm statistics, or averages them.
+        seed: of the weights, the order, the augmentation and the mixing, each a random stream of its own.
+        device: "auto" takes a GPU where there is one; else "cpu", "cuda", "cuda:1".
+        amp: "bf16" computes in bfloat16 where autocast allows it; "auto" does so on a GPU.
+        channels_last: memory layout that convolutions prefer.
+        compile: torch.compile the network; falls back with a warning where that cannot work.
+        deterministic: only algorithms that give the same bits each time. Off lets cuDNN choose the fastest.
+        threads: CPU threads of PyTorch; default: its own choice.
+        log_every: steps between two records.
+        eval_every: steps between two evaluations of the teacher; default: ten in a run.
+        checkpoint_every: steps between two checkpoints; default: ten in a run, but at least every 1000 steps.
+
+    Raises:
+        ValueError: an option is out of range.
+    """
+
+    steps: int = 1000
+    batch_size: int = 64
+    lr: float = 0.03
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    schedule: Literal["cosine", "constant"] = "cosine"
+    ema_decay: float = 0.999
+    ema_warmup: bool = True
+    ema_buffers: Literal["copy", "average"] = "copy"
+    seed: int = 0
+    device: str = "auto"
+    amp: Literal["auto", "bf16", "off"] = "auto"
+    channels_last: bool = True
+    compile: bool = False
+    deterministic: bool = True
+    threads: int | None = None
+    log_every: int = 20
+    eval_every: int | None = None
+    checkpoint_every: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch_size", "lr", "log_every"):
+            check_positive(name, getattr(self, name))
+        for name in ("threads", "eval_every", "checkpoint_every"):
+            value = getattr(self, name)
+            if value is not None:
+                check_positive(name, value)
+        for name in ("momentum", "ema_decay"):
+            check_share(name, getattr(self, name))
+        if self.weight_decay < 0:
+            raise UserError(f"weight_decay must not be negative, got {self.weight_decay}")
+
+    def evaluates_at(self, step: int) -> bool:
+        """Whether the teacher is evaluated after ``step`` steps."""
+        return step == self.steps or step % (self.eval_every or max(1, self.steps // 10)) == 0
+
+    def saves_at(self, step: int) -> bool:
+        """Whether a checkpoint is due after ``step`` steps."""
+        return (
+            step == self.steps or step % (self.checkpoint_every or min(1000, max(1, self.steps // 10))) == 0
+        )
+
+    def logs_at(self, step: int) -> bool:
+        """Whether a record is due after ``step`` steps."""
+        return step % self.log_every == 0 or self.evaluates_at(step) or self.saves_at(step)

@@ -1,0 +1,244 @@
+"""The one training loop."""
+
+import math
+import time
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from ssl_mix.algorithm import Algorithm
+from ssl_mix.banks import PseudoLabelBank
+from ssl_mix.datasets import DataSet, ImageSource, ShuffledIndex, Split
+from ssl_mix.engine.config import TrainConfig
+from ssl_mix.engine.execution import autocast, compiled, prepare
+from ssl_mix.engine.meter import DivergedError, Meter
+from ssl_mix.engine.optimizer import build_optimizer, learning_rate
+from ssl_mix.engine.teacher import Teacher
+from ssl_mix.errors import UserError
+from ssl_mix.evaluation.accuracy import accuracy, predict_probabilities
+from ssl_mix.randomness import stream_generator, stream_seed
+from ssl_mix.types import Batch, Nets, Samples, Step, Task
+
+
+class RawBatch(NamedTuple):
+    """The pictures of one step as they are stored: uint8 on the device, positions on the CPU."""
+
+    labeled: Tensor
+    labeled_positions: Tensor
+    unlabeled: Tensor | None
+    unlabeled_positions: Tensor | None
+
+
+class Trainer:
+    """Trains a network with an algorithm on a labelled and an unlabelled part of a data set.
+
+    ``for record in trainer.fit(): print(record)`` is a whole run. A step draws indices, gathers uint8 pictures on the device,
+    augments them, calls ``algorithm.forward``, steps the optimiser, moves the teacher and enters the guesses into the bank. Outside
+    of records nothing waits for the device. All draws are functions of (seed, step), so ``load_state_dict`` resumes to the bit.
+
+    Args:
+        algorithm: what the loss of a batch is.
+        net: the student, as it is initialised.
+        data: the pictures.
+        split: which of them are labelled, unlabelled and held out.
+        config: how to train.
+
+    Raises:
+        ValueError: no labelled picture, or an algorithm that needs unlabelled pictures gets none.
+
+    Attributes:
+        step: steps taken.
+        stop: set it to end ``fit`` cleanly after the current step.
+        bank: the pseudo-label bank.
+        teacher: the moving average of the student, which is what gets evaluated.
+    """
+
+    def __init__(
+        self,
+        algorithm: Algorithm,
+        net: nn.Module,
+        data: DataSet,
+        split: Split,
+        config: TrainConfig | None = None,
+    ) -> None:
+        self.config = config = config or TrainConfig()
+        self.device = prepare(config)
+        self.data, self.split, self.algorithm = data, split, algorithm
+        check_parts(algorithm, split)
+        task = Task(len(data.classes), len(split.unlabeled))
+        layout = torch.channels_last if config.channels_last else torch.contiguous_format
+        student = algorithm.extend(net, task).to(self.device).to(memory_format=layout)
+        self.algorithm.to(self.device)
+        self.teacher = Teacher(
+            student, decay=config.ema_decay, warmup=config.ema_warmup, buffers=config.ema_buffers
+        )
+        self.student = student.train()
+        self.optimizer = build_optimizer(student, config)
+        self.nets = Nets(self._runnable(student), self.teacher.net)
+        self.bank = PseudoLabelBank(task.num_unlabeled, task.num_classes).to(self.device)
+        self.meter = Meter()
+        self.labeled = torch.tensor(split.labeled)
+        self.unlabeled = torch.tensor(split.unlabeled, dtype=torch.int64)
+        self.labels = data.train.labels[self.labeled].to(self.device)
+        self.step, self.stop, self.seconds = 0, False, 0.0
+
+    def _runnable(self, student: nn.Module) -> nn.Module:
+        if not self.config.compile:
+            return student
+        return compiled(student, torch.zeros(2, *self.data.train.images.shape, device=self.device))
+
+    def fit(self) -> Iterator[dict[str, float]]:
+        """Train to the last step, yielding a record every ``log_every`` steps and whenever one is due otherwise.
+
+        A record holds the means since the last one of the loss, its terms and the algorithm's metrics; step, learning rate, seconds
+        and pictures per second; and, where due, the accuracies of the teacher.
+
+        Raises:
+            DivergedError: a loss term became NaN or infinite.
+        """
+        began, since = time.perf_counter() - self.seconds, (time.perf_counter(), self.step)
+        for raw in self.batches(self.step):
+            self.train_step(raw)
+            if self.config.logs_at(self.step):
+                record = self.record()
+                now = time.perf_counter()
+                record["images_per_second"] = self.images_per_step * (self.step - since[1]) / (now - since[0])
+                if self.config.evaluates_at(self.step):
+                    record |= self.evaluate()
+                self.seconds = record["seconds"] = time.perf_counter() - began
+                yield record
+                since = (time.perf_counter(), self.step)
+            if self.stop or self.step == self.config.steps:
+                return
+
+    @property
+    def images_per_step(self) -> int:
+        """Augmented pictures in a step, all views counted."""
+        per_labeled = len(self.algorithm.labeled_views)
+        per_labeled += self.algorithm.unlabeled_ratio * len(self.algorithm.unlabeled_views)
+        return self.config.batch_size * per_labeled
+
+    def batches(self, start: int) -> Iterator[RawBatch]:
+        """Raw batches from step ``start`` on, without end. The order is a pure function of (seed, step)."""
+        labeled = self._stream("labeled", self.labeled, self.config.batch_size, start)
+        if not self.algorithm.unlabeled_views:
+            yield from (RawBatch(images, positions, None, None) for images, positions in labeled)
+            return
+        size = self.config.batch_size * self.algorithm.unlabeled_ratio
+        unlabeled = self._stream("unlabeled", self.unlabeled, size, start)
+        yield from (RawBatch(*first, *second) for first, second in zip(labeled, unlabeled, strict=True))
+
+    def _stream(self, name: str, part: Tensor, size: int, start: int) -> Iterator[tuple[Tensor, Tensor]]:
+        order = ShuffledIndex(range(len(part)), size, seed=self.config.seed, stream=name)
+        wanted = (part[positions] for positions in order.from_step(start))
+        return zip(self.data.train.images.batches(wanted, self.device), order.from_step(start), strict=True)
+
+    def train_step(self, raw: RawBatch) -> None:
+        """One step of training, without a host synchronisation."""
+        config, step = self.config, self.step
+        torch.manual_seed(stream_seed(config.seed, "network", step))  # for dropout and its like
+        batch = self.augment(raw)
+        with autocast(config, self.device):
+            mixing = stream_generator(config.seed, "mixing", step)
+            output = self.algorithm(self.nets, batch, Step(step, config.steps, mixing))
+        self.optimizer.zero_grad(set_to_none=True)
+        output.loss.backward()
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(config, step)
+        self.optimizer.step()
+        self.teacher.update(step)
+        self.algorithm.commit(output.carry)
+        if output.pseudo is not None:
+            self.bank.update(output.pseudo, step)
+        self.meter.add({"loss": output.loss, **output.metrics}, step)
+        self.step += 1
+
+    def augment(self, raw: RawBatch) -> Batch:
+        """The views that the algorithm asks for."""
+        generator = stream_generator(self.config.seed, "augmentation", self.step)
+        positions = raw.labeled_positions.to(self.device, non_blocking=True)
+        target = self.labels[positions]
+        labeled = Samples(
+            self._views(raw.labeled, self.algorithm.labeled_views, generator), positions, target
+        )
+        if raw.unlabeled is None or raw.unlabeled_positions is None:
+            return Batch(labeled, None)
+        views = self._views(raw.unlabeled, self.algorithm.unlabeled_views, generator)
+        return Batch(
+            labeled, Samples(views, raw.unlabeled_positions.to(self.device, non_blocking=True), None)
+        )
+
+    def _views(self, images: Tensor, names: tuple[str, ...], generator: torch.Generator) -> dict[str, Tensor]:
+        return self.data.augmentation.views(images, names, generator, channels_last=self.config.channels_last)
+
+    def record(self) -> dict[str, float]:
+        """Means since the last record, which starts anew; the one place where the host waits for the device."""
+        means = self.meter.read()
+        norms = torch.stack(torch._foreach_norm([weight.detach() for weight in self.student.parameters()]))
+        if not norms.isfinite().all():
+            raise DivergedError(
+                f"the weights became NaN or infinite in step {self.step - 1}: lower the learning rate (--lr)"
+            )
+        return {"step": self.step, **means, "lr": learning_rate(self.config, self.step - 1)}
+
+    def evaluate(self) -> dict[str, float]:
+        """Accuracy of the teacher on the test and validation parts, and the state of the bank."""
+        found: dict[str, float] = {}
+        if self.data.test is not None:
+            found["test_accuracy"] = self._accuracy(self.data.test.images, self.data.test.labels)
+        if self.split.validation:
+            held_out = torch.tensor(self.split.validation)
+            found["validation_accuracy"] = self._accuracy(
+                self.data.train.images, self.data.train.labels[held_out], held_out
+            )
+        if self.algorithm.unlabeled_views:
+            found["bank_coverage"] = self.bank.coverage().item()
+            truth = self.data.train.labels[self.unlabeled].to(self.device)
+            found["bank_precision"] = self.bank.precision(truth).item()
+        return {name: value for name, value in found.items() if not math.isnan(value)}
+
+    def _accuracy(self, images: ImageSource, labels: Tensor, indices: Tensor | None = None) -> float:
+        probabilities = predict_probabilities(
+            self.teacher.net, images, self.data.augmentation, self.device, indices=indices
+        )
+        return accuracy(probabilities, labels)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that ``load_state_dict`` needs to go on as if nothing had happened."""
+        return {
+            "step": self.step,
+            "seconds": self.seconds,
+            "student": self.student.state_dict(),
+            "teacher": self.teacher.net.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "algorithm": self.algorithm.state_dict(),
+            "bank": self.bank.state_dict(),
+            "meter": self.meter.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore ``state_dict`` of a trainer that was made with the same arguments."""
+        for part, module in (
+            ("student", self.student),
+            ("teacher", self.teacher.net),
+            ("optimizer", self.optimizer),
+            ("algorithm", self.algorithm),
+            ("bank", self.bank),
+            ("meter", self.meter),
+        ):
+            module.load_state_dict(state[part])
+        self.step, self.seconds = state["step"], state["seconds"]
+
+
+def check_parts(algorithm: Algorithm, split: Split) -> None:
+    """Raise where the split lacks what the algorithm needs."""
+    name = type(algorithm).__name__
+    if not split.labeled:
+        raise UserError(f"{name} needs labelled pictures, got none: raise the number of labels")
+    if algorithm.unlabeled_views and not split.unlabeled:
+        raise UserError(
+            f"{name} needs unlabelled pictures, and every training picture is labelled: choose fewer labels, "
+            "give a folder of unlabelled pictures, or train 'supervised'"
+        )

@@ -1,0 +1,233 @@
+"""A run as a value: what to learn from, which network, which algorithm, how to train; and back from its ``config.json``."""
+
+import dataclasses
+import platform
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_type_hints
+
+import torch
+import torchvision
+from torch import nn
+
+from ssl_mix._version import __version__
+from ssl_mix.algorithm import Algorithm
+from ssl_mix.algorithms import ALGORITHMS
+from ssl_mix.datasets import (
+    DataSet,
+    Split,
+    choose_split,
+    load_cifar,
+    load_digits_data,
+    load_folder,
+    load_two_folders,
+)
+from ssl_mix.engine.config import TrainConfig
+from ssl_mix.engine.trainer import Trainer
+from ssl_mix.errors import UserError, check_positive
+from ssl_mix.models import build_model
+from ssl_mix.models.wide_resnet import FirstBlock
+from ssl_mix.randomness import stream_seed
+
+FORMAT = "ssl-mix run 1"
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataOptions:
+    """Which pictures to learn from, and how many of their labels may be used.
+
+    Args:
+        data: "digits" (inside scikit-learn), "cifar10", "cifar100", or "folder" with --train. Not needed with --labeled.
+        data_dir: where the files of cifar10 and cifar100 are, or go.
+        download: fetch cifar10 or cifar100 if they are not there.
+        train: folder with one sub-folder of training pictures per class.
+        test: folder with the same sub-folders of test pictures.
+        labeled: folder with one sub-folder of labelled pictures per class; all of them are used as labelled.
+        unlabeled: folder of pictures without labels, flat or nested.
+        labels: how many labels to use in all, the same number for each class; default: all.
+        labels_per_class: how many labels to use for each class.
+        include_labeled: let the unlabelled part hold the labelled pictures too, as the CIFAR benchmarks do.
+        validation: share of the labelled pictures to hold out, in [0, 1).
+        split_seed: of the choice of labelled pictures; default: the seed of the run.
+        image_size: side in pixels that folder pictures are resized to.
+        memory_gb: pictures that need more are read from the disk again and again; default: half of the free memory.
+    """
+
+    data: Literal["digits", "cifar10", "cifar100", "folder"] | None = None
+    data_dir: str = "data"
+    download: bool = False
+    train: str | None = None
+    test: str | None = None
+    labeled: str | None = None
+    unlabeled: str | None = None
+    labels: int | None = None
+    labels_per_class: int | None = None
+    include_labeled: bool = False
+    validation: float = 0.0
+    split_seed: int | None = None
+    image_size: int = 32
+    memory_gb: float | None = None
+
+    def absolute(self) -> "DataOptions":
+        """The same with absolute paths, so that a run can be resumed from anywhere."""
+        paths = ("data_dir", "train", "test", "labeled", "unlabeled")
+        given = {name: value for name in paths if (value := getattr(self, name)) is not None}
+        resolved: dict[str, Any] = {name: str(Path(value).absolute()) for name, value in given.items()}
+        return dataclasses.replace(self, **resolved)
+
+    def load(self, progress: Progress | None = None) -> DataSet:
+        """Read the pictures.
+
+        Raises:
+            ValueError: options that contradict each other, or anything the loaders refuse.
+        """
+        self._check()
+        budget = None if self.memory_gb is None else int(self.memory_gb * 2**30)
+        test = Path(self.test) if self.test else None
+        if self.labeled and self.unlabeled:
+            return load_two_folders(
+                Path(self.labeled),
+                Path(self.unlabeled),
+                test,
+                image_size=self.image_size,
+                memory_budget=budget,
+                progress=progress,
+            )
+        if self.train:
+            return load_folder(
+                Path(self.train), test, image_size=self.image_size, memory_budget=budget, progress=progress
+            )
+        if self.data == "digits":
+            return load_digits_data()
+        assert self.data in ("cifar10", "cifar100")
+        return load_cifar(self.data, Path(self.data_dir), download=self.download)
+
+    def _check(self) -> None:
+        if self.memory_gb is not None:
+            check_positive("memory_gb", self.memory_gb)
+        if bool(self.labeled) != bool(self.unlabeled):
+            given, missing = ("labeled", "unlabeled") if self.labeled else ("unlabeled", "labeled")
+            raise UserError(f"--{given} needs --{missing} beside it: one folder with labels and one without")
+        if self.labeled and (self.train or self.data not in (None, "folder")):
+            raise UserError(
+                "give either --labeled and --unlabeled, or --data (with --train for a folder), not both"
+            )
+        if self.train and self.data not in (None, "folder"):
+            raise UserError(f"--train goes with --data folder, got --data {self.data}")
+        if self.test and self.data not in (None, "folder"):
+            raise UserError(f"--data {self.data} has a test part of its own: leave out --test")
+        if self.data == "folder" and not (self.train or self.labeled):
+            raise UserError("--data folder needs --train DIR with one sub-folder of pictures per class")
+        if not (self.data or self.train or self.labeled):
+            raise UserError(
+                "nothing to learn from: give --data digits, --data cifar10, --data folder --train DIR, "
+                "or --labeled DIR --unlabeled DIR"
+            )
+
+    def choose_split(self, data: DataSet, seed: int) -> Split:
+        """The labelled, held-out and unlabelled pictures."""
+        return choose_split(
+            data.train.labels,
+            len(data.classes),
+            labels_total=self.labels,
+            per_class=self.labels_per_class,
+            seed=seed if self.split_seed is None else self.split_seed,
+            validation=self.validation,
+            include_labeled=self.include_labeled,
+            classes=data.classes,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetOptions:
+    """Which network to train.
+
+    Args:
+        net: "small-cnn", or "wrn-28-K" for a width K; default: small-cnn for pictures under 16 pixels, else wrn-28-2.
+        first_block: what the first convolution of later stages of a wide residual network reads: "activated" as in the
+            original, or "raw" as in the PyTorch ports behind most published numbers.
+        bn_momentum: share of the new batch in the running batch-norm statistics; 0.001 suits long runs only.
+    """
+
+    net: str | None = None
+    first_block: FirstBlock = "activated"
+    bn_momentum: float = 0.1
+
+    def build(self, shape: tuple[int, int, int], num_classes: int, seed: int) -> nn.Module:
+        """The network for pictures (C, H, W), its weights drawn from the seed's own stream."""
+        name = self.net or ("small-cnn" if shape[1] < 16 else "wrn-28-2")
+        with torch.random.fork_rng():
+            torch.manual_seed(stream_seed(seed, "weights"))
+            return build_model(
+                name,
+                num_classes,
+                channels=shape[0],
+                first_block=self.first_block,
+                bn_momentum=self.bn_momentum,
+            )
+
+
+@dataclass(frozen=True)
+class Run:
+    """Everything that defines a run."""
+
+    algorithm: Algorithm
+    data: DataOptions
+    net: NetOptions = NetOptions()
+    config: TrainConfig = TrainConfig()
+
+    def trainer(self, data: DataSet, split: Split) -> Trainer:
+        """A trainer at step 0."""
+        net = self.net.build(data.train.images.shape, len(data.classes), self.config.seed)
+        return Trainer(self.algorithm, net, data, split, self.config)
+
+    def describe(self, data: DataSet, split: Split) -> dict[str, Any]:
+        """The content of ``config.json``."""
+        names = {cls: name for name, cls in ALGORITHMS.items()}
+        return {
+            "format": FORMAT,
+            "algorithm": {"name": names[type(self.algorithm)], **_plain(self.algorithm.hyperparameters())},
+            "data": dataclasses.asdict(self.data),
+            "net": dataclasses.asdict(self.net),
+            "train": dataclasses.asdict(self.config),
+            "dataset": {
+                "name": data.name,
+                "classes": list(data.classes),
+                "image_shape": list(data.train.images.shape),
+                "augmentation": dataclasses.asdict(data.augmentation),
+                "fingerprint": data.fingerprint(),
+                "split_sha256": split.sha256,
+            },
+            "versions": {
+                "ssl_mix": __version__,
+                "torch": torch.__version__,
+                "torchvision": torchvision.__version__,
+                "python": platform.python_version(),
+            },
+            "command": sys.argv,
+        }
+
+    @classmethod
+    def from_description(cls, description: dict[str, Any]) -> "Run":
+        """The run behind a ``config.json``."""
+        if description.get("format") != FORMAT:
+            raise UserError(f"expected a config of format {FORMAT!r}, found {description.get('format')!r}")
+        keywords = dict(description["algorithm"])
+        algorithm = ALGORITHMS[keywords.pop("name")]
+        hints = get_type_hints(algorithm.__init__)
+        for name, value in keywords.items():
+            if dataclasses.is_dataclass(hints[name]):
+                keywords[name] = hints[name](**value)
+        return cls(
+            algorithm(**keywords),
+            DataOptions(**description["data"]),
+            NetOptions(**description["net"]),
+            TrainConfig(**description["train"]),
+        )
+
+
+def _plain(values: dict[str, Any]) -> dict[str, Any]:
+    return {k: dataclasses.asdict(v) if dataclasses.is_dataclass(v) else v for k, v in values.items()}  # type: ignore[arg-type]

@@ -1,0 +1,51 @@
+"""What a run's records say in a few numbers."""
+
+import statistics
+from dataclasses import dataclass
+
+from ssl_mix.engine.run_folder import Record
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The result of a run.
+
+    Attributes:
+        last: test accuracy of the last evaluation.
+        median10: median of the last ten evaluations, or of all where there are fewer.
+        median20: likewise of the last twenty.
+        best: largest test accuracy; picked on the test part, so no fair estimate.
+        at_best_validation: test accuracy where the held-out part was best, if one was held out.
+        coverage: share of unlabelled pictures whose guess passes at the end.
+        precision: share of right ones among those, where the truth is known.
+        seconds: training and evaluation.
+    """
+
+    last: float | None
+    median10: float | None
+    median20: float | None
+    best: float | None
+    at_best_validation: float | None
+    coverage: float | None
+    precision: float | None
+    seconds: float
+
+
+def summarise(records: list[Record]) -> Summary:
+    """The summary of all records of a run."""
+    tested = [record for record in records if "test_accuracy" in record]
+    scores = [record["test_accuracy"] for record in tested]
+    validated = [record for record in tested if "validation_accuracy" in record]
+    final = records[-1] if records else {}
+    return Summary(
+        last=scores[-1] if scores else None,
+        median10=statistics.median(scores[-10:]) if scores else None,
+        median20=statistics.median(scores[-20:]) if scores else None,
+        best=max(scores, default=None),
+        at_best_validation=max(validated, key=lambda r: r["validation_accuracy"])["test_accuracy"]
+        if validated
+        else None,
+        coverage=final.get("bank_coverage"),
+        precision=final.get("bank_precision"),
+        seconds=final.get("seconds", 0.0),
+    )

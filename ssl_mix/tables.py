@@ -1,0 +1,64 @@
+"""CSV files: pseudo-labels and predictions."""
+
+import csv
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from torch import Tensor
+
+from ssl_mix.banks import NEVER, PseudoLabelBank
+from ssl_mix.datasets import Split
+from ssl_mix.engine.run_folder import FILES, SPLIT
+
+PSEUDO_LABELS = "pseudo_labels.csv"
+
+
+def pseudo_label_rows(folder: Path, bank: PseudoLabelBank, classes: Sequence[str]) -> Iterable[list[str]]:
+    """Rows of the bank of the run in ``folder``: file or index, class, confidence, when it passed the threshold, changes.
+
+    Pictures that were never guessed have no row; ``passed`` says whether the last guess passed. The first row names the columns.
+    """
+    unlabeled = Split.load(folder / SPLIT).unlabeled
+    files = json.loads((folder / FILES).read_text()) if (folder / FILES).exists() else None
+    names = ("label", "confidence", "passed", "first_passed", "last_passed", "changes")
+    columns = [getattr(bank, name).tolist() for name in names]
+    yield ["index" if files is None else "file", "class", *names[1:]]
+    for picture, label, confidence, passed, first, last, changes in zip(unlabeled, *columns, strict=True):
+        if label != NEVER:
+            name = str(picture) if files is None else files[picture]
+            steps = ["" if step == NEVER else str(step) for step in (first, last)]
+            yield [name, classes[label], f"{confidence:.4f}", str(int(passed)), *steps, str(changes)]
+
+
+def prediction_rows(
+    files: Sequence[Path], probabilities: Tensor, classes: Sequence[str], top: int = 5
+) -> Iterable[list[str]]:
+    """Rows of predictions: file, class, confidence, then the next likely classes. The first row names the columns.
+
+    Args:
+        files: N of them.
+        probabilities: (N, C).
+        classes: C names.
+        top: how many classes a row names, at most.
+    """
+    count = min(top, len(classes))
+    yield [
+        "file",
+        "class",
+        "confidence",
+        *(f"{n}_{rank}" for rank in range(2, count + 1) for n in ("class", "confidence")),
+    ]
+    confidences, positions = probabilities.topk(count, dim=1)
+    for file, row, order in zip(files, confidences.tolist(), positions.tolist(), strict=True):
+        pairs = (
+            (classes[position], f"{confidence:.4f}") for confidence, position in zip(row, order, strict=True)
+        )
+        yield [str(file), *(cell for pair in pairs for cell in pair)]
+
+
+def write_csv(path: Path, rows: Iterable[list[str]]) -> int:
+    """Write the rows, return how many there are below the first."""
+    with open(path, "w", newline="") as file:
+        writer = csv.writer(file)
+        return sum(1 for _ in map(writer.writerow, rows)) - 1

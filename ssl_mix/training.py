@@ -1,0 +1,169 @@
+"""Start a run, go on with one, and keep its folder."""
+
+import json
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+
+from ssl_mix.datasets import Split
+from ssl_mix.engine.checkpoint import load_checkpoint, save_checkpoint
+from ssl_mix.engine.run_folder import (
+    FILES,
+    SPLIT,
+    MetricsWriter,
+    Record,
+    create_run_folder,
+    read_config,
+    write_text,
+)
+from ssl_mix.engine.trainer import Trainer
+from ssl_mix.errors import UserError
+from ssl_mix.report import write_report
+from ssl_mix.runs import Progress, Run
+from ssl_mix.tables import PSEUDO_LABELS, pseudo_label_rows, write_csv
+
+
+@dataclass(frozen=True)
+class OpenRun:
+    """A run with its folder, ready to train.
+
+    Attributes:
+        folder: of the run.
+        trainer: at the step to go on from.
+        identity: what must be the same for a checkpoint to fit.
+        warnings: what the user must be told.
+    """
+
+    folder: Path
+    trainer: Trainer
+    identity: dict[str, Any]
+    warnings: tuple[str, ...]
+
+
+def start(run: Run, folder: Path, *, overwrite: bool = False, progress: Progress | None = None) -> OpenRun:
+    """Read the data, check everything, and only then make the folder of a new run.
+
+    Raises:
+        ValueError: anything the user can mend; no folder has been made or replaced then.
+    """
+    threads = run.config.threads or torch.get_num_threads()  # the number decides the last bits of sums
+    run = replace(run, data=run.data.absolute(), config=replace(run.config, threads=threads))
+    data = run.data.load(progress)
+    split = run.data.choose_split(data, run.config.seed)
+    trainer = run.trainer(data, split)
+    description = run.describe(data, split)
+    create_run_folder(folder, description, overwrite=overwrite)
+    split.save(folder / SPLIT)
+    if data.train.files is not None:
+        write_text(folder / FILES, json.dumps(data.train.files))
+    return OpenRun(folder, trainer, identity_of(description), (*data.notes, *small_set_notes(run, split)))
+
+
+def reopen(folder: Path, *, progress: Progress | None = None) -> OpenRun:
+    """The run in ``folder`` at its newest whole checkpoint.
+
+    Raises:
+        ValueError: no run there, its data or settings have changed, or no checkpoint is whole.
+    """
+    description = read_config(folder)
+    run = Run.from_description(description)
+    data = run.data.load(progress)
+    trainer = run.trainer(data, Split.load(folder / SPLIT))
+    now = run.describe(data, trainer.split)
+    identity = identity_of(now)
+    check_same(identity_of(description), identity, folder / "config.json")
+    state, refused = load_checkpoint(folder)
+    if state is not None:
+        check_same(json.loads(state["identity"]), identity, folder / "checkpoint.pt")
+        trainer.load_state_dict(state)
+    changed = [name for name, old in description["versions"].items() if now["versions"][name] != old]
+    if changed:
+        refused.append(
+            f"{', '.join(changed)} changed since the run began: it goes on, but not to the same bits"
+        )
+    return OpenRun(folder, trainer, identity, tuple(refused))
+
+
+def train(opened: OpenRun, on_record: Callable[[Record], None]) -> bool:
+    """Train to the end, or until Ctrl-C, writing metrics and checkpoints; True if the end was reached.
+
+    Raises:
+        DivergedError: a loss term became NaN or infinite; the last checkpoint stays.
+    """
+    trainer, folder = opened.trainer, opened.folder
+    writer = MetricsWriter(folder, trainer.step)
+    try:
+        with stop_on_interrupt(trainer):
+            for record in trainer.fit():
+                writer.write(record)
+                if trainer.config.saves_at(trainer.step):
+                    save(opened)
+                on_record(record)
+    finally:
+        writer.close()
+    finished = trainer.step == trainer.config.steps
+    if not finished:
+        save(opened)
+    if trainer.algorithm.unlabeled_views:
+        rows = pseudo_label_rows(folder, trainer.bank, trainer.data.classes)
+        write_csv(folder / PSEUDO_LABELS, rows)
+    write_report(folder)
+    return finished
+
+
+def save(opened: OpenRun) -> None:
+    """Write a checkpoint."""
+    save_checkpoint(opened.folder, {"identity": json.dumps(opened.identity), **opened.trainer.state_dict()})
+
+
+@contextmanager
+def stop_on_interrupt(trainer: Trainer) -> Iterator[None]:
+    """Within the block Ctrl-C ends training after the current step; a second one interrupts at once."""
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        del number, frame
+        trainer.stop = True
+        signal.signal(signal.SIGINT, previous)
+
+    previous = signal.signal(signal.SIGINT, handle)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)
+
+
+def identity_of(description: dict[str, Any]) -> dict[str, Any]:
+    """The parts of a ``config.json`` that decide every bit of a run, flat."""
+    parts = {name: description[name] for name in ("algorithm", "net", "train")}
+    parts["dataset"] = {
+        name: description["dataset"][name] for name in ("name", "fingerprint", "split_sha256")
+    }
+    return {f"{part}.{name}": value for part, values in parts.items() for name, value in values.items()}
+
+
+def check_same(expected: dict[str, Any], found: dict[str, Any], source: Path) -> None:
+    """Raise with the differences unless both identities agree."""
+    names = sorted(expected.keys() | found.keys())
+    differences = [
+        f"{name}: {expected.get(name)!r} then, {found.get(name)!r} now"
+        for name in names
+        if expected.get(name) != found.get(name)
+    ]
+    if differences:
+        raise UserError(f"this is not the run that {source} belongs to: " + "; ".join(differences))
+
+
+def small_set_notes(run: Run, split: Split) -> tuple[str, ...]:
+    """A note where a batch is larger than the labelled set."""
+    size, count = run.config.batch_size, len(split.labeled)
+    if size <= count:
+        return ()
+    return (
+        f"the batch ({size}) is larger than the labelled set ({count}): labelled pictures repeat within a batch",
+    )

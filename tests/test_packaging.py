@@ -1,0 +1,167 @@
+"""What an installed package holds, what it leaves alone, and that importing one part does not load the rest."""
+
+import ast
+import configparser
+import importlib
+import importlib.metadata
+import os
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import ssl_mix
+
+ROOT = Path(__file__).resolve().parents[1]
+MAPPED = ("algorithms", "datasets")
+FOLDERS = {"ssl_mix": ROOT / "ssl_mix", **{f"ssl_mix.{name}": ROOT / name for name in MAPPED}}
+DISTRIBUTIONS = {"PIL": "pillow", "sklearn": "scikit-learn"}
+HEAVY = ("tyro", "rich", "matplotlib", "sklearn", "tensorboard")
+
+
+def sources() -> dict[str, Path]:
+    """Every module of the package by its name, from the folders and not through the links."""
+    found = {}
+    for package, folder in FOLDERS.items():
+        for path in folder.rglob("*.py"):
+            parts = path.relative_to(folder).with_suffix("").parts
+            if package != "ssl_mix" or parts[0] not in MAPPED:
+                found[".".join((package, *parts)).removesuffix(".__init__")] = path
+    return found
+
+
+def setup_cfg() -> configparser.ConfigParser:
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    return config
+
+
+def run_python(code: str, folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=folder,
+        env={**os.environ, "PYTHONSAFEPATH": "", **variables},
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory) -> Path:
+    """The wheel that ``python -m build`` makes, by way of the sdist, from a copy of what a build reads."""
+    copy = tmp_path_factory.mktemp("source")
+    for name in ("setup.cfg", "pyproject.toml", "README.md"):
+        if (ROOT / name).exists():
+            shutil.copy(ROOT / name, copy)
+    for name in ("ssl_mix", *MAPPED):
+        shutil.copytree(ROOT / name, copy / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
+    pytest.importorskip("build")
+    command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(copy / "dist"), str(copy)]
+    made = subprocess.run(command, cwd=copy, capture_output=True, text=True)
+    assert made.returncode == 0, made.stdout + made.stderr
+    (found,) = (copy / "dist").glob("*.whl")
+    return found
+
+
+@pytest.fixture(scope="module")
+def installed(wheel, tmp_path_factory) -> Path:
+    """A folder into which pip has put the wheel."""
+    folder = tmp_path_factory.mktemp("installed")
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target"]
+    subprocess.run([*command, str(folder), str(wheel)], cwd=folder, check=True, capture_output=True)
+    return folder
+
+
+def test_setup_cfg_lists_every_package():
+    listed = setup_cfg()["options"]["packages"].split()
+    assert sorted(listed) == sorted(name for name, path in sources().items() if path.name == "__init__.py")
+
+
+def test_every_folder_with_modules_is_a_package():
+    assert [path for path in sources().values() if not (path.parent / "__init__.py").exists()] == []
+
+
+@pytest.mark.parametrize("name", MAPPED)
+def test_link_is_the_folder_or_absent(name):
+    link = ROOT / "ssl_mix" / name
+    assert not link.exists() or link.samefile(ROOT / name)
+
+
+@pytest.mark.parametrize("name", MAPPED)
+def test_bare_name_is_refused(name):
+    found = run_python(f"import {name}", ROOT)
+    assert found.returncode == 1
+    assert f"ImportError: this folder is the package ssl_mix.{name}, not '{name}'" in found.stderr
+
+
+@pytest.mark.parametrize("name", MAPPED)
+def test_bare_name_is_left_to_others(name, tmp_path):
+    found = run_python(
+        f"from importlib.util import find_spec as f; s = f({name!r}); print(s and s.origin)",
+        tmp_path,
+        PYTHONPATH="",
+    )
+    assert found.returncode == 0, found.stderr
+    assert not Path(found.stdout.strip()).is_relative_to(ROOT / name)
+
+
+def test_wheel_holds_the_sources_and_nothing_else(wheel):
+    expected = {"ssl_mix/py.typed"}
+    for name, path in sources().items():
+        folder = name.replace(".", "/")
+        expected.add(f"{folder}/__init__.py" if path.name == "__init__.py" else f"{folder}.py")
+    names = zipfile.ZipFile(wheel).namelist()
+    metadata = f"ssl_mix-{ssl_mix.__version__}.dist-info/"
+    assert {name for name in names if not name.startswith(metadata)} == expected
+
+
+def test_installed_package_imports_from_elsewhere(installed, tmp_path):
+    code = f"import sys, {', '.join(FOLDERS)}; print(*(sys.modules[n].__file__ for n in {list(FOLDERS)}), sep='\\n')"
+    found = run_python(code, tmp_path, PYTHONPATH=str(installed))
+    assert found.returncode == 0, found.stderr
+    expected = [installed / name.replace(".", "/") / "__init__.py" for name in FOLDERS]
+    assert [Path(line) for line in found.stdout.splitlines()] == expected
+
+
+def test_installed_metadata(installed):
+    (found,) = importlib.metadata.distributions(path=[str(installed)])
+    (command,) = found.entry_points.select(group="console_scripts")
+    assert (command.name, command.value) == ("ssl-mix", "ssl_mix.cli:main")
+    assert (found.metadata["Name"], found.version) == ("ssl-mix", ssl_mix.__version__)
+    assert found.metadata["Requires-Python"] == ">=3.10"
+    assert callable(command.load())
+
+
+@pytest.mark.parametrize("name", sorted(sources()))
+def test_module_imports_under_its_name(name):
+    module = importlib.import_module(name)
+    assert Path(module.__file__).samefile(sources()[name])
+
+
+@pytest.mark.parametrize("module", ["ssl_mix", "ssl_mix.losses", "ssl_mix.mixers"])
+def test_import_is_light(module, tmp_path):
+    found = run_python(f"import sys, {module}; print(*sorted(set(sys.modules) & set({HEAVY})))", tmp_path)
+    assert found.returncode == 0, found.stderr
+    assert found.stdout.split() == []
+
+
+def imported(path: Path) -> set[str]:
+    """Top-level names of the modules that a file imports."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module.partition(".")[0])
+    return names
+
+
+def test_every_import_is_declared():
+    requirements = setup_cfg()["options"]["install_requires"].split()
+    declared = {re.split(r"[<>=!~\[]", requirement)[0] for requirement in requirements}
+    used = set().union(*map(imported, sources().values())) - sys.stdlib_module_names - {"ssl_mix"}
+    assert {DISTRIBUTIONS.get(name, name) for name in used} - declared == set()

@@ -1,0 +1,139 @@
+"""The rules of the code that no linter knows. ``scripts/test.sh`` runs ruff and mypy themselves."""
+
+import ast
+import importlib
+import inspect
+from collections.abc import Iterator
+from pathlib import Path
+
+import ssl_mix
+
+ROOT = Path(__file__).resolve().parents[1]
+LINKS = (ROOT / "ssl_mix/algorithms", ROOT / "ssl_mix/datasets")
+FILES = [
+    path
+    for folder in ("algorithms", "datasets", "ssl_mix")
+    for path in sorted((ROOT / folder).rglob("*.py"))
+    if path.parent not in LINKS
+]
+PACKAGE = {path.relative_to(ROOT).as_posix(): ast.parse(path.read_bytes()) for path in FILES}
+SCRIPTS = {f"scripts/{path.name}": ast.parse(path.read_bytes()) for path in (ROOT / "scripts").glob("*.py")}
+
+BASE = {"_version", "errors", "randomness", "types"}
+PARTS = {"augment", "banks", "losses", "mixers", "models", "targets"}
+MAY_IMPORT = {
+    **{name: BASE - {name} for name in BASE},
+    **dict.fromkeys(PARTS, BASE),
+    "algorithm": BASE,
+    "asymmetric": BASE | PARTS,
+    "algorithms": BASE | PARTS | {"algorithm", "asymmetric"},
+    "datasets": BASE | {"augment"},
+    "evaluation": BASE | PARTS | {"datasets"},
+    "engine": BASE | PARTS | {"algorithm", "datasets", "evaluation"},
+}
+JOIN_ALGORITHMS = {"cli", "demo", "recipes", "runs"}
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def module_name(file: str) -> str:
+    """``ssl_mix.losses.mixup`` for ``ssl_mix/losses/mixup.py``."""
+    name = file.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+    return name if name.startswith("ssl_mix") else f"ssl_mix.{name}"
+
+
+def part(file: str) -> str:
+    """``losses`` for ``ssl_mix/losses/mixup.py``; "" for ``ssl_mix/__init__.py``."""
+    return (module_name(file).split(".") + [""])[1]
+
+
+def public(body: list[ast.stmt]) -> Iterator[Function | ast.ClassDef]:
+    kinds = Function | ast.ClassDef
+    return (node for node in body if isinstance(node, kinds) and not node.name.startswith("_"))
+
+
+def size(function: Function) -> int:
+    """Lines of a function without its docstring."""
+    lines = function.end_lineno - function.lineno + 1
+    if ast.get_docstring(function) is None:
+        return lines
+    docstring = function.body[0]
+    return lines - (docstring.end_lineno - docstring.lineno + 1)
+
+
+def imported_parts(tree: ast.Module) -> set[str]:
+    """The parts of the package that a module imports; "" for ``ssl_mix`` itself."""
+    names = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module == "ssl_mix":
+            names += [f"ssl_mix.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names.append(node.module or "")
+    return {(name.split(".") + [""])[1] for name in names if name.split(".")[0] == "ssl_mix"}
+
+
+def test_modules_and_their_public_names_have_docstrings():
+    nodes = [
+        (file, node) for file, tree in (PACKAGE | SCRIPTS).items() for node in (tree, *public(tree.body))
+    ]
+    assert [(f, getattr(node, "name", "")) for f, node in nodes if not ast.get_docstring(node)] == []
+
+
+def test_public_methods_have_docstrings():
+    """Their own, or the one of the method that they override."""
+    bare = []
+    for file, tree in PACKAGE.items():
+        module = importlib.import_module(module_name(file))
+        for node in (node for node in tree.body if isinstance(node, ast.ClassDef)):
+            owner = getattr(module, node.name)
+            bare += [(owner, m.name) for m in public(node.body) if not inspect.getdoc(getattr(owner, m.name))]
+    assert bare == []
+
+
+def test_advertised_names_exist_once():
+    for file in PACKAGE:
+        module = importlib.import_module(module_name(file))
+        names = getattr(module, "__all__", [])
+        assert [name for name in names if not hasattr(module, name) or names.count(name) > 1] == [], file
+
+
+def test_public_surface_is_small():
+    assert len(ssl_mix.__all__) <= 40
+
+
+def test_files_are_short():
+    lengths = {str(path): len(path.read_text().splitlines()) for path in FILES}
+    assert {path: length for path, length in lengths.items() if length > 300} == {}
+
+
+def test_functions_are_short():
+    nodes = [(file, node) for file, tree in (PACKAGE | SCRIPTS).items() for node in ast.walk(tree)]
+    long = [(f, node.name, size(node)) for f, node in nodes if isinstance(node, Function) and size(node) > 60]
+    assert long == []
+
+
+def test_text_is_plain_ascii():
+    texts = [*FILES, *(ROOT / "scripts").glob("*.py"), *(ROOT / "scripts").glob("*.sh"), ROOT / "setup.cfg"]
+    odd = set(range(128, 256)) | set(b"\t\r")
+    assert [path for path in texts if odd & set(path.read_bytes())] == []
+
+
+def test_imports_are_absolute():
+    nodes = [(file, node) for file, tree in PACKAGE.items() for node in ast.walk(tree)]
+    assert [(f, n.lineno) for f, n in nodes if isinstance(n, ast.ImportFrom) and n.level] == []
+
+
+def test_imports_point_one_way():
+    """types <- losses, mixers, targets, banks, augment, models <- asymmetric <- algorithms."""
+    used = {file: imported_parts(tree) - {part(file)} for file, tree in PACKAGE.items()}
+    limited = {
+        file: names - MAY_IMPORT[part(file)] for file, names in used.items() if part(file) in MAY_IMPORT
+    }
+    assert {file: names for file, names in limited.items() if names} == {}
+
+
+def test_only_the_joints_know_the_algorithms():
+    knowing = {part(file) for file, tree in PACKAGE.items() if "algorithms" in imported_parts(tree)}
+    assert knowing <= JOIN_ALGORITHMS | {"algorithms"}
