@@ -54,7 +54,8 @@ def _read(name: Name, data_dir: Path, train: bool, download: bool) -> tuple[Imag
     place = data_dir / source.base_folder
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # NumPy warns of how the files were pickled in 2009
+            # NumPy 2.4.0 to 2.4.4 warns of how the NumPy of 2009 pickled these files.
+            warnings.filterwarnings("ignore", message=r"dtype\(\): align")
             found = source(str(data_dir), train=train, download=download)
     except Exception as error:  # no network, no space, a bad checksum, a pickle that ends early
         if download:

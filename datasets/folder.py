@@ -56,7 +56,7 @@ def load_two_folders(
 ) -> DataSet:
     """Your own pictures, one folder with labels and one without.
 
-    Pictures of the second folder that are in the first too, by place or by content, are left out of it.
+    Pictures of the second folder that are in the first too, as the same file or the same bytes, are left out.
 
     Args:
         labeled: holds a sub-folder of pictures per class.
@@ -80,8 +80,8 @@ def load_two_folders(
         )
     if copies:
         notes.append(
-            f"{len(copies)} of the {len(found)} pictures in {unlabeled} are labelled ones, by place or by "
-            "content: left out of the unlabelled part"
+            f"{len(copies)} of the {len(found)} pictures in {unlabeled} are labelled ones (the same bytes): "
+            "left out of the unlabelled part"
         )
     listing = Listing(listing.files + files, listing.labels + [UNKNOWN] * len(files))
     options = Options(image_size, memory_budget, progress)

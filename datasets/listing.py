@@ -94,7 +94,7 @@ def check_same_classes(classes: Sequence[str], test: dict[str, list[Path]], fold
 
 
 def find_copies(files: Sequence[Path], originals: Sequence[Path]) -> set[Path]:
-    """Those of ``files`` that are the same file as one of ``originals``, or have the same bytes.
+    """Those of ``files`` that have the same bytes as one of ``originals``; links and the file itself count.
 
     Only files of a size that occurs on both sides are read.
 
@@ -102,19 +102,10 @@ def find_copies(files: Sequence[Path], originals: Sequence[Path]) -> set[Path]:
         files: to look at.
         originals: to compare them with.
     """
-    status = {file: os.stat(file) for file in {*files, *originals} if os.path.exists(file)}
-    places = {(status[file].st_dev, status[file].st_ino) for file in originals if file in status}
-    sizes = {status[file].st_size for file in originals if file in status}
-    sizes &= {status[file].st_size for file in files if file in status}
-    contents = {_content(file) for file in originals if file in status and status[file].st_size in sizes}
-
-    def is_copy(file: Path) -> bool:
-        found = status[file]
-        return (found.st_dev, found.st_ino) in places or (
-            found.st_size in sizes and _content(file) in contents
-        )
-
-    return {file for file in files if file in status and is_copy(file)}
+    sizes = {file: os.path.getsize(file) for file in {*files, *originals} if os.path.exists(file)}
+    shared = {sizes.get(file) for file in files} & {sizes.get(file) for file in originals}
+    contents = {_content(file) for file in originals if sizes.get(file) in shared}
+    return {file for file in files if sizes.get(file) in shared and _content(file) in contents}
 
 
 def _content(file: Path) -> str:

@@ -115,10 +115,8 @@ def ranked(positions: Iterable[int], key: str) -> list[int]:
 
 
 def checksum(positions: Iterable[int]) -> str:
-    """SHA-256 of the sorted positions as little-endian int64 bytes, in hexadecimal."""
-    return hashlib.sha256(
-        b"".join(i.to_bytes(8, "little", signed=True) for i in sorted(positions))
-    ).hexdigest()
+    """SHA-256 of ascending positions as little-endian int64 bytes, in hexadecimal."""
+    return hashlib.sha256(b"".join(i.to_bytes(8, "little", signed=True) for i in positions)).hexdigest()
 
 
 def _members(labels: Tensor, num_classes: int) -> list[list[int]]:

@@ -129,7 +129,10 @@ def evaluate_command(
     trained = load_trained(run, device)
     with reading_bar() as progress:
         found = evaluate(trained, data_dir=data_dir, test=test, progress=progress)
-    table = Table("class", "accuracy", title=f"step {trained.state['step']}, {found.pictures} test pictures")
+    console.print(
+        f"Teacher after step {trained.state['step']} on {found.pictures} test pictures", highlight=False
+    )
+    table = Table("class", "accuracy")
     for name, value in found.per_class.items():
         table.add_row(name, f"{100 * value:.2f} %")
     table.add_section()
@@ -171,11 +174,11 @@ def pseudo_labels(run: RunFolder, *, out: Path) -> None:
         out: the CSV file.
     """
     trained = load_trained(run, "cpu")
+    if not trained.run.algorithm.unlabeled_views:
+        raise UserError(f"{run} has no pseudo-labels: {type(trained.run.algorithm).__name__} guesses none")
     slots = trained.state["bank"]
     bank = PseudoLabelBank(len(slots["label"]), len(trained.classes))
     bank.load_state_dict(slots)
-    if not len(bank.label):
-        raise UserError(f"{run} has no pseudo-labels: {type(trained.run.algorithm).__name__} guesses none")
     count = write_csv(out, pseudo_label_rows(run, bank, trained.classes))
     console.print(f"{count} pseudo-labels in {out}", highlight=False)
 

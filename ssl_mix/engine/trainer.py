@@ -99,7 +99,8 @@ class Trainer:
             DivergedError: a loss term became NaN or infinite.
         """
         began, since = time.perf_counter() - self.seconds, (time.perf_counter(), self.step)
-        for raw in self.batches(self.step):
+        remaining = range(self.config.steps - self.step)  # none if the run is finished
+        for _, raw in zip(remaining, self.batches(self.step), strict=False):
             self.train_step(raw)
             if self.config.logs_at(self.step):
                 record = self.record()
@@ -110,7 +111,7 @@ class Trainer:
                 self.seconds = record["seconds"] = time.perf_counter() - began
                 yield record
                 since = (time.perf_counter(), self.step)
-            if self.stop or self.step == self.config.steps:
+            if self.stop:
                 return
 
     @property

@@ -18,12 +18,15 @@ FINE = [f"fine{number}" for number in range(100)]
 
 
 class OldPickler(pickle.Pickler):
-    """Pickles the type of an array as the NumPy of 2009 did, with integers for its flags."""
+    """Pickles the type of an array as the NumPy of 2009 did, with integers for its flags.
+
+    Those were 0 and 1, of which NumPy 2.4.0 to 2.4.4 warned; later versions still warn of the 3.
+    """
 
     def reducer_override(self, thing: object) -> object:
         if isinstance(thing, np.dtype):
             constructor, _, state = thing.__reduce__()
-            return constructor, ("u1", 0, 1), state
+            return constructor, ("u1", 3, 1), state
         return NotImplemented
 
 

@@ -140,10 +140,11 @@ def test_orientation(tmp_path: Path, orientation: int, suffix: str) -> None:
 
 
 @pytest.mark.parametrize("metadata", [b"MM\0*\xff\xff\xff\xff", b"nonsense", b""])
-def test_broken_metadata_does_not_cost_the_picture(tmp_path: Path, metadata: bytes) -> None:
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp"])
+def test_broken_metadata_does_not_cost_the_picture(tmp_path: Path, suffix: str, metadata: bytes) -> None:
     image = Image.fromarray(NOISE[..., :3])
-    good = stored(tmp_path / "good.jpg", image)
-    path = stored(tmp_path / "a.jpg", image, exif=b"Exif\0\0" + metadata)
+    good = stored(tmp_path / f"good.{suffix}", image)
+    path = stored(tmp_path / f"a.{suffix}", image, exif=b"Exif\0\0" + metadata)
     np.testing.assert_array_equal(hwc(path), hwc(good))
 
 

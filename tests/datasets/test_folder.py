@@ -58,6 +58,7 @@ def test_links_are_followed_once(tmp_path: Path) -> None:
     train = add(tmp_path / "train", *NAMES)
     (train / "cat" / "more").symlink_to(elsewhere, target_is_directory=True)
     (train / "cat" / "loop").symlink_to(train / "cat", target_is_directory=True)
+    (elsewhere / "loop").symlink_to(elsewhere, target_is_directory=True)
     assert [path.name for path in list_pictures(train / "cat")] == ["1.jpg", "2.PNG", "5.jpg"]
 
 

@@ -88,7 +88,7 @@ def test_without_a_number_all_labelled_pictures_are_taken() -> None:
     assert split().unlabeled == ()
 
 
-@pytest.mark.parametrize(("share", "held"), [(0.29, 29), (0.1, 10), (0.999, 99), (0.0, 0)])
+@pytest.mark.parametrize(("share", "held"), [(0.29, 29), (0.1, 10), (0.999, 99), (1 - 1e-15, 99), (0.0, 0)])
 def test_the_held_out_share_is_rounded_down_and_leaves_one(share: float, held: int) -> None:
     found = choose_split(torch.arange(200) % 2, 2, seed=0, validation=share, classes=("a", "b"))
     assert len(found.validation) == 2 * held and len(found.labeled) == 200 - 2 * held

@@ -55,7 +55,7 @@ def test_copies_of_labelled_pictures_are_left_out(folders: tuple[Path, Path]) ->
     data = load(folders)
     assert (data.train.labels == -1).sum() == 5
     assert data.notes == (
-        f"3 of the 8 pictures in {unlabeled} are labelled ones, by place or by content: "
+        f"3 of the 8 pictures in {unlabeled} are labelled ones (the same bytes): "
         "left out of the unlabelled part",
     )
 

@@ -1,0 +1,222 @@
+"""The command line as a user types it."""
+
+import csv
+import inspect
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ssl_mix.algorithms import ALGORITHMS
+from ssl_mix.asymmetric import AsymmetricMix
+from ssl_mix.cli import main
+from ssl_mix.engine.config import TrainConfig
+from ssl_mix.runs import DataOptions, NetOptions
+
+QUICK = ["--steps", "4", "--batch-size", "4", "--threads", "1"]
+DIGITS = ["--data", "digits", "--labels", "20", *QUICK]
+
+
+@pytest.fixture(autouse=True)
+def plain_terminal(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.chdir(tmp_path)
+
+
+def mistake(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """The message on stderr of a command that must end with status 2 and print nothing else."""
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    output, message = capsys.readouterr()
+    assert stop.value.code == 2
+    assert output == "" and "Traceback" not in message
+    return re.sub(r"\s+", " ", message)
+
+
+def folders(root: Path, size: int = 20) -> None:
+    """train, test and labeled with two classes of colours, unlabeled with both."""
+    generator = np.random.default_rng(0)
+    for part, count in (("train", 6), ("test", 3), ("labeled", 3), ("unlabeled", 8)):
+        for label, name in enumerate(("dark", "light")):
+            folder = root / part if part == "unlabeled" else root / part / name
+            folder.mkdir(parents=True, exist_ok=True)
+            for index in range(count):
+                pixels = generator.integers(0, 90, (size, size, 3)) + 150 * label
+                Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{part}-{name}-{index}.png")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["fixmatch", *DIGITS, "--seed", "1"],
+        ["fixmatch", *DIGITS, "--mix", "dm-as", "--eta", "0.1"],
+        ["supervised", *DIGITS, "--mixer", "mixup", "--loss", "dm-ce"],
+        ["supervised", "--data", "digits", *QUICK, "--mixer", "cutmix"],
+        ["fixmatch", *DIGITS, "--validation", "0.5", "--labels", "40"],
+        ["fixmatch", *DIGITS, "--device", "cpu", "--amp", "bf16", "--log-every", "1", "--eval-every", "2"],
+    ],
+    ids=" ".join,
+)
+def test_train_and_use_what_was_trained(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    main(["train", *arguments, "--out", "run"])
+    output = capsys.readouterr().out
+    assert "step 4/4" in output and "test accuracy, last" in output and "ssl-mix evaluate run" in output
+    main(["evaluate", "run"])
+    assert "360 test pictures" in capsys.readouterr().out
+    Image.new("L", (8, 8), 90).save("digit.png")
+    main(["predict", "run", "digit.png", "--out", "predictions.csv", "--top", "2"])
+    rows = list(csv.DictReader(Path("predictions.csv").read_text().splitlines()))
+    assert (
+        [row["file"] for row in rows] == ["digit.png"] and "class_2" in rows[0] and "class_3" not in rows[0]
+    )
+    main(["resume", "run"])
+    assert "test accuracy, last" in capsys.readouterr().out
+
+
+def test_folder_with_a_sub_folder_per_class(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folders(tmp_path)
+    options = ["--labels-per-class", "2", "--image-size", "16", "--net", "wrn-28-1", *QUICK]
+    main(
+        [
+            "train",
+            "fixmatch",
+            "--data",
+            "folder",
+            "--train",
+            "train",
+            "--test",
+            "test",
+            *options,
+            "--out",
+            "run",
+        ]
+    )
+    main(["pseudo-labels", "run", "--out", "labels.csv"])
+    rows = list(csv.DictReader(Path("labels.csv").read_text().splitlines()))
+    assert 0 < len(rows) <= 8
+    assert {row["class"] for row in rows} <= {"dark", "light"}
+    assert all(Path(row["file"]).exists() for row in rows)
+    Path("broken.png").write_text("no picture")
+    capsys.readouterr()
+    main(["predict", "run", "test", "broken.png", "--out", "predictions.csv"])
+    output, notes = capsys.readouterr()
+    assert "6 predictions" in output and "broken.png" in notes
+    main(["evaluate", "run", "--test", "test"])
+    assert "dark" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("test", [[], ["--test", "test"]], ids=["no test", "test"])
+def test_a_labelled_and_an_unlabelled_folder(
+    tmp_path: Path, test: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    folders(tmp_path)
+    options = ["--labeled", "labeled", "--unlabeled", "unlabeled", "--image-size", "16", "--net", "small-cnn"]
+    main(["train", "fixmatch", *options, *test, *QUICK, "--out", "run"])
+    assert ("test accuracy, last" in capsys.readouterr().out) == bool(test)
+    if not test:
+        assert "--test DIR" in mistake(["evaluate", "run"], capsys)
+
+
+def test_list_names_everything_in_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["list"])
+    output = capsys.readouterr().out
+    for name in (*ALGORITHMS, "mixup", "cutmix", "small-cnn", "wrn-28-2", "digits", "cifar100", "folder"):
+        assert re.search(rf"^ *{name} +\w", output, re.MULTILINE), name
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["tran"], "unknown command 'tran'.*Did you mean 'train'"),
+        (["train", "fixmach"], "unknown algorithm 'fixmach'.*Did you mean 'fixmatch'"),
+        (["train", "fixmatch", "--treshold", "0.9", "--out", "x"], "--treshold.*--threshold"),
+        (
+            ["train", "fixmatch", *DIGITS, "--threshold", "1.5", "--out", "x"],
+            r"threshold must lie in \[0, 1\], got 1.5",
+        ),
+        (["train", "fixmatch", *DIGITS, "--steps", "0", "--out", "x"], "steps must be above 0, got 0"),
+        (["train", "fixmatch", *DIGITS, "--mix", "dmas", "--out", "x"], "dm-as"),
+        (["train", "supervised", *DIGITS, "--mix", "as", "--out", "x"], "supervised training has none"),
+        (["train", "supervised", *DIGITS, "--loss", "dm-ce", "--out", "x"], "choose a mixer"),
+        (["train", "fixmatch", *DIGITS, "--device", "cuda:99", "--out", "x"], "'cuda:99' is not there"),
+        (["train", "fixmatch", *DIGITS, "--device", "gpu", "--out", "x"], "auto, cpu or cuda, got 'gpu'"),
+        (["train", "fixmatch", *DIGITS, "--net", "wrn28-2", "--out", "x"], "Did you mean 'wrn-28-2'"),
+        (["train", "fixmatch", *DIGITS, "--recipe", "papr", "--out", "x"], "Did you mean 'paper'"),
+        (["train", "fixmatch", *QUICK, "--data", "digits", "--labels", "0", "--out", "x"], "above 0, got 0"),
+        (["train", "fixmatch", *QUICK, "--data", "digits", "--labels", "42", "--out", "x"], "take 40 or 50"),
+        (
+            ["train", "fixmatch", *QUICK, "--data", "digits", "--labels", "5000", "--out", "x"],
+            "fewer than the 500",
+        ),
+        (["train", "fixmatch", *QUICK, "--out", "x"], "nothing to learn from"),
+        (["train", "fixmatch", *QUICK, "--labeled", "a", "--out", "x"], "--labeled needs --unlabeled"),
+        (["train", "fixmatch", *QUICK, "--data", "folder", "--out", "x"], "needs --train DIR"),
+        (["train", "fixmatch", *QUICK, "--data", "digits", "--test", "a", "--out", "x"], "leave out --test"),
+        (["train", "fixmatch", *QUICK, "--data", "folder", "--train", "nowhere", "--out", "x"], "nowhere"),
+        (["train", "fixmatch", *QUICK, "--data", "cifar10", "--labels", "40", "--out", "x"], "--download"),
+        (["resume", "nowhere"], "nowhere holds no run"),
+        (["evaluate", "nowhere"], "nowhere holds no run"),
+        (["predict", "nowhere", "a.png", "--out", "p.csv"], "nowhere holds no run"),
+        (["pseudo-labels", "nowhere", "--out", "l.csv"], "nowhere holds no run"),
+    ],
+    ids=lambda v: " ".join(v) if isinstance(v, list) else "",
+)
+def test_mistakes_end_with_one_clear_message(
+    arguments: list[str], expected: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert re.search(expected, mistake(arguments, capsys))
+    assert not Path("x").exists()
+
+
+def test_mistakes_in_using_a_run(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["train", "supervised", *DIGITS, "--out", "run"])
+    capsys.readouterr()
+    assert "already holds a run" in mistake(["train", "supervised", *DIGITS, "--out", "run"], capsys)
+    assert "does not exist" in mistake(["predict", "run", "nowhere.png", "--out", "p.csv"], capsys)
+    Path("empty").mkdir()
+    assert "holds no pictures" in mistake(["predict", "run", "empty", "--out", "p.csv"], capsys)
+    assert "guesses none" in mistake(["pseudo-labels", "run", "--out", "l.csv"], capsys)
+
+
+def test_debug_shows_where_a_mistake_was_found() -> None:
+    with pytest.raises(ValueError, match="holds no run"):
+        main(["resume", "nowhere", "--debug"])
+
+
+@pytest.mark.parametrize("command", ["demo", "resume", "evaluate", "predict", "pseudo-labels", "list"])
+def test_help_of_each_command_explains_it(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main([command, "--help"])
+    output = capsys.readouterr().out
+    assert stop.value.code == 0
+    assert f"ssl-mix {command}" in output
+    documented = {"demo": "unlabelled pictures", "list": "a line each"}.get(command, "folder of the run")
+    assert documented in re.sub(r"[\s│]+", " ", output)
+
+
+@pytest.mark.parametrize("name", list(ALGORITHMS))
+def test_every_flag_of_train_has_its_help(
+    name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "100")  # one column
+    with pytest.raises(SystemExit):
+        main(["train", name, "--help"])
+    output = capsys.readouterr().out
+    parts = (ALGORITHMS[name], DataOptions, NetOptions, TrainConfig, AsymmetricMix)
+    names = {keyword for part in parts for keyword in inspect.signature(part).parameters} - {"mixing"}
+    for keyword in (*names, "out", "overwrite", "recipe"):
+        flag = "--" + keyword.replace("_", "-")
+        found = re.search(rf"{flag}[ ,].*?\((default|required)", output, re.DOTALL)
+        assert found, flag
+        explained = re.sub(r"--\S+|\{.*?\}|\(default.*|[│\s]+", " ", found[0])
+        assert len(re.findall(r"[a-z]{3,}", explained)) >= 2, f"{flag} is not explained"
+
+
+def test_the_paper_recipe_sets_defaults_and_flags_override_them(capsys: pytest.CaptureFixture[str]) -> None:
+    for data, expected in (("cifar10", "wrn-28-2"), ("cifar100", "wrn-28-8")):
+        with pytest.raises(SystemExit):
+            main(["train", "fixmatch", "--recipe", "paper", "--data", data, "--help"])
+        output = capsys.readouterr().out
+        assert "1048576" in output and f"(default: {expected})" in output
