@@ -13,7 +13,7 @@ import torch.nn.functional as F
 
 from ssl_mix.algorithm import Algorithm
 from ssl_mix.asymmetric import AsymmetricMix
-from ssl_mix.errors import UserError, check_share
+from ssl_mix.errors import check_not_negative, check_positive, check_share
 from ssl_mix.targets import confident_guesses
 from ssl_mix.types import Batch, Nets, Step, StepOutput
 
@@ -47,11 +47,8 @@ class FixMatch(Algorithm):
     ) -> None:
         super().__init__()
         check_share("threshold", threshold)
-        if unlabeled_weight < 0 or unlabeled_ratio < 1:
-            raise UserError(
-                "unlabeled_weight must not be negative and unlabeled_ratio at least 1, "
-                f"got {unlabeled_weight} and {unlabeled_ratio}"
-            )
+        check_not_negative("unlabeled_weight", unlabeled_weight)
+        check_positive("unlabeled_ratio", unlabeled_ratio)
         self.threshold = threshold
         self.unlabeled_weight = unlabeled_weight
         self.unlabeled_ratio = unlabeled_ratio

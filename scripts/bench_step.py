@@ -78,7 +78,7 @@ def work(trainer: Trainer) -> dict[str, Callable[[], object]]:
         trainer.optimizer.zero_grad(set_to_none=True)
         with autocast(config, trainer.device):
             loss = F.cross_entropy(net(ready).float(), labels)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
 
     def forward_backward() -> None:
         trainer.optimizer.zero_grad(set_to_none=True)

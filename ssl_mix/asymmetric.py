@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple, get_args
 import torch
 from torch import Tensor, nn
 
-from ssl_mix.errors import UserError, check_positive, nearest
+from ssl_mix.errors import UserError, check_not_negative, check_positive, nearest
 from ssl_mix.losses import AsymmetricMixupLoss, DecoupledMixupLoss
 from ssl_mix.mixers import MIXERS, Mixer, sample_beta
 from ssl_mix.models.batch_norm import frozen_running_statistics
@@ -61,11 +61,8 @@ class AsymmetricMix:
                 raise UserError(
                     f"{name} must be one of {', '.join(known)}, got {value!r}.{nearest(value, known)}"
                 )
-        if self.eta < 0 or self.eta_power < 0 or self.mix_weight < 0:
-            raise UserError(
-                "eta, eta_power and mix_weight must not be negative, "
-                f"got {self.eta}, {self.eta_power} and {self.mix_weight}"
-            )
+        for name in ("eta", "eta_power", "mix_weight"):
+            check_not_negative(name, getattr(self, name))
         check_positive("mix_alpha", self.mix_alpha)
 
     def mixer(self) -> Mixer:

@@ -21,6 +21,12 @@ def check_share(name: str, value: float) -> None:
 
 
 def check_positive(name: str, value: float) -> None:
-    """Raise unless ``value`` is above zero."""
-    if not value > 0:
+    """Raise unless ``value`` is above zero and finite."""
+    if not 0 < value < float("inf"):
         raise UserError(f"{name} must be above 0, got {value}")
+
+
+def check_not_negative(name: str, value: float) -> None:
+    """Raise unless ``value`` is at least zero and finite."""
+    if not 0 <= value < float("inf"):
+        raise UserError(f"{name} must not be negative, got {value}")

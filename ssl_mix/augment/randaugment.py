@@ -1,95 +1,21 @@
 """RandAugment for a batch: each picture gets operations and magnitudes of its own, without a loop over pictures.
 
-Four different things are called RandAugment in semi-supervised learning; three of them are here.
-
-- "torchssl" (TorchSSL, USB): 3 operations, always applied, continuous magnitudes.
-- "kekmodel" (FixMatch-pytorch): 2 operations, each applied with probability 1/2, levels 1 to 9 of 10.
-- "google" (google-research/fixmatch, RAMC): likewise, with stronger enhancement and other posterize levels.
-
-The choices are drawn on the CPU. So the host knows how many pictures each operation gets and can sort the batch by operation without
-asking the device for anything.
+The choices are drawn on the CPU. So the host knows how many pictures each family of operations gets and can sort the batch by
+operation without asking the device for anything.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, get_args
+from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from ssl_mix.augment import operations
-from ssl_mix.errors import UserError, nearest
-
-Variant = Literal["torchssl", "kekmodel", "google"]
-
-
-class _Range(NamedTuple):
-    """Magnitudes ``low + (high - low) * v`` for v in [0, 1], with a random sign, truncated to whole numbers."""
-
-    low: float = 0.0
-    high: float = 0.0
-    signed: bool = False
-    whole: bool = False
-
-
-class _Pool(NamedTuple):
-    """What a variant draws from."""
-
-    draws: int
-    probability: float
-    levels: int | None
-    ranges: dict[str, _Range]
-
-
-def _pool(
-    draws: int,
-    probability: float,
-    levels: int | None,
-    enhance: _Range,
-    shift: float,
-    bits: _Range,
-    solarize: _Range,
-) -> _Pool:
-    whole = levels is not None
-    ranges = {
-        "identity": _Range(),
-        "autocontrast": _Range(),
-        "equalize": _Range(),
-        "brightness": enhance,
-        "color": enhance,
-        "contrast": enhance,
-        "sharpness": enhance,
-        "posterize": bits,
-        "solarize": solarize,
-        "rotate": _Range(0, 30, True, whole),
-        "shear_x": _Range(0, 0.3, True),
-        "shear_y": _Range(0, 0.3, True),
-        "translate_x": _Range(0, shift, True, whole),
-        "translate_y": _Range(0, shift, True, whole),
-    }
-    return _Pool(draws, probability, levels, ranges)
-
-
-_MILD = _Range(0.05, 0.95)
-POOLS: dict[Variant, _Pool] = {
-    "torchssl": _pool(3, 1.0, None, _MILD, 0.3, _Range(4, 8, whole=True), _Range(0, 256)),
-    "kekmodel": _pool(2, 0.5, 10, _MILD, 0.3, _Range(4, 8, whole=True), _Range(256, 0)),
-    "google": _pool(2, 0.5, 10, _Range(0.1, 1.9), 10 / 32, _Range(4, 0, whole=True), _Range(256, 0)),
-}
-# What each operation does to a slice of the batch; those that move pixels share one gather and come last.
-POINTWISE: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "identity": lambda images, _: images,
-    "autocontrast": lambda images, _: operations.autocontrast(images),
-    "equalize": lambda images, _: operations.equalize(images),
-    "brightness": operations.brightness,
-    "color": operations.color,
-    "contrast": operations.contrast,
-    "sharpness": operations.sharpness,
-    "posterize": operations.posterize,
-    "solarize": operations.solarize,
-}
-GEOMETRY = ("rotate", "shear_x", "shear_y", "translate_x", "translate_y")
-OPERATIONS = (*POINTWISE, *GEOMETRY)
+from ssl_mix.augment.blend import blend_
+from ssl_mix.augment.pools import BLENDS, GEOMETRY, OPERATIONS, POOLS, Variant, check_variant
+from ssl_mix.augment.tables import equalize_, posterize_, solarize_
+from ssl_mix.augment.warp import warp_, warp_matrices
+from ssl_mix.errors import UserError
 
 
 class Choices(NamedTuple):
@@ -104,20 +30,12 @@ class Choices(NamedTuple):
     magnitude: Tensor
 
 
-def check_variant(variant: str) -> None:
-    """Raise unless ``variant`` is known."""
-    if variant not in POOLS:
-        raise UserError(
-            f"variant must be one of {', '.join(get_args(Variant))}, got {variant!r}.{nearest(variant, POOLS)}"
-        )
-
-
 @dataclass(frozen=True)
 class RandAugment:
     """Random picture operations, drawn for each picture by itself.
 
     Args:
-        variant: "torchssl", "kekmodel" or "google", see the module.
+        variant: "torchssl", "kekmodel" or "google", see ``ssl_mix.augment.pools``.
         geometry: factor on the ranges of rotation, shear and translation; below 1 for tiny pictures.
 
     Raises:
@@ -134,7 +52,20 @@ class RandAugment:
         check_variant(self.variant)
 
     def __call__(self, images: Tensor, *, generator: torch.Generator) -> Tensor:
-        """Alter uint8 pictures (N, C, H, W); the input stays as it is."""
+        """Alter pictures; the input stays as it is.
+
+        Args:
+            images: (N, C, H, W) uint8 with 1 or 3 channels.
+            generator: on the CPU.
+
+        Raises:
+            ValueError: the pictures are not uint8, or have another number of channels.
+        """
+        if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] not in (1, 3):
+            raise UserError(
+                "RandAugment alters uint8 pictures (N, C, H, W) with 1 or 3 channels, got "
+                f"{images.dtype} {tuple(images.shape)}: augment before converting to float"
+            )
         count, _, height, width = images.shape
         return apply_choices(images, self.sample(count, height, width, generator))
 
@@ -147,63 +78,70 @@ class RandAugment:
         operation = operation.where(applied < pool.probability, OPERATIONS.index("identity"))
         if pool.levels:
             level = (1 + (level * (pool.levels - 1)).floor()) / pool.levels
-        ranges = torch.tensor([pool.ranges[name] for name in OPERATIONS], dtype=torch.float64)
-        low, high, signed, whole = ranges[operation].unbind(-1)
-        unit = self._units(height, width)[operation]
-        magnitude = (low + (high - low) * level) * unit
-        magnitude = torch.where((signed > 0) & (sign < 0.5), -magnitude, magnitude)
-        return Choices(operation, torch.where(whole > 0, magnitude.trunc(), magnitude))
+        low, high, signed, whole = self._ranges(height, width)[operation].unbind(-1)
+        step = (high - low) * level
+        step = torch.where(whole > 0, step.trunc(), step)
+        return Choices(operation, low + torch.where((signed > 0) & (sign < 0.5), -step, step))
 
-    def _units(self, height: int, width: int) -> Tensor:
-        """What a magnitude is multiplied by, for each operation: sides for translations, ``geometry`` for all that move pixels."""
-        sides = {"translate_x": width, "translate_y": height}
-        units = [sides.get(name, 1) * (self.geometry if name in GEOMETRY else 1.0) for name in OPERATIONS]
-        return torch.tensor(units, dtype=torch.float64)
+    def _ranges(self, height: int, width: int) -> Tensor:
+        """(14, 4): low, high, signed, whole of each operation; translations in pixels, ``geometry`` applied to all that move pixels."""
+        units = dict.fromkeys(GEOMETRY, self.geometry)
+        units |= {"translate_x": self.geometry * width, "translate_y": self.geometry * height}
+        ranges = ((units.get(name, 1.0), POOLS[self.variant].ranges[name]) for name in OPERATIONS)
+        return torch.tensor(
+            [(unit * r.low, unit * r.high, r.signed, r.whole) for unit, r in ranges], dtype=torch.float64
+        )
 
 
 def apply_choices(images: Tensor, choices: Choices) -> Tensor:
-    """Carry out what was drawn, one draw after the other."""
+    """Carry out what was drawn, one draw after the other, on uint8 pictures (N, C, H, W) with 1 or 3 channels."""
     device = images.device
-    place = torch.arange(len(images))  # which picture lies where
-    for operation, magnitude in zip(choices.operation, choices.magnitude, strict=True):
-        order = operation[place].argsort(stable=True)
-        place = place[order]
-        images = images.index_select(0, order.to(device, non_blocking=True))
-        sizes = torch.bincount(operation, minlength=len(OPERATIONS)).tolist()
-        sizes = [*sizes[: len(POINTWISE)], sum(sizes[len(POINTWISE) :])]
-        *parts, moved = torch.split(images, sizes)
-        *values, _ = magnitude[place].float().to(device, non_blocking=True).split_with_sizes(sizes)
-        done = [
-            f(part, value)
-            for f, part, value in zip(POINTWISE.values(), parts, values, strict=True)
-            if len(part)
-        ]
-        if len(moved):
-            kind, amount = operation[place][-len(moved) :], magnitude[place][-len(moved) :]
-            matrices = affine_matrices(kind, amount, *images.shape[2:])
-            done.append(operations.affine(moved, matrices.float().to(device, non_blocking=True)))
-        images = torch.cat(done)
-    return images.index_select(0, place.argsort().to(device, non_blocking=True))
+    sorting = choices.operation.argsort(dim=1, stable=True)
+    counts = F.one_hot(choices.operation, len(OPERATIONS)).sum(dim=1).tolist()
+    matrices = warp_matrices(*choices, *images.shape[2:]).gather(2, sorting.expand(6, -1, -1))
+    values = choices.magnitude.gather(1, sorting).float().to(device, non_blocking=True)
+    *orders, home = _orders(sorting).to(device, non_blocking=True)
+    moves = matrices.to(device, non_blocking=True).unbind(1)
+    for draw, order in enumerate(orders):
+        images = images.index_select(0, order)
+        _alter_(images, values[draw], moves[draw], counts[draw])
+    return images.index_select(0, home)
 
 
-def affine_matrices(operation: Tensor, magnitude: Tensor, height: int, width: int) -> Tensor:
-    """What ``operations.affine`` needs to rotate about the centre, shear or translate.
+def _orders(sorting: Tensor) -> Tensor:
+    """How to reorder the batch before each draw, and back at the end.
 
     Args:
-        operation: positions in ``OPERATIONS`` of operations in ``GEOMETRY``, (N,) int64.
-        magnitude: degrees, slope or pixels, (N,) float64.
-        height: of the pictures.
-        width: of the pictures.
+        sorting: the pictures in the order each draw wants, (D, N) int64.
 
     Returns:
-        (N, 6) float64.
+        (D + 1, N) int64, each relative to the order before.
     """
-    rotate, shear_x, shear_y, move_x, move_y = (
-        magnitude.where(operation == OPERATIONS.index(name), 0.0) for name in GEOMETRY
-    )
-    cosine, sine = torch.cos(rotate.deg2rad()), torch.sin(rotate.deg2rad())
-    x, y = width / 2, height / 2
-    a, b, d, e = cosine, shear_x - sine, shear_y + sine, cosine
-    c = x - cosine * x + sine * y + move_x
-    f = y - sine * x - cosine * y + move_y
-    return torch.stack((a, b, c, d, e, f), dim=1)
+    start = torch.arange(sorting.shape[1]).expand_as(sorting)
+    places = torch.cat((start[:1], torch.empty_like(sorting).scatter_(1, sorting, start)))
+    return torch.cat((places[:-1].gather(1, sorting), places[-1:]))
+
+
+def _alter_(images: Tensor, values: Tensor, matrices: Tensor, counts: list[int]) -> None:
+    """One draw on pictures sorted by operation.
+
+    Args:
+        images: (N, C, H, W) uint8; overwritten.
+        values: magnitudes (N,) float32.
+        matrices: of ``warp_``, (6, N).
+        counts: pictures of each operation.
+    """
+    blends = counts[4 : 4 + len(BLENDS)]
+    sizes = [*counts[:4], sum(blends), sum(counts[4 + len(BLENDS) :])]
+    _, posterized, solarized, equalized, blended, warped = images.split_with_sizes(sizes)
+    _, bits, threshold, _, factor, _ = values.split_with_sizes(sizes)
+    if len(posterized):
+        posterize_(posterized, bits)
+    if len(solarized):
+        solarize_(solarized, threshold)
+    if len(equalized):
+        equalize_(equalized)
+    if len(blended):
+        blend_(blended, factor, blends)
+    if len(warped):
+        warp_(warped, matrices[:, -len(warped) :])

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from ssl_mix.augment.cutout import cutout
-from ssl_mix.augment.randaugment import RandAugment, Variant
+from ssl_mix.augment.pools import Variant
+from ssl_mix.augment.randaugment import RandAugment
 from ssl_mix.augment.weak import flip_and_crop
 from ssl_mix.errors import UserError, nearest
 
@@ -36,12 +37,16 @@ class Augmentation:
 
     def normalise(self, images: Tensor, *, channels_last: bool = False) -> Tensor:
         """uint8 (N, C, H, W) to float32: ``(images / 255 - mean) / std``."""
-        layout = torch.channels_last if channels_last else torch.contiguous_format
-        device = images.device
-        scale = torch.tensor([1 / (255 * s) for s in self.std])[:, None, None].to(device, non_blocking=True)
-        offset = torch.tensor([m / s for m, s in zip(self.mean, self.std, strict=True)])[:, None, None]
-        wide = images.to(torch.float32, memory_format=layout)
-        return wide.mul_(scale).sub_(offset.to(device, non_blocking=True))
+        constants = torch.tensor([(1 / (255 * s), -m / s) for m, s in zip(self.mean, self.std, strict=True)])
+        scale, offset = constants.to(images.device, non_blocking=True).unbind(1)
+        if not channels_last:
+            return images.float().mul_(scale[:, None, None]).add_(offset[:, None, None])
+        wide = torch.empty(images.shape, device=images.device, memory_format=torch.channels_last)
+        for channel, values in zip(wide.unbind(1), images.unbind(1), strict=True):
+            channel.copy_(values)  # one by one: a copy that permutes all of them is slow on a CPU
+        width = images.shape[3]
+        wide.permute(0, 2, 3, 1).flatten(2).mul_(scale.repeat(width)).add_(offset.repeat(width))
+        return wide
 
     def views(
         self, images: Tensor, names: Sequence[str], generator: torch.Generator, *, channels_last: bool = False

@@ -34,14 +34,15 @@ def apply_shifts(images: Tensor, shifts: Shifts) -> Tensor:
 
     Equal to padding by reflection, cropping at an offset, and mirroring, without making the padded pictures.
     """
-    _, _, height, width = images.shape
-    device = images.device
+    height, width = images.shape[2:]
     rows = _reflect(torch.arange(height) + shifts.rows[:, None], height)
     columns = _reflect(torch.arange(width) + shifts.columns[:, None], width)
     columns = torch.where(shifts.flip[:, None], columns.flip(1), columns)
-    pixels = (rows[:, :, None] * width + columns[:, None, :]).flatten(1).to(device, non_blocking=True)
+    first = rows.mul_(width).int().to(images.device, non_blocking=True)[:, :, None]
+    within = columns.int().to(images.device, non_blocking=True)[:, None, :]
+    pixels = (first + within).long().flatten(1)[:, None]  # int32 first: less memory to go through
     flat = images.flatten(2)
-    return flat.gather(2, pixels[:, None].expand(-1, flat.shape[1], -1)).view(images.shape)
+    return flat.gather(2, pixels.expand(-1, flat.shape[1], -1)).view(images.shape)
 
 
 def _reflect(positions: Tensor, side: int) -> Tensor:

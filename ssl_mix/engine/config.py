@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from ssl_mix.errors import UserError, check_positive, check_share
+from ssl_mix.errors import check_not_negative, check_positive, check_share
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,7 +14,7 @@ class TrainConfig:
         steps: optimiser steps.
         batch_size: labelled pictures per step. May exceed the labelled set, which is then repeated within the batch.
         lr: learning rate of SGD with Nesterov momentum.
-        momentum: of SGD.
+        momentum: share of the last update that SGD keeps, in Nesterov form.
         weight_decay: on convolution and linear weights; biases and batch norm have none.
         schedule: "cosine" is the benchmarks' ``lr cos(7 pi t / 16 T)``, "constant" keeps ``lr``.
         ema_decay: decay of the teacher's moving average.
@@ -64,8 +64,7 @@ class TrainConfig:
                 check_positive(name, value)
         for name in ("momentum", "ema_decay"):
             check_share(name, getattr(self, name))
-        if self.weight_decay < 0:
-            raise UserError(f"weight_decay must not be negative, got {self.weight_decay}")
+        check_not_negative("weight_decay", self.weight_decay)
 
     def evaluates_at(self, step: int) -> bool:
         """Whether the teacher is evaluated after ``step`` steps."""

@@ -18,7 +18,7 @@ class Teacher:
 
     Args:
         student: the network that is trained; copied as it is now.
-        decay: d, in [0, 1).
+        decay: d, in [0, 1].
         warmup: whether the decay warms up.
         buffers: "copy" takes the student's batch-norm statistics as they are (FixMatch), "average" averages them too.
 

@@ -39,12 +39,6 @@ def weight_like(name: str, weight: Tensor | float, logits: Tensor) -> Tensor:
     return logits.new_full((), weight)
 
 
-def check_eta_power(eta_power: float) -> None:
-    """Raise for a negative power, which would blow up where a class is absent."""
-    if eta_power < 0:
-        raise UserError(f"eta_power must not be negative, got {eta_power}")
-
-
 def reduce(values: Tensor, reduction: Reduction) -> Tensor:
     """Mean or sum over the samples, or the values (N,) as they are."""
     if reduction == "mean":

@@ -2,10 +2,9 @@
 
 from torch import Tensor
 
-from ssl_mix.errors import UserError
+from ssl_mix.errors import UserError, check_not_negative
 from ssl_mix.losses._common import (
     Reduction,
-    check_eta_power,
     check_labels,
     full_precision,
     reduce,
@@ -48,7 +47,8 @@ def asymmetric_mixup_cross_entropy(
     """
     logits = full_precision(logits)
     check_labels(logits, labels=labels, pseudo_labels=pseudo_labels)
-    check_eta_power(eta_power)
+    check_not_negative("eta", eta)
+    check_not_negative("eta_power", eta_power)
     pieces = decouple(logits, labels, pseudo_labels)
     lam = weight_like("lam", lam, logits)
     decoupled = (lam > 0) * (2 * lam) ** eta_power * pieces.half_a

@@ -16,10 +16,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ssl_mix.errors import UserError
+from ssl_mix.errors import UserError, check_not_negative
 from ssl_mix.losses._common import (
     Reduction,
-    check_eta_power,
     check_labels,
     full_precision,
     reduce,
@@ -80,7 +79,7 @@ def _weigh(pieces: Decoupled, lam: Tensor, sides: Sides, eta_power: float) -> Te
         side_b = ~side_a
     else:
         raise UserError(f"sides must be 'both', 'minor' or 'major', got {sides!r}")
-    check_eta_power(eta_power)
+    check_not_negative("eta_power", eta_power)
     weight_a = _side_weight(lam, side_a, eta_power)
     weight_b = _side_weight(1 - lam, side_b, eta_power)
     return weight_a * pieces.half_a + weight_b * pieces.half_b
@@ -154,6 +153,7 @@ def decoupled_mixup_cross_entropy(
     logits = full_precision(logits)
     check_labels(logits, labels_a=labels_a, labels_b=labels_b)
     pieces = decouple(logits, labels_a, labels_b)
+    check_not_negative("eta", eta)
     lam = weight_like("lam", lam, logits)
     mixed = lam * pieces.cross_entropy_a + (1 - lam) * pieces.cross_entropy_b
     return reduce(mixed + eta * _weigh(pieces, lam, sides, eta_power), reduction)

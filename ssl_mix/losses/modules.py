@@ -3,7 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ssl_mix.errors import UserError
+from ssl_mix.errors import UserError, check_not_negative
 from ssl_mix.losses._common import Reduction, check_labels, full_precision, reduce
 from ssl_mix.losses.asymmetric import asymmetric_mixup_cross_entropy
 from ssl_mix.losses.decoupled import Sides, decoupled_cross_entropy, decoupled_mixup_cross_entropy
@@ -62,6 +62,7 @@ class DecoupledMixupLoss(nn.Module):
         reduction: Reduction = "mean",
     ) -> None:
         super().__init__()
+        check_not_negative("eta", eta)
         self.eta, self.sides, self.eta_power, self.reduction = eta, sides, eta_power, reduction
 
     def forward(self, logits: Tensor, target: MixedTarget | Tensor) -> Tensor:
@@ -110,6 +111,7 @@ class AsymmetricMixupLoss(nn.Module):
 
     def __init__(self, eta: float = 0.1, *, eta_power: float = 0.0, reduction: Reduction = "mean") -> None:
         super().__init__()
+        check_not_negative("eta", eta)
         self.eta, self.eta_power, self.reduction = eta, eta_power, reduction
 
     def forward(self, logits: Tensor, target: MixedTarget, mask: Tensor | None = None) -> Tensor:

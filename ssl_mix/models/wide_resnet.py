@@ -40,8 +40,8 @@ class _Block(nn.Module):
         self.shortcut = _convolution(inputs, outputs, 1, stride) if widens else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
-        activated = x if self.raw else F.leaky_relu(self.norm1(x), SLOPE)
-        residual = self.conv2(F.leaky_relu(self.norm2(self.conv1(activated)), SLOPE))
+        activated = x if self.raw else F.leaky_relu(self.norm1(x), SLOPE, inplace=True)
+        residual = self.conv2(F.leaky_relu(self.norm2(self.conv1(activated)), SLOPE, inplace=True))
         out: Tensor = residual + self.shortcut(activated if self.shared else x)
         return out
 
@@ -95,7 +95,7 @@ class WideResNet(nn.Module):
 
     def features(self, x: Tensor) -> Tensor:
         """Pooled features (N, 64k) of pictures (N, C, H, W)."""
-        return F.leaky_relu(self.norm(self.blocks(self.stem(x))), SLOPE).mean(dim=(2, 3))
+        return F.leaky_relu(self.norm(self.blocks(self.stem(x))), SLOPE, inplace=True).mean(dim=(2, 3))
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits (N, num_classes) of pictures (N, C, H, W)."""

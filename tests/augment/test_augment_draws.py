@@ -1,12 +1,16 @@
 """What is drawn: flips and crops, operations and magnitudes, squares, views."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
+from scipy.stats import chi2_contingency, chisquare
 from torch import Tensor
 
 from ssl_mix.augment import Augmentation, RandAugment, cutout, flip_and_crop
-from ssl_mix.augment.randaugment import GEOMETRY, OPERATIONS, POOLS, apply_choices
+from ssl_mix.augment.pools import GEOMETRY, OPERATIONS, POOLS
+from ssl_mix.augment.randaugment import Choices, apply_choices
 from ssl_mix.augment.weak import apply_shifts, sample_shifts
 from ssl_mix.errors import UserError
 
@@ -52,15 +56,22 @@ def test_padding_that_does_not_fit_is_refused(padding: int) -> None:
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_operations_are_drawn_equally_often(variant: str) -> None:
-    pool = POOLS[variant]  # type: ignore[index]
-    count = 70_000
-    choices = RandAugment(variant).sample(count, 32, 32, seeded())  # type: ignore[arg-type]
-    assert choices.operation.shape == (pool.draws, count)
-    shares = torch.bincount(choices.operation.flatten(), minlength=14) / choices.operation.numel()
-    expected = np.full(14, pool.probability / 14)
-    expected[OPERATIONS.index("identity")] += 1 - pool.probability
-    assert shares.numpy() == pytest.approx(expected, abs=0.003)
+def test_operations_are_drawn_with_their_probabilities(variant: str) -> None:
+    draws, probability = {"torchssl": (3, 1.0), "kekmodel": (2, 0.5), "google": (2, 0.5)}[variant]
+    operation = RandAugment(variant).sample(10_000, 32, 32, seeded()).operation  # type: ignore[arg-type]
+    assert operation.shape == (draws, 10_000)
+    expected = np.full(14, probability / 14)
+    expected[OPERATIONS.index("identity")] += 1 - probability
+    for drawn in operation:
+        assert chisquare(torch.bincount(drawn, minlength=14), 10_000 * expected).pvalue > 0.01
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_pictures_and_draws_are_independent(variant: str) -> None:
+    operation = RandAugment(variant).sample(20_000, 32, 32, seeded()).operation  # type: ignore[arg-type]
+    for one, other in ((operation[0], operation[1]), (operation[0, ::2], operation[0, 1::2])):
+        table = torch.bincount(14 * one + other, minlength=196).view(14, 14)
+        assert chi2_contingency(table).pvalue > 0.01
 
 
 # Smallest and largest magnitude at 32 pixels, geometry 1; rotation in degrees, translation in pixels.
@@ -69,7 +80,7 @@ LIMITS = {
                  "translate_y": (-9.6, 9.6), "solarize": (0, 256)},
     "kekmodel": {"brightness": (0.14, 0.86), "posterize": (4, 7), "rotate": (-27, 27), "shear_x": (-0.27, 0.27),
                  "translate_y": (-8, 8), "solarize": (25.6, 230.4)},
-    "google": {"brightness": (0.28, 1.72), "posterize": (0, 3), "rotate": (-27, 27), "shear_x": (-0.27, 0.27),
+    "google": {"brightness": (0.28, 1.72), "posterize": (1, 4), "rotate": (-27, 27), "shear_x": (-0.27, 0.27),
                "translate_y": (-9, 9), "solarize": (25.6, 230.4)},
 }  # fmt: skip
 
@@ -91,6 +102,20 @@ def test_magnitudes_cover_their_ranges(variant: str) -> None:
         assert len(levels) == 9
 
 
+@pytest.mark.parametrize(
+    ("variant", "bits"), [("kekmodel", [4, 4, 5, 5, 6, 6, 6, 7, 7]), ("google", [4, 4, 3, 3, 2, 2, 2, 1, 1])]
+)
+def test_levels_of_posterize(variant: str, bits: list[int]) -> None:
+    """4 + int(0.4 level) and 4 - int(0.4 level) for the levels 1 to 9."""
+    choices = RandAugment(variant).sample(60_000, 32, 32, seeded())  # type: ignore[arg-type]
+    values, counts = choices.magnitude[choices.operation == OPERATIONS.index("posterize")].unique(
+        return_counts=True
+    )
+    expected, shares = np.unique(bits, return_counts=True)
+    assert np.array_equal(values, expected)
+    assert chisquare(counts, counts.sum().item() * shares / 9).pvalue > 0.01
+
+
 def test_geometry_scales_what_moves_pixels_and_nothing_else() -> None:
     full, half = (RandAugment(geometry=g).sample(500, 32, 32, seeded()) for g in (1.0, 0.5))
     assert torch.equal(full.operation, half.operation)
@@ -108,7 +133,7 @@ def test_a_batch_is_altered_as_its_pictures_are_alone(variant: str, channels: in
     assert torch.equal(images, before)
     assert (together != images).flatten(1).any(dim=1).float().mean() > 0.5
     for i in range(50):
-        alone = apply_choices(images[i : i + 1], type(choices)(*(c[:, i : i + 1] for c in choices)))
+        alone = apply_choices(images[i : i + 1], Choices(*(c[:, i : i + 1] for c in choices)))
         assert torch.equal(alone[0], together[i])
 
 
@@ -136,9 +161,17 @@ def test_cutout_paints_one_clipped_square(
     assert (rows.float().mean() / 32).item() == pytest.approx(mean, abs=0.005)
 
 
+@pytest.mark.parametrize(("height", "width"), [(20, 48), (48, 20)])
+def test_cutout_is_square_in_pictures_that_are_not(height: int, width: int) -> None:
+    images = torch.full((2000, 3, height, width), 200, dtype=torch.uint8)
+    hidden = cutout(images, variant="google", generator=seeded())[:, 0] == 0
+    assert hidden.any(dim=2).sum(1).max() == hidden.any(dim=1).sum(1).max() == 10
+    assert hidden.any(dim=0).all() and (images == 200).all()
+
+
 def test_cutout_of_grey_pictures_is_grey() -> None:
     result = cutout(torch.full((50, 1, 8, 8), 200, dtype=torch.uint8), variant="torchssl", generator=seeded())
-    assert set(result.unique().tolist()) == {121, 200}
+    assert set(result.unique().tolist()) == {124, 200}
 
 
 def test_views_are_what_they_say() -> None:
@@ -152,6 +185,29 @@ def test_views_are_what_they_say() -> None:
     weak = flip_and_crop(images, generator=seeded())
     assert torch.equal(views["weak"], augmentation.normalise(weak))
     assert not torch.equal(views["strong"], views["weak"])
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_layout_changes_no_value(channels: int) -> None:
+    augmentation = Augmentation(mean=(0.5, 0.4, 0.3)[:channels], std=(0.2, 0.3, 0.4)[:channels])
+    images = noise(7, channels, 12, 20)
+    assert torch.equal(augmentation.normalise(images), augmentation.normalise(images, channels_last=True))
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_small_batches(variant: str, count: int) -> None:
+    augmentation = Augmentation(mean=(0.5,) * 3, std=(0.2,) * 3, variant=variant)  # type: ignore[arg-type]
+    images = noise(count, 3, 16, 24)
+    before = images.clone()
+    shapes = [augmentation.views(images, ("strong",), seeded(seed))["strong"].shape for seed in range(20)]
+    assert set(shapes) == {(count, 3, 16, 24)} and torch.equal(images, before)
+
+
+def test_pictures_that_are_not_bytes_in_one_or_three_channels_are_refused() -> None:
+    for images in (noise(2).float(), noise(2, 4), noise(2)[0]):
+        with pytest.raises(UserError, match=re.escape(str(tuple(images.shape)))):
+            RandAugment()(images, generator=seeded())
 
 
 @pytest.mark.parametrize("channels_last", [False, True])

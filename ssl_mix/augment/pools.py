@@ -1,0 +1,78 @@
+"""What each of the three RandAugments draws from.
+
+Four different things are called RandAugment in semi-supervised learning; three of them are here.
+
+- "torchssl" (TorchSSL, USB): 3 operations, always applied, continuous magnitudes.
+- "kekmodel" (FixMatch-pytorch): 2 operations, each applied with probability 1/2, levels 1 to 9 of 10.
+- "google" (google-research/fixmatch, RAMC): likewise, with stronger enhancement and fewer bits left by posterize.
+"""
+
+from typing import Literal, NamedTuple, get_args
+
+from ssl_mix.errors import UserError, nearest
+
+Variant = Literal["torchssl", "kekmodel", "google"]
+
+BLENDS = ("brightness", "autocontrast", "contrast", "color", "sharpness")
+GEOMETRY = ("rotate", "shear_x", "shear_y", "translate_x", "translate_y")
+# Pictures are sorted in this order, so that each family is one slice of the batch.
+OPERATIONS = ("identity", "posterize", "solarize", "equalize", *BLENDS, *GEOMETRY)
+
+
+class Range(NamedTuple):
+    """Magnitudes ``low + step`` with ``step = (high - low) * level`` for a level in [0, 1].
+
+    Attributes:
+        low: magnitude of level 0.
+        high: magnitude of level 1.
+        signed: the sign is random.
+        whole: the step is truncated to a whole number.
+    """
+
+    low: float = 0.0
+    high: float = 0.0
+    signed: bool = False
+    whole: bool = False
+
+
+class Pool(NamedTuple):
+    """What a variant draws from.
+
+    Attributes:
+        draws: operations per picture.
+        probability: of applying each.
+        levels: levels are 1 to ``levels`` - 1, divided by ``levels``; None: uniform in [0, 1].
+        ranges: magnitude of each operation; translations as shares of the side.
+    """
+
+    draws: int
+    probability: float
+    levels: int | None
+    ranges: dict[str, Range]
+
+
+def _pool(
+    draws: int, probability: float, levels: int | None, enhance: Range, shift: float, bits: Range
+) -> Pool:
+    turn, move = Range(0, 30, True, levels is not None), Range(0, shift, True, levels is not None)
+    shear, solarize = Range(0, 0.3, True), Range(256, 0)
+    values = {"posterize": bits, "solarize": solarize, "rotate": turn, "shear_x": shear, "shear_y": shear}
+    values |= dict.fromkeys(("brightness", "contrast", "color", "sharpness"), enhance)
+    values |= {"translate_x": move, "translate_y": move}
+    return Pool(draws, probability, levels, {name: values.get(name, Range()) for name in OPERATIONS})
+
+
+_MILD = Range(0.05, 0.95)
+POOLS: dict[Variant, Pool] = {
+    "torchssl": _pool(3, 1.0, None, _MILD, 0.3, Range(4, 8, whole=True)),
+    "kekmodel": _pool(2, 0.5, 10, _MILD, 0.3, Range(4, 8, whole=True)),
+    "google": _pool(2, 0.5, 10, Range(0.1, 1.9), 10 / 32, Range(4, 0, whole=True)),
+}
+
+
+def check_variant(variant: str) -> None:
+    """Raise unless ``variant`` is known."""
+    if variant not in POOLS:
+        raise UserError(
+            f"variant must be one of {', '.join(get_args(Variant))}, got {variant!r}.{nearest(variant, POOLS)}"
+        )
