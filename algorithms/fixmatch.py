@@ -19,7 +19,7 @@ from ssl_mix.types import Batch, Nets, Step, StepOutput
 
 
 class FixMatch(Algorithm):
-    """Cross-entropy on the labelled pictures, and on strongly altered ones towards their confident weak-view guess.
+    """Learn from confident guesses on weakly altered pictures.
 
     ``loss = CE(p(weak x), y) + unlabeled_weight * mean(1[max q >= threshold] * CE(p(strong u), argmax q))`` with
     ``q = p(weak u)`` detached, plus the terms of ``mixing``. One forward pass serves all three views, so they share their

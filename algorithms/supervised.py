@@ -13,7 +13,9 @@ from ssl_mix.types import Batch, Nets, Step, StepOutput
 
 
 class Supervised(Algorithm):
-    """Cross-entropy on the labelled pictures, optionally mixed: the bound that few-label methods are held against.
+    """Cross-entropy on the labelled pictures alone, plain or mixed.
+
+    The bound that few-label methods are held against.
 
     With a mixer the whole batch is mixed and trained with ``MCE``, or with ``MCE + eta * D`` for ``loss="dm-ce"``. The terms of
     ``mixing`` are added to that; they are the same as for other algorithms, so that a comparison differs in one thing.

@@ -15,6 +15,7 @@ from ssl_mix.banks import PseudoLabelBank
 from ssl_mix.datasets import DATASETS
 from ssl_mix.demo import demo
 from ssl_mix.engine.config import TrainConfig
+from ssl_mix.engine.execution import keep_freed_memory
 from ssl_mix.engine.run_folder import read_metrics
 from ssl_mix.errors import UserError, nearest
 from ssl_mix.inference import evaluate, load_trained, predict
@@ -37,6 +38,8 @@ def finish(opened: OpenRun) -> None:
     for message in opened.warnings:
         warn(message)
     trainer, folder = opened.trainer, opened.folder
+    if trainer.device.type == "cpu":
+        keep_freed_memory()
     name = type(trainer.algorithm).__name__
     with training_bar(name, trainer.config.steps, trainer.step) as show:
         finished = train(opened, show)

@@ -256,6 +256,15 @@ def test_threads_are_fixed_when_a_run_starts(tmp_path: Path) -> None:
     )
 
 
+def test_a_batch_larger_than_the_labelled_set_works_and_is_stated(tmp_path: Path) -> None:
+    opened = start(quick(batch_size=32), tmp_path / "run")
+    assert opened.warnings == (
+        "the batch (32) is larger than the labelled set (20): labelled pictures repeat within a batch",
+    )
+    assert train(opened, silent)
+    assert start(quick(batch_size=20), tmp_path / "other").warnings == ()
+
+
 def test_supervised_needs_no_unlabelled_pictures(tmp_path: Path) -> None:
     run = Run(Supervised(), DataOptions(data="digits"), config=TrainConfig(steps=3, batch_size=8))
     assert train(start(run, tmp_path / "run"), silent)

@@ -1,6 +1,8 @@
 """Where and how the arithmetic is done: device, precision, compilation."""
 
 import contextlib
+import ctypes
+import platform
 import warnings
 from contextlib import AbstractContextManager
 from typing import cast
@@ -10,6 +12,7 @@ from torch import nn
 
 from ssl_mix.engine.config import TrainConfig
 from ssl_mix.errors import UserError
+from ssl_mix.models.batch_norm import frozen_running_statistics
 
 
 def resolve_device(name: str) -> torch.device:
@@ -43,6 +46,19 @@ def prepare(config: TrainConfig) -> torch.device:
     return device
 
 
+def keep_freed_memory() -> bool:
+    """Let glibc keep large freed blocks for the next step instead of returning them to the system; True if it does.
+
+    By default every activation of a CPU step is a fresh mapping whose pages fault in one by one: float32 steps of WRN-28-2 on 480
+    pictures take a median of 4.0 s instead of 3.2 s then (2 cores). Process-wide, so for a command, not for a library.
+    """
+    mmap_max, trim_threshold = -4, -1  # M_MMAP_MAX, M_TRIM_THRESHOLD of malloc.h
+    if platform.libc_ver()[0] != "glibc":
+        return False
+    libc = ctypes.CDLL(None)
+    return bool(libc.mallopt(mmap_max, 0) and libc.mallopt(trim_threshold, 2**31 - 1))
+
+
 def autocast(config: TrainConfig, device: torch.device) -> AbstractContextManager[None]:
     """bfloat16 autocast as ``config.amp`` says, or nothing."""
     supported = device.type == "cpu" or torch.cuda.is_bf16_supported()
@@ -54,10 +70,13 @@ def autocast(config: TrainConfig, device: torch.device) -> AbstractContextManage
 
 
 def compiled(net: nn.Module, sample: torch.Tensor) -> nn.Module:
-    """``torch.compile(net)``, or ``net`` itself with a warning where compiling fails on ``sample`` (N, C, H, W)."""
+    """``torch.compile(net)``, or ``net`` itself with a warning where compiling fails on ``sample`` (N, C, H, W).
+
+    The trial leaves the network as it was, batch-norm statistics included.
+    """
     try:
         candidate = torch.compile(net)
-        with torch.no_grad():
+        with torch.no_grad(), frozen_running_statistics(net):
             candidate(sample)
     except Exception as error:  # the compiler may fail in many ways, none of which should stop a run
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

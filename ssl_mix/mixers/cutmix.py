@@ -34,9 +34,9 @@ def box_masks(centres: Tensor, lam: Tensor, height: int, width: int) -> Tensor:
 
 @dataclass(frozen=True)
 class CutMix:
-    """Paste a box of the partner: area share ``1 - lam`` before clipping, ``lam ~ Beta(alpha, alpha)`` per sample.
+    """Paste a box of the partner, each picture with a box of its own.
 
-    The centre of the box is uniform over the pixels and the box is clipped at the borders, so the returned lam, the share of
+    The box has the area share ``1 - lam`` before clipping, with one ``lam ~ Beta(alpha, alpha)`` per sample. Its centre is uniform over the pixels and the box is clipped at the borders, so the returned lam, the share of
     pixels that still show ``a``, is computed after clipping. Works on any dtype, uint8 included.
 
     Args:

@@ -12,7 +12,9 @@ from ssl_mix.types import MixedTarget
 
 @dataclass(frozen=True)
 class Mixup:
-    """Blend pictures: ``lam * a + (1 - lam) * b`` with one ``lam ~ Beta(alpha, alpha)`` per sample.
+    """Blend pictures, each pair with a share of its own.
+
+    ``lam * a + (1 - lam) * b`` with one ``lam ~ Beta(alpha, alpha)`` per sample.
 
     Args:
         alpha: of the Beta distribution; 1 draws lam uniformly, 0.2 mostly near 0 and 1.

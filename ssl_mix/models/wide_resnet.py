@@ -47,7 +47,9 @@ class _Block(nn.Module):
 
 
 class WideResNet(nn.Module):
-    """WRN-28-k: three stages of four blocks with 16k, 32k, 64k channels, leaky ReLU 0.1, batch norm, global average pooling.
+    """Wide residual network WRN-28-k, for pictures from 32 pixels on.
+
+    Three stages of four blocks with 16k, 32k, 64k channels, leaky ReLU 0.1, batch norm, global average pooling.
 
     Args:
         width: k.
