@@ -6,7 +6,7 @@ import torch.nn.functional as F
 
 from ssl_mix.algorithm import Algorithm
 from ssl_mix.asymmetric import AsymmetricMix
-from ssl_mix.errors import UserError, nearest
+from ssl_mix.errors import UserError, check_choice
 from ssl_mix.losses import DecoupledMixupLoss
 from ssl_mix.mixers import MIXERS
 from ssl_mix.types import Batch, Nets, Step, StepOutput
@@ -39,11 +39,8 @@ class Supervised(Algorithm):
         mixing: AsymmetricMix = AsymmetricMix(),  # noqa: B008 (frozen)
     ) -> None:
         super().__init__()
-        for name, value, known in (("mixer", mixer, ("none", *MIXERS)), ("loss", loss, ("ce", "dm-ce"))):
-            if value not in known:
-                raise UserError(
-                    f"{name} must be one of {', '.join(known)}, got {value!r}.{nearest(value, known)}"
-                )
+        check_choice("mixer", mixer, ("none", *MIXERS))
+        check_choice("loss", loss, ("ce", "dm-ce"))
         if loss == "dm-ce" and mixer == "none":
             raise UserError(
                 "loss 'dm-ce' separates two mixed classes: choose a mixer too (mixer='mixup' or 'cutmix')"

@@ -14,7 +14,7 @@ TEST_PER_CLASS = 36
 
 
 def load_digits_data() -> DataSet:
-    """Digits: 1,437 training and 360 test pictures of 8x8 grey pixels in 10 classes, inside scikit-learn.
+    """1,437 training and 360 test pictures of 8x8 grey pixels in 10 classes, inside scikit-learn.
 
     Grey levels 0..16 become 0..255. The test part is the same for everybody: of each class the 36 pictures
     that come first by the SHA-256 of ``digits/test/position``. Pictures are augmented gently: no flip (it

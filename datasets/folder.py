@@ -25,7 +25,7 @@ def load_folder(
     memory_budget: int | None = None,
     progress: Progress | None = None,
 ) -> DataSet:
-    """Your own pictures, one sub-folder per class; ``load_two_folders`` takes some without labels.
+    """Your own pictures: one sub-folder per class, or a folder with labels and one without.
 
     Classes are in the order of their names. Files that cannot be read are left out and told in the notes.
 

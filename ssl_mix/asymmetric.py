@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple, get_args
 import torch
 from torch import Tensor, nn
 
-from ssl_mix.errors import UserError, check_not_negative, check_positive, nearest
+from ssl_mix.errors import UserError, check_choice, check_not_negative, check_positive
 from ssl_mix.losses import AsymmetricMixupLoss, DecoupledMixupLoss
 from ssl_mix.mixers import MIXERS, Mixer, sample_beta
 from ssl_mix.models.batch_norm import frozen_running_statistics
@@ -55,12 +55,9 @@ class AsymmetricMix:
     mixed_by: Literal["mixup", "cutmix"] = "mixup"
 
     def __post_init__(self) -> None:
-        for name, known in (("mix", get_args(Mix)), ("mix_ramp", get_args(Ramp)), ("mixed_by", MIXERS)):
-            value = getattr(self, name)
-            if value not in known:
-                raise UserError(
-                    f"{name} must be one of {', '.join(known)}, got {value!r}.{nearest(value, known)}"
-                )
+        check_choice("mix", self.mix, get_args(Mix))
+        check_choice("mix_ramp", self.mix_ramp, get_args(Ramp))
+        check_choice("mixed_by", self.mixed_by, MIXERS)
         for name in ("eta", "eta_power", "mix_weight"):
             check_not_negative(name, getattr(self, name))
         check_positive("mix_alpha", self.mix_alpha)

@@ -14,6 +14,12 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f" Did you mean {match[0]!r}?" if match else ""
 
 
+def check_choice(name: str, value: str, known: Iterable[str]) -> None:
+    """Raise unless ``value`` is one of ``known``; the message names the nearest."""
+    if value not in known:
+        raise UserError(f"{name} must be one of {', '.join(known)}, got {value!r}.{nearest(value, known)}")
+
+
 def check_share(name: str, value: float) -> None:
     """Raise unless ``value`` lies in [0, 1]."""
     if not 0 <= value <= 1:

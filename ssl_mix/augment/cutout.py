@@ -5,7 +5,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ssl_mix.augment.pools import Variant, check_variant
+from ssl_mix.augment.pools import Variant
+from ssl_mix.errors import check_choice
 
 
 class _Square(NamedTuple):
@@ -41,7 +42,7 @@ def cutout(images: Tensor, *, variant: Variant = "torchssl", generator: torch.Ge
     Source: DeVries & Taylor, "Improved Regularization of Convolutional Neural Networks with Cutout" (2017). Differs from the code that
     the variants are named after: the part of a square beyond the left or upper border is cut off, not pushed inside.
     """
-    check_variant(variant)
+    check_choice("variant", variant, SQUARES)
     square, (count, channels, height, width) = SQUARES[variant], images.shape
     share, x, y = torch.rand(3, count, generator=generator).unbind(0)
     half = min(height, width) * (square.low + (square.high - square.low) * share) / 2

@@ -7,9 +7,7 @@ Four different things are called RandAugment in semi-supervised learning; three 
 - "google" (google-research/fixmatch, RAMC): likewise, with stronger enhancement and fewer bits left by posterize.
 """
 
-from typing import Literal, NamedTuple, get_args
-
-from ssl_mix.errors import UserError, nearest
+from typing import Literal, NamedTuple
 
 Variant = Literal["torchssl", "kekmodel", "google"]
 
@@ -68,11 +66,3 @@ POOLS: dict[Variant, Pool] = {
     "kekmodel": _pool(2, 0.5, 10, _MILD, 0.3, Range(4, 8, whole=True)),
     "google": _pool(2, 0.5, 10, Range(0.1, 1.9), 10 / 32, Range(4, 0, whole=True)),
 }
-
-
-def check_variant(variant: str) -> None:
-    """Raise unless ``variant`` is known."""
-    if variant not in POOLS:
-        raise UserError(
-            f"variant must be one of {', '.join(get_args(Variant))}, got {variant!r}.{nearest(variant, POOLS)}"
-        )

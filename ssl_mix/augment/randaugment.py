@@ -12,10 +12,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ssl_mix.augment.blend import blend_
-from ssl_mix.augment.pools import BLENDS, GEOMETRY, OPERATIONS, POOLS, Variant, check_variant
+from ssl_mix.augment.pools import BLENDS, GEOMETRY, OPERATIONS, POOLS, Variant
 from ssl_mix.augment.tables import equalize_, posterize_, solarize_
 from ssl_mix.augment.warp import warp_, warp_matrices
-from ssl_mix.errors import UserError
+from ssl_mix.errors import UserError, check_choice
 
 
 class Choices(NamedTuple):
@@ -49,7 +49,7 @@ class RandAugment:
     geometry: float = 1.0
 
     def __post_init__(self) -> None:
-        check_variant(self.variant)
+        check_choice("variant", self.variant, POOLS)
 
     def __call__(self, images: Tensor, *, generator: torch.Generator) -> Tensor:
         """Alter pictures; the input stays as it is.

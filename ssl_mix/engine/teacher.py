@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from ssl_mix.errors import UserError, check_share
+from ssl_mix.errors import check_choice, check_share
 
 
 class Teacher:
@@ -37,8 +37,7 @@ class Teacher:
         buffers: Literal["copy", "average"] = "copy",
     ) -> None:
         check_share("ema_decay", decay)
-        if buffers not in ("copy", "average"):
-            raise UserError(f"ema_buffers must be 'copy' or 'average', got {buffers!r}")
+        check_choice("ema_buffers", buffers, ("copy", "average"))
         self.net = copy.deepcopy(student).requires_grad_(False).eval()
         self.decay, self.warmup = decay, warmup
         pairs = list(zip(self.net.parameters(), student.parameters(), strict=True))

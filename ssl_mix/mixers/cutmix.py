@@ -36,8 +36,9 @@ def box_masks(centres: Tensor, lam: Tensor, height: int, width: int) -> Tensor:
 class CutMix:
     """Paste a box of the partner, each picture with a box of its own.
 
-    The box has the area share ``1 - lam`` before clipping, with one ``lam ~ Beta(alpha, alpha)`` per sample. Its centre is uniform over the pixels and the box is clipped at the borders, so the returned lam, the share of
-    pixels that still show ``a``, is computed after clipping. Works on any dtype, uint8 included.
+    The box has the area share ``1 - lam``, with one ``lam ~ Beta(alpha, alpha)`` per sample. Its centre is uniform over the
+    pixels and it is clipped at the borders, so the returned lam, the share of pixels that still show ``a``, is computed after
+    clipping. Works on any dtype, uint8 included.
 
     Args:
         alpha: of the Beta distribution; 1 draws the area uniformly.
