@@ -46,7 +46,8 @@ class PseudoLabelBank(nn.Module):
         slots = pseudo.indices
         # Every duplicate writes the same values, so the order of writing cannot matter.
         position = torch.arange(len(slots), device=slots.device)
-        winner = torch.where(slots[:, None] == slots, position, NEVER).amax(dim=1)
+        latest = torch.zeros_like(self.label).scatter_reduce_(0, slots, position, "amax", include_self=False)
+        winner = latest[slots]
         label, passed = pseudo.labels[winner], pseudo.mask[winner] > 0
         before, first, last = self.label[slots], self.first_passed[slots], self.last_passed[slots]
         self.changes[slots] += (before != NEVER) & (before != label)

@@ -238,6 +238,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise
         print(f"ssl-mix: {error}", file=sys.stderr)
         sys.exit(2)
+    except KeyboardInterrupt:
+        if debug:
+            raise
+        print("ssl-mix: interrupted", file=sys.stderr)
+        sys.exit(130)  # as shells report a command ended by Ctrl-C
 
 
 def check_names(arguments: Sequence[str], commands: dict[str, Callable[..., None]]) -> None:

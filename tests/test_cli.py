@@ -180,6 +180,19 @@ def test_mistakes_in_using_a_run(capsys: pytest.CaptureFixture[str]) -> None:
     assert "guesses none" in mistake(["pseudo-labels", "run", "--out", "l.csv"], capsys)
 
 
+def test_ctrl_c_outside_training_prints_no_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ssl_mix.cli.start", interrupted)
+    with pytest.raises(SystemExit) as stop:
+        main(["train", "fixmatch", *DIGITS, "--out", "x"])
+    assert stop.value.code == 130
+    assert capsys.readouterr().err == "ssl-mix: interrupted\n"
+
+
 def test_debug_shows_where_a_mistake_was_found() -> None:
     with pytest.raises(ValueError, match="holds no run"):
         main(["resume", "nowhere", "--debug"])
