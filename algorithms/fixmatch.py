@@ -13,7 +13,7 @@ import torch.nn.functional as F
 
 from ssl_mix.algorithm import Algorithm
 from ssl_mix.asymmetric import AsymmetricMix
-from ssl_mix.errors import check_not_negative, check_positive, check_share
+from ssl_mix.errors import check_count, check_not_negative, check_share
 from ssl_mix.targets import confident_guesses
 from ssl_mix.types import Batch, Nets, Step, StepOutput
 
@@ -48,7 +48,7 @@ class FixMatch(Algorithm):
         super().__init__()
         check_share("threshold", threshold)
         check_not_negative("unlabeled_weight", unlabeled_weight)
-        check_positive("unlabeled_ratio", unlabeled_ratio)
+        check_count("unlabeled_ratio", unlabeled_ratio)
         self.threshold = threshold
         self.unlabeled_weight = unlabeled_weight
         self.unlabeled_ratio = unlabeled_ratio

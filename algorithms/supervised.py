@@ -61,7 +61,8 @@ class Supervised(Algorithm):
             supervised = F.cross_entropy(nets.student(x).float(), labels)
         else:
             mixed_x, target = self._mix(x, labels, generator=step.generator)
-            criterion = DecoupledMixupLoss(self.mixing.eta if self.loss == "dm-ce" else 0.0)
+            eta = self.mixing.eta if self.loss == "dm-ce" else 0.0
+            criterion = DecoupledMixupLoss(eta, eta_power=self.mixing.eta_power)
             supervised = criterion(nets.student(mixed_x), target)
         mixed, terms = self.mixing(nets.student, x, labels, step)
         return StepOutput(supervised + mixed, {"loss/labeled": supervised.detach(), **terms}, {})

@@ -23,6 +23,9 @@ class Algorithm(nn.Module):
     unlabeled_views: ClassVar[tuple[str, ...]] = ()
     unlabeled_ratio: int = 0
 
+    def __init__(self) -> None:
+        super().__init__()
+
     def extend(self, net: nn.Module, task: Task) -> nn.Module:
         """Add what the method needs to the network, and its buffers to itself, before the teacher is copied."""
         del task

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Union
 
 import tyro
+from rich.markup import escape
 from rich.table import Table
 
 from ssl_mix.algorithms import ALGORITHMS
@@ -17,11 +18,11 @@ from ssl_mix.demo import demo
 from ssl_mix.engine.config import TrainConfig
 from ssl_mix.engine.execution import keep_freed_memory
 from ssl_mix.engine.run_folder import read_metrics
-from ssl_mix.errors import UserError, nearest
-from ssl_mix.inference import evaluate, load_trained, predict
+from ssl_mix.errors import UserError, check_count, nearest
+from ssl_mix.inference import TrainedRun, evaluate, load_trained, predict
 from ssl_mix.mixers import MIXERS
 from ssl_mix.models import MODELS
-from ssl_mix.progress import console, reading_bar, training_bar, warn
+from ssl_mix.progress import console, reading_bar, say, training_bar, warn
 from ssl_mix.recipes import RECIPES
 from ssl_mix.report import REPORT, summary_rows
 from ssl_mix.runs import DataOptions, NetOptions, Run
@@ -44,19 +45,15 @@ def finish(opened: OpenRun) -> None:
     with training_bar(name, trainer.config.steps, trainer.step) as show:
         finished = train(opened, show)
     if not finished:
-        console.print(
-            f"stopped after step {trainer.step}; go on with: ssl-mix resume {folder}", highlight=False
-        )
+        say(f"stopped after step {trainer.step}; go on with: ssl-mix resume {folder}")
         return
     table = Table(title=f"{name} on {trainer.data.name}", show_header=False)
     for row in summary_rows(summarise(read_metrics(folder))):
         table.add_row(*row)
     console.print(table)
-    console.print(
+    say(
         f"Report  {folder / REPORT}\nCurves  tensorboard --logdir {folder}\n"
-        f"Next    ssl-mix evaluate {folder}\n        ssl-mix predict {folder} PICTURE... --out predictions.csv",
-        highlight=False,
-        soft_wrap=True,
+        f"Next    ssl-mix evaluate {folder}\n        ssl-mix predict {folder} PICTURE... --out predictions.csv"
     )
 
 
@@ -107,6 +104,20 @@ def _value_of(flag: str, arguments: Sequence[str], default: str | None) -> Any:
     return default
 
 
+def load(run: Path, device: str) -> TrainedRun:
+    """A trained run, with a note for each newer checkpoint that could not be used."""
+    trained = load_trained(run, device)
+    for message in trained.warnings:
+        warn(message)
+    return trained
+
+
+def check_writable(out: Path) -> None:
+    """Raise before any work is done where the folder of an output file is missing."""
+    if not out.absolute().parent.is_dir():
+        raise UserError(f"the folder of --out {out} does not exist: make it first")
+
+
 def resume(run: RunFolder) -> None:
     """Go on with a run that was stopped or killed, to the same bits as if it had not been.
 
@@ -129,15 +140,13 @@ def evaluate_command(
         test: another folder of test pictures with the same classes.
         device: "auto", "cpu" or "cuda".
     """
-    trained = load_trained(run, device)
+    trained = load(run, device)
     with reading_bar() as progress:
         found = evaluate(trained, data_dir=data_dir, test=test, progress=progress)
-    console.print(
-        f"Teacher after step {trained.state['step']} on {found.pictures} test pictures", highlight=False
-    )
+    say(f"Teacher after step {trained.state['step']} on {found.pictures} test pictures")
     table = Table("class", "accuracy")
     for name, value in found.per_class.items():
-        table.add_row(name, f"{100 * value:.2f} %")
+        table.add_row(escape(name), f"{100 * value:.2f} %")
     table.add_section()
     table.add_row("all", f"{100 * found.accuracy:.2f} %")
     console.print(table)
@@ -155,15 +164,17 @@ def predict_command(
         top: how many classes to name for each picture.
         device: "auto", "cpu" or "cuda".
     """
+    check_count("top", top)
+    check_writable(out)
     if not paths:
         raise UserError("no picture to predict: give files or folders after the run")
-    trained = load_trained(run, device)
+    trained = load(run, device)
     with reading_bar() as progress:
         found = predict(trained, paths, progress=progress)
     for path, reason in found.broken:
         warn(f"left out {path}: {reason}")
     count = write_csv(out, prediction_rows(found.files, found.probabilities, trained.classes, top))
-    console.print(f"{count} predictions in {out}", highlight=False)
+    say(f"{count} predictions in {out}")
 
 
 def pseudo_labels(run: RunFolder, *, out: Path) -> None:
@@ -176,14 +187,15 @@ def pseudo_labels(run: RunFolder, *, out: Path) -> None:
         run: folder of the run.
         out: the CSV file.
     """
-    trained = load_trained(run, "cpu")
+    trained = load(run, "cpu")
+    check_writable(out)
     if not trained.run.algorithm.unlabeled_views:
         raise UserError(f"{run} has no pseudo-labels: {type(trained.run.algorithm).__name__} guesses none")
     slots = trained.state["bank"]
     bank = PseudoLabelBank(len(slots["label"]), len(trained.classes))
     bank.load_state_dict(slots)
     count = write_csv(out, pseudo_label_rows(run, bank, trained.classes))
-    console.print(f"{count} pseudo-labels in {out}", highlight=False)
+    say(f"{count} pseudo-labels in {out}")
 
 
 def list_command() -> None:
@@ -234,6 +246,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
             config=FLAT,
         )
     except UserError as error:
+        if debug:
+            raise
+        print(f"ssl-mix: {error}", file=sys.stderr)
+        sys.exit(2)
+    except OSError as error:  # a folder that is not there, a full disk, missing rights
         if debug:
             raise
         print(f"ssl-mix: {error}", file=sys.stderr)

@@ -14,13 +14,15 @@ from ssl_mix.algorithms import FixMatch, Supervised
 from ssl_mix.asymmetric import AsymmetricMix
 from ssl_mix.engine.config import TrainConfig
 from ssl_mix.engine.run_folder import Record, create_run_folder, read_metrics, write_text
+from ssl_mix.errors import check_positive
 from ssl_mix.plots import plot_comparison, save_png
-from ssl_mix.progress import console, training_bar
+from ssl_mix.progress import console, say, training_bar
 from ssl_mix.report import REPORT, Section, render
-from ssl_mix.runs import FORMAT, DataOptions, Run
+from ssl_mix.runs import DataOptions, Run
 from ssl_mix.summary import Summary, summarise
 from ssl_mix.training import start, train
 
+FORMAT = "ssl-mix demo 1"
 PLOT, RESULTS = "curves.png", "results.json"
 HEADER = ("method", "accuracy %", "best %", "confident %", "right %", "seconds")
 
@@ -55,6 +57,10 @@ def demo(
         steps: training steps of each run.
         overwrite: replace an earlier demo in that folder.
     """
+    for name, value in (("labels_per_class", labels_per_class), ("seeds", seeds), ("steps", steps)):
+        check_positive(name, value)
+    data = DataOptions(data="digits", labels_per_class=labels_per_class)
+    data.choose_split(data.load(), 0)  # refuses what cannot be, before anything is replaced
     create_run_folder(
         out, {"format": FORMAT, "demo": {"labels_per_class": labels_per_class}}, overwrite=overwrite
     )
@@ -64,11 +70,12 @@ def demo(
             config = TrainConfig(
                 steps=steps, batch_size=32, lr=0.1, seed=seed, eval_every=max(1, steps // 10)
             )
-            run = Run(algorithm, DataOptions(data="digits", labels_per_class=labels_per_class), config=config)
+            run = Run(algorithm, data, config=config)
             folder = out / f"{name.lower().replace(' + ', '-').replace('/', '-')}-seed{seed}"
             opened = start(run, folder)
             with training_bar(f"seed {seed}  {name:<17}", steps) as show:
-                train(opened, show)
+                if not train(opened, show):
+                    raise KeyboardInterrupt
             results[name].append(read_metrics(folder))
     finish(out, results, labels_per_class)
 
@@ -96,11 +103,8 @@ def finish(out: Path, results: dict[str, list[list[Record]]], labels_per_class: 
     ]
     write_text(out / REPORT, render("Learning digits from few labels", sections))
     console.print(EXPLANATION, highlight=False)
-    console.print(
-        f"\nPlot    {out / PLOT}\nReport  {out / REPORT}\nCurves  tensorboard --logdir {out}\n",
-        highlight=False,
-    )
-    console.print("Next:\n" + NEXT, highlight=False, markup=False, soft_wrap=True)
+    say(f"\nPlot    {out / PLOT}\nReport  {out / REPORT}\nCurves  tensorboard --logdir {out}\n")
+    say("Next:\n" + NEXT)
 
 
 def cells(found: Sequence[Summary]) -> list[str]:

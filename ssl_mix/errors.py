@@ -32,6 +32,13 @@ def check_positive(name: str, value: float) -> None:
         raise UserError(f"{name} must be above 0, got {value}")
 
 
+def check_count(name: str, value: float) -> None:
+    """Raise unless ``value`` is a whole number above zero."""
+    check_positive(name, value)
+    if value != int(value):
+        raise UserError(f"{name} must be a whole number, got {value}")
+
+
 def check_not_negative(name: str, value: float) -> None:
     """Raise unless ``value`` is at least zero and finite."""
     if not 0 <= value < float("inf"):

@@ -32,6 +32,7 @@ class TrainedRun:
         shape: (C, H, W) of the pictures.
         augmentation: normalises them.
         device: where the network is.
+        warnings: newer checkpoints that could not be used.
     """
 
     run: Run
@@ -41,6 +42,7 @@ class TrainedRun:
     shape: tuple[int, int, int]
     augmentation: Augmentation
     device: torch.device
+    warnings: tuple[str, ...]
 
 
 def load_trained(folder: Path, device: str = "auto") -> TrainedRun:
@@ -51,7 +53,7 @@ def load_trained(folder: Path, device: str = "auto") -> TrainedRun:
     """
     description = read_config(folder)
     run, dataset = Run.from_description(description), description["dataset"]
-    state, _ = load_checkpoint(folder)
+    state, refused = load_checkpoint(folder)
     if state is None:
         raise UserError(f"{folder} has no checkpoint yet: train it first (ssl-mix resume {folder})")
     place = resolve_device(device)
@@ -62,7 +64,9 @@ def load_trained(folder: Path, device: str = "auto") -> TrainedRun:
     options: dict[str, Any] = {
         name: tuple(v) if isinstance(v, list) else v for name, v in dataset["augmentation"].items()
     }
-    return TrainedRun(run, net.to(place).eval(), state, classes, shape, Augmentation(**options), place)
+    return TrainedRun(
+        run, net.to(place).eval(), state, classes, shape, Augmentation(**options), place, tuple(refused)
+    )
 
 
 class Evaluation(NamedTuple):

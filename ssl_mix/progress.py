@@ -15,7 +15,12 @@ console = Console()
 
 def warn(message: str) -> None:
     """One line on stderr."""
-    Console(stderr=True).print(f"[yellow]note:[/yellow] {message}", highlight=False)
+    Console(stderr=True).print(Text.assemble(("note: ", "yellow"), message), soft_wrap=True)
+
+
+def say(message: str) -> None:
+    """A message on stdout, as it is: no markup, no line breaks of our own."""
+    console.print(message, highlight=False, markup=False, soft_wrap=True)
 
 
 class _Metrics(ProgressColumn):

@@ -26,7 +26,7 @@ from ssl_mix.datasets import (
 )
 from ssl_mix.engine.config import TrainConfig
 from ssl_mix.engine.trainer import Trainer
-from ssl_mix.errors import UserError, check_positive
+from ssl_mix.errors import UserError, check_choice, check_positive
 from ssl_mix.models import build_model
 from ssl_mix.models.wide_resnet import FirstBlock
 from ssl_mix.randomness import stream_seed
@@ -106,6 +106,8 @@ class DataOptions:
         return load_cifar(self.data, Path(self.data_dir), download=self.download)
 
     def _check(self) -> None:
+        if self.data is not None:
+            check_choice("data", self.data, ("digits", "cifar10", "cifar100", "folder"))
         if self.memory_gb is not None:
             check_positive("memory_gb", self.memory_gb)
         if bool(self.labeled) != bool(self.unlabeled):
@@ -159,8 +161,8 @@ class NetOptions:
     def build(self, shape: tuple[int, int, int], num_classes: int, seed: int) -> nn.Module:
         """The network for pictures (C, H, W), its weights drawn from the seed's own stream."""
         name = self.net or ("small-cnn" if shape[1] < 16 else "wrn-28-2")
-        with torch.random.fork_rng():
-            torch.manual_seed(stream_seed(seed, "weights"))
+        with torch.random.fork_rng(devices=[]):  # weights are drawn on the CPU
+            torch.default_generator.manual_seed(stream_seed(seed, "weights"))
             return build_model(
                 name,
                 num_classes,
@@ -187,6 +189,10 @@ class Run:
     def describe(self, data: DataSet, split: Split) -> dict[str, Any]:
         """The content of ``config.json``."""
         names = {cls: name for name, cls in ALGORITHMS.items()}
+        if type(self.algorithm) not in names:
+            raise UserError(
+                f"{type(self.algorithm).__name__} is not in ALGORITHMS: register it, or use Trainer itself"
+            )
         return {
             "format": FORMAT,
             "algorithm": {"name": names[type(self.algorithm)], **_plain(self.algorithm.hyperparameters())},
@@ -214,7 +220,10 @@ class Run:
     def from_description(cls, description: dict[str, Any]) -> "Run":
         """The run behind a ``config.json``."""
         if description.get("format") != FORMAT:
-            raise UserError(f"expected a config of format {FORMAT!r}, found {description.get('format')!r}")
+            raise UserError(
+                f"expected a run (config of format {FORMAT!r}), found {description.get('format')!r}; "
+                "a demo's runs are the folders inside it"
+            )
         keywords = dict(description["algorithm"])
         algorithm = ALGORITHMS[keywords.pop("name")]
         hints = get_type_hints(algorithm.__init__)

@@ -59,6 +59,6 @@ def prediction_rows(
 
 def write_csv(path: Path, rows: Iterable[list[str]]) -> int:
     """Write the rows, return how many there are below the first."""
-    with open(path, "w", newline="") as file:
+    with open(path, "w", newline="", encoding="utf-8", errors="surrogateescape") as file:
         writer = csv.writer(file)
         return sum(1 for _ in map(writer.writerow, rows)) - 1

@@ -2,6 +2,7 @@
 
 import json
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -109,6 +110,7 @@ def train(opened: OpenRun, on_record: Callable[[Record], None]) -> bool:
         writer.close()
     finished = trainer.step == trainer.config.steps
     if not finished:
+        trainer.check_finite()
         save(opened)
     if trainer.algorithm.unlabeled_views:
         rows = pseudo_label_rows(folder, trainer.bank, trainer.data.classes)
@@ -131,6 +133,9 @@ def stop_on_interrupt(trainer: Trainer) -> Iterator[None]:
         trainer.stop = True
         signal.signal(signal.SIGINT, previous)
 
+    if threading.current_thread() is not threading.main_thread():  # only there Python lets signals be handled
+        yield
+        return
     previous = signal.signal(signal.SIGINT, handle)
     try:
         yield
@@ -141,10 +146,10 @@ def stop_on_interrupt(trainer: Trainer) -> Iterator[None]:
 def identity_of(description: dict[str, Any]) -> dict[str, Any]:
     """The parts of a ``config.json`` that decide every bit of a run, flat."""
     parts = {name: description[name] for name in ("algorithm", "net", "train")}
-    parts["dataset"] = {
-        name: description["dataset"][name] for name in ("name", "fingerprint", "split_sha256")
-    }
-    return {f"{part}.{name}": value for part, values in parts.items() for name, value in values.items()}
+    deciding = ("name", "fingerprint", "split_sha256", "augmentation")
+    parts["dataset"] = {name: description["dataset"][name] for name in deciding}
+    flat = {f"{part}.{name}": value for part, values in parts.items() for name, value in values.items()}
+    return dict(json.loads(json.dumps(flat)))  # as it looks when read back: lists for tuples
 
 
 def check_same(expected: dict[str, Any], found: dict[str, Any], source: Path) -> None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from ssl_mix.errors import check_not_negative, check_positive, check_share
+from ssl_mix.errors import check_choice, check_count, check_not_negative, check_positive, check_share
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +25,7 @@ class TrainConfig:
         amp: "bf16" computes in bfloat16 where autocast allows it; "auto" does so on a GPU.
         channels_last: memory layout that convolutions prefer.
         compile: torch.compile the network; falls back with a warning where that cannot work.
-        deterministic: only algorithms that give the same bits each time. Off lets cuDNN choose the fastest.
+        deterministic: use cuDNN's deterministic algorithms. Off lets it choose the fastest.
         threads: CPU threads of PyTorch; default: its own choice.
         log_every: steps between two records.
         eval_every: steps between two evaluations of the teacher; default: ten in a run.
@@ -56,12 +56,15 @@ class TrainConfig:
     checkpoint_every: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "lr", "log_every"):
-            check_positive(name, getattr(self, name))
+        check_positive("lr", self.lr)
+        for name in ("steps", "batch_size", "log_every"):
+            check_count(name, getattr(self, name))
         for name in ("threads", "eval_every", "checkpoint_every"):
-            value = getattr(self, name)
-            if value is not None:
-                check_positive(name, value)
+            if getattr(self, name) is not None:
+                check_count(name, getattr(self, name))
+        check_choice("schedule", self.schedule, ("cosine", "constant"))
+        check_choice("amp", self.amp, ("auto", "bf16", "off"))
+        check_choice("ema_buffers", self.ema_buffers, ("copy", "average"))
         for name in ("momentum", "ema_decay"):
             check_share(name, getattr(self, name))
         check_not_negative("weight_decay", self.weight_decay)

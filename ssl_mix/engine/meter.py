@@ -13,7 +13,7 @@ class DivergedError(UserError):
 
 
 class Meter:
-    """Adds up 0-d metrics on the device and hands out their means with a single transfer.
+    """Adds up 0-d metrics on the device and hands out their means when they are read.
 
     It also remembers, without a synchronisation, in which step each metric first was NaN or infinite.
     """
@@ -44,10 +44,15 @@ class Meter:
         Raises:
             DivergedError: a metric was NaN or infinite; names the term and the step.
         """
-        sums, first_bad = torch.stack((self.sums, self.first_bad)).tolist()
-        names, count = self.names, self.count
+        self.check()
+        means = {name: total / self.count for name, total in zip(self.names, self.sums.tolist(), strict=True)}
         self.reset()
-        bad = {name: int(step) for name, step in zip(names, first_bad, strict=True) if step != float("inf")}
+        return means
+
+    def check(self) -> None:
+        """Raise DivergedError if a metric was NaN or infinite since the last reading."""
+        first_bad = zip(self.names, self.first_bad.tolist(), strict=True)
+        bad = {name: int(step) for name, step in first_bad if step != float("inf")}
         if bad:
             step = min(bad.values())
             terms = [name for name in bad if bad[name] == step and name != "loss"] or ["loss"]
@@ -55,18 +60,18 @@ class Meter:
                 f"{' and '.join(terms)} became NaN or infinite in step {step}; the last checkpoint is from before. "
                 "Lower the learning rate (--lr), or check the pictures and the weights of the loss terms"
             )
-        return {name: total / count for name, total in zip(names, sums, strict=True)}
 
     def state_dict(self) -> dict[str, Any]:
         """What has been added up since the last reading."""
         return {
             "names": list(self.names),
-            "sums": self.sums,
-            "first_bad": self.first_bad,
+            "sums": self.sums.clone(),
+            "first_bad": self.first_bad.clone(),
             "count": self.count,
         }
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from ``state_dict``."""
+    def load_state_dict(self, state: dict[str, Any], device: torch.device) -> None:
+        """Go on from ``state_dict`` on ``device``."""
         self.names, self.count = tuple(state["names"]), state["count"]
-        self.sums, self.first_bad = state["sums"], state["first_bad"]
+        self.sums = state["sums"].to(device, copy=True)
+        self.first_bad = state["first_bad"].to(device, copy=True)

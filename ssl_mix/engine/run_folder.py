@@ -25,13 +25,13 @@ def create_run_folder(folder: Path, config: dict[str, Any], *, overwrite: bool) 
     Raises:
         ValueError: the folder holds a run and ``overwrite`` is off, or holds other files (never deleted).
     """
-    if (folder / CONFIG).exists() and "format" in read_config(folder):
+    if (folder / CONFIG).exists() and str(read_config(folder).get("format")).startswith("ssl-mix "):
         if not overwrite:
             raise UserError(
                 f"{folder} already holds a run: go on with it (ssl-mix resume {folder}), "
                 "replace it (--overwrite), or choose another --out"
             )
-        shutil.rmtree(folder)
+        shutil.rmtree(folder.resolve())
     elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"{folder} exists and holds no run: choose another --out, nothing was deleted")
     folder.mkdir(parents=True, exist_ok=True)
@@ -45,11 +45,13 @@ def read_config(folder: Path) -> dict[str, Any]:
         ValueError: there is no run in ``folder``.
     """
     try:
-        config: dict[str, Any] = json.loads((folder / CONFIG).read_text())
-    except FileNotFoundError as error:
+        config: dict[str, Any] = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise UserError(f"{folder} holds no run ({CONFIG} is missing)") from error
     except json.JSONDecodeError as error:
         raise UserError(f"{folder / CONFIG} is not valid JSON: {error}") from error
+    if not isinstance(config, dict):
+        raise UserError(f"{folder / CONFIG} does not describe a run: expected a JSON object")
     return config
 
 
@@ -57,7 +59,7 @@ def read_metrics(folder: Path) -> list[Record]:
     """All whole records of ``metrics.jsonl``; a last line that a crash cut short is left out."""
     path = folder / METRICS
     records = []
-    for line in path.read_text().splitlines() if path.exists() else ():
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
         try:
             records.append(json.loads(line))
         except json.JSONDecodeError:
@@ -68,7 +70,7 @@ def read_metrics(folder: Path) -> list[Record]:
 def write_text(path: Path, text: str) -> None:
     """Write a file whole or not at all."""
     temporary = path.with_name(f".{path.name}.partial")
-    temporary.write_text(text)
+    temporary.write_text(text, encoding="utf-8")
     os.replace(temporary, path)
 
 

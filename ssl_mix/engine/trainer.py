@@ -16,7 +16,7 @@ from ssl_mix.engine.execution import autocast, compiled, prepare
 from ssl_mix.engine.meter import DivergedError, Meter
 from ssl_mix.engine.optimizer import build_optimizer, learning_rate
 from ssl_mix.engine.teacher import Teacher
-from ssl_mix.errors import UserError
+from ssl_mix.errors import UserError, check_count
 from ssl_mix.evaluation.accuracy import accuracy, predict_probabilities
 from ssl_mix.randomness import stream_generator, stream_seed
 from ssl_mix.types import Batch, Nets, Samples, Step, Task
@@ -112,6 +112,7 @@ class Trainer:
                 yield record
                 since = (time.perf_counter(), self.step)
             if self.stop:
+                self.stop, self.seconds = False, time.perf_counter() - began
                 return
 
     @property
@@ -176,13 +177,17 @@ class Trainer:
 
     def record(self) -> dict[str, float]:
         """Means since the last record, which starts anew; the one place where the host waits for the device."""
-        means = self.meter.read()
+        self.check_finite()
+        return {"step": self.step, **self.meter.read(), "lr": learning_rate(self.config, self.step - 1)}
+
+    def check_finite(self) -> None:
+        """Raise DivergedError if a loss term or a weight became NaN or infinite; a state that passes is fit to be saved."""
+        self.meter.check()
         norms = torch.stack(torch._foreach_norm([weight.detach() for weight in self.student.parameters()]))
         if not norms.isfinite().all():
             raise DivergedError(
                 f"the weights became NaN or infinite in step {self.step - 1}: lower the learning rate (--lr)"
             )
-        return {"step": self.step, **means, "lr": learning_rate(self.config, self.step - 1)}
 
     def evaluate(self) -> dict[str, float]:
         """Accuracy of the teacher on the test and validation parts, and the state of the bank."""
@@ -227,9 +232,9 @@ class Trainer:
             ("optimizer", self.optimizer),
             ("algorithm", self.algorithm),
             ("bank", self.bank),
-            ("meter", self.meter),
         ):
             module.load_state_dict(state[part])
+        self.meter.load_state_dict(state["meter"], self.device)
         self.step, self.seconds = state["step"], state["seconds"]
 
 
@@ -238,6 +243,8 @@ def check_parts(algorithm: Algorithm, split: Split) -> None:
     name = type(algorithm).__name__
     if not split.labeled:
         raise UserError(f"{name} needs labelled pictures, got none: raise the number of labels")
+    if algorithm.unlabeled_views:
+        check_count("unlabeled_ratio", algorithm.unlabeled_ratio)
     if algorithm.unlabeled_views and not split.unlabeled:
         raise UserError(
             f"{name} needs unlabelled pictures, and every training picture is labelled: choose fewer labels, "

@@ -31,10 +31,11 @@ def predict_probabilities(
         (N, C) float32 on the CPU.
     """
     chunks = torch.split(torch.arange(len(images)) if indices is None else indices, CHUNK)
-    was_training = net.training
+    training = [module for module in net.modules() if module.training]
     net.eval()
     logits = [net(augmentation.normalise(batch)).float() for batch in images.batches(chunks, device)]
-    net.train(was_training)
+    for module in training:
+        module.training = True
     return torch.cat(logits).softmax(dim=1).cpu()
 
 

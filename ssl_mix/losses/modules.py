@@ -76,7 +76,7 @@ class DecoupledMixupLoss(nn.Module):
         if target.ndim == 1:
             check_labels(logits, target=target)
             return reduce(F.cross_entropy(logits, target, reduction="none"), self.reduction)
-        if target.shape != logits.shape or not target.is_floating_point():
+        if target.shape != logits.shape or target.shape[1] < 2 or not target.is_floating_point():
             raise UserError(
                 f"target must be a MixedTarget, float class distributions {tuple(logits.shape)} or int64 labels "
                 f"({len(logits)},), got {target.dtype} {tuple(target.shape)}"

@@ -1,9 +1,11 @@
 """Wide residual networks for 32 x 32 pictures, as semi-supervised benchmarks use them."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from ssl_mix.errors import check_choice
 
 FirstBlock = Literal["activated", "raw"]
 SLOPE = 0.1
@@ -74,6 +76,7 @@ class WideResNet(nn.Module):
         bn_momentum: float = 0.1,
     ) -> None:
         super().__init__()
+        check_choice("first_block", first_block, get_args(FirstBlock))
         widths = [16, 16 * width, 32 * width, 64 * width]
         self.stem = _convolution(channels, widths[0], 3)
         blocks: list[nn.Module] = []
