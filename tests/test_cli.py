@@ -177,6 +177,12 @@ def test_mistakes_in_using_a_run(capsys: pytest.CaptureFixture[str]) -> None:
     assert "does not exist" in mistake(["predict", "run", "nowhere.png", "--out", "p.csv"], capsys)
     Path("empty").mkdir()
     assert "holds no pictures" in mistake(["predict", "run", "empty", "--out", "p.csv"], capsys)
+    assert "does not exist: make it first" in mistake(
+        ["predict", "run", "a.png", "--out", "no/p.csv"], capsys
+    )
+    assert "top must be above 0" in mistake(
+        ["predict", "run", "a.png", "--out", "p.csv", "--top", "0"], capsys
+    )
     assert "guesses none" in mistake(["pseudo-labels", "run", "--out", "l.csv"], capsys)
 
 
@@ -191,6 +197,17 @@ def test_ctrl_c_outside_training_prints_no_traceback(
         main(["train", "fixmatch", *DIGITS, "--out", "x"])
     assert stop.value.code == 130
     assert capsys.readouterr().err == "ssl-mix: interrupted\n"
+
+
+def test_a_demo_is_no_run_and_checks_its_numbers_first(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["demo", "--out", "demo", "--seeds", "1", "--steps", "2"])
+    output = capsys.readouterr().out
+    assert "FixMatch + DM/AS" in output and "n = 1" in output
+    assert {"curves.png", "report.html", "results.json"} <= {path.name for path in Path("demo").iterdir()}
+    assert "a demo's runs are the folders inside it" in mistake(["resume", "demo"], capsys)
+    for wrong in (["--seeds", "0"], ["--labels-per-class", "100000"]):
+        mistake(["demo", "--out", "demo", "--overwrite", *wrong], capsys)
+    assert Path("demo/curves.png").exists()
 
 
 def test_debug_shows_where_a_mistake_was_found() -> None:

@@ -165,12 +165,36 @@ def test_an_output_folder_with_a_run_is_refused_and_overwrite_replaces_it(tmp_pa
     assert json.loads((tmp_path / "run/config.json").read_text())["train"]["steps"] == 13
 
 
-@pytest.mark.parametrize("name", ["letter.txt", "config.json"])
-def test_a_folder_with_other_files_is_never_deleted(tmp_path: Path, name: str) -> None:
-    (tmp_path / name).write_text("{}")
+@pytest.mark.parametrize(
+    ("name", "content"), [("letter.txt", ""), ("config.json", "{}"), ("config.json", '{"format": "pt"}')]
+)
+def test_a_folder_with_other_files_is_never_deleted(tmp_path: Path, name: str, content: str) -> None:
+    (tmp_path / name).write_text(content)
     with pytest.raises(UserError, match="holds no run"):
         start(quick(), tmp_path, overwrite=True)
-    assert (tmp_path / name).read_text() == "{}"
+    assert (tmp_path / name).read_text() == content
+
+
+def test_stopping_a_diverged_run_does_not_replace_its_last_good_checkpoint(tmp_path: Path) -> None:
+    opened = start(
+        quick(lr=1e15, schedule="constant", log_every=100, eval_every=12, checkpoint_every=12),
+        tmp_path / "run",
+    )
+    stop_after(opened.trainer, 6)
+    with pytest.raises(UserError, match="NaN or infinite"):
+        train(opened, silent)
+    assert not (tmp_path / "run" / CURRENT).exists()
+
+
+def test_a_stopped_trainer_goes_on_when_asked_again() -> None:
+    run = quick()
+    data = run.data.load()
+    trainer = run.trainer(data, run.data.choose_split(data, 0))
+    trainer.stop = True
+    list(trainer.fit())
+    assert trainer.step == 1
+    list(trainer.fit())
+    assert trainer.step == 12
 
 
 def test_bad_input_leaves_no_folder_behind(tmp_path: Path) -> None:

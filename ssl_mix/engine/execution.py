@@ -61,7 +61,7 @@ def keep_freed_memory() -> bool:
 
 def autocast(config: TrainConfig, device: torch.device) -> AbstractContextManager[None]:
     """bfloat16 autocast as ``config.amp`` says, or nothing."""
-    supported = device.type == "cpu" or torch.cuda.is_bf16_supported()
+    supported = device.type == "cpu" or torch.cuda.is_bf16_supported(including_emulation=False)
     if config.amp == "bf16" and not supported:
         warnings.warn("this GPU cannot compute in bfloat16: training in float32", stacklevel=2)
     if supported and (config.amp == "bf16" or (config.amp == "auto" and device.type == "cuda")):

@@ -62,7 +62,7 @@ def test_where_compiling_fails_the_network_itself_is_used_with_a_warning(
 
 
 def test_a_gpu_without_bfloat16_falls_back_with_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(execution.torch.cuda, "is_bf16_supported", lambda: False)
+    monkeypatch.setattr(execution.torch.cuda, "is_bf16_supported", lambda **_: False)
     with pytest.warns(UserWarning, match="training in float32"):
         autocast(TrainConfig(amp="bf16"), torch.device("cuda"))
 
@@ -129,8 +129,8 @@ def test_when_a_run_is_evaluated_and_saved(
 @pytest.mark.parametrize(
     ("name", "value"),
     [("steps", 0), ("batch_size", 0), ("lr", 0.0), ("lr", float("nan")), ("momentum", 1.5), ("ema_decay", -0.1),
-     ("weight_decay", -1e-4), ("threads", 0), ("log_every", 0), ("eval_every", 0), ("checkpoint_every", -1)],
+     ("steps", 10.5), ("schedule", "linear"), ("amp", "fp16"), ("ema_buffers", "x"), ("weight_decay", -1e-4), ("threads", 0), ("log_every", 0), ("eval_every", 0), ("checkpoint_every", -1)],
 )  # fmt: skip
-def test_settings_out_of_range_are_refused_by_name(name: str, value: float) -> None:
+def test_settings_out_of_range_are_refused_by_name(name: str, value: Any) -> None:
     with pytest.raises(UserError, match=name):
         TrainConfig(**{name: value})
