@@ -8,7 +8,7 @@ from ssl_mix.algorithm import Algorithm
 from ssl_mix.asymmetric import AsymmetricMix
 from ssl_mix.errors import UserError, check_choice
 from ssl_mix.losses import DecoupledMixupLoss
-from ssl_mix.mixers import MIXERS
+from ssl_mix.mixers import MIXERS, build_mixer
 from ssl_mix.types import Batch, Nets, Step, StepOutput
 
 
@@ -51,7 +51,7 @@ class Supervised(Algorithm):
                 "use mix='mixup' or 'dm', or an algorithm with pseudo-labels such as fixmatch"
             )
         self.mixer, self.alpha, self.loss, self.mixing = mixer, alpha, loss, mixing
-        self._mix = None if mixer == "none" else MIXERS[mixer](alpha)
+        self._mix = None if mixer == "none" else build_mixer(mixer, alpha)
 
     def forward(self, nets: Nets, batch: Batch, step: Step) -> StepOutput:
         """Cross-entropy on one labelled batch, mixed first if so chosen."""

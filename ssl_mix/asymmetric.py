@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ssl_mix.errors import UserError, check_choice, check_not_negative, check_positive
 from ssl_mix.losses import AsymmetricMixupLoss, DecoupledMixupLoss
-from ssl_mix.mixers import MIXERS, Mixer, sample_beta
+from ssl_mix.mixers import MIXERS, Mixer, build_mixer, sample_beta
 from ssl_mix.models.batch_norm import frozen_running_statistics
 from ssl_mix.types import MixedTarget, PseudoLabels, Step
 
@@ -64,7 +64,7 @@ class AsymmetricMix:
 
     def mixer(self) -> Mixer:
         """The mixer that the options describe."""
-        return MIXERS[self.mixed_by](self.mix_alpha)
+        return build_mixer(self.mixed_by, self.mix_alpha)
 
     def __call__(
         self,

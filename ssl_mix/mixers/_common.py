@@ -1,33 +1,9 @@
-"""What every mixer shares: drawing lam, checking pictures, pairing a batch with a permutation of itself."""
-
-from typing import Protocol
+"""What mixers share: drawing, checking pictures, putting two pictures together by a mask."""
 
 import torch
 from torch import Tensor
 
 from ssl_mix.errors import UserError
-from ssl_mix.types import MixedTarget
-
-
-class Mixer(Protocol):
-    """What the rest of the package asks of a mixer."""
-
-    def __call__(
-        self, images: Tensor, labels: Tensor, *, generator: torch.Generator | None = None
-    ) -> tuple[Tensor, MixedTarget]:
-        """Mix a batch with a random permutation of itself."""
-        ...
-
-    def mix(
-        self,
-        images_a: Tensor,
-        images_b: Tensor,
-        *,
-        lam: Tensor | float | None = None,
-        generator: torch.Generator | None = None,
-    ) -> tuple[Tensor, Tensor]:
-        """Mix two explicit batches; returns the pictures and the true share of ``images_a``, (N,) float32."""
-        ...
 
 
 def sample_beta(count: int, alpha: float, generator: torch.Generator | None, device: torch.device) -> Tensor:
@@ -54,13 +30,9 @@ def sample_permutation(count: int, generator: torch.Generator | None, device: to
     return torch.randperm(count, generator=generator, device=source).to(device, non_blocking=True)
 
 
-def resolve_lam(
-    lam: Tensor | float | None, alpha: float, images: Tensor, generator: torch.Generator | None
-) -> Tensor:
-    """The given lam as (N,) float32 on the device of ``images``, or one draw per sample from Beta(alpha, alpha)."""
+def given_lam(lam: Tensor | float, images: Tensor) -> Tensor:
+    """The given lam, (N,) or one number, as (N,) float32 on the device of ``images``."""
     count = len(images)
-    if lam is None:
-        return sample_beta(count, alpha, generator, images.device)
     if not isinstance(lam, Tensor):
         if not 0 <= lam <= 1:
             raise UserError(f"lam must lie in [0, 1], got {lam}")
@@ -68,6 +40,15 @@ def resolve_lam(
     if lam.shape != (count,):
         raise UserError(f"lam must have shape ({count},), one value per picture, got {tuple(lam.shape)}")
     return lam.to(images.device, torch.float32, non_blocking=True)
+
+
+def resolve_lam(
+    lam: Tensor | float | None, alpha: float, images: Tensor, generator: torch.Generator | None
+) -> Tensor:
+    """The given lam as (N,) float32 on the device of ``images``, or one draw per sample from Beta(alpha, alpha)."""
+    if lam is None:
+        return sample_beta(len(images), alpha, generator, images.device)
+    return given_lam(lam, images)
 
 
 def check_pair(images_a: Tensor, images_b: Tensor) -> None:
@@ -79,14 +60,43 @@ def check_pair(images_a: Tensor, images_b: Tensor) -> None:
         )
 
 
-def mix_with_itself(
-    mixer: Mixer, images: Tensor, labels: Tensor, generator: torch.Generator | None
-) -> tuple[Tensor, MixedTarget]:
-    """Mix ``images`` (N, C, H, W) with a random permutation of them; ``labels`` (N,) follow."""
+def check_labels(images: Tensor, labels: Tensor) -> None:
+    """Raise unless there is one int64 class per picture."""
     if labels.dtype != torch.int64 or labels.shape != images.shape[:1]:
         raise UserError(
             f"labels must be int64 ({len(images)},), one class per picture, got {labels.dtype} {tuple(labels.shape)}"
         )
-    partner = sample_permutation(len(images), generator, images.device)
-    mixed, lam = mixer.mix(images, images.index_select(0, partner), generator=generator)
-    return mixed, MixedTarget(labels, labels.index_select(0, partner.to(labels.device)), lam)
+
+
+def check_float(images: Tensor, mixer: object) -> None:
+    """Raise for integer pictures, which ``mixer`` cannot blend without rounding."""
+    if not images.is_floating_point():
+        raise UserError(
+            f"{type(mixer).__name__} blends float pictures, got {images.dtype}: "
+            "convert with images.float() / 255 first"
+        )
+
+
+def check_saliency(images: Tensor, **saliency: Tensor | None) -> None:
+    """Raise unless each named saliency that is there is float (N, H, W) for pictures (N, C, H, W)."""
+    expected = (len(images), *images.shape[2:])
+    for name, given in saliency.items():
+        if given is not None and (tuple(given.shape) != expected or not given.is_floating_point()):
+            raise UserError(f"{name} must be float {expected}, got {given.dtype} {tuple(given.shape)}")
+
+
+def composite(images_a: Tensor, images_b: Tensor, mask: Tensor) -> Tensor:
+    """``mask * a + (1 - mask) * b`` in the dtype of the pictures, for a bool or a float32 mask (N, 1, H, W).
+
+    A bool mask copies pixels, of any dtype; a float mask blends in float32 or better, rounding once.
+    """
+    if mask.dtype == torch.bool:
+        return torch.where(mask, images_a, images_b)
+    precise = torch.promote_types(images_a.dtype, torch.float32)
+    blend = torch.lerp(images_b.to(precise), images_a.to(precise), mask.to(precise))
+    return blend.to(images_a.dtype)
+
+
+def pixel_share(mask: Tensor) -> Tensor:
+    """Mean of a mask (N, 1, H, W), bool or float, per sample: (N,) float32."""
+    return mask.flatten(1).float().mean(1)

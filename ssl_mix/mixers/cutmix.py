@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from ssl_mix.errors import check_positive
-from ssl_mix.mixers._common import check_pair, mix_with_itself, resolve_lam, sample_uniform
-from ssl_mix.types import MixedTarget
+from ssl_mix.mixers._common import composite, pixel_share, resolve_lam, sample_uniform
+from ssl_mix.mixers.mixer import Mixed, Mixer, Pair
 
 
 def box_masks(centres: Tensor, lam: Tensor, height: int, width: int) -> Tensor:
@@ -33,7 +33,7 @@ def box_masks(centres: Tensor, lam: Tensor, height: int, width: int) -> Tensor:
 
 
 @dataclass(frozen=True)
-class CutMix:
+class CutMix(Mixer):
     """Paste a box of the partner, each picture with a box of its own.
 
     The box has the area share ``1 - lam``, with one ``lam ~ Beta(alpha, alpha)`` per sample. Its centre is uniform over the
@@ -55,34 +55,10 @@ class CutMix:
     def __post_init__(self) -> None:
         check_positive("alpha", self.alpha)
 
-    def __call__(
-        self, images: Tensor, labels: Tensor, *, generator: torch.Generator | None = None
-    ) -> tuple[Tensor, MixedTarget]:
-        """Mix a batch (N, C, H, W) with a random permutation of itself; labels (N,) int64."""
-        return mix_with_itself(self, images, labels, generator)
-
-    def mix(
-        self,
-        images_a: Tensor,
-        images_b: Tensor,
-        *,
-        lam: Tensor | float | None = None,
-        generator: torch.Generator | None = None,
-    ) -> tuple[Tensor, Tensor]:
-        """Paste boxes of ``images_b`` into ``images_a``, both (N, C, H, W).
-
-        Args:
-            images_a: pictures of any dtype.
-            images_b: their partners.
-            lam: share of ``images_a`` asked for, (N,) or one number; drawn where None.
-            generator: source of the draws; torch's own where None.
-
-        Returns:
-            The pictures, and the share of ``images_a`` after clipping, (N,) float32.
-        """
-        check_pair(images_a, images_b)
-        lam = resolve_lam(lam, self.alpha, images_a, generator)
-        centres = sample_uniform((len(images_a), 2), generator, images_a.device)
-        mask = box_masks(centres, lam, *images_a.shape[2:])
-        share = 1 - mask.flatten(1).float().mean(1)
-        return torch.where(mask, images_b, images_a), share
+    def blend(self, pair: Pair, lam: Tensor | float | None, generator: torch.Generator | None) -> Mixed:
+        """Paste boxes of ``images_b`` into ``images_a``."""
+        images = pair.images_a
+        lam = resolve_lam(lam, self.alpha, images, generator)
+        centres = sample_uniform((len(images), 2), generator, images.device)
+        mask = ~box_masks(centres, lam, *images.shape[2:])
+        return Mixed(composite(images, pair.images_b, mask), pixel_share(mask), mask)

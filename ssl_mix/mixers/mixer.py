@@ -1,0 +1,170 @@
+"""The contract of a mixer, and what follows from it: mixing two batches, and mixing a batch with itself."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import ClassVar, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from ssl_mix.mixers._common import check_labels, check_pair, check_saliency, sample_permutation
+from ssl_mix.types import MixedTarget
+
+
+class Pair(NamedTuple):
+    """Two batches to be mixed, and what some mixers need beside the pictures.
+
+    Attributes:
+        images_a: pictures (N, C, H, W).
+        images_b: their partners, of the same shape and dtype.
+        saliency_a: importance of each pixel of ``images_a``, (N, H, W) float, not negative; or None.
+        saliency_b: the same of ``images_b``.
+        net: the network whose features or hidden layers are asked for, or None.
+    """
+
+    images_a: Tensor
+    images_b: Tensor
+    saliency_a: Tensor | None = None
+    saliency_b: Tensor | None = None
+    net: nn.Module | None = None
+
+
+class Mixed(NamedTuple):
+    """Mixed pictures.
+
+    Attributes:
+        images: (N, C, H, W) in the dtype of the inputs.
+        lam: share of ``images_a``, (N,) float32.
+        mask: the same by pixel: bool or float32, (N, 1, H, W), or (N, 1, 1, 1) where all pixels have one share.
+    """
+
+    images: Tensor
+    lam: Tensor
+    mask: Tensor
+
+
+class MixedBatch(NamedTuple):
+    """A batch mixed with itself.
+
+    Attributes:
+        images: (N, C, H, W); what the network is to be fed.
+        target: labels of the mixed pictures.
+        partner: position of each sample's partner in the batch, (N,) int64.
+        mask: share of the base picture by pixel, as in :class:`Mixed`; None where hidden layers are mixed.
+        loss: 0-d, what a learned mixer adds to the loss to learn itself; None for all others.
+    """
+
+    images: Tensor
+    target: MixedTarget
+    partner: Tensor
+    mask: Tensor | None
+    loss: Tensor | None = None
+
+
+class Mixer(ABC):
+    """One way to mix pictures. A subclass says how in ``blend``; the rest follows.
+
+    Attributes:
+        needs: what it needs beside pictures: "saliency" or "net", or nothing.
+    """
+
+    needs: ClassVar[frozenset[str]] = frozenset()
+
+    @abstractmethod
+    def blend(self, pair: Pair, lam: Tensor | float | None, generator: torch.Generator | None) -> Mixed:
+        """Mix a checked pair with the given share of ``images_a``, or with one that is drawn where None."""
+
+    def saliency(self, images: Tensor, labels: Tensor, net: nn.Module | None) -> Tensor | None:
+        """Importance (N, H, W) of the pixels, for a mixer that needs it; None here."""
+        del images, labels, net
+        return None
+
+    def mix(
+        self,
+        images_a: Tensor,
+        images_b: Tensor,
+        *,
+        lam: Tensor | float | None = None,
+        generator: torch.Generator | None = None,
+        saliency_a: Tensor | None = None,
+        saliency_b: Tensor | None = None,
+        net: nn.Module | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Mix two explicit batches (N, C, H, W). The inputs are left as they were.
+
+        Args:
+            images_a: base pictures.
+            images_b: their partners, of the same shape and dtype.
+            lam: share of ``images_a`` asked for, (N,) or one number; drawn where None.
+            generator: source of the draws; torch's own where None.
+            saliency_a: importance (N, H, W) of the pixels of ``images_a``, for mixers that need it; ignored by the others.
+            saliency_b: the same of ``images_b``.
+            net: the network, for mixers that need it; ignored by the others.
+
+        Returns:
+            The pictures in the dtype of the inputs, and the true share of ``images_a``, (N,) float32.
+
+        Raises:
+            ValueError: shapes or dtypes differ, lam is out of range, or something the mixer needs is missing.
+        """
+        check_pair(images_a, images_b)
+        check_saliency(images_a, saliency_a=saliency_a, saliency_b=saliency_b)
+        images, share, _ = self.blend(Pair(images_a, images_b, saliency_a, saliency_b, net), lam, generator)
+        return images, share
+
+    def __call__(
+        self,
+        images: Tensor,
+        labels: Tensor,
+        *,
+        net: nn.Module | None = None,
+        generator: torch.Generator | None = None,
+    ) -> tuple[Tensor, MixedTarget]:
+        """Mix a batch with a random permutation of itself.
+
+        Args:
+            images: pictures (N, C, H, W).
+            labels: their classes, (N,) int64.
+            net: the network, for mixers that need it; ignored by the others.
+            generator: source of the draws; torch's own where None.
+
+        Returns:
+            The mixed pictures and their :class:`ssl_mix.types.MixedTarget`.
+        """
+        images, target, *_ = self.mix_batch(images, labels, net=net, generator=generator)
+        return images, target
+
+    def mix_batch(
+        self,
+        images: Tensor,
+        labels: Tensor,
+        *,
+        net: nn.Module | None = None,
+        generator: torch.Generator | None = None,
+    ) -> MixedBatch:
+        """The same as calling the mixer, with partners and masks."""
+        check_labels(images, labels)
+        saliency = self.saliency(images, labels, net)
+        partner = sample_permutation(len(images), generator, images.device)
+        other = None if saliency is None else saliency.index_select(0, partner)
+        pair = Pair(images, images.index_select(0, partner), saliency, other, net)
+        check_pair(pair.images_a, pair.images_b)
+        mixed, lam, mask = self.blend(pair, None, generator)
+        target = MixedTarget(labels, labels.index_select(0, partner.to(labels.device)), lam)
+        return MixedBatch(mixed, target, partner, mask)
+
+    @contextmanager
+    def applied(
+        self,
+        net: nn.Module,
+        images: Tensor,
+        labels: Tensor,
+        *,
+        generator: torch.Generator | None = None,
+    ) -> Iterator[MixedBatch]:
+        """``with mixer.applied(net, images, labels) as mixed: logits = net(mixed.images)``, for every mixer.
+
+        A mixer of hidden layers acts within the block and no longer; to all others the block means nothing.
+        """
+        yield self.mix_batch(images, labels, net=net, generator=generator)
