@@ -8,17 +8,12 @@ GPU 64 and 448 (960 views).
 """
 
 import argparse
-import json
-import os
-import platform
-import statistics
-import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from measuring import append_line, circumstances, measure
 
 from ssl_mix import TrainConfig, Trainer
 from ssl_mix.algorithms import FixMatch
@@ -28,15 +23,6 @@ from ssl_mix.engine.execution import autocast
 from ssl_mix.models import build_model
 from ssl_mix.randomness import stream_generator
 from ssl_mix.types import Step
-
-ALLOCATOR = (
-    "MALLOC_",
-    "GLIBC_TUNABLES",
-    "LD_PRELOAD",
-    "PYTORCH_CUDA_ALLOC_CONF",
-    "PYTORCH_ALLOC_CONF",
-    "THP_MEM",
-)
 
 
 def noise_data(pictures: int, classes: int) -> DataSet:
@@ -96,49 +82,6 @@ def work(trainer: Trainer) -> dict[str, Callable[[], object]]:
     }
 
 
-def measure(
-    functions: dict[str, Callable[[], object]], rounds: int, device: torch.device
-) -> dict[str, float]:
-    """Median seconds of each function; they take turns, so that a slow moment of the machine hits all."""
-
-    def seconds(function: Callable[[], object]) -> float:
-        began = time.perf_counter()
-        function()
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        return time.perf_counter() - began
-
-    for function in functions.values():
-        seconds(function), seconds(function)
-    taken: dict[str, list[float]] = {name: [] for name in functions}
-    for _ in range(rounds):
-        for name, function in functions.items():
-            taken[name].append(seconds(function))
-    return {name: statistics.median(values) for name, values in taken.items()}
-
-
-def hardware(device: torch.device) -> str:
-    """The processor or GPU, in words."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    model = next(
-        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")),
-        platform.processor(),
-    )
-    return f"{model}, {torch.get_num_threads()} threads"
-
-
-def commit() -> str:
-    """The commit of the source tree, with a mark if files differ from it."""
-    root = Path(__file__).parent
-    found = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], cwd=root, capture_output=True, text=True
-    )
-    return found.stdout.strip() or "unknown"
-
-
 def main() -> None:
     """Measure, print, and append a line of JSON if asked to."""
     parser = argparse.ArgumentParser(
@@ -173,18 +116,14 @@ def main() -> None:
         "step_ms": 1000 * medians["step"],
         "bound_ms": 1000 * medians["bound"],
         "parts": parts,
-        "hardware": hardware(trainer.device),
-        "torch": torch.__version__,
-        "commit": commit(),
-        "allocator": {k: v for k, v in os.environ.items() if k.startswith(ALLOCATOR)} or "default",
+        **circumstances(trainer.device),
     }
     for name, milliseconds in (("step", result["step_ms"]), ("bound", result["bound_ms"]), *parts.items()):
         print(f"{name:18}{milliseconds:10.2f} ms")
     print(f"step / bound      {result['step_over_bound']:10.3f}")
     print(f"images per second {result['images_per_second']:10.0f}   ({result['hardware']})")
     if options.json:
-        with open(options.json, "a") as file:
-            file.write(json.dumps(result) + "\n")
+        append_line(options.json, result)
 
 
 if __name__ == "__main__":

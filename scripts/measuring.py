@@ -1,0 +1,84 @@
+"""What the benchmarks share: taking turns, and saying where and how a number was measured."""
+
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+ALLOCATOR = (
+    "MALLOC_",
+    "GLIBC_TUNABLES",
+    "LD_PRELOAD",
+    "PYTORCH_CUDA_ALLOC_CONF",
+    "PYTORCH_ALLOC_CONF",
+    "THP_MEM",
+)
+
+
+def measure(
+    functions: dict[str, Callable[[], object]], rounds: int, device: torch.device
+) -> dict[str, float]:
+    """Median seconds of each function; they take turns, so that a slow moment of the machine hits all."""
+
+    def seconds(function: Callable[[], object]) -> float:
+        began = time.perf_counter()
+        function()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        return time.perf_counter() - began
+
+    for function in functions.values():
+        seconds(function), seconds(function)
+    taken: dict[str, list[float]] = {name: [] for name in functions}
+    for _ in range(rounds):
+        for name, function in functions.items():
+            taken[name].append(seconds(function))
+    return {name: statistics.median(values) for name, values in taken.items()}
+
+
+def hardware(device: torch.device) -> str:
+    """The processor or GPU, in words."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    model = next(
+        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")),
+        platform.processor(),
+    )
+    return f"{model}, {torch.get_num_threads()} threads"
+
+
+def commit() -> str:
+    """The commit of the source tree, with a mark if files differ from it."""
+    root = Path(__file__).parent
+    found = subprocess.run(
+        ["git", "describe", "--always", "--dirty"], cwd=root, capture_output=True, text=True
+    )
+    return found.stdout.strip() or "unknown"
+
+
+def circumstances(device: torch.device) -> dict[str, Any]:
+    """Hardware, versions, command, commit, allocator and load: what belongs beside every number."""
+    return {
+        "hardware": hardware(device),
+        "torch": torch.__version__,
+        "commit": commit(),
+        "command": " ".join(["python", *sys.argv]),
+        "allocator": {k: v for k, v in os.environ.items() if k.startswith(ALLOCATOR)} or "default",
+        "load": os.getloadavg()[0],
+    }
+
+
+def append_line(file: Path, result: dict[str, Any]) -> None:
+    """Add one line of JSON to a file of results."""
+    with open(file, "a") as lines:
+        lines.write(json.dumps(result) + "\n")
