@@ -67,13 +67,19 @@ class Mixer(ABC):
 
     Attributes:
         needs: what it needs beside pictures: "saliency" or "net", or nothing.
+        hidden: whether it mixes hidden layers, so that there is no mixed picture to be looked at.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset()
+    hidden: ClassVar[bool] = False
 
     @abstractmethod
     def blend(self, pair: Pair, lam: Tensor | float | None, generator: torch.Generator | None) -> Mixed:
         """Mix a checked pair with the given share of ``images_a``, or with one that is drawn where None."""
+
+    def prepare(self, net: nn.Module, image_shape: tuple[int, int, int]) -> None:
+        """Get ready for a network and pictures (C, H, W); raises ValueError if they do not fit. Nothing to do for most mixers."""
+        del net, image_shape
 
     def saliency(self, images: Tensor, labels: Tensor, net: nn.Module | None) -> Tensor | None:
         """Importance (N, H, W) of the pixels, for a mixer that needs it; None here."""

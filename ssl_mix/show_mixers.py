@@ -1,0 +1,123 @@
+"""``ssl-mix show-mixers``: a picture of what every mixer does to pictures of one's own."""
+
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ssl_mix.augment import Augmentation
+from ssl_mix.datasets import DataSet
+from ssl_mix.errors import UserError, check_count
+from ssl_mix.inference import load_trained
+from ssl_mix.mixer_grid import Panel, draw_mixers
+from ssl_mix.mixers import MIXERS, MixedBatch, Mixer, build_mixer
+from ssl_mix.plots import save_png
+from ssl_mix.progress import reading_bar, say
+from ssl_mix.runs import DataOptions, NetOptions
+
+COLUMNS = 3
+
+
+def show_mixers(
+    *,
+    out: Path,
+    data: DataOptions = DataOptions(),  # noqa: B008 (frozen)
+    sizes: tuple[int, ...] = (32, 224),
+    run: Path | None = None,
+    seed: int = 0,
+) -> None:
+    """Draw what every mixer does: a grid with a row per mixer, the masks and the shares.
+
+    Mixers that ask a network get the teacher of --run, or a network that knows nothing yet. Mixers of hidden layers have no
+    picture and are left out.
+
+    Args:
+        out: the PNG file.
+        data: the pictures.
+        sizes: sides in pixels at which the mixers are shown.
+        run: folder of a trained run, for mixers that ask a network.
+        seed: of the choice of pictures and of the mixing.
+    """
+    for size in sizes:
+        check_count("sizes", size)
+    if not sizes or not out.absolute().parent.is_dir():
+        raise UserError(f"give at least one of --sizes, and an --out in a folder that exists; got {sizes}, {out}")
+    with reading_bar() as progress:
+        found = data.load(progress)
+    pictures, labels = choose_pictures(found, 2 * COLUMNS, seed)
+    names = [found.classes[label] for label in labels]
+    net, augmentation = network(run, found)
+    panels = [
+        Panel(
+            f"{size} x {size}",
+            resized(pictures, size).float() / 255,
+            names,
+            mix_with_all(resized(pictures, size), labels, net, augmentation, seed),
+        )
+        for size in sizes
+    ]
+    save_png(draw_mixers(panels, COLUMNS), out)
+    left_out = [name for name in MIXERS if name not in panels[0].mixed]
+    say(f"{out}\nnot shown, because hidden layers have no picture: {', '.join(left_out)}")
+    if run is None:
+        say("mixers that ask a network got one with random weights: give a trained one with --run")
+
+
+def choose_pictures(data: DataSet, count: int, seed: int) -> tuple[Tensor, Tensor]:
+    """``count`` training pictures, uint8 (count, C, H, W), and their classes, neighbours of different classes where possible."""
+    labels = data.train.labels
+    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
+    order = order[labels[order] >= 0]
+    classes = torch.arange(count) % len(data.classes)
+    ranked = [order[labels[order] == label] for label in range(len(data.classes))]
+    chosen = [int(ranked[label][turn // len(data.classes)]) for turn, label in enumerate(classes.tolist())]
+    index = torch.tensor(chosen)
+    return next(iter(data.train.images.batches([index], torch.device("cpu")))), labels[index]
+
+
+def resized(pictures: Tensor, size: int) -> Tensor:
+    """uint8 pictures with sides of ``size`` pixels."""
+    values = F.interpolate(pictures.float(), (size, size), mode="bilinear", antialias=True)
+    return values.round().clamp(0, 255).to(torch.uint8)
+
+
+def network(run: Path | None, data: DataSet) -> tuple[nn.Module, Augmentation]:
+    """The teacher of a run, or an untrained small network, and the normalisation that it expects."""
+    if run is None:
+        small = NetOptions(net="small-cnn").build(data.train.images.shape, len(data.classes), 0)
+        return small.eval(), data.augmentation
+    trained = load_trained(run, "cpu")
+    if trained.shape[0] != data.train.images.shape[0]:
+        raise UserError(
+            f"{run} was trained on pictures with {trained.shape[0]} channels, these have {data.train.images.shape[0]}"
+        )
+    if trained.classes != data.classes:
+        raise UserError(f"{run} knows other classes ({', '.join(trained.classes[:5])}, ...) than these pictures have")
+    return trained.net, trained.augmentation
+
+
+def mix_with_all(
+    pictures: Tensor, labels: Tensor, net: nn.Module, augmentation: Augmentation, seed: int
+) -> dict[str, MixedBatch]:
+    """The pictures mixed by every mixer that makes pictures, as values in [0, 1]; all with the same seed."""
+    images = augmentation.normalise(pictures)
+    mean, std = (torch.tensor(values)[:, None, None] for values in (augmentation.mean, augmentation.std))
+    found = {}
+    for name in MIXERS:
+        mixer = prepared(name, net, images)
+        if mixer is None:
+            continue
+        batch = mixer.mix_batch(images, labels, net=net, generator=torch.Generator().manual_seed(seed))
+        found[name] = batch._replace(images=batch.images.detach() * std + mean)
+    return found
+
+
+def prepared(name: str, net: nn.Module, images: Tensor) -> Mixer | None:
+    """The mixer, a learned one with a fresh block for ``net``; None for a mixer of hidden layers."""
+    mixer = build_mixer(name)
+    if mixer.hidden:
+        return None
+    torch.manual_seed(0)
+    mixer.prepare(net, (images.shape[1], images.shape[2], images.shape[3]))
+    return mixer
