@@ -66,10 +66,10 @@ def commit() -> str:
     return found.stdout.strip() or "unknown"
 
 
-def circumstances(device: torch.device) -> dict[str, Any]:
+def circumstances(device: torch.device | None = None) -> dict[str, Any]:
     """Hardware, versions, command, commit, allocator and load: what belongs beside every number."""
     return {
-        "hardware": hardware(device),
+        "hardware": hardware(device or torch.device("cuda" if torch.cuda.is_available() else "cpu")),
         "torch": torch.__version__,
         "commit": commit(),
         "command": " ".join(["python", *sys.argv]),
