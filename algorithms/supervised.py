@@ -1,29 +1,48 @@
-"""Supervised training on the labelled pictures alone, plain or with a mixer."""
+"""Supervised training on the labelled pictures alone, with any mixer, label policy, loss and regulariser."""
 
-from typing import Literal
+from contextlib import nullcontext
+from dataclasses import replace
+from typing import Any, Literal
 
-import torch.nn.functional as F
+import torch
+from torch import Tensor, nn
 
 from ssl_mix.algorithm import Algorithm
 from ssl_mix.asymmetric import AsymmetricMix
-from ssl_mix.errors import UserError, check_choice
-from ssl_mix.losses import DecoupledMixupLoss
-from ssl_mix.mixers import MIXERS, build_mixer
-from ssl_mix.types import Batch, Nets, Step, StepOutput
+from ssl_mix.composition import LabelPolicy, Loss, MixingLoss, check_composition
+from ssl_mix.errors import UserError, check_choice, check_not_negative, check_share
+from ssl_mix.losses import semantic_equivariance
+from ssl_mix.mixers import (
+    MIXERS,
+    Mixer,
+    MixerName,
+    StopAfter,
+    Unmixed,
+    build_mixer,
+    capture_class_attention,
+    transmix_lam,
+)
+from ssl_mix.models.batch_norm import frozen_running_statistics
+from ssl_mix.types import Batch, MixedTarget, Nets, Step, StepOutput, Task
 
 
 class Supervised(Algorithm):
-    """Cross-entropy on the labelled pictures alone, plain or mixed.
+    """Cross-entropy on the labelled pictures alone, plain or mixed: the bound that few-label methods are held against.
 
-    The bound that few-label methods are held against.
-
-    With a mixer the whole batch is mixed and trained with ``MCE``, or with ``MCE + eta * D`` for ``loss="dm-ce"``. The terms of
-    ``mixing`` are added to that; they are the same as for other algorithms, so that a comparison differs in one thing.
+    With a mixer the whole batch is mixed with a permutation of itself. ``loss + regulariser_weight * sem``, plus what a learned
+    mixer needs to learn itself, plus the terms of ``mixing``, which are the same as for other algorithms.
 
     Args:
-        mixer: "none", "mixup" or "cutmix": what the labelled batch is mixed with.
-        alpha: lam ~ Beta(alpha, alpha) of that mixer.
-        loss: "ce", or "dm-ce" with the decoupled term weighted by ``mixing.eta``; needs a mixer.
+        mixer: what the labelled batch is mixed with; "none" for plain pictures.
+        alpha: lam ~ Beta(alpha, alpha); default: the mixer's own.
+        loss: "ce" or "bce", or with decoupled mixup "dm-ce" (its term weighted by ``mixing.eta``) or "dm-bce".
+        label_policy: "lumix" perturbs lam by noise and by the network's own scores; "transmix" weighs it by the attention of a
+            vision transformer's class token; "plain" keeps it.
+        regulariser: "sem" asks that features of a mixed picture be the mixed features of its two pictures.
+        regulariser_weight: of that term.
+        stop_mixing: share of the steps at the end that see plain pictures (ES).
+        label_smoothing: of the cross-entropy.
+        view: "weak": flip and crop; "strong": RandAugment and Cutout too.
         mixing: mixing terms added to the loss ("mixup" or "dm"; "as" needs an algorithm that guesses labels).
 
     Raises:
@@ -33,36 +52,104 @@ class Supervised(Algorithm):
     def __init__(
         self,
         *,
-        mixer: Literal["none", "mixup", "cutmix"] = "none",
-        alpha: float = 1.0,
-        loss: Literal["ce", "dm-ce"] = "ce",
+        mixer: Literal["none", MixerName] = "none",
+        alpha: float | None = None,
+        loss: Loss = "ce",
+        label_policy: LabelPolicy = "plain",
+        regulariser: Literal["none", "sem"] = "none",
+        regulariser_weight: float = 1.0,
+        stop_mixing: float = 0.0,
+        label_smoothing: float = 0.0,
+        view: Literal["weak", "strong"] = "weak",
         mixing: AsymmetricMix = AsymmetricMix(),  # noqa: B008 (frozen)
     ) -> None:
         super().__init__()
         check_choice("mixer", mixer, ("none", *MIXERS))
-        check_choice("loss", loss, ("ce", "dm-ce"))
-        if loss == "dm-ce" and mixer == "none":
-            raise UserError(
-                "loss 'dm-ce' separates two mixed classes: choose a mixer too (mixer='mixup' or 'cutmix')"
-            )
+        check_choice("regulariser", regulariser, ("none", "sem"))
+        check_choice("view", view, ("weak", "strong"))
+        check_not_negative("regulariser_weight", regulariser_weight)
+        check_share("stop_mixing", stop_mixing)
+        self.mixer, self.alpha, self.loss, self.label_policy = mixer, alpha, loss, label_policy
+        self.regulariser, self.regulariser_weight = regulariser, regulariser_weight
+        self.stop_mixing, self.label_smoothing, self.view, self.mixing = (
+            stop_mixing,
+            label_smoothing,
+            view,
+            mixing,
+        )
+        self.labeled_views = (view,)
+        self._loss = MixingLoss(
+            loss,
+            label_policy,
+            mixing.eta,
+            mixing.eta_power,
+            label_smoothing,
+            interpolates=mixer in ("mixup", "manifoldmix", "patchmixup"),
+        )
+        self._clean_loss = replace(self._loss, label_policy="plain")
+        check_composition(
+            mixer=mixer,
+            loss=loss,
+            label_policy=label_policy,
+            regulariser=regulariser,
+            stop_mixing=stop_mixing,
+            alpha=alpha,
+        )
         if mixing.mix in ("as", "dm-as"):
             raise UserError(
                 f"mix={mixing.mix!r} mixes labelled into unlabelled pictures, and supervised training has none: "
                 "use mix='mixup' or 'dm', or an algorithm with pseudo-labels such as fixmatch"
             )
-        self.mixer, self.alpha, self.loss, self.mixing = mixer, alpha, loss, mixing
-        self._mix = None if mixer == "none" else build_mixer(mixer, alpha)
+        self._mix = Unmixed() if mixer == "none" else build_mixer(mixer, alpha)
+
+    def extend(self, net: nn.Module, task: Task) -> nn.Module:
+        """Get the mixer ready for the network, and try one tiny batch, so that what does not fit is refused at once."""
+        if isinstance(self._mix, Unmixed):
+            return net
+        self._mix.prepare(net, task.image_shape)
+        with frozen_running_statistics(net), torch.random.fork_rng(devices=[]):
+            images, labels = torch.zeros(2, *task.image_shape), torch.zeros(2, dtype=torch.int64)
+            self._mixed(self._mix, Nets(net, net), images, labels, torch.Generator())
+        return net
 
     def forward(self, nets: Nets, batch: Batch, step: Step) -> StepOutput:
-        """Cross-entropy on one labelled batch, mixed first if so chosen."""
+        """The loss of one labelled batch, mixed first if so chosen."""
         assert batch.labeled.target is not None
-        x, labels = batch.labeled.views["weak"], batch.labeled.target
-        if self._mix is None:
-            supervised = F.cross_entropy(nets.student(x).float(), labels)
+        x, labels = batch.labeled.views[self.view], batch.labeled.target
+        mixer = StopAfter(self._mix, self.stop_mixing)(step.progress)
+        if isinstance(mixer, Unmixed):
+            target = MixedTarget(labels, labels, torch.ones(len(x), device=x.device))
+            terms = {"loss/labeled": self._clean_loss(nets.student(x), target, step.generator)}
         else:
-            mixed_x, target = self._mix(x, labels, generator=step.generator)
-            eta = self.mixing.eta if self.loss == "dm-ce" else 0.0
-            criterion = DecoupledMixupLoss(eta, eta_power=self.mixing.eta_power)
-            supervised = criterion(nets.student(mixed_x), target)
-        mixed, terms = self.mixing(nets.student, x, labels, step)
-        return StepOutput(supervised + mixed, {"loss/labeled": supervised.detach(), **terms}, {})
+            terms = self._mixed(mixer, nets, x, labels, step.generator)
+        extra, extra_terms = self.mixing(nets.student, x, labels, step)
+        weights = {"loss/sem": self.regulariser_weight}
+        total = sum((weights.get(name, 1.0) * value for name, value in terms.items()), start=extra)
+        metrics = {name: value.detach() for name, value in terms.items()} | extra_terms
+        return StepOutput(total, metrics, {})
+
+    def _mixed(
+        self, mixer: Mixer, nets: Nets, x: Tensor, labels: Tensor, generator: torch.Generator
+    ) -> dict[str, Tensor]:
+        """The unweighted terms of a mixed batch."""
+        net: Any = nets.student
+        if mixer.hidden or self.label_policy == "transmix":
+            net = getattr(net, "_orig_mod", net)  # a compiled network would ignore the hooks
+        # A mixer that looks at pictures looks through the steadier network; one that acts inside needs the student.
+        eyes = nets.teacher if "net" in mixer.needs and not mixer.hidden else net
+        clean = net.features(x) if self.regulariser == "sem" else None
+        attending = capture_class_attention(net) if self.label_policy == "transmix" else nullcontext()
+        with mixer.applied(eyes, x, labels, generator=generator) as mixed, attending as attention:
+            features = net(mixed.images) if clean is None else net.features(mixed.images)
+        logits = features if clean is None else net.head(features)
+        target = mixed.target
+        if attention is not None:
+            assert mixed.mask is not None  # check_composition refuses hidden layers
+            target = target._replace(lam=transmix_lam(attention(), mixed.mask, target.lam))
+        terms = {"loss/labeled": self._loss(logits, target, generator)}
+        if clean is not None:
+            partner = clean.index_select(0, mixed.partner)
+            terms["loss/sem"] = semantic_equivariance(features, clean, partner, mixed.target.lam)
+        if mixed.loss is not None:
+            terms["loss/mixer"] = mixed.loss
+        return terms

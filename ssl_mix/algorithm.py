@@ -1,7 +1,7 @@
 """The contract between an algorithm and the training loop."""
 
 import inspect
-from typing import Any, ClassVar
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -19,8 +19,8 @@ class Algorithm(nn.Module):
         unlabeled_ratio: unlabelled pictures per labelled one in a batch (mu).
     """
 
-    labeled_views: ClassVar[tuple[str, ...]] = ("weak",)
-    unlabeled_views: ClassVar[tuple[str, ...]] = ()
+    labeled_views: tuple[str, ...] = ("weak",)
+    unlabeled_views: tuple[str, ...] = ()
     unlabeled_ratio: int = 0
 
     def __init__(self) -> None:

@@ -10,12 +10,14 @@ from torch import Tensor, nn
 
 from ssl_mix.errors import UserError, check_choice, check_not_negative, check_positive
 from ssl_mix.losses import AsymmetricMixupLoss, DecoupledMixupLoss
-from ssl_mix.mixers import MIXERS, Mixer, build_mixer, sample_beta
+from ssl_mix.mixers import Mixer, build_mixer
 from ssl_mix.models.batch_norm import frozen_running_statistics
+from ssl_mix.randomness import sample_beta
 from ssl_mix.types import MixedTarget, PseudoLabels, Step
 
 Mix = Literal["none", "mixup", "dm", "as", "dm-as"]
 Ramp = Literal["cosine", "none"]
+MixedBy = Literal["mixup", "cutmix"]
 
 
 @dataclass(frozen=True)
@@ -52,12 +54,12 @@ class AsymmetricMix:
     mix_weight: float = 1.0
     mix_alpha: float = 1.0
     mix_ramp: Ramp = "cosine"
-    mixed_by: Literal["mixup", "cutmix"] = "mixup"
+    mixed_by: MixedBy = "mixup"
 
     def __post_init__(self) -> None:
         check_choice("mix", self.mix, get_args(Mix))
         check_choice("mix_ramp", self.mix_ramp, get_args(Ramp))
-        check_choice("mixed_by", self.mixed_by, MIXERS)
+        check_choice("mixed_by", self.mixed_by, get_args(MixedBy))
         for name in ("eta", "eta_power", "mix_weight"):
             check_not_negative(name, getattr(self, name))
         check_positive("mix_alpha", self.mix_alpha)

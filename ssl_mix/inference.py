@@ -59,7 +59,7 @@ def load_trained(folder: Path, device: str = "auto") -> TrainedRun:
     place = resolve_device(device)
     shape, classes = tuple(dataset["image_shape"]), tuple(dataset["classes"])
     net = run.net.build(shape, len(classes), run.config.seed)
-    net = run.algorithm.extend(net, Task(len(classes), len(state["bank"]["label"])))
+    net = run.algorithm.extend(net, Task(len(classes), len(state["bank"]["label"]), shape))
     net.load_state_dict(state["teacher"])
     options: dict[str, Any] = {
         name: tuple(v) if isinstance(v, list) else v for name, v in dataset["augmentation"].items()

@@ -8,6 +8,7 @@ draws are the same on every device because they are made on the CPU.
 import hashlib
 
 import torch
+from torch import Tensor
 
 
 def stream_seed(seed: int, stream: str, step: int = 0) -> int:
@@ -19,3 +20,15 @@ def stream_seed(seed: int, stream: str, step: int = 0) -> int:
 def stream_generator(seed: int, stream: str, step: int = 0) -> torch.Generator:
     """A fresh CPU generator for one stream at one step."""
     return torch.Generator().manual_seed(stream_seed(seed, stream, step))
+
+
+def sample_beta(count: int, alpha: float, generator: torch.Generator | None, device: torch.device) -> Tensor:
+    """``count`` draws from Beta(alpha, alpha), float32, on ``device``.
+
+    Drawn in float64 as a ratio of two gammas, so that a small alpha does not underflow to 0 / 0. The draw is made where the
+    generator lives; a CPU generator serves every device without a host synchronisation.
+    """
+    source = generator.device if generator is not None else device
+    shape = torch.full((2, count), alpha, dtype=torch.float64, device=source)
+    gamma_a, gamma_b = torch._standard_gamma(shape, generator=generator).unbind(0)
+    return (gamma_a / (gamma_a + gamma_b)).float().to(device, non_blocking=True)

@@ -11,12 +11,12 @@ from ssl_mix.datasets import DataSet
 from ssl_mix.errors import UserError, check_count
 from ssl_mix.inference import load_trained
 from ssl_mix.mixer_grid import Panel, draw_mixers
-from ssl_mix.mixers import MIXERS, MixedBatch, Mixer, build_mixer
+from ssl_mix.mixers import MIXERS, Mixed, Mixer, Pair, build_mixer
 from ssl_mix.plots import save_png
 from ssl_mix.progress import reading_bar, say
 from ssl_mix.runs import DataOptions, NetOptions
 
-COLUMNS = 3
+SHARES = (0.35, 0.5, 0.7)
 
 
 def show_mixers(
@@ -42,22 +42,21 @@ def show_mixers(
     for size in sizes:
         check_count("sizes", size)
     if not sizes or not out.absolute().parent.is_dir():
-        raise UserError(f"give at least one of --sizes, and an --out in a folder that exists; got {sizes}, {out}")
+        raise UserError(
+            f"give at least one of --sizes, and an --out in a folder that exists; got {sizes}, {out}"
+        )
     with reading_bar() as progress:
         found = data.load(progress)
-    pictures, labels = choose_pictures(found, 2 * COLUMNS, seed)
+    pictures, labels = choose_pictures(found, 2 * len(SHARES), seed)
     names = [found.classes[label] for label in labels]
     net, augmentation = network(run, found)
-    panels = [
-        Panel(
-            f"{size} x {size}",
-            resized(pictures, size).float() / 255,
-            names,
-            mix_with_all(resized(pictures, size), labels, net, augmentation, seed),
-        )
-        for size in sizes
-    ]
-    save_png(draw_mixers(panels, COLUMNS), out)
+    panels = []
+    for size in sizes:
+        small = resized(pictures, size)
+        shown, mixed = small.float() / 255, mix_with_all(small, labels, net, augmentation, seed)
+        title = f"{size} x {size}"
+        panels.append(Panel(title, shown[0::2], shown[1::2], names[0::2], names[1::2], mixed))
+    save_png(draw_mixers(panels), out)
     left_out = [name for name in MIXERS if name not in panels[0].mixed]
     say(f"{out}\nnot shown, because hidden layers have no picture: {', '.join(left_out)}")
     if run is None:
@@ -93,14 +92,19 @@ def network(run: Path | None, data: DataSet) -> tuple[nn.Module, Augmentation]:
             f"{run} was trained on pictures with {trained.shape[0]} channels, these have {data.train.images.shape[0]}"
         )
     if trained.classes != data.classes:
-        raise UserError(f"{run} knows other classes ({', '.join(trained.classes[:5])}, ...) than these pictures have")
+        raise UserError(
+            f"{run} knows other classes ({', '.join(trained.classes[:5])}, ...) than these pictures have"
+        )
     return trained.net, trained.augmentation
 
 
 def mix_with_all(
     pictures: Tensor, labels: Tensor, net: nn.Module, augmentation: Augmentation, seed: int
-) -> dict[str, MixedBatch]:
-    """The pictures mixed by every mixer that makes pictures, as values in [0, 1]; all with the same seed."""
+) -> dict[str, Mixed]:
+    """Each other picture mixed with the one after it, by every mixer that makes pictures, as values in [0, 1].
+
+    All mixers are asked for the same shares and draw from the same seed.
+    """
     images = augmentation.normalise(pictures)
     mean, std = (torch.tensor(values)[:, None, None] for values in (augmentation.mean, augmentation.std))
     found = {}
@@ -108,8 +112,12 @@ def mix_with_all(
         mixer = prepared(name, net, images)
         if mixer is None:
             continue
-        batch = mixer.mix_batch(images, labels, net=net, generator=torch.Generator().manual_seed(seed))
-        found[name] = batch._replace(images=batch.images.detach() * std + mean)
+        saliency = mixer.saliency(images, labels, net)
+        pair = Pair(images[0::2], images[1::2], net=net)
+        if saliency is not None:
+            pair = pair._replace(saliency_a=saliency[0::2], saliency_b=saliency[1::2])
+        mixed = mixer.blend(pair, torch.tensor(SHARES), torch.Generator().manual_seed(seed))
+        found[name] = mixed._replace(images=mixed.images.detach() * std + mean)
     return found
 
 

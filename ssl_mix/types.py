@@ -74,10 +74,17 @@ class Step(NamedTuple):
 
 
 class Task(NamedTuple):
-    """Sizes an algorithm may need for its buffers."""
+    """Sizes that an algorithm may need for its buffers.
+
+    Attributes:
+        num_classes: C.
+        num_unlabeled: pictures in the unlabelled part.
+        image_shape: (C, H, W) of the pictures.
+    """
 
     num_classes: int
     num_unlabeled: int
+    image_shape: tuple[int, int, int]
 
 
 class PseudoLabels(NamedTuple):

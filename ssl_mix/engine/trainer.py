@@ -67,15 +67,17 @@ class Trainer:
         self.device = prepare(config)
         self.data, self.split, self.algorithm = data, split, algorithm
         check_parts(algorithm, split)
-        task = Task(len(data.classes), len(split.unlabeled))
+        task = Task(len(data.classes), len(split.unlabeled), data.train.images.shape)
         layout = torch.channels_last if config.channels_last else torch.contiguous_format
-        student = algorithm.extend(net, task).to(self.device).to(memory_format=layout)
+        with torch.random.fork_rng(devices=[]):  # what an algorithm adds has weights of its own
+            torch.default_generator.manual_seed(stream_seed(config.seed, "extension"))
+            student = algorithm.extend(net, task).to(self.device).to(memory_format=layout)
         self.algorithm.to(self.device)
         self.teacher = Teacher(
             student, decay=config.ema_decay, warmup=config.ema_warmup, buffers=config.ema_buffers
         )
         self.student = student.train()
-        self.optimizer = build_optimizer(student, config)
+        self.optimizer = build_optimizer(nn.ModuleList([student, algorithm]), config)
         self.nets = Nets(self._runnable(student), self.teacher.net)
         self.bank = PseudoLabelBank(task.num_unlabeled, task.num_classes).to(self.device)
         self.meter = Meter()

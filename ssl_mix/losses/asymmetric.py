@@ -10,7 +10,7 @@ from ssl_mix.losses._common import (
     reduce,
     weight_like,
 )
-from ssl_mix.losses.decoupled import decouple
+from ssl_mix.losses.decoupled import both_weights, decouple
 
 
 def asymmetric_mixup_cross_entropy(
@@ -51,8 +51,9 @@ def asymmetric_mixup_cross_entropy(
     check_not_negative("eta_power", eta_power)
     pieces = decouple(logits, labels, pseudo_labels)
     lam = weight_like("lam", lam, logits)
-    decoupled = (lam > 0) * (2 * lam) ** eta_power * pieces.half_a
-    values = lam * pieces.cross_entropy_a + (1 - lam) * pieces.cross_entropy_b + eta * decoupled
+    wanted = (lam > 0) & pieces.mixed[:, 0]
+    decoupled = wanted * (2 * lam) ** eta_power * pieces.halves[:, 0]
+    values = (both_weights(lam) * pieces.cross_entropy).sum(dim=1) + eta * decoupled
     if mask is not None:
         if mask.shape != values.shape:
             raise UserError(

@@ -1,7 +1,7 @@
 """Decoupled mixup: each class of a mixed picture is recognised against all others but its mixing partner.
 
 ``phi(a, b) = exp(z_a) / sum over c != b of exp(z_c)`` is the softmax with competitor b removed. With ``R = logsumexp`` over the
-classes that are neither a nor b, one masked copy of the logits gives everything, from differences alone, so that large logits
+classes that are neither a nor b, one pass over the logits gives everything, from differences alone, so that large logits
 lose no digits: ``-log phi(a, b) = softplus(R - z_a)`` and ``-log p_a = logaddexp(-log phi(a, b), z_b - z_a)``.
 
 Source: Liu et al., "Harnessing Hard Mixed Samples with Decoupled Regularizer" (NeurIPS 2023; first version "Decoupled
@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ssl_mix.errors import UserError, check_not_negative
+from ssl_mix.errors import UserError, check_choice, check_not_negative
 from ssl_mix.losses._common import (
     Reduction,
     check_labels,
@@ -24,65 +24,51 @@ from ssl_mix.losses._common import (
     reduce,
     weight_like,
 )
+from ssl_mix.losses.mixup import mixup_cross_entropy
+from ssl_mix.losses.remainder import remainder
 
 Sides = Literal["both", "minor", "major"]
 
 
 class Decoupled(NamedTuple):
-    """Per-sample pieces of one pass over the logits, each (N,).
+    """Per-sample pieces of one pass over the logits, column 0 of class a and column 1 of class b.
 
     Attributes:
-        cross_entropy_a: ``-log p_a``.
-        cross_entropy_b: ``-log p_b``.
-        half_a: ``-log phi(a, b)``, class a without competitor b; 0 where a == b.
-        half_b: ``-log phi(b, a)``, class b without competitor a; 0 where a == b.
+        cross_entropy: ``-log p_a`` and ``-log p_b``, (N, 2).
+        halves: ``-log phi(a, b)``, class a without competitor b, and ``-log phi(b, a)``, (N, 2). Where a == b both are
+            ``-log p_a``, and count nothing in a decoupled term.
+        mixed: False where a == b, (N, 1) bool.
     """
 
-    cross_entropy_a: Tensor
-    cross_entropy_b: Tensor
-    half_a: Tensor
-    half_b: Tensor
+    cross_entropy: Tensor
+    halves: Tensor
+    mixed: Tensor
 
 
 def decouple(logits: Tensor, labels_a: Tensor, labels_b: Tensor) -> Decoupled:
-    """Both cross-entropies and both decoupled halves from one masked copy of full-precision logits."""
-    pair = torch.stack((labels_a, labels_b), dim=1)
-    z_a, z_b = logits.gather(1, pair).unbind(1)
-    # A finite stand-in for -inf: with two classes nothing is left, and the gradient must stay finite then too.
-    rest = logits.scatter(1, pair, torch.finfo(logits.dtype).min / 4)
-    largest = rest.detach().amax(dim=1)
-    log_sum = (rest - largest[:, None]).exp().sum(dim=1).log()
-    half_a = F.softplus(largest - z_a + log_sum, threshold=50)
-    half_b = F.softplus(largest - z_b + log_sum, threshold=50)
-    same = labels_a == labels_b
-    zero = logits.new_zeros(())
-    return Decoupled(
-        cross_entropy_a=torch.where(same, half_a, torch.logaddexp(half_a, z_b - z_a)),
-        cross_entropy_b=torch.where(same, half_b, torch.logaddexp(half_b, z_a - z_b)),
-        half_a=torch.where(same, zero, half_a),
-        half_b=torch.where(same, zero, half_b),
-    )
+    """Both cross-entropies and both decoupled halves from one pass over full-precision logits."""
+    own, gap = remainder(logits, torch.stack((labels_a, labels_b), dim=1))
+    halves = F.softplus(gap, threshold=50)
+    same = (labels_a == labels_b)[:, None]
+    cross_entropy = torch.where(same, halves, torch.logaddexp(halves, own.flip(1) - own))
+    return Decoupled(cross_entropy, halves, ~same)
 
 
-def _side_weight(own: Tensor, chosen: Tensor | None, eta_power: float) -> Tensor:
-    """Weight of one half: 0 for a class that is absent or not on the chosen side, else its own lam to a power."""
-    present = own > 0 if chosen is None else (own > 0) & chosen
-    return present * own**eta_power
+def both_weights(lam: Tensor) -> Tensor:
+    """The weights ``lam`` and ``1 - lam`` side by side, (N, 2), or (1, 2) for one number."""
+    return torch.stack((lam, 1 - lam), dim=-1).view(-1, 2)
 
 
-def _weigh(pieces: Decoupled, lam: Tensor, sides: Sides, eta_power: float) -> Tensor:
-    if sides == "both":
-        side_a = side_b = None
-    elif sides in ("minor", "major"):
-        a_is_minor = lam < 0.5
-        side_a = a_is_minor if sides == "minor" else ~a_is_minor
-        side_b = ~side_a
-    else:
-        raise UserError(f"sides must be 'both', 'minor' or 'major', got {sides!r}")
+def _half_weights(mixed: Tensor, weights: Tensor, sides: Sides, eta_power: float) -> Tensor:
+    """Weights of the halves, (N, 2): a class that is there, on the chosen side, counts by its own weight to a power."""
+    check_choice("sides", sides, ("both", "minor", "major"))
     check_not_negative("eta_power", eta_power)
-    weight_a = _side_weight(lam, side_a, eta_power)
-    weight_b = _side_weight(1 - lam, side_b, eta_power)
-    return weight_a * pieces.half_a + weight_b * pieces.half_b
+    counted = (weights > 0) & mixed
+    if sides != "both":
+        a_is_minor = weights[:, :1] < 0.5
+        minor = torch.cat((a_is_minor, ~a_is_minor), dim=1)
+        counted = counted & (minor if sides == "minor" else ~minor)
+    return counted * weights**eta_power if eta_power else counted
 
 
 def decoupled_cross_entropy(
@@ -120,8 +106,10 @@ def decoupled_cross_entropy(
             raise UserError(
                 f"sides={sides!r} and eta_power={eta_power} need lam, the weight of labels_a; got None"
             )
-        return reduce(pieces.half_a + pieces.half_b, reduction)
-    return reduce(_weigh(pieces, weight_like("lam", lam, logits), sides, eta_power), reduction)
+        return reduce((pieces.halves * pieces.mixed).sum(dim=1), reduction)
+    weights = both_weights(weight_like("lam", lam, logits))
+    counted = _half_weights(pieces.mixed, weights, sides, eta_power)
+    return reduce((counted * pieces.halves).sum(dim=1), reduction)
 
 
 def decoupled_mixup_cross_entropy(
@@ -154,6 +142,9 @@ def decoupled_mixup_cross_entropy(
     check_labels(logits, labels_a=labels_a, labels_b=labels_b)
     pieces = decouple(logits, labels_a, labels_b)
     check_not_negative("eta", eta)
-    lam = weight_like("lam", lam, logits)
-    mixed = lam * pieces.cross_entropy_a + (1 - lam) * pieces.cross_entropy_b
-    return reduce(mixed + eta * _weigh(pieces, lam, sides, eta_power), reduction)
+    weights = both_weights(weight_like("lam", lam, logits))
+    counted = _half_weights(pieces.mixed, weights, sides, eta_power)
+    if eta == 0:  # To the bit, whatever the two ways of computing round.
+        return mixup_cross_entropy(logits, labels_a, labels_b, lam, reduction=reduction)
+    costs = weights * pieces.cross_entropy + (eta * counted) * pieces.halves
+    return reduce(costs.sum(dim=1), reduction)

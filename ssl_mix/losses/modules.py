@@ -1,48 +1,38 @@
-"""The losses as modules that take ``(logits, target)``, for training loops that call ``criterion(output, target)``."""
+"""The decoupled losses as modules that take ``(logits, target)``, for training loops that call ``criterion(output, target)``."""
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ssl_mix.errors import UserError, check_not_negative
-from ssl_mix.losses._common import Reduction, check_labels, full_precision, reduce
+from ssl_mix.errors import UserError, check_not_negative, check_share
+from ssl_mix.losses._common import Reduction, full_precision, reduce
 from ssl_mix.losses.asymmetric import asymmetric_mixup_cross_entropy
 from ssl_mix.losses.decoupled import Sides, decoupled_cross_entropy, decoupled_mixup_cross_entropy
+from ssl_mix.losses.dense import check_target, decode_classes
+from ssl_mix.losses.mixup import mixup_cross_entropy
+from ssl_mix.losses.multiway import multiway_decoupled_cross_entropy
 from ssl_mix.types import MixedTarget
-
-
-def decode_mixed_target(target: Tensor) -> MixedTarget:
-    """The two classes and the weight behind dense targets (N, C) of Mixup or CutMix, label smoothing removed.
-
-    The classes are the two largest entries of a row, ``labels_a`` the larger. From three classes on, the smallest entry is
-    what label smoothing gave to every class; a row with nothing above it but one entry is one class: a == b, lam = 1.
-    """
-    top, classes = target.topk(2, dim=1)
-    offset = target.amin(dim=1) if target.shape[1] > 2 else target.new_zeros(len(target))
-    first, second = (top - offset[:, None]).unbind(1)
-    single = second <= 0
-    labels_a = classes[:, 0]
-    return MixedTarget(
-        labels_a=labels_a,
-        labels_b=labels_a.where(single, classes[:, 1]),
-        lam=(first / (first + second)).masked_fill(single, 1.0),
-    )
 
 
 class DecoupledMixupLoss(nn.Module):
     """DM(CE) as a criterion, a drop-in where timm or torchvision hand over soft targets.
 
     ``loss = cross-entropy(logits, target) + eta * D``, see :func:`ssl_mix.losses.decoupled_mixup_cross_entropy`. A dense
-    target (N, C) is used as it is in the cross-entropy, label smoothing included; ``D`` decodes its two classes. Rows of one
+    target (N, C) is used as it is in the cross-entropy, label smoothing included; ``D`` decodes its classes. Rows of one
     class, smoothed or not, and labels (N,) int64 get plain cross-entropy.
 
     Args:
         eta: weight of the decoupled term; 0.1 for static mixers, 1 for dynamic ones.
         sides: "both", or only the half of the class with the "minor" or "major" weight.
         eta_power: each half is multiplied by its own weight to this power; 0 is the paper.
+        classes: how many classes a dense target may mix. Above 2, ``D`` is
+            :func:`ssl_mix.losses.multiway_decoupled_cross_entropy`.
+        label_smoothing: share of the cross-entropy's target that is spread over all classes, for a :class:`MixedTarget` and
+            for labels; ``D`` is untouched. A dense target brings its own.
         reduction: "mean" over the batch, "sum" or "none".
 
     Raises:
-        ValueError: the target's shape or type does not fit the logits, or an option is wrong.
+        ValueError: the target's shape or type does not fit the logits, an option is wrong, or a dense target meets
+            ``label_smoothing``.
 
     Example:
         >>> import torch
@@ -59,38 +49,65 @@ class DecoupledMixupLoss(nn.Module):
         *,
         sides: Sides = "both",
         eta_power: float = 0.0,
+        classes: int = 2,
+        label_smoothing: float = 0.0,
         reduction: Reduction = "mean",
     ) -> None:
         super().__init__()
         check_not_negative("eta", eta)
+        check_share("label_smoothing", label_smoothing)
+        if classes < 2 or (classes > 2 and sides != "both"):
+            raise UserError(f"classes must be at least 2, and 2 for sides={sides!r}; got {classes}")
         self.eta, self.sides, self.eta_power, self.reduction = eta, sides, eta_power, reduction
+        self.classes, self.label_smoothing = classes, label_smoothing
 
     def forward(self, logits: Tensor, target: MixedTarget | Tensor) -> Tensor:
         """The loss for logits (N, C) and a :class:`MixedTarget`, dense targets (N, C) or labels (N,)."""
-        sides, power = self.sides, self.eta_power
         if isinstance(target, MixedTarget):
-            return decoupled_mixup_cross_entropy(
-                logits, *target, eta=self.eta, sides=sides, eta_power=power, reduction=self.reduction
-            )
+            return reduce(self._mixed(logits, target), self.reduction)
         logits = full_precision(logits)
+        check_target(logits, target, self.classes)
         if target.ndim == 1:
-            check_labels(logits, target=target)
-            return reduce(F.cross_entropy(logits, target, reduction="none"), self.reduction)
-        if target.shape != logits.shape or target.shape[1] < 2 or not target.is_floating_point():
-            raise UserError(
-                f"target must be a MixedTarget, float class distributions {tuple(logits.shape)} or int64 labels "
-                f"({len(logits)},), got {target.dtype} {tuple(target.shape)}"
-            )
-        target = target.to(logits.dtype)
-        a, b, lam = decode_mixed_target(target)
-        decoupled = decoupled_cross_entropy(logits, a, b, lam, sides=sides, eta_power=power, reduction="none")
-        values = F.cross_entropy(logits, target, reduction="none") + self.eta * decoupled
+            smoothing = self.label_smoothing
+            values = F.cross_entropy(logits, target, reduction="none", label_smoothing=smoothing)
+        else:
+            values = self._dense(logits, target.to(logits.dtype))
         return reduce(values, self.reduction)
+
+    def _mixed(self, logits: Tensor, target: MixedTarget) -> Tensor:
+        values = decoupled_mixup_cross_entropy(
+            logits, *target, eta=self.eta, sides=self.sides, eta_power=self.eta_power, reduction="none"
+        )
+        if self.label_smoothing == 0:
+            return values
+        log_p = F.log_softmax(full_precision(logits), dim=1)
+        hard = mixup_cross_entropy(logits, *target, reduction="none")
+        return values + self.label_smoothing * (-log_p.mean(dim=1) - hard)
+
+    def _dense(self, logits: Tensor, target: Tensor) -> Tensor:
+        if self.label_smoothing:
+            raise UserError(
+                f"label_smoothing={self.label_smoothing} is for a MixedTarget or labels; dense targets are used as they "
+                "are: smooth them where they are made"
+            )
+        labels, weights = decode_classes(target, self.classes)
+        power = self.eta_power
+        if self.classes > 2:
+            term = multiway_decoupled_cross_entropy(
+                logits, labels, weights, eta_power=power, reduction="none"
+            )
+        else:
+            first, second, lam = labels[:, 0], labels[:, 1], weights[:, 0]
+            term = decoupled_cross_entropy(
+                logits, first, second, lam, sides=self.sides, eta_power=power, reduction="none"
+            )
+        return F.cross_entropy(logits, target, reduction="none") + self.eta * term
 
     def extra_repr(self) -> str:
         """The options, for ``print(loss)``."""
         return (
-            f"eta={self.eta}, sides={self.sides!r}, eta_power={self.eta_power}, reduction={self.reduction!r}"
+            f"eta={self.eta}, sides={self.sides!r}, eta_power={self.eta_power}, classes={self.classes}, "
+            f"label_smoothing={self.label_smoothing}, reduction={self.reduction!r}"
         )
 
 

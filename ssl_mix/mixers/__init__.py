@@ -2,28 +2,89 @@
 
 import inspect
 from collections.abc import Callable
+from typing import Literal
 
 from ssl_mix.errors import UserError, check_choice
-from ssl_mix.mixers._common import sample_beta
+from ssl_mix.mixers.attentivemix import AttentiveMix
+from ssl_mix.mixers.automix import AutoMix
+from ssl_mix.mixers.class_attention import capture_class_attention
 from ssl_mix.mixers.cutmix import CutMix
+from ssl_mix.mixers.fmix import FMix
+from ssl_mix.mixers.gridmix import GridMix
+from ssl_mix.mixers.manifoldmix import ManifoldMix
 from ssl_mix.mixers.mixer import Mixed, MixedBatch, Mixer, Pair
 from ssl_mix.mixers.mixup import Mixup
+from ssl_mix.mixers.patch_mixup import PatchMixup
+from ssl_mix.mixers.patch_shuffle import PatchShuffle
+from ssl_mix.mixers.puzzlemix import PuzzleMix
+from ssl_mix.mixers.random_mixer import RandomMixer
+from ssl_mix.mixers.resizemix import ResizeMix
+from ssl_mix.mixers.saliencymix import SaliencyMix
+from ssl_mix.mixers.samix import SAMix
+from ssl_mix.mixers.smoothmix import SmoothMix
+from ssl_mix.mixers.stop_after import StopAfter, Unmixed
+from ssl_mix.mixers.transmix import transmix_lam
 
+MixerName = Literal[
+    "mixup",
+    "manifoldmix",
+    "cutmix",
+    "resizemix",
+    "fmix",
+    "gridmix",
+    "smoothmix",
+    "saliencymix",
+    "attentivemix",
+    "puzzlemix",
+    "automix",
+    "samix",
+    "patchshuffle",
+    "patchmixup",
+]
 MIXERS: dict[str, Callable[..., Mixer]] = {
     "mixup": Mixup,
+    "manifoldmix": ManifoldMix,
+    "automix": AutoMix,
+    "samix": SAMix,
     "cutmix": CutMix,
+    "resizemix": ResizeMix,
+    "fmix": FMix,
+    "gridmix": GridMix,
+    "smoothmix": SmoothMix,
+    "saliencymix": SaliencyMix,
+    "attentivemix": AttentiveMix,
+    "puzzlemix": PuzzleMix,
+    "patchshuffle": PatchShuffle,
+    "patchmixup": PatchMixup,
 }
 
 __all__ = [
     "MIXERS",
+    "AttentiveMix",
+    "AutoMix",
     "CutMix",
+    "FMix",
+    "GridMix",
+    "ManifoldMix",
     "Mixed",
     "MixedBatch",
     "Mixer",
+    "MixerName",
     "Mixup",
     "Pair",
+    "PatchMixup",
+    "PatchShuffle",
+    "PuzzleMix",
+    "RandomMixer",
+    "ResizeMix",
+    "SAMix",
+    "SaliencyMix",
+    "SmoothMix",
+    "StopAfter",
+    "Unmixed",
     "build_mixer",
-    "sample_beta",
+    "capture_class_attention",
+    "transmix_lam",
 ]
 
 

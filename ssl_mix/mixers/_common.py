@@ -4,18 +4,7 @@ import torch
 from torch import Tensor
 
 from ssl_mix.errors import UserError
-
-
-def sample_beta(count: int, alpha: float, generator: torch.Generator | None, device: torch.device) -> Tensor:
-    """``count`` draws from Beta(alpha, alpha), float32, on ``device``.
-
-    Drawn in float64 as a ratio of two gammas, so that a small alpha does not underflow to 0 / 0. The draw is made where the
-    generator lives; a CPU generator serves every device without a host synchronisation.
-    """
-    source = generator.device if generator is not None else device
-    shape = torch.full((2, count), alpha, dtype=torch.float64, device=source)
-    gamma_a, gamma_b = torch._standard_gamma(shape, generator=generator).unbind(0)
-    return (gamma_a / (gamma_a + gamma_b)).float().to(device, non_blocking=True)
+from ssl_mix.randomness import sample_beta
 
 
 def sample_uniform(shape: tuple[int, ...], generator: torch.Generator | None, device: torch.device) -> Tensor:
@@ -88,15 +77,52 @@ def check_saliency(images: Tensor, **saliency: Tensor | None) -> None:
 def composite(images_a: Tensor, images_b: Tensor, mask: Tensor) -> Tensor:
     """``mask * a + (1 - mask) * b`` in the dtype of the pictures, for a bool or a float32 mask (N, 1, H, W).
 
-    A bool mask copies pixels, of any dtype; a float mask blends in float32 or better, rounding once.
+    A bool mask copies pixels, of any dtype; floats must be finite. A float mask blends in float32 or better, rounding once.
     """
-    if mask.dtype == torch.bool:
+    if mask.dtype == torch.bool and not images_a.is_floating_point():
         return torch.where(mask, images_a, images_b)
+    if mask.dtype == torch.bool:
+        # Exact for weights 0 and 1, and on the CPU four times as fast as torch.where; so is a conversion from bytes.
+        return torch.lerp(images_b, images_a, mask.view(torch.uint8).to(images_a.dtype))
     precise = torch.promote_types(images_a.dtype, torch.float32)
     blend = torch.lerp(images_b.to(precise), images_a.to(precise), mask.to(precise))
     return blend.to(images_a.dtype)
 
 
+def rearrange(images: Tensor, source: Tensor) -> Tensor:
+    """Pictures (N, C, H, W) of which pixel p of sample n shows pixel ``source[n, p]``, counted row by row: (N, H W) int64."""
+    # One gather along the last axis is several times faster than one for rows and one for columns.
+    return images.flatten(2).gather(2, source[:, None].expand(-1, images.shape[1], -1)).view_as(images)
+
+
 def pixel_share(mask: Tensor) -> Tensor:
     """Mean of a mask (N, 1, H, W), bool or float, per sample: (N,) float32."""
-    return mask.flatten(1).float().mean(1)
+    pixels = mask.flatten(1)
+    if mask.dtype == torch.bool:
+        return pixels.sum(1, dtype=torch.int32).float() / pixels.shape[1]
+    return pixels.float().mean(1)
+
+
+def segments(start: Tensor, length: Tensor, side: int) -> Tensor:
+    """Pixels ``start <= p < start + length`` of a line of ``side`` pixels: (N, side) bool from two (N,) of whole numbers."""
+    pixel = torch.arange(side, device=start.device, dtype=start.dtype)
+    return (pixel >= start[:, None]) & (pixel < (start + length)[:, None])
+
+
+def cross(rows: Tensor, columns: Tensor) -> Tensor:
+    """Pixels whose row and column are both chosen: (N, 1, H, W) bool from (N, H) and (N, W) bool."""
+    # As bytes: torch's "and" of bools is not vectorised on the CPU.
+    return (rows.view(torch.uint8)[:, None, :, None] & columns.view(torch.uint8)[:, None, None]).view(
+        torch.bool
+    )
+
+
+def share_outside(rows: Tensor, columns: Tensor) -> Tensor:
+    """Share of the pixels that ``cross(rows, columns)`` leaves out, exact, (N,) float32."""
+    pixels = rows.shape[1] * columns.shape[1]
+    return (pixels - rows.sum(1) * columns.sum(1)).float() / pixels
+
+
+def pixel_centres(side: int, device: torch.device) -> Tensor:
+    """Centres of the pixels of a line of length 1: (side,) float32."""
+    return (torch.arange(side, device=device, dtype=torch.float32) + 0.5) / side

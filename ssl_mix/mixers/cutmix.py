@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 
 from ssl_mix.errors import check_positive
-from ssl_mix.mixers._common import composite, pixel_share, resolve_lam, sample_uniform
+from ssl_mix.mixers._common import composite, cross, resolve_lam, sample_uniform, segments, share_outside
 from ssl_mix.mixers.mixer import Mixed, Mixer, Pair
 
 
-def box_masks(centres: Tensor, lam: Tensor, height: int, width: int) -> Tensor:
+def box_sides(centres: Tensor, lam: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
     """Boxes of area share ``1 - lam``, one per sample, clipped at the borders.
 
     Args:
@@ -20,16 +20,20 @@ def box_masks(centres: Tensor, lam: Tensor, height: int, width: int) -> Tensor:
         width: of the pictures, in pixels.
 
     Returns:
-        (N, 1, height, width) bool, True inside the box.
+        The rows (N, height) and the columns (N, width) that the boxes cover, bool.
     """
     scale = (1 - lam).clamp(0, 1).sqrt()
-    inside = []
+    covered = []
     for axis, side in enumerate((height, width)):
-        length = (side * scale).long()
-        start = (centres[:, axis] * side).long() - length // 2
-        pixel = torch.arange(side, device=lam.device)
-        inside.append((pixel >= start[:, None]) & (pixel < (start + length)[:, None]))
-    return (inside[0][:, :, None] & inside[1][:, None, :])[:, None]
+        length = (side * scale).floor()
+        start = (centres[:, axis] * side).floor() - (length / 2).floor()
+        covered.append(segments(start, length, side))
+    return covered[0], covered[1]
+
+
+def box_masks(centres: Tensor, lam: Tensor, height: int, width: int) -> Tensor:
+    """The same boxes as masks: (N, 1, height, width) bool, True inside the box."""
+    return cross(*box_sides(centres, lam, height, width))
 
 
 @dataclass(frozen=True)
@@ -60,5 +64,6 @@ class CutMix(Mixer):
         images = pair.images_a
         lam = resolve_lam(lam, self.alpha, images, generator)
         centres = sample_uniform((len(images), 2), generator, images.device)
-        mask = ~box_masks(centres, lam, *images.shape[2:])
-        return Mixed(composite(images, pair.images_b, mask), pixel_share(mask), mask)
+        rows, columns = box_sides(centres, lam, *images.shape[2:])
+        mask = ~cross(rows, columns)
+        return Mixed(composite(images, pair.images_b, mask), share_outside(rows, columns), mask)

@@ -150,12 +150,12 @@ class Mixer(ABC):
         generator: torch.Generator | None = None,
     ) -> MixedBatch:
         """The same as calling the mixer, with partners and masks."""
+        check_pair(images, images)
         check_labels(images, labels)
         saliency = self.saliency(images, labels, net)
         partner = sample_permutation(len(images), generator, images.device)
         other = None if saliency is None else saliency.index_select(0, partner)
         pair = Pair(images, images.index_select(0, partner), saliency, other, net)
-        check_pair(pair.images_a, pair.images_b)
         mixed, lam, mask = self.blend(pair, None, generator)
         target = MixedTarget(labels, labels.index_select(0, partner.to(labels.device)), lam)
         return MixedBatch(mixed, target, partner, mask)

@@ -25,6 +25,7 @@ class SmallCNN(nn.Module):
                 nn.ReLU(inplace=True),
             ]
         self.blocks = nn.Sequential(*layers)
+        self.hidden_layers = ("blocks.2", "blocks.5", "blocks.8")
         self.head = nn.Linear(64, num_classes)
 
     def features(self, x: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from ssl_mix import AsymmetricMix, Batch, Nets, Samples, Step, StepOutput, Task,
 from ssl_mix.algorithm import Algorithm
 from ssl_mix.algorithms import ALGORITHMS
 from ssl_mix.augment import Augmentation
+from ssl_mix.augment.views import VIEWS
 from ssl_mix.datasets import DataSet, ImageSet, ResidentImages, choose_split
 from ssl_mix.models import SmallCNN
 
@@ -25,12 +26,34 @@ EVERYTHING: dict[str, list[dict[str, Any]]] = {
         {"threshold": 0.2},
         {"threshold": 0.2, "mixing": AsymmetricMix(mix="dm-as", mix_ramp="none")},
     ],
-    "supervised": [{}, {"mixer": "cutmix", "loss": "dm-ce", "mixing": AsymmetricMix(mix="dm")}],
+    "supervised": [
+        {},
+        {"mixer": "automix"},
+        {"mixer": "manifoldmix", "loss": "bce"},
+        {"mixer": "puzzlemix", "loss": "dm-bce"},
+        {
+            "mixer": "cutmix",
+            "loss": "dm-ce",
+            "label_policy": "lumix",
+            "regulariser": "sem",
+            "mixing": AsymmetricMix(mix="dm"),
+        },
+    ],
 }
 # For each keyword another value that must change the loss, on top of the last entry above.
 OTHER: dict[str, dict[str, Any]] = {
     "fixmatch": {"threshold": 0.9, "unlabeled_weight": 0.5, "unlabeled_ratio": 3},
-    "supervised": {"mixer": "mixup", "alpha": 0.3, "loss": "ce"},
+    "supervised": {
+        "mixer": "mixup",
+        "alpha": 0.3,
+        "loss": "ce",
+        "label_policy": "plain",
+        "regulariser": "none",
+        "regulariser_weight": 0.5,
+        "stop_mixing": 0.6,
+        "label_smoothing": 0.1,
+        "view": "strong",
+    },
 }
 OTHER_MIXING = {
     "mix": "mixup",
@@ -43,7 +66,15 @@ OTHER_MIXING = {
 }
 BAD: dict[str, list[dict[str, Any]]] = {
     "fixmatch": [{"threshold": 1.5}, {"threshold": -0.1}, {"unlabeled_weight": -1.0}, {"unlabeled_ratio": 0}],
-    "supervised": [{"mixer": "mixpu"}, {"loss": "dm-ce"}, {"mixing": AsymmetricMix(mix="as")}],
+    "supervised": [
+        {"mixer": "mixpu"},
+        {"loss": "dm-ce"},
+        {"mixing": AsymmetricMix(mix="as")},
+        {"regulariser_weight": -1.0},
+        {"stop_mixing": 1.5},
+        {"label_smoothing": 2.0},
+        {"view": "stong"},
+    ],
 }
 CASES = [(name, keywords) for name in ALGORITHMS for keywords in EVERYTHING[name]]
 both = pytest.mark.parametrize(
@@ -83,8 +114,12 @@ def make(algorithm: Algorithm, *, per_class: int = 4, net: nn.Module | None = No
 
 
 def views(names: tuple[str, ...], count: int, seed: int) -> dict[str, Tensor]:
-    generator = torch.Generator().manual_seed(seed)
-    return {name: torch.randn(count, 1, 8, 8, generator=generator) for name in names}
+    """Noise, other noise for each view."""
+    found = {}
+    for name in names:
+        generator = torch.Generator().manual_seed(10 * seed + VIEWS.index(name))
+        found[name] = torch.randn(count, 1, 8, 8, generator=generator)
+    return found
 
 
 def random_batch(algorithm: Algorithm, labeled: int = 5, unlabeled: int = 13) -> Batch:
@@ -100,8 +135,8 @@ def random_batch(algorithm: Algorithm, labeled: int = 5, unlabeled: int = 13) ->
 
 def networks(algorithm: Algorithm) -> Nets:
     torch.manual_seed(3)
-    student = algorithm.extend(SmallCNN(CLASSES, channels=1), Task(CLASSES, 13)).train()
-    teacher = algorithm.extend(SmallCNN(CLASSES, channels=1), Task(CLASSES, 13)).eval()
+    student = algorithm.extend(SmallCNN(CLASSES, channels=1), Task(CLASSES, 13, (1, 8, 8))).train()
+    teacher = algorithm.extend(SmallCNN(CLASSES, channels=1), Task(CLASSES, 13, (1, 8, 8))).eval()
     return Nets(student, teacher)
 
 

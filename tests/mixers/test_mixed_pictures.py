@@ -1,4 +1,4 @@
-"""What the mixed pixels are, and that inputs, dtypes and gradients survive."""
+"""What the pixels are that Mixup and CutMix make."""
 
 import numpy as np
 import pytest
@@ -8,12 +8,6 @@ from torchvision.transforms import v2
 from ssl_mix.mixers import CutMix, Mixup
 
 SHAPES = [(6, 3, 8, 8), (5, 1, 7, 13), (1, 3, 9, 5)]
-
-
-@pytest.fixture(params=[Mixup, CutMix])
-def mixer(request):
-    """Each mixer with its default alpha."""
-    return request.param()
 
 
 def generator(seed=0):
@@ -62,6 +56,24 @@ def test_cutmix_pastes_one_box_of_the_partner(shape, dtype, lam):
     np.testing.assert_allclose(share.double(), expected, rtol=0, atol=torch.finfo(torch.float32).eps)
 
 
+@pytest.mark.parametrize("size", [(24, 40), (32, 32), (5, 3)])
+def test_the_box_is_that_of_a_loop(size):
+    images = torch.zeros(200, 1, *size)
+    lam = torch.rand(200, generator=generator(1))
+    mixed, _ = CutMix().mix(images, images + 1, lam=lam, generator=generator())
+    centres = torch.rand((200, 2), generator=generator()).numpy()
+    for picture, share, centre in zip(mixed.numpy(), lam.numpy(), centres, strict=True):
+        expected = np.zeros((1, *size), np.float32)
+        begin, end = [], []
+        for side, place in zip(size, centre, strict=True):
+            length = int(np.float32(side) * np.sqrt(np.float32(1) - share))
+            first = int(np.float32(side) * place) - length // 2
+            begin.append(max(0, first))
+            end.append(min(side, first + length))
+        expected[:, begin[0] : end[0], begin[1] : end[1]] = 1
+        assert np.array_equal(picture, expected)
+
+
 @pytest.mark.parametrize("lam", [0.25, 0.64, 0.91])
 def test_a_box_inside_the_picture_has_the_shape_of_the_picture(lam):
     height, width = 60, 90
@@ -93,34 +105,6 @@ def test_lam_one_is_the_base_picture_exactly(mixer, dtype):
 def test_lam_zero_is_the_partner_exactly_for_mixup():
     images_a, images_b = pictures(SHAPES[0]), pictures(SHAPES[0], seed=2)
     assert torch.equal(Mixup().mix(images_a, images_b, lam=0.0)[0], images_b)
-
-
-@pytest.mark.parametrize("lam", [None, 0.0, 0.4, 1.0])
-def test_inputs_stay_and_share_no_memory_with_the_result(mixer, lam):
-    images_a, images_b = pictures(SHAPES[0]), pictures(SHAPES[0], seed=2)
-    given = None if lam is None else torch.full((6,), lam)
-    copies = [images_a.clone(), images_b.clone(), None if given is None else given.clone()]
-    mixed, _ = mixer.mix(images_a, images_b, lam=given, generator=generator())
-    mixed.fill_(7)
-    for tensor, copy in zip((images_a, images_b, given), copies, strict=True):
-        assert tensor is copy or torch.equal(tensor, copy)
-
-
-def test_a_batch_and_its_labels_stay_as_they_were(mixer):
-    images, labels = pictures(SHAPES[0]), torch.arange(6)
-    mixed, target = mixer(images, labels, generator=generator())
-    mixed.fill_(7)
-    target.labels_b.fill_(7)
-    assert torch.equal(images, pictures(SHAPES[0]))
-    assert torch.equal(labels, torch.arange(6))
-
-
-def test_gradients_flow_into_both_pictures(mixer):
-    images_a, images_b = (pictures(SHAPES[1], seed=seed).requires_grad_() for seed in (1, 2))
-    mixed, lam = mixer.mix(images_a, images_b, generator=generator())
-    mixed.sum().backward()
-    torch.testing.assert_close(images_a.grad.mean(dim=(1, 2, 3)), lam)
-    torch.testing.assert_close(images_a.grad + images_b.grad, torch.ones_like(images_a))
 
 
 @pytest.mark.parametrize("lam", [0.0, 0.3, 0.8])

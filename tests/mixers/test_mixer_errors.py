@@ -1,19 +1,23 @@
 """Wrong arguments raise a ValueError that names the argument or the remedy."""
 
 import dataclasses
+import inspect
 
 import pytest
 import torch
 
 from ssl_mix.errors import UserError
-from ssl_mix.mixers import CutMix, Mixup
+from ssl_mix.mixers import MIXERS, Mixer, Mixup, build_mixer
 
-IMAGES = torch.zeros(4, 3, 8, 6)
+IMAGES = torch.zeros(4, 3, 24, 16)
 LABELS = torch.arange(4)
-BOTH = pytest.mark.parametrize("mixer", [Mixup(), CutMix()])
+ALPHA = [name for name, mixer in MIXERS.items() if "alpha" in inspect.signature(mixer).parameters]
+# Those that take nothing but pictures: what is wrong with the pictures is the first thing that is wrong.
+PLAIN = [name for name in MIXERS if not build_mixer(name).needs and not build_mixer(name).hidden]
+EACH = pytest.mark.parametrize("mixer", [build_mixer(name) for name in PLAIN], ids=PLAIN)
 
 
-@pytest.mark.parametrize("mixer", [Mixup, CutMix])
+@pytest.mark.parametrize("mixer", [MIXERS[name] for name in ALPHA], ids=ALPHA)
 @pytest.mark.parametrize("alpha", [0.0, -1.0, float("nan"), float("inf")])
 def test_alpha(mixer, alpha):
     with pytest.raises(UserError, match="alpha"):
@@ -28,7 +32,7 @@ def test_mixup_refuses_integers_and_says_what_to_do(dtype):
         assert "float" in str(caught.value)
 
 
-@BOTH
+@EACH
 @pytest.mark.parametrize("images", [IMAGES[0], IMAGES[:, 0], IMAGES[:, None]])
 def test_images_without_four_axes(mixer, images):
     with pytest.raises(UserError, match="image"):
@@ -37,14 +41,14 @@ def test_images_without_four_axes(mixer, images):
         mixer.mix(images, images)
 
 
-@BOTH
+@EACH
 @pytest.mark.parametrize("partner", [IMAGES[:3], IMAGES[:, :1], IMAGES[..., :5], IMAGES[:1], IMAGES.double()])
 def test_pairs_that_differ_in_shape_or_dtype(mixer, partner):
     with pytest.raises(UserError, match="image"):
         mixer.mix(IMAGES, partner)
 
 
-@BOTH
+@EACH
 @pytest.mark.parametrize(
     "labels", [LABELS[:3], LABELS.float(), LABELS[:, None], torch.eye(4), torch.tensor(1), LABELS.repeat(2)]
 )
@@ -53,7 +57,7 @@ def test_labels(mixer, labels):
         mixer(IMAGES, labels)
 
 
-@BOTH
+@EACH
 @pytest.mark.parametrize(
     "lam", [torch.zeros(3), torch.zeros(4, 1), torch.zeros(1), 1.5, -0.1, float("nan")], ids=str
 )
@@ -62,8 +66,17 @@ def test_lam(mixer, lam):
         mixer.mix(IMAGES, IMAGES, lam=lam)
 
 
-@pytest.mark.parametrize("mixer", [Mixup, CutMix])
+@pytest.mark.parametrize("mixer", [MIXERS[name] for name in ALPHA], ids=ALPHA)
 def test_mixers_are_values(mixer):
-    assert mixer(0.2) == mixer(alpha=0.2) != mixer() == mixer(1.0)
+    if not dataclasses.is_dataclass(mixer):
+        pytest.skip("it has weights")
+    assert mixer(alpha=0.25) == mixer(alpha=0.25) != mixer(alpha=0.75)
+    assert len({mixer(alpha=0.25), mixer(alpha=0.25), mixer(alpha=0.75)}) == 2
     with pytest.raises(dataclasses.FrozenInstanceError):
         mixer().alpha = 2.0
+
+
+def test_a_mixer_without_alpha_is_built_without():
+    assert isinstance(build_mixer("smoothmix"), Mixer)
+    with pytest.raises(UserError, match="'smoothmix' has no alpha"):
+        build_mixer("smoothmix", 0.5)

@@ -1,0 +1,107 @@
+"""The loss of mixed pictures: a label policy, and a loss with or without the decoupled term."""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+from ssl_mix.errors import UserError, check_choice, check_share
+from ssl_mix.losses import (
+    DecoupledMixupBCELoss,
+    DecoupledMixupLoss,
+    lumix_lam,
+    lumix_regulariser,
+)
+from ssl_mix.types import MixedTarget
+
+Loss = Literal["ce", "dm-ce", "bce", "dm-bce"]
+LabelPolicy = Literal["plain", "lumix", "transmix"]
+
+
+@dataclass(frozen=True)
+class MixingLoss:
+    """Cross-entropy or binary cross-entropy of mixed pictures, with the choices of the papers.
+
+    Args:
+        loss: "ce", "dm-ce", "bce" or "dm-bce"; dm: with decoupled mixup.
+        label_policy: "lumix" perturbs lam and adds LUMix's regulariser; "plain" and "transmix" take lam as it comes.
+        eta: weight of the decoupled term of "dm-ce".
+        eta_power: see :func:`ssl_mix.losses.decoupled_mixup_cross_entropy`.
+        label_smoothing: of the cross-entropy, as in ``torch.nn.CrossEntropyLoss``.
+        interpolates: whether the mixer blends pictures everywhere; "dm-bce" rescales lam by t = 0.5, xi = 1 then, and by t = 1,
+            xi = 0.8 where regions are cut, as in the paper.
+
+    Raises:
+        ValueError: an option is unknown, or does not fit another.
+    """
+
+    loss: Loss = "ce"
+    label_policy: LabelPolicy = "plain"
+    eta: float = 0.1
+    eta_power: float = 0.0
+    label_smoothing: float = 0.0
+    interpolates: bool = False
+
+    def __post_init__(self) -> None:
+        check_choice("loss", self.loss, get_args(Loss))
+        check_choice("label_policy", self.label_policy, get_args(LabelPolicy))
+        check_share("label_smoothing", self.label_smoothing)
+        if self.loss in ("bce", "dm-bce") and self.label_smoothing:
+            raise UserError(
+                f"label_smoothing belongs to the losses ce and dm-ce; loss={self.loss!r} has a target per class"
+            )
+        if self.label_policy == "lumix" and self.loss == "dm-bce":
+            raise UserError(
+                "label_policy='lumix' perturbs lam, loss='dm-bce' cuts it off above xi: the perturbation would be "
+                "lost where it matters. Use loss='ce' or 'dm-ce' with lumix"
+            )
+
+    def __call__(self, logits: Tensor, target: MixedTarget, generator: torch.Generator) -> Tensor:
+        """The loss (0-d) of logits (N, C); the draws of LUMix come from ``generator``."""
+        if self.label_policy != "lumix":
+            return self._supervise(logits, target)
+        lam = lumix_lam(logits, *target, generator=generator)
+        regulariser = lumix_regulariser(logits, target.labels_a, target.labels_b, lam)
+        return self._supervise(logits, target._replace(lam=lam)) + regulariser
+
+    def _supervise(self, logits: Tensor, target: MixedTarget) -> Tensor:
+        criterion: DecoupledMixupLoss | DecoupledMixupBCELoss
+        if self.loss in ("ce", "dm-ce"):
+            eta = self.eta if self.loss == "dm-ce" else 0.0
+            criterion = DecoupledMixupLoss(
+                eta, eta_power=self.eta_power, label_smoothing=self.label_smoothing
+            )
+        elif self.loss == "bce":
+            criterion = DecoupledMixupBCELoss(t=1.0, xi=1.0)
+        else:
+            t, xi = (0.5, 1.0) if self.interpolates else (1.0, 0.8)
+            criterion = DecoupledMixupBCELoss(t=t, xi=xi)
+        return criterion.forward(logits, target)
+
+
+def check_composition(
+    *, mixer: str, loss: str, label_policy: str, regulariser: str, stop_mixing: float, alpha: float | None
+) -> None:
+    """Raise with the reason where options for supervised training do not go together."""
+    if mixer == "none":
+        for option, given in (
+            (f"loss={loss!r}", loss.startswith("dm-")),
+            (f"label_policy={label_policy!r}", label_policy != "plain"),
+            (f"regulariser={regulariser!r}", regulariser != "none"),
+            (f"stop_mixing={stop_mixing}", stop_mixing > 0),
+            (f"alpha={alpha}", alpha is not None),
+        ):
+            if given:
+                raise UserError(
+                    f"{option} concerns mixed pictures, and mixer='none' mixes none: choose a mixer too, cutmix for example"
+                )
+    reasons = {
+        "manifoldmix": "mixes hidden layers, so no patch belongs to one picture",
+        "mixup": "gives every patch the same share, so attention to patches changes nothing",
+        "patchshuffle": "shuffles the patches, so the mask does not say whose they are",
+    }
+    if label_policy == "transmix" and mixer in reasons:
+        raise UserError(
+            f"label_policy='transmix' does not go with mixer={mixer!r}: it {reasons[mixer]}. Use cutmix"
+        )

@@ -1,0 +1,85 @@
+"""Decoupled mixup for binary cross-entropy: classes of a mixed picture are wanted more than their share."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ssl_mix.errors import check_not_negative
+from ssl_mix.losses._common import Reduction, check_labels, full_precision, reduce, weight_like
+
+
+def rescale_lam(lam: Tensor, *, t: float = 1.0, xi: float = 1.0) -> Tensor:
+    """``r(lam) = min(1, (lam / xi)^t)``, and 1 for ``xi = 0``; but ``r(0) = 0``: an absent class is never wanted.
+
+    Args:
+        lam: weights in [0, 1], of any shape.
+        t: exponent; below 1 it raises small weights.
+        xi: the weight from which a class is wanted wholly.
+
+    Returns:
+        The rescaled weights, in the shape and dtype of ``lam``.
+
+    Raises:
+        ValueError: ``t`` or ``xi`` is negative.
+
+    Source: Liu et al. (NeurIPS 2023). Differs: ``r(0) = 0`` for ``t = 0`` and ``xi = 0`` too.
+    """
+    check_not_negative("t", t)
+    check_not_negative("xi", xi)
+    present = lam > 0
+    # Bounded before it is raised, and away from 0, where a root has no finite slope.
+    share = torch.where(present, lam, 1) / xi if xi > 0 else torch.ones_like(lam)
+    return present * share.clamp(max=1) ** t
+
+
+def mean_bce(logits: Tensor, target: Tensor, *, sum_classes: bool) -> Tensor:
+    """Binary cross-entropy per sample (N,): mean, or sum, over the classes."""
+    values = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
+    return values.sum(dim=1) if sum_classes else values.mean(dim=1)
+
+
+def two_hot(logits: Tensor, labels_a: Tensor, labels_b: Tensor, weight_a: Tensor, weight_b: Tensor) -> Tensor:
+    """Binary targets like ``logits``: one weight at each class and 0 elsewhere; 1 where a == b."""
+    pair = torch.stack((labels_a, labels_b), dim=1)
+    weights = torch.stack((weight_a, weight_b), dim=-1).expand(len(logits), 2)
+    weights = weights.masked_fill((labels_a == labels_b)[:, None], 1.0)
+    return torch.zeros_like(logits).scatter(1, pair, weights)
+
+
+def decoupled_mixup_bce(
+    logits: Tensor,
+    labels_a: Tensor,
+    labels_b: Tensor,
+    lam: Tensor | float,
+    *,
+    t: float = 1.0,
+    xi: float = 0.8,
+    sum_classes: bool = False,
+    reduction: Reduction = "mean",
+) -> Tensor:
+    """DM(BCE): binary cross-entropy with target ``r(lam)`` at a, ``r(1 - lam)`` at b and 0 elsewhere; 1 where a == b.
+
+    ``r`` is :func:`rescale_lam`. With ``t=1, xi=1`` it is the identity, and this is plain BCE of mixed pictures.
+
+    Args:
+        logits: (N, C) float; half precision is computed in float32.
+        labels_a: classes of the base samples, (N,) int64.
+        labels_b: classes of their partners, (N,) int64.
+        lam: weight of ``labels_a`` in [0, 1], (N,) or one number for all.
+        t: exponent of ``r``. The paper: 1 for mixers that cut, 0.5 for those that interpolate.
+        xi: weight from which a class is wanted wholly. The paper: 0.8 for mixers that cut, 1 for those that interpolate.
+        sum_classes: sum over the classes instead of their mean.
+        reduction: over the samples: "mean", "sum", or "none" for the (N,) losses.
+
+    Raises:
+        ValueError: a shape, a dtype or an option is wrong.
+
+    Source: Liu et al. (NeurIPS 2023). Differs from the published code: one lam per sample; a pair of one class has target 1,
+    never more; the mean over classes is the default, as in timm.
+    """
+    logits = full_precision(logits)
+    check_labels(logits, labels_a=labels_a, labels_b=labels_b)
+    lam = weight_like("lam", lam, logits)
+    weights = rescale_lam(lam, t=t, xi=xi), rescale_lam(1 - lam, t=t, xi=xi)
+    target = two_hot(logits, labels_a, labels_b, *weights)
+    return reduce(mean_bce(logits, target, sum_classes=sum_classes), reduction)

@@ -1,0 +1,180 @@
+"""LUMix: how much of each class a mixed picture shows is uncertain, so its label weight is perturbed.
+
+Source: Sun et al., "LUMix: Improving Mixup by Better Modelling Label Uncertainty" (2022). Differs: the regulariser's ``b`` is 1
+at either class (the printed "and" would leave nothing); the network's opinion is detached unless asked otherwise, because
+otherwise the label follows whatever class is already likelier; normal draws are clipped to [0, 1].
+"""
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ssl_mix.errors import UserError, check_choice, check_not_negative, check_positive, check_share
+from ssl_mix.losses._common import Reduction, check_labels, full_precision, reduce, weight_like
+from ssl_mix.randomness import sample_beta
+
+Noise = Literal["beta", "normal"]
+
+
+def _draw(count: int, noise: Noise, alpha: float, generator: torch.Generator | None, like: Tensor) -> Tensor:
+    """``count`` random weights in [0, 1], drawn where the generator lives and moved to ``like``."""
+    if noise == "beta":
+        return sample_beta(count, alpha, generator, like.device).to(like.dtype)
+    source = generator.device if generator is not None else like.device
+    drawn = torch.randn(count, generator=generator, device=source)
+    return drawn.clamp(0, 1).to(like.device, like.dtype, non_blocking=True)
+
+
+def check_lumix(random_ratio: float, score_ratio: float, noise: Noise, alpha: float) -> None:
+    """Raise unless the options of :func:`lumix_lam` are within their ranges."""
+    check_share("random_ratio", random_ratio)
+    check_share("score_ratio", score_ratio)
+    if random_ratio + score_ratio > 1:
+        raise UserError(
+            f"random_ratio + score_ratio must not exceed 1, got {random_ratio} + {score_ratio}: "
+            "what they leave is the share of lam itself"
+        )
+    check_choice("noise", noise, ("beta", "normal"))
+    check_positive("alpha", alpha)
+
+
+def lumix_lam(
+    logits: Tensor,
+    labels_a: Tensor,
+    labels_b: Tensor,
+    lam: Tensor | float,
+    *,
+    random_ratio: float = 0.4,
+    score_ratio: float = 0.1,
+    random_lam: Tensor | float | None = None,
+    noise: Noise = "beta",
+    alpha: float = 2.0,
+    detach: bool = True,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """``(1 - r1 - r2) lam + r1 lam_r + r2 lam_s``: the label weight of class a, perturbed.
+
+    ``lam_r`` is random; ``lam_s = p_a / (p_a + p_b) = sigmoid(z_a - z_b)`` is what the network sees of class **a**, the class
+    that ``lam`` weights. The result can be handed to any loss of mixed pictures, for example
+    :func:`ssl_mix.losses.decoupled_mixup_cross_entropy`, with :func:`lumix_regulariser` added.
+
+    Args:
+        logits: (N, C) float; half precision is computed in float32.
+        labels_a: classes of the base samples, (N,) int64.
+        labels_b: classes of their partners, (N,) int64.
+        lam: weight of ``labels_a`` in [0, 1], (N,) or one number for all.
+        random_ratio: ``r1``, the share of ``lam_r``.
+        score_ratio: ``r2``, the share of ``lam_s``.
+        random_lam: ``lam_r`` in [0, 1] if drawn by the caller, (N,) or one number. A compiled step draws outside, because a
+            graph cannot hold a generator.
+        noise: ``lam_r ~ Beta(alpha, alpha)``, or "normal": N(0, 1) clipped to [0, 1]; one draw per sample.
+        alpha: of the Beta distribution.
+        detach: no gradient flows through ``lam_s``.
+        generator: source of ``lam_r``; a CPU generator serves every device.
+
+    Returns:
+        The perturbed weights, (N,), float32 or float64.
+
+    Raises:
+        ValueError: a shape, a dtype or an option is wrong.
+    """
+    logits = full_precision(logits)
+    check_labels(logits, labels_a=labels_a, labels_b=labels_b)
+    check_lumix(random_ratio, score_ratio, noise, alpha)
+    z_a, z_b = logits.gather(1, torch.stack((labels_a, labels_b), dim=1)).unbind(1)
+    score_lam = torch.sigmoid(z_a - z_b)
+    perturbed = (1 - random_ratio - score_ratio) * weight_like("lam", lam, logits)
+    perturbed = perturbed + score_ratio * (score_lam.detach() if detach else score_lam)
+    if random_ratio == 0:
+        return perturbed
+    if random_lam is None:
+        random_lam = _draw(len(logits), noise, alpha, generator, logits)
+    return perturbed + random_ratio * weight_like("random_lam", random_lam, logits)
+
+
+def lumix_regulariser(
+    logits: Tensor,
+    labels_a: Tensor,
+    labels_b: Tensor,
+    lam: Tensor | float,
+    *,
+    reduction: Reduction = "mean",
+) -> Tensor:
+    """``R = sum_k y_k max(0, b_k - p_k) = lam (1 - p_a) + (1 - lam) (1 - p_b)``: calibrates the network.
+
+    ``y`` is the mixed label, ``p`` the softmax, and ``b`` is 1 at both classes and 0 elsewhere.
+
+    Args:
+        logits: (N, C) float; half precision is computed in float32.
+        labels_a: classes of the base samples, (N,) int64.
+        labels_b: classes of their partners, (N,) int64.
+        lam: weight of ``labels_a``, usually from :func:`lumix_lam`, (N,) or one number for all.
+        reduction: "mean" over the batch, "sum", or "none" for the (N,) values.
+
+    Raises:
+        ValueError: a shape, a dtype or the reduction is wrong.
+    """
+    logits = full_precision(logits)
+    check_labels(logits, labels_a=labels_a, labels_b=labels_b)
+    lam = weight_like("lam", lam, logits)
+    log_p = F.log_softmax(logits, dim=1).gather(1, torch.stack((labels_a, labels_b), dim=1))
+    missing = -torch.expm1(log_p)
+    return reduce(lam * missing[:, 0] + (1 - lam) * missing[:, 1], reduction)
+
+
+def lumix_cross_entropy(
+    logits: Tensor,
+    labels_a: Tensor,
+    labels_b: Tensor,
+    lam: Tensor | float,
+    *,
+    random_ratio: float = 0.4,
+    score_ratio: float = 0.1,
+    random_lam: Tensor | float | None = None,
+    noise: Noise = "beta",
+    alpha: float = 2.0,
+    eta: float = 1.0,
+    detach: bool = True,
+    generator: torch.Generator | None = None,
+    reduction: Reduction = "mean",
+) -> Tensor:
+    """LUMix: mixup cross-entropy with the perturbed weight ``lam'`` of :func:`lumix_lam`, plus ``eta * R(lam')``.
+
+    Args:
+        logits: see :func:`lumix_lam`, as all arguments but the two below.
+        labels_a: as there.
+        labels_b: as there.
+        lam: as there.
+        random_ratio: as there.
+        score_ratio: as there.
+        random_lam: as there.
+        noise: as there.
+        alpha: as there.
+        eta: weight of :func:`lumix_regulariser`.
+        detach: as there.
+        generator: as there.
+        reduction: "mean" over the batch, "sum", or "none" for the (N,) losses.
+
+    Raises:
+        ValueError: a shape, a dtype or an option is wrong.
+    """
+    check_not_negative("eta", eta)
+    logits = full_precision(logits)
+    lam = lumix_lam(
+        logits,
+        labels_a,
+        labels_b,
+        lam,
+        random_ratio=random_ratio,
+        score_ratio=score_ratio,
+        random_lam=random_lam,
+        noise=noise,
+        alpha=alpha,
+        detach=detach,
+        generator=generator,
+    )
+    log_p = F.log_softmax(logits, dim=1).gather(1, torch.stack((labels_a, labels_b), dim=1))
+    cost = -log_p - eta * torch.expm1(log_p)
+    return reduce(lam * cost[:, 0] + (1 - lam) * cost[:, 1], reduction)

@@ -1,0 +1,230 @@
+"""AutoMix: a small network learns where to mix."""
+
+from typing import ClassVar, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ssl_mix.errors import UserError, check_count, check_not_negative, check_positive
+from ssl_mix.mixers._common import (
+    check_float,
+    check_labels,
+    check_pair,
+    composite,
+    pixel_share,
+    resolve_lam,
+    sample_permutation,
+)
+from ssl_mix.mixers.frozen_net import feature_maps, frozen
+from ssl_mix.mixers.hooks import check_net, find_layer, hidden_layer_names
+from ssl_mix.mixers.mixblock import MixBlock
+from ssl_mix.mixers.mixer import Mixed, MixedBatch, Mixer, Pair
+from ssl_mix.randomness import sample_beta
+from ssl_mix.types import MixedTarget
+
+
+class _Draw(NamedTuple):
+    """Partners (N,) and shares (N,) of one mixing of a batch with itself."""
+
+    partner: Tensor
+    lam: Tensor
+
+
+class AutoMix(Mixer, nn.Module):
+    """Mix by masks that a :class:`MixBlock` makes from the features of a momentum encoder, and learns. ::
+
+        encoder = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(0.999))
+        automix = AutoMix()
+        automix.prepare(encoder, (3, 32, 32))
+        optimizer = SGD([*net.parameters(), *automix.parameters()], lr=0.1)
+        for images, labels in loader:
+            batch = automix.mix_batch(images, labels, net=encoder, generator=generator)
+            loss = criterion(net(batch.images), batch.target) + batch.loss
+            ...  # backward, optimizer.step(), encoder.update_parameters(net)
+
+    A batch is mixed twice, each time with its own partners and its own ``lam ~ Beta(alpha, alpha)`` per sample. The pictures
+    returned are mixed by detached masks; where lam or 1 - lam is at most ``lam_margin`` they are blended evenly. The second mixing
+    is the block's lesson, ``batch.loss = CE(encoder(x), lam) + mask_weight * max(0, |mean(mask) - lam| - mask_margin)``, mean
+    over the batch. Its gradient goes through the encoder to the block alone: neither encoder nor student gets any.
+
+    The returned lam is the mean of the mask that was used. The drawn lam is what the block is asked for, and what its lesson, both
+    terms, holds it to. The encoder is put into evaluation mode for the call and back afterwards, so that its running
+    statistics stay as they are and no picture's features depend on the others.
+
+    Give it the momentum encoder as ``net``: any frozen or unfrozen network, ``AveragedModel`` included.
+
+    Args:
+        alpha: of the Beta distribution.
+        layer: name of the layer of the encoder whose feature maps (N, C, h, w) the block sees; None for the last but one of
+            ``net.hidden_layers``.
+        channels: C of that layer; None where ``prepare`` is to find out.
+        lam_margin: shares this near to 0 or 1 are mixed without the block.
+        mask_weight: of the mask term in the loss.
+        mask_margin: how far a mask's mean may lie from lam at no cost.
+
+    Raises:
+        ValueError: alpha is not above 0, a margin or weight is negative, channels is no whole number above 0; while mixing, the
+            network is missing, the block was not prepared, the layer gives no maps (N, C, h, w), or pictures are integers.
+
+    Source: Liu et al., "AutoMix: Unveiling the Power of Mixup for Stronger Classifiers" (ECCV 2022). Differs from the published
+    code: the label weight is the mask's mean, where the published one is the drawn lam; lam is drawn per sample; the margin on the
+    mask's mean counts per sample; the encoder is in evaluation mode; lam is given to the block in every setting, as the paper
+    has it, and so the mask is never rescaled afterwards. The clean cross entropy of the student is left to the training loop.
+    """
+
+    needs: ClassVar[frozenset[str]] = frozenset({"net"})
+    block_class: ClassVar[type[nn.Module]] = MixBlock
+    block: nn.Module | None
+
+    def __init__(
+        self,
+        alpha: float = 2.0,
+        layer: str | None = None,
+        *,
+        channels: int | None = None,
+        lam_margin: float = 0.08,
+        mask_weight: float = 0.1,
+        mask_margin: float = 0.1,
+    ) -> None:
+        super().__init__()
+        check_positive("alpha", alpha)
+        check_not_negative("lam_margin", lam_margin)
+        check_not_negative("mask_weight", mask_weight)
+        check_not_negative("mask_margin", mask_margin)
+        self.alpha, self.layer, self.lam_margin = alpha, layer, lam_margin
+        self.mask_weight, self.mask_margin = mask_weight, mask_margin
+        self.block = None
+        if channels is not None:
+            check_count("channels", channels)
+            self.block = self.block_class(channels)
+        self.channels = channels
+
+    def prepare(self, net: nn.Module, image_shape: tuple[int, int, int]) -> None:
+        """Build the block for the layer's channels, found by running the network on one black picture (C, H, W).
+
+        Do this before the optimizer is made and before a state is loaded. A block that fits is kept as it is.
+
+        Raises:
+            ValueError: the network has no such layer, or the block was built for another number of channels.
+        """
+        parameter = next(net.parameters())
+        picture = torch.zeros(1, *image_shape, device=parameter.device, dtype=parameter.dtype)
+        channels = feature_maps(net, self.layer_name(net), picture).shape[1]
+        if self.channels not in (None, channels):
+            raise UserError(
+                f"the block was built for {self.channels} channels, {self.layer_name(net)!r} has {channels}"
+            )
+        if self.block is None:
+            self.block = self.block_class(channels).to(parameter.device)
+        self.channels = channels
+
+    def layer_name(self, net: nn.Module) -> str:
+        """Name of the layer that the block sees; raises ValueError where the network has none of this name."""
+        name = self.layer or hidden_layer_names(net)[-2:][0]
+        find_layer(net, name)
+        return name
+
+    def blend(self, pair: Pair, lam: Tensor | float | None, generator: torch.Generator | None) -> Mixed:
+        """Mix by detached masks."""
+        check_float(pair.images_a, self)
+        lam = resolve_lam(lam, self.alpha, pair.images_a, generator)
+        both = torch.cat((pair.images_a, pair.images_b))
+        maps_a, maps_b = self._maps(check_net(pair.net, self), both).chunk(2)
+        return _mixed(pair.images_a, pair.images_b, self._used_mask(maps_a, maps_b, lam, pair.images_a))
+
+    def mix_batch(
+        self,
+        images: Tensor,
+        labels: Tensor,
+        *,
+        net: nn.Module | None = None,
+        generator: torch.Generator | None = None,
+    ) -> MixedBatch:
+        """Mix a batch with itself, and give the block its lesson: add ``loss`` to the loss of the student.
+
+        Args:
+            images: pictures (N, C, H, W), float.
+            labels: their classes, (N,) int64.
+            net: the momentum encoder.
+            generator: source of the draws; torch's own where None.
+        """
+        batch, maps = self._mixed_once(images, labels, net, generator)
+        loss = self._lesson(check_net(net, self), images, labels, maps, self._draw(images, generator))
+        return batch._replace(loss=loss)
+
+    def __call__(
+        self,
+        images: Tensor,
+        labels: Tensor,
+        *,
+        net: nn.Module | None = None,
+        generator: torch.Generator | None = None,
+    ) -> tuple[Tensor, MixedTarget]:
+        """The pictures and labels that ``mix_batch`` gives, without a lesson for the block."""
+        batch, _ = self._mixed_once(images, labels, net, generator)
+        return batch.images, batch.target
+
+    def mask_cost(self, mask: Tensor, lam: Tensor) -> Tensor:
+        """What the masks (N, 1, H, W) of the block cost where lam (N,) was asked for: (N,)."""
+        return ((mask.flatten(1).mean(1) - lam).abs() - self.mask_margin).clamp(min=0)
+
+    def _draw(self, images: Tensor, generator: torch.Generator | None) -> _Draw:
+        partner = sample_permutation(len(images), generator, images.device)
+        return _Draw(partner, sample_beta(len(images), self.alpha, generator, images.device))
+
+    def _mixed_once(
+        self, images: Tensor, labels: Tensor, net: nn.Module | None, generator: torch.Generator | None
+    ) -> tuple[MixedBatch, Tensor]:
+        """The mixed batch, still without a loss, and the feature maps of its pictures."""
+        check_labels(images, labels)
+        check_pair(images, images)
+        check_float(images, self)
+        maps = self._maps(check_net(net, self), images)
+        partner, asked = self._draw(images, generator)
+        mask = self._used_mask(maps, maps.index_select(0, partner), asked, images)
+        mixed, lam, _ = _mixed(images, images.index_select(0, partner), mask)
+        target = MixedTarget(labels, labels.index_select(0, partner.to(labels.device)), lam)
+        return MixedBatch(mixed, target, partner, mask), maps
+
+    def _maps(self, net: nn.Module, images: Tensor) -> Tensor:
+        if self.block is None:
+            raise UserError(
+                f"{type(self).__name__} has no block yet: call prepare(net, image_shape) once before training, "
+                "or give channels=..."
+            )
+        maps = feature_maps(net, self.layer_name(net), images)
+        if maps.shape[1] != self.channels:
+            raise UserError(f"the block was built for {self.channels} channels, got {maps.shape[1]}")
+        return maps.to(next(self.block.parameters()).dtype)
+
+    def _masks(self, maps_a: Tensor, maps_b: Tensor, lam: Tensor, images: Tensor) -> Tensor:
+        assert self.block is not None
+        masks: Tensor = self.block(maps_a, maps_b, lam, tuple(images.shape[2:]))
+        return masks
+
+    @torch.no_grad()
+    def _used_mask(self, maps_a: Tensor, maps_b: Tensor, lam: Tensor, images: Tensor) -> Tensor:
+        """The block's masks, or lam itself near 0 and 1."""
+        asked = lam[:, None, None, None]
+        extreme = torch.minimum(asked, 1 - asked) <= self.lam_margin
+        return torch.where(extreme, asked, self._masks(maps_a, maps_b, lam, images))
+
+    def _lesson(
+        self, encoder: nn.Module, images: Tensor, labels: Tensor, maps: Tensor, draw: _Draw
+    ) -> Tensor:
+        """The loss of the block, 0-d; of all parameters, only the block's are in its graph."""
+        partner, lam = draw
+        mask = self._masks(maps, maps.index_select(0, partner), lam, images)
+        with frozen(encoder):
+            logits = encoder(composite(images, images.index_select(0, partner), mask)).float()
+        labels = labels.to(logits.device)
+        of_a, of_b = (
+            F.cross_entropy(logits, classes, reduction="none")
+            for classes in (labels, labels.index_select(0, partner))
+        )
+        return torch.lerp(of_b, of_a, lam).mean() + self.mask_weight * self.mask_cost(mask, lam).mean()
+
+
+def _mixed(images_a: Tensor, images_b: Tensor, mask: Tensor) -> Mixed:
+    return Mixed(composite(images_a, images_b, mask), pixel_share(mask), mask)

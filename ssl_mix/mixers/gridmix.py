@@ -1,0 +1,92 @@
+"""GridMix: paste the partner into the holes of a grid."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ssl_mix.errors import UserError, check_positive
+from ssl_mix.mixers._common import composite, cross, pixel_centres, resolve_lam, sample_uniform, share_outside
+from ssl_mix.mixers.mixer import Mixed, Mixer, Pair
+
+
+def holes(cells: Tensor, extent: Tensor, width: Tensor, place: Tensor, side: int) -> Tensor:
+    """Pixels in the holes of a row of equal cells, by their centres.
+
+    Args:
+        cells: (N,), how many there are.
+        extent: (N,), what they cover together, as a share of the line.
+        width: (N,), of a hole as a share of its cell.
+        place: (N, 2) in [0, 1): where the row begins in the line and a hole in its cell, from first to last possible.
+        side: of the line, in pixels.
+
+    Returns:
+        (N, side) bool. Each hole has its width to within a pixel.
+    """
+    begin = place[:, :1] * (1 - extent[:, None])
+    offset = place[:, 1:] * (1 - width[:, None])
+    position = (pixel_centres(side, cells.device) - begin) / extent[:, None] * cells[:, None]
+    in_cell = position - position.floor()
+    in_grid = (position >= 0) & (position < cells[:, None])
+    return in_grid & (in_cell >= offset) & (in_cell < offset + width[:, None])
+
+
+@dataclass(frozen=True)
+class GridMix(Mixer):
+    """Paste the partner into the holes of a grid, each picture with a grid of its own.
+
+    The grid covers an area of the picture drawn uniformly from ``area``, anywhere, of any ratio of sides from 1 : 2 to 2 : 1
+    relative to the picture. A row has 2 to 6 cells, drawn from ``cells``, and there are as many rows as make the cells nearly
+    square. Each cell has one hole, at the same random place in each. The holes are as large as needed for ``1 - lam`` of the
+    whole picture, with one ``lam ~ Beta(alpha, alpha)`` per sample; where that is more than the area of the grid, the grid
+    grows. The returned lam is the share of pixels outside the holes, off by at most the number of cells over the side, in
+    pixels, for rows and for columns. Works on any dtype, uint8 included.
+
+    Args:
+        alpha: of the Beta distribution.
+        cells: fewest and most cells in a row.
+        area: smallest and largest share of the picture that the grid covers, in (0, 1].
+
+    Raises:
+        ValueError: alpha is not above 0, cells or area are no such range, or shapes differ.
+
+    Source: Baek et al., "GridMix: Strong Regularization through Local Context Mapping" (2021), in the form that OpenMixup has.
+    Differs from that: the share is that of the whole picture, so lam has its distribution and a given lam is kept to; a grid
+    per sample; a whole number of cells; ratios of sides as often below 1 as above.
+    """
+
+    alpha: float = 1.0
+    cells: tuple[int, int] = (2, 6)
+    area: tuple[float, float] = (0.5, 1.0)
+
+    def __post_init__(self) -> None:
+        check_positive("alpha", self.alpha)
+        fewest, most = self.cells
+        if not 1 <= fewest <= most or not (isinstance(fewest, int) and isinstance(most, int)):
+            raise UserError(f"cells must be whole numbers (fewest, most) from 1 on, got {self.cells}")
+        low, high = self.area
+        if not 0 < low <= high <= 1:
+            raise UserError(f"area must be (smallest, largest) in (0, 1], got {self.area}")
+
+    def blend(self, pair: Pair, lam: Tensor | float | None, generator: torch.Generator | None) -> Mixed:
+        """Paste ``images_b`` into the holes."""
+        images = pair.images_a
+        height, width = images.shape[2:]
+        lam = resolve_lam(lam, self.alpha, images, generator).clamp(0, 1)
+        draws = sample_uniform((len(images), 7), generator, images.device)
+        area = self._between(self.area, draws[:, 0]).maximum(1 - lam)
+        tall = (area.sqrt() * 2 ** (draws[:, 1] - 0.5)).maximum(area).clamp(max=1)
+        wide = area / tall
+        columns = self._between((self.cells[0], self.cells[1] + 1), draws[:, 2]).floor()
+        rows = (columns * (tall * height) / (wide * width)).round().clamp(min=1)
+        hole = ((1 - lam) / area).clamp(max=1).sqrt()
+        inside = (
+            holes(rows, tall, hole, draws[:, 3:5], height),
+            holes(columns, wide, hole, draws[:, 5:], width),
+        )
+        mask = ~cross(*inside)
+        return Mixed(composite(images, pair.images_b, mask), share_outside(*inside), mask)
+
+    @staticmethod
+    def _between(limits: tuple[float, float], draw: Tensor) -> Tensor:
+        return limits[0] + (limits[1] - limits[0]) * draw

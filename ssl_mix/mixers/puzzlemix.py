@@ -1,0 +1,147 @@
+"""PuzzleMix: show each part of a picture pair from the picture that is salient there, and move salient patches to be shown."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from ssl_mix.errors import UserError, check_count, check_not_negative, check_positive, check_share
+from ssl_mix.mixers._common import check_float, composite, pixel_share, resolve_lam
+from ssl_mix.mixers.cells import spread
+from ssl_mix.mixers.grid_cut import solve_grid
+from ssl_mix.mixers.hooks import check_net
+from ssl_mix.mixers.mixer import Mixed, Mixer, Pair
+from ssl_mix.mixers.puzzle_energy import cell_shares, puzzle_energy
+from ssl_mix.mixers.saliency import gradient_saliency
+from ssl_mix.mixers.transport import move_patches, transport_plan
+
+
+@dataclass(frozen=True)
+class PuzzleMix(Mixer):
+    """Show each cell of a grid from the picture that is salient there, after moving salient patches to where they are shown.
+
+    1. The saliency of both pictures is ``sqrt(mean_c (dL / dx)^2)``: computed by ``mixer(images, labels, net=net)``, given as
+       ``saliency_a`` and ``saliency_b`` to ``mix``.
+    2. The mask m, with values ``k / (labels - 1)`` on an n x n grid, has the least energy: saliency lost, a binomial prior with
+       mean lam, and borders (:func:`ssl_mix.mixers.puzzle_energy.puzzle_energy`). One ``lam ~ Beta(alpha, alpha)`` per sample.
+    3. Patches of A move to where m > 0, patches of B to where m < 1 (:func:`ssl_mix.mixers.transport.transport_plan`).
+    4. ``m T_a(A) + (1 - m) T_b(B)``, and the returned lam is the mean of m over the pixels.
+
+    Everything is done for the whole batch at once, on the device of the pictures.
+
+    Args:
+        alpha: of the Beta distribution.
+        block_numbers: cells along a side, one of these for each batch; those above the side of the pictures are left out.
+        labels: number of values m can take; 2 is cut and paste.
+        beta: weight of the borders.
+        gamma: how much of it depends on the pictures, in [0, 1].
+        eta: weight of the prior.
+        transport: whether patches move.
+        distance_weight: price of moving a patch over the squared side of the picture, in shares of the saliency.
+        patch_size: cells are cut into patches of at most so many pixels, which move on their own; None moves whole cells.
+        pixel_std: what pixel values from 0 to 1 were divided by; 1 for pictures that are not normalised.
+
+    Raises:
+        ValueError: an argument is out of range, neither saliency nor network is given, pictures are integers, or shapes differ.
+
+    Source: Kim et al., "Puzzle Mix: Exploiting Saliency and Local Statistics for Optimal Mixup" (ICML 2020). Differs from the
+    published code: one lam per sample; the mask by a batched solver instead of alpha-beta swaps on the CPU, one sample at a
+    time; two patches never compete for a cell twice, and no cell is left black; impossible masks for lam 0 or 1 stay
+    impossible; the gradients of the parameters are left alone.
+    """
+
+    alpha: float = 1.0
+    block_numbers: tuple[int, ...] = (2, 4, 8, 16)
+    labels: int = 3
+    beta: float = 1.2
+    gamma: float = 0.5
+    eta: float = 0.2
+    transport: bool = True
+    distance_weight: float = 0.8
+    patch_size: int | None = None
+    pixel_std: float = 0.25
+
+    needs: ClassVar[frozenset[str]] = frozenset({"net", "saliency"})
+
+    def __post_init__(self) -> None:
+        for name in ("alpha", "pixel_std"):
+            check_positive(name, getattr(self, name))
+        for name in ("beta", "eta", "distance_weight"):
+            check_not_negative(name, getattr(self, name))
+        check_share("gamma", self.gamma)
+        if not self.block_numbers:
+            raise UserError("block_numbers must name at least one number of blocks, got none")
+        for name, count in (("block_numbers", min(self.block_numbers)), ("labels", self.labels - 1)):
+            check_count(name, count)
+        if self.patch_size is not None:
+            check_count("patch_size", self.patch_size)
+
+    def saliency(self, images: Tensor, labels: Tensor, net: nn.Module | None) -> Tensor:
+        """Gradient saliency by the network."""
+        check_float(images, self)
+        return gradient_saliency(check_net(net, self), images, labels)
+
+    def blend(self, pair: Pair, lam: Tensor | float | None, generator: torch.Generator | None) -> Mixed:
+        """Solve the puzzle, move the patches, blend."""
+        images = (pair.images_a, pair.images_b)
+        check_float(images[0], self)
+        lam = resolve_lam(lam, self.alpha, images[0], generator)
+        saliency = self._given_saliency(pair)
+        blocks = self._draw_blocks(images[0], generator)
+        with torch.no_grad():
+            cells = self._solve(images, saliency, lam, blocks)
+            if self.transport:
+                plans = self._plans(saliency, cells, self._patches(images[0], blocks))
+        if self.transport:
+            images = (move_patches(images[0], plans[0]), move_patches(images[1], plans[1]))
+        mask = spread(cells, *images[0].shape[2:])
+        return Mixed(composite(*images, mask), pixel_share(mask), mask)
+
+    def _given_saliency(self, pair: Pair) -> tuple[Tensor, Tensor]:
+        if pair.saliency_a is None or pair.saliency_b is None:
+            raise UserError(
+                "PuzzleMix needs the saliency of both pictures: pass saliency_a= and saliency_b=, "
+                "or let mixer(images, labels, net=net) compute it"
+            )
+        device = pair.images_a.device
+        return pair.saliency_a.detach().to(device), pair.saliency_b.detach().to(device)
+
+    def _draw_blocks(self, images: Tensor, generator: torch.Generator | None) -> int:
+        side = min(images.shape[2:])
+        fitting = [number for number in self.block_numbers if number <= side] or [side]
+        if len(fitting) == 1:
+            return fitting[0]
+        source = generator.device if generator is not None else "cpu"
+        return fitting[int(torch.randint(len(fitting), (), generator=generator, device=source))]
+
+    def _solve(
+        self, images: tuple[Tensor, Tensor], saliency: tuple[Tensor, Tensor], lam: Tensor, blocks: int
+    ) -> Tensor:
+        """The mask by cell, (N, n, n) float32."""
+        a, b = (picture.float() * self.pixel_std for picture in images)
+        shares_a, shares_b = (cell_shares(given, blocks) for given in saliency)
+        energy = puzzle_energy(
+            (a, b),
+            (shares_a, shares_b),
+            lam,
+            labels=self.labels,
+            beta=self.beta,
+            gamma=self.gamma,
+            eta=self.eta,
+        )
+        return solve_grid(energy) / (self.labels - 1)
+
+    def _patches(self, images: Tensor, blocks: int) -> int:
+        """Patches along a side: a multiple of the blocks."""
+        size = self.patch_size or max(images.shape[2:])
+        parts = -(-max(images.shape[2:]) // (blocks * size))
+        return blocks * min(parts, max(1, min(images.shape[2:]) // blocks))
+
+    def _plans(self, saliency: tuple[Tensor, Tensor], cells: Tensor, patches: int) -> tuple[Tensor, Tensor]:
+        """Plans of both pictures, solved as one batch."""
+        mask = spread(cells, patches, patches)[:, 0]
+        shares = torch.cat([cell_shares(given, patches) for given in saliency])
+        plan = transport_plan(shares, torch.cat((mask > 0, mask < 1)), self.distance_weight)
+        plan_a, plan_b = plan.chunk(2)
+        return plan_a, plan_b

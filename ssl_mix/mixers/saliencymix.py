@@ -1,0 +1,63 @@
+"""SaliencyMix: paste the box around the most salient pixel of the partner."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ssl_mix.errors import check_positive
+from ssl_mix.mixers._common import composite, pixel_share, resolve_lam
+from ssl_mix.mixers.cutmix import box_masks
+from ssl_mix.mixers.mixer import Mixed, Mixer, Pair
+from ssl_mix.mixers.saliency import fine_grained_saliency
+
+
+def peak(saliency: Tensor) -> Tensor:
+    """Centre of the pixel with the largest value, (N, 2) row and column as a share of the side, of maps (N, H, W).
+
+    Of several the first one, but the middle of a picture in which no pixel stands out.
+    """
+    height, width = saliency.shape[1:]
+    values = saliency.flatten(1)
+    highest, pixel = values.max(1)
+    centre = torch.stack(((pixel // width + 0.5) / height, (pixel % width + 0.5) / width), 1)
+    return torch.where((highest == values.amin(1))[:, None], 0.5, centre)
+
+
+@dataclass(frozen=True)
+class SaliencyMix(Mixer):
+    """Paste a box of the partner from where the partner is most salient, at the same place, each picture with a box of its own.
+
+    The box is that of :class:`CutMix`, with the area share ``1 - lam`` and one ``lam ~ Beta(alpha, alpha)`` per sample, around
+    the pixel in which the partner's saliency is largest, clipped at the borders. The returned lam is the share of pixels
+    outside it. The saliency is ``saliency_b`` where given, else :func:`ssl_mix.mixers.saliency.fine_grained_saliency`. Works on
+    any dtype, uint8 included.
+
+    Args:
+        alpha: of the Beta distribution.
+
+    Raises:
+        ValueError: alpha is not above 0, or shapes differ.
+
+    Source: Uddin et al., "SaliencyMix: A Saliency Guided Data Augmentation Strategy for Better Regularization" (ICLR 2021).
+    Differs from the published code: a box for every picture by the saliency of its own partner, where that takes the box of
+    one picture for the whole batch; no OpenCV.
+    """
+
+    alpha: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_positive("alpha", self.alpha)
+
+    def saliency(self, images: Tensor, labels: Tensor, net: nn.Module | None) -> Tensor:
+        """Fine-grained saliency of the pictures."""
+        return fine_grained_saliency(images)
+
+    def blend(self, pair: Pair, lam: Tensor | float | None, generator: torch.Generator | None) -> Mixed:
+        """Paste the boxes around the peaks of ``images_b`` into ``images_a``."""
+        images, pasted = pair.images_a, pair.images_b
+        lam = resolve_lam(lam, self.alpha, images, generator)
+        saliency = fine_grained_saliency(pasted) if pair.saliency_b is None else pair.saliency_b
+        centres = peak(saliency.to(images.device))
+        mask = ~box_masks(centres, lam, *images.shape[2:])
+        return Mixed(composite(images, pasted, mask), pixel_share(mask), mask)

@@ -1,0 +1,68 @@
+"""No mixing in the last part of training."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ssl_mix.errors import check_share
+from ssl_mix.mixers._common import check_labels, check_pair
+from ssl_mix.mixers.mixer import Mixed, MixedBatch, Mixer, Pair
+from ssl_mix.types import MixedTarget
+
+
+@dataclass(frozen=True)
+class Unmixed(Mixer):
+    """Pictures and labels as they are, in the form of mixed ones: lam is 1, the partner of a picture is itself."""
+
+    def blend(self, pair: Pair, lam: Tensor | float | None, generator: torch.Generator | None) -> Mixed:
+        """A copy of ``images_a``, whatever lam is asked for."""
+        del lam, generator
+        images = pair.images_a
+        mask = torch.ones(len(images), 1, 1, 1, dtype=torch.bool, device=images.device)
+        return Mixed(images.clone(), mask[:, 0, 0, 0].float(), mask)
+
+    def mix_batch(
+        self,
+        images: Tensor,
+        labels: Tensor,
+        *,
+        net: nn.Module | None = None,
+        generator: torch.Generator | None = None,
+    ) -> MixedBatch:
+        """A copy of the pictures; nothing is drawn."""
+        check_labels(images, labels)
+        check_pair(images, images)
+        copy, lam, mask = self.blend(Pair(images, images), None, generator)
+        partner = torch.arange(len(images), device=images.device)
+        return MixedBatch(copy, MixedTarget(labels, labels.clone(), lam), partner, mask)
+
+
+@dataclass(frozen=True)
+class StopAfter:
+    """Early stopping of mixing: any mixer until the last ``fraction`` of training, :class:`Unmixed` from then on.
+
+    ``stop = StopAfter(CutMix())`` once, and in the loop ``images, target = stop(step / steps)(images, labels)``. It keeps no
+    count of its own, so that resumed training needs nothing restored.
+
+    Args:
+        mixer: of the time before.
+        fraction: of the training steps, at the end, that are not mixed.
+
+    Raises:
+        ValueError: the fraction, or the progress when called, lies outside [0, 1].
+
+    Source: Zou et al., "The Benefits of Mixup for Feature Learning" (ICML 2023); Liu et al., "Over-Training with Mixup May Hurt
+    Generalization" (ICLR 2023).
+    """
+
+    mixer: Mixer
+    fraction: float = 0.1
+
+    def __post_init__(self) -> None:
+        check_share("fraction", self.fraction)
+
+    def __call__(self, progress: float) -> Mixer:
+        """The mixer to use where ``progress`` is the share of the training steps that is done, 0 in the first step."""
+        check_share("progress", progress)
+        return Unmixed() if progress >= 1 - self.fraction else self.mixer

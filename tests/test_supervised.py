@@ -1,0 +1,208 @@
+"""Supervised training with any mixer, label policy, loss and regulariser, against the formulas put together by hand."""
+
+from typing import Any, get_args
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from ssl_mix import AsymmetricMix, Batch, MixedTarget, Nets, Samples, Step, StepOutput, Task, UserError
+from ssl_mix.algorithms import Supervised
+from ssl_mix.composition import LabelPolicy, Loss, MixingLoss
+from ssl_mix.losses import lumix_cross_entropy, lumix_lam, lumix_regulariser
+from ssl_mix.mixers import MIXERS, CutMix, MixerName, Mixup
+from ssl_mix.models import SmallCNN, build_model
+
+CLASSES = 4
+X = torch.randn(6, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+LABELS = torch.tensor([0, 1, 2, 3, 0, 1])
+
+
+def network() -> SmallCNN:
+    torch.manual_seed(1)
+    return SmallCNN(CLASSES).train()
+
+
+def stream() -> torch.Generator:
+    return torch.Generator().manual_seed(5)
+
+
+def run(algorithm: Supervised, net: torch.nn.Module | None = None, *, number: int = 0) -> StepOutput:
+    net = algorithm.extend(net or network(), Task(CLASSES, 0, (3, 16, 16)))
+    samples = Samples({algorithm.view: X}, torch.arange(6), LABELS)
+    output: StepOutput = algorithm(Nets(net, net), Batch(samples, None), Step(number, 10, stream()))
+    return output
+
+
+def test_every_mixer_can_be_named() -> None:
+    assert set(get_args(MixerName)) == set(MIXERS)
+
+
+@pytest.mark.parametrize("mixer", list(MIXERS))
+@pytest.mark.parametrize("loss", get_args(Loss))
+@pytest.mark.parametrize("policy", ["plain", "lumix"])
+@pytest.mark.parametrize("regulariser", ["none", "sem"])
+def test_every_combination_trains_or_is_refused(
+    mixer: Any, loss: Loss, policy: LabelPolicy, regulariser: Any
+) -> None:
+    options: dict[str, Any] = {
+        "mixer": mixer,
+        "loss": loss,
+        "label_policy": policy,
+        "regulariser": regulariser,
+    }
+    if loss == "dm-bce" and policy == "lumix":
+        with pytest.raises(UserError, match="dm-bce"):
+            Supervised(**options)
+        return
+    net = network()
+    output = run(Supervised(**options), net)
+    output.loss.backward()
+    gradients = [parameter.grad for parameter in net.parameters()]
+    assert output.loss.isfinite()
+    assert all(
+        gradient is not None and gradient.isfinite().all() and gradient.any() for gradient in gradients
+    )
+
+
+def test_plain_training_is_cross_entropy() -> None:
+    expected = F.cross_entropy(network()(X), LABELS, label_smoothing=0.1)
+    torch.testing.assert_close(run(Supervised(label_smoothing=0.1)).loss, expected)
+
+
+def test_binary_cross_entropy_of_plain_and_of_mixed_pictures() -> None:
+    expected = F.binary_cross_entropy_with_logits(network()(X), F.one_hot(LABELS, CLASSES).float())
+    torch.testing.assert_close(run(Supervised(loss="bce")).loss, expected)
+    mixed, target = CutMix()(X, LABELS, generator=stream())
+    expected = F.binary_cross_entropy_with_logits(network()(mixed), target.dense(CLASSES))
+    torch.testing.assert_close(run(Supervised(loss="bce", mixer="cutmix")).loss, expected)
+
+
+@pytest.mark.parametrize(("mixer", "power", "xi"), [("mixup", 0.5, 1.0), ("cutmix", 1.0, 0.8)])
+def test_dm_bce_rescales_lam_as_the_paper_does_for_each_kind_of_mixer(
+    mixer: Any, power: float, xi: float
+) -> None:
+    mixed, (a, b, lam) = {"mixup": Mixup, "cutmix": CutMix}[mixer]()(X, LABELS, generator=stream())
+    weights = [(share / xi).pow(power).clamp(max=1) for share in (lam, 1 - lam)]
+    dense = weights[0][:, None] * F.one_hot(a, CLASSES) + weights[1][:, None] * F.one_hot(b, CLASSES)
+    dense = torch.where((a == b)[:, None], F.one_hot(a, CLASSES).float(), dense)
+    expected = F.binary_cross_entropy_with_logits(network()(mixed), dense)
+    torch.testing.assert_close(run(Supervised(mixer=mixer, loss="dm-bce")).loss, expected)
+
+
+@pytest.mark.parametrize("eta", [0.0, 0.7])
+def test_lumix_goes_with_the_decoupled_term(eta: float) -> None:
+    generator = stream()
+    mixed, target = CutMix()(X, LABELS, generator=generator)
+    logits = network()(mixed)
+    if eta == 0:
+        expected = lumix_cross_entropy(logits, *target, generator=generator)
+    else:
+        lam = lumix_lam(logits, *target, generator=generator)
+        log_p = logits.log_softmax(1)
+        rows = torch.arange(6)
+        z_a, z_b = (log_p[rows, labels] for labels in target[:2])
+        without = [
+            torch.logsumexp(log_p.scatter(1, labels[:, None], -1e4), dim=1)
+            for labels in (target[1], target[0])
+        ]
+        decoupled = torch.where(target[0] == target[1], 0.0, -(z_a - without[0]) - (z_b - without[1]))
+        mixed_loss = -(lam * z_a + (1 - lam) * z_b) + eta * decoupled
+        expected = mixed_loss.mean() + lumix_regulariser(logits, *target[:2], lam)
+    options: Any = {"loss": "dm-ce", "mixing": AsymmetricMix(eta=eta)} if eta else {}
+    torch.testing.assert_close(
+        run(Supervised(mixer="cutmix", label_policy="lumix", **options)).loss, expected
+    )
+
+
+def test_sem_pulls_mixed_features_to_the_mixed_features() -> None:
+    net = network()
+    clean = net.features(X)
+    batch = Mixup().mix_batch(X, LABELS, generator=stream())
+    lam = batch.target.lam[:, None]
+    gap = net.features(batch.images) - lam * clean - (1 - lam) * clean[batch.partner]
+    algorithm = Supervised(mixer="mixup", regulariser="sem", regulariser_weight=3.0)
+    output = run(algorithm)
+    torch.testing.assert_close(output.metrics["loss/sem"], gap.square().mean().detach())
+    total = output.metrics["loss/labeled"] + 3 * output.metrics["loss/sem"]
+    torch.testing.assert_close(output.loss.detach(), total)
+
+
+def test_mixing_stops_for_the_last_steps() -> None:
+    algorithm = Supervised(mixer="cutmix", stop_mixing=0.3, label_policy="lumix", regulariser="sem")
+    plain = F.cross_entropy(network()(X), LABELS)
+    losses = [run(algorithm, number=number).loss for number in range(10)]
+    assert [torch.equal(loss, plain) for loss in losses] == [False] * 7 + [True] * 3
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"loss": "dm-ce"}, "mixer='none'"),
+        ({"label_policy": "lumix"}, "mixer='none'"),
+        ({"regulariser": "sem"}, "mixer='none'"),
+        ({"stop_mixing": 0.1}, "mixer='none'"),
+        ({"alpha": 0.2}, "mixer='none'"),
+        ({"mixer": "smoothmix", "alpha": 0.2}, "no alpha"),
+        ({"mixer": "manifoldmix", "label_policy": "transmix"}, "hidden layers"),
+        ({"mixer": "mixup", "label_policy": "transmix"}, "same share"),
+        ({"mixer": "patchshuffle", "label_policy": "transmix"}, "shuffles"),
+        ({"loss": "bce", "label_smoothing": 0.1}, "label_smoothing"),
+        ({"mixer": "cutmix", "loss": "dm-bce", "label_policy": "lumix"}, "lumix"),
+        ({"mixer": "cutmix", "stop_mixing": 1.5}, "stop_mixing"),
+        ({"view": "stong"}, "Did you mean 'strong'"),
+        ({"mixing": AsymmetricMix(mix="as")}, "pseudo-labels"),
+    ],
+)
+def test_what_does_not_go_together_is_refused_with_the_reason(options: Any, words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        Supervised(**options)
+
+
+def test_transmix_without_attention_is_refused_before_training() -> None:
+    with pytest.raises(UserError, match="class token|attention"):
+        run(Supervised(mixer="cutmix", label_policy="transmix"))
+
+
+def test_hidden_layer_mixing_needs_a_network_with_named_layers() -> None:
+    class Bare(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.head = torch.nn.Linear(3, CLASSES)
+
+        def features(self, x: torch.Tensor) -> torch.Tensor:
+            return x.mean(dim=(2, 3))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            logits: torch.Tensor = self.head(self.features(x))
+            return logits
+
+    with pytest.raises(UserError, match="layers"):
+        run(Supervised(mixer="manifoldmix"), Bare())
+
+
+def test_transmix_weighs_patches_by_attention() -> None:
+    torch.manual_seed(0)
+    net = build_model("timm:vit_tiny_patch16_224", CLASSES, image_size=64)
+    images = torch.randn(6, 3, 64, 64)
+    algorithm = Supervised(mixer="cutmix", label_policy="transmix")
+    algorithm.extend(net, Task(CLASSES, 0, (3, 64, 64)))
+    batch = Batch(Samples({"weak": images}, torch.arange(6), LABELS), None)
+    output = algorithm(Nets(net, net), batch, Step(0, 10, stream()))
+    mixed, target = CutMix()(images, LABELS, generator=stream())
+    losses = [F.cross_entropy(net(mixed), labels, reduction="none") for labels in target[:2]]
+    by_area = (target.lam * losses[0] + (1 - target.lam) * losses[1]).mean()
+    assert not torch.equal(output.loss, by_area)
+    assert abs(output.loss - by_area) < 0.2 * by_area  # half of lam is still the area
+
+
+def test_the_plain_loss_ignores_what_belongs_to_mixing() -> None:
+    """A picture with one class gets the same loss from every policy that keeps lam."""
+    logits, one = torch.randn(6, CLASSES), MixedTarget(LABELS, LABELS, torch.ones(6))
+    losses = [
+        MixingLoss(loss, eta=0.5, interpolates=interpolates)(logits, one, stream())
+        for loss in ("ce", "dm-ce")
+        for interpolates in (False, True)
+    ]
+    for loss in losses[1:]:
+        torch.testing.assert_close(loss, losses[0])
