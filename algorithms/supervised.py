@@ -39,7 +39,7 @@ class Supervised(Algorithm):
         label_policy: "lumix" perturbs lam by noise and by the network's own scores; "transmix" weighs it by the attention of a
             vision transformer's class token; "plain" keeps it.
         regulariser: "sem" asks that features of a mixed picture be the mixed features of its two pictures.
-        regulariser_weight: of that term.
+        regulariser_weight: weight of the regulariser.
         stop_mixing: share of the steps at the end that see plain pictures (ES).
         label_smoothing: of the cross-entropy.
         view: "weak": flip and crop; "strong": RandAugment and Cutout too.

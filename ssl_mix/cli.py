@@ -5,7 +5,7 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Union
+from typing import Any
 
 import tyro
 from rich.markup import escape
@@ -15,93 +15,19 @@ from ssl_mix.algorithms import ALGORITHMS
 from ssl_mix.banks import PseudoLabelBank
 from ssl_mix.datasets import DATASETS
 from ssl_mix.demo import demo
-from ssl_mix.engine.config import TrainConfig
-from ssl_mix.engine.execution import keep_freed_memory
-from ssl_mix.engine.run_folder import read_metrics
 from ssl_mix.errors import UserError, check_count, nearest
 from ssl_mix.inference import TrainedRun, evaluate, load_trained, predict
 from ssl_mix.mixers import MIXERS
 from ssl_mix.models import MODELS
-from ssl_mix.progress import console, reading_bar, say, training_bar, warn
+from ssl_mix.progress import console, reading_bar, say, warn
 from ssl_mix.recipes import RECIPES
-from ssl_mix.report import REPORT, summary_rows
-from ssl_mix.runs import DataOptions, NetOptions, Run
-from ssl_mix.summary import summarise
+from ssl_mix.show_mixers import show_mixers
 from ssl_mix.tables import prediction_rows, pseudo_label_rows, write_csv
-from ssl_mix.training import OpenRun, reopen, start, train
+from ssl_mix.train_command import finish, train_command
+from ssl_mix.training import reopen
 
 RunFolder = tyro.conf.Positional[Path]
 FLAT = (tyro.conf.OmitSubcommandPrefixes, tyro.conf.OmitArgPrefixes, tyro.conf.CascadeSubcommandArgs)
-
-
-def finish(opened: OpenRun) -> None:
-    """Train with a live bar, then say what came out and what to type next."""
-    for message in opened.warnings:
-        warn(message)
-    trainer, folder = opened.trainer, opened.folder
-    if trainer.device.type == "cpu":
-        keep_freed_memory()
-    name = type(trainer.algorithm).__name__
-    with training_bar(name, trainer.config.steps, trainer.step) as show:
-        finished = train(opened, show)
-    if not finished:
-        say(f"stopped after step {trainer.step}; go on with: ssl-mix resume {folder}")
-        return
-    table = Table(title=f"{name} on {trainer.data.name}", show_header=False)
-    for row in summary_rows(summarise(read_metrics(folder))):
-        table.add_row(*row)
-    console.print(table)
-    say(
-        f"Report  {folder / REPORT}\nCurves  tensorboard --logdir {folder}\n"
-        f"Next    ssl-mix evaluate {folder}\n        ssl-mix predict {folder} PICTURE... --out predictions.csv"
-    )
-
-
-def train_command(arguments: Sequence[str]) -> Callable[..., None]:
-    """The ``train`` command with the defaults of the recipe that the arguments name."""
-    name = _value_of("--recipe", arguments, "small")
-    if name not in RECIPES:
-        raise UserError(f"unknown recipe {name!r}: choose {', '.join(RECIPES)}.{nearest(name, RECIPES)}")
-    defaults = RECIPES[name](_value_of("--data", arguments, None))
-    choices = tuple(Annotated[cls, tyro.conf.subcommand(name)] for name, cls in ALGORITHMS.items())
-    algorithms: Any = Union[choices]  # noqa: UP007 (built from the registry)
-
-    def command(
-        algorithm: algorithms,
-        *,
-        out: Path,
-        data: DataOptions = defaults.data,
-        net: NetOptions = defaults.net,
-        config: TrainConfig = defaults.config,
-        recipe: Literal["small", "paper"] = "small",
-        overwrite: bool = False,
-    ) -> None:
-        """Train a classifier from few labels.
-
-        Args:
-            algorithm: how to learn.
-            out: folder of the run.
-            data: the pictures.
-            net: the network.
-            config: how to train.
-            recipe: defaults of the flags: "small" for runs up to about 10,000 steps, "paper" for the published CIFAR settings.
-            overwrite: replace the run that --out holds.
-        """
-        del recipe
-        with reading_bar() as progress:
-            opened = start(Run(algorithm, data, net, config), out, overwrite=overwrite, progress=progress)
-        finish(opened)
-
-    return command
-
-
-def _value_of(flag: str, arguments: Sequence[str], default: str | None) -> Any:
-    for position, argument in enumerate(arguments):
-        if argument == flag and position + 1 < len(arguments):
-            return arguments[position + 1]
-        if argument.startswith(flag + "="):
-            return argument.partition("=")[2]
-    return default
 
 
 def load(run: Path, device: str) -> TrainedRun:
@@ -199,12 +125,13 @@ def pseudo_labels(run: RunFolder, *, out: Path) -> None:
 
 
 def list_command() -> None:
-    """Algorithms, mixers, networks and data sets, with a line each."""
+    """Algorithms, mixers, networks, data sets and recipes, with a line each."""
     for title, registry in (
         ("Algorithms", ALGORITHMS),
         ("Mixers", MIXERS),
         ("Networks", MODELS),
         ("Data sets", DATASETS),
+        ("Recipes", RECIPES),
     ):
         table = Table(title=title, title_justify="left", show_header=False, box=None)
         for name, thing in registry.items():
@@ -235,6 +162,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "evaluate": evaluate_command,
             "predict": predict_command,
             "pseudo-labels": pseudo_labels,
+            "show-mixers": show_mixers,
             "list": list_command,
         }
         check_names(given, commands)

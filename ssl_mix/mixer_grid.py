@@ -36,18 +36,22 @@ class Panel(NamedTuple):
 def draw_mixers(panels: Sequence[Panel]) -> Figure:
     """Rows: the pictures, then each mixer. Columns: for each pair of a panel the mixed picture and its mask.
 
-    A mask is white where the base picture (the left one of the first row) shows and black where its partner does; ``lam`` is the
+    A mixer that a panel lacks leaves its cells empty. A mask is white where the base picture (the left one of the first row) shows and black where its partner does; ``lam`` is the
     base picture's share.
     """
     widths = [2 * len(panel.images_a) for panel in panels]
-    rows = 1 + max(len(panel.mixed) for panel in panels)
+    mixers = list(dict.fromkeys(name for panel in panels for name in panel.mixed))
+    rows = 1 + len(mixers)
     figure = Figure(figsize=(1.1 * sum(widths) + 1, 1.22 * rows), layout="constrained")
     grid = figure.subplots(rows, sum(widths), squeeze=False)
     for number, panel in enumerate(panels):
         cells = grid[:, sum(widths[:number]) : sum(widths[: number + 1])]
         _draw_pictures(cells[0], panel)
-        for row, (name, mixed) in zip(cells[1:], panel.mixed.items(), strict=True):
-            _draw_mixed(row, mixed)
+        for row, name in zip(cells[1:], mixers, strict=True):
+            if name in panel.mixed:
+                _draw_mixed(row, panel.mixed[name])
+            else:
+                _leave_empty(row)
             if number == 0:
                 _name_row(row[0], name)
     return figure
@@ -66,6 +70,13 @@ def _draw_mixed(row: Sequence[Axes], mixed: Mixed) -> None:
         _show(
             row[2 * pair + 1], mixed.mask[pair].float().expand(1, *mixed.images.shape[2:]), f"lam {lam:.2f}"
         )
+
+
+def _leave_empty(row: Sequence[Axes]) -> None:
+    for axes in row:
+        axes.set_frame_on(False)
+        axes.set_xticks([])
+        axes.set_yticks([])
 
 
 def _name_row(axes: Axes, name: str) -> None:

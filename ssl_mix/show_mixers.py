@@ -13,7 +13,7 @@ from ssl_mix.inference import load_trained
 from ssl_mix.mixer_grid import Panel, draw_mixers
 from ssl_mix.mixers import MIXERS, Mixed, Mixer, Pair, build_mixer
 from ssl_mix.plots import save_png
-from ssl_mix.progress import reading_bar, say
+from ssl_mix.progress import reading_bar, say, warn
 from ssl_mix.runs import DataOptions, NetOptions
 
 SHARES = (0.35, 0.5, 0.7)
@@ -50,15 +50,18 @@ def show_mixers(
     pictures, labels = choose_pictures(found, 2 * len(SHARES), seed)
     names = [found.classes[label] for label in labels]
     net, augmentation = network(run, found)
-    panels = []
+    panels: list[Panel] = []
+    refused: dict[str, str] = {}
     for size in sizes:
         small = resized(pictures, size)
-        shown, mixed = small.float() / 255, mix_with_all(small, labels, net, augmentation, seed)
-        title = f"{size} x {size}"
+        mixed, reasons = mix_with_all(small, labels, net, augmentation, seed)
+        shown, title = small.float() / 255, f"{size} x {size}"
         panels.append(Panel(title, shown[0::2], shown[1::2], names[0::2], names[1::2], mixed))
+        refused |= {f"{name} at {title}": reason for name, reason in reasons.items()}
     save_png(draw_mixers(panels), out)
-    left_out = [name for name in MIXERS if name not in panels[0].mixed]
-    say(f"{out}\nnot shown, because hidden layers have no picture: {', '.join(left_out)}")
+    say(str(out))
+    for name, reason in refused.items():
+        warn(f"left out {name}: {reason}")
     if run is None:
         say("mixers that ask a network got one with random weights: give a trained one with --run")
 
@@ -100,32 +103,35 @@ def network(run: Path | None, data: DataSet) -> tuple[nn.Module, Augmentation]:
 
 def mix_with_all(
     pictures: Tensor, labels: Tensor, net: nn.Module, augmentation: Augmentation, seed: int
-) -> dict[str, Mixed]:
-    """Each other picture mixed with the one after it, by every mixer that makes pictures, as values in [0, 1].
+) -> tuple[dict[str, Mixed], dict[str, str]]:
+    """Each other picture mixed with the one after it by every mixer, as values in [0, 1]; and why a mixer is left out.
 
     All mixers are asked for the same shares and draw from the same seed.
     """
     images = augmentation.normalise(pictures)
     mean, std = (torch.tensor(values)[:, None, None] for values in (augmentation.mean, augmentation.std))
-    found = {}
+    found, refused = {}, {}
     for name in MIXERS:
-        mixer = prepared(name, net, images)
-        if mixer is None:
+        mixer = build_mixer(name)
+        if mixer.hidden:
+            refused[name] = "it mixes hidden layers, which are no pictures"
             continue
-        saliency = mixer.saliency(images, labels, net)
-        pair = Pair(images[0::2], images[1::2], net=net)
-        if saliency is not None:
-            pair = pair._replace(saliency_a=saliency[0::2], saliency_b=saliency[1::2])
-        mixed = mixer.blend(pair, torch.tensor(SHARES), torch.Generator().manual_seed(seed))
-        found[name] = mixed._replace(images=mixed.images.detach() * std + mean)
-    return found
+        try:
+            mixed = mix_pairs(mixer, images, labels, net, seed)
+        except UserError as error:
+            refused[name] = str(error)
+        else:
+            found[name] = mixed._replace(images=mixed.images.detach() * std + mean)
+    return found, refused
 
 
-def prepared(name: str, net: nn.Module, images: Tensor) -> Mixer | None:
-    """The mixer, a learned one with a fresh block for ``net``; None for a mixer of hidden layers."""
-    mixer = build_mixer(name)
-    if mixer.hidden:
-        return None
-    torch.manual_seed(0)
-    mixer.prepare(net, (images.shape[1], images.shape[2], images.shape[3]))
-    return mixer
+def mix_pairs(mixer: Mixer, images: Tensor, labels: Tensor, net: nn.Module, seed: int) -> Mixed:
+    """The pictures at even places mixed with those at odd ones; a learned mixer gets a fresh block."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        mixer.prepare(net, (images.shape[1], images.shape[2], images.shape[3]))
+    pair = Pair(images[0::2], images[1::2], net=net)
+    saliency = mixer.saliency(images, labels, net)
+    if saliency is not None:
+        pair = pair._replace(saliency_a=saliency[0::2], saliency_b=saliency[1::2])
+    return mixer.blend(pair, torch.tensor(SHARES), torch.Generator().manual_seed(seed))

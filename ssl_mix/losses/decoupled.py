@@ -68,7 +68,7 @@ def _half_weights(mixed: Tensor, weights: Tensor, sides: Sides, eta_power: float
         a_is_minor = weights[:, :1] < 0.5
         minor = torch.cat((a_is_minor, ~a_is_minor), dim=1)
         counted = counted & (minor if sides == "minor" else ~minor)
-    return counted * weights**eta_power if eta_power else counted
+    return counted * weights**eta_power if eta_power else counted.to(weights.dtype)
 
 
 def decoupled_cross_entropy(

@@ -6,11 +6,16 @@ from torch._dynamo.testing import CompileCounterWithBackend
 
 from ssl_mix.losses import (
     AsymmetricMixupLoss,
+    DecoupledMixupBCELoss,
     DecoupledMixupLoss,
+    LUMixLoss,
     asymmetric_mixup_cross_entropy,
     decoupled_cross_entropy,
+    decoupled_mixup_bce,
     decoupled_mixup_cross_entropy,
+    lumix_cross_entropy,
     mixup_cross_entropy,
+    semantic_equivariance,
 )
 from ssl_mix.types import MixedTarget
 
@@ -29,6 +34,24 @@ STEPS = {
         logits, MixedTarget(*rest).dense(10)
     ),
     "module_labels": lambda logits, *rest: DecoupledMixupLoss()(logits, rest[0]),
+    "module_smoothed": lambda logits, *rest: DecoupledMixupLoss(label_smoothing=0.1)(
+        logits, MixedTarget(*rest)
+    ),
+    "module_three_classes": lambda logits, *rest: DecoupledMixupLoss(classes=3)(
+        logits, MixedTarget(*rest).dense(10)
+    ),
+    "bce": lambda *batch: decoupled_mixup_bce(*batch, t=0.5),
+    "module_bce_dense": lambda logits, *rest: DecoupledMixupBCELoss()(logits, MixedTarget(*rest).dense(10)),
+    "lumix": lambda *batch: lumix_cross_entropy(*batch, random_lam=batch[3].flip(0), detach=False),
+    "module_lumix_dense": lambda logits, *rest: LUMixLoss()(
+        logits, MixedTarget(*rest).dense(10), rest[2].flip(0)
+    ),
+    "module_lumix_bce": lambda logits, *rest: LUMixLoss(kind="bce")(
+        logits, MixedTarget(*rest), rest[2].flip(0)
+    ),
+    "equivariance": lambda logits, _, __, lam: semantic_equivariance(
+        logits, logits.flip(0), logits.flip(1), lam, distance="cosine"
+    ),
     "module_asymmetric": lambda logits, *rest: AsymmetricMixupLoss()(logits, MixedTarget(*rest)),
 }
 

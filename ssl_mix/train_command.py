@@ -1,0 +1,106 @@
+"""``ssl-mix train``: flags derived from the signatures of the algorithms, with the defaults of a recipe."""
+
+import inspect
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, Union, get_type_hints
+
+import tyro
+from rich.table import Table
+
+from ssl_mix.algorithm import Algorithm
+from ssl_mix.algorithms import ALGORITHMS
+from ssl_mix.engine.config import TrainConfig
+from ssl_mix.engine.execution import keep_freed_memory
+from ssl_mix.engine.run_folder import read_metrics
+from ssl_mix.errors import UserError, nearest
+from ssl_mix.progress import console, reading_bar, say, training_bar, warn
+from ssl_mix.recipes import RECIPES
+from ssl_mix.report import REPORT, summary_rows
+from ssl_mix.runs import DataOptions, NetOptions, Run
+from ssl_mix.summary import summarise
+from ssl_mix.training import OpenRun, start, train
+
+
+def train_command(arguments: Sequence[str]) -> Callable[..., None]:
+    """The ``train`` command with the defaults of the recipe that the arguments name."""
+    name = _value_of("--recipe", arguments, "small")
+    if name not in RECIPES:
+        raise UserError(f"unknown recipe {name!r}: choose {', '.join(RECIPES)}.{nearest(name, RECIPES)}")
+    defaults = RECIPES[name](_value_of("--data", arguments, None))
+    choices = tuple(Annotated[cls, tyro.conf.subcommand(name)] for name, cls in ALGORITHMS.items())
+    algorithms: Any = Union[choices]  # noqa: UP007 (built from the registry)
+
+    def command(
+        algorithm: algorithms,
+        *,
+        out: Path,
+        data: DataOptions = defaults.data,
+        net: NetOptions = defaults.net,
+        config: TrainConfig = defaults.config,
+        recipe: Literal["small", "paper"] = "small",
+        overwrite: bool = False,
+    ) -> None:
+        """Train a classifier from few labels.
+
+        Args:
+            algorithm: how to learn.
+            out: folder of the run.
+            data: the pictures.
+            net: the network.
+            config: how to train.
+            recipe: defaults of the flags: "small" for runs up to about 10,000 steps, "paper" for the published CIFAR settings.
+            overwrite: replace the run that --out holds.
+        """
+        del recipe
+        with reading_bar() as progress:
+            opened = start(Run(algorithm, data, net, config), out, overwrite=overwrite, progress=progress)
+        finish(opened)
+
+    return command
+
+
+def _value_of(flag: str, arguments: Sequence[str], default: str | None) -> Any:
+    for position, argument in enumerate(arguments):
+        if argument == flag and position + 1 < len(arguments):
+            return arguments[position + 1]
+        if argument.startswith(flag + "="):
+            return argument.partition("=")[2]
+    return default
+
+
+def _with_defaults(algorithm: type[Algorithm], defaults: dict[str, Any]) -> Callable[..., Algorithm]:
+    """A function that makes the algorithm, with its docstring and its signature but for other defaults."""
+
+    def make(**keywords: Any) -> Algorithm:
+        return algorithm(**keywords)
+
+    signature = inspect.signature(algorithm)
+    parameters = [p.replace(default=defaults.get(n, p.default)) for n, p in signature.parameters.items()]
+    make.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    make.__annotations__ = get_type_hints(algorithm.__init__)
+    make.__doc__ = algorithm.__doc__
+    return make
+
+
+def finish(opened: OpenRun) -> None:
+    """Train with a live bar, then say what came out and what to type next."""
+    for message in opened.warnings:
+        warn(message)
+    trainer, folder = opened.trainer, opened.folder
+    if trainer.device.type == "cpu":
+        keep_freed_memory()
+    name = type(trainer.algorithm).__name__
+    with training_bar(name, trainer.config.steps, trainer.step) as show:
+        finished = train(opened, show)
+    if not finished:
+        say(f"stopped after step {trainer.step}; go on with: ssl-mix resume {folder}")
+        return
+    table = Table(title=f"{name} on {trainer.data.name}", show_header=False)
+    for row in summary_rows(summarise(read_metrics(folder))):
+        table.add_row(*row)
+    console.print(table)
+    say(
+        f"Report  {folder / REPORT}\nCurves  tensorboard --logdir {folder}\n"
+        f"Next    ssl-mix evaluate {folder}\n        ssl-mix predict {folder} PICTURE... --out predictions.csv"
+    )
