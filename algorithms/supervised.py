@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from ssl_mix.algorithm import Algorithm
 from ssl_mix.asymmetric import AsymmetricMix
 from ssl_mix.composition import LabelPolicy, Loss, MixingLoss, check_composition
-from ssl_mix.errors import UserError, check_choice, check_not_negative, check_share
+from ssl_mix.errors import check_choice, check_not_negative, check_share
 from ssl_mix.losses import semantic_equivariance
 from ssl_mix.mixers import (
     MIXERS,
@@ -71,13 +71,8 @@ class Supervised(Algorithm):
         check_share("stop_mixing", stop_mixing)
         self.mixer, self.alpha, self.loss, self.label_policy = mixer, alpha, loss, label_policy
         self.regulariser, self.regulariser_weight = regulariser, regulariser_weight
-        self.stop_mixing, self.label_smoothing, self.view, self.mixing = (
-            stop_mixing,
-            label_smoothing,
-            view,
-            mixing,
-        )
-        self.labeled_views = (view,)
+        self.stop_mixing, self.label_smoothing = stop_mixing, label_smoothing
+        self.view, self.labeled_views, self.mixing = view, (view,), mixing
         self._loss = MixingLoss(
             loss,
             label_policy,
@@ -86,7 +81,7 @@ class Supervised(Algorithm):
             label_smoothing,
             interpolates=mixer in ("mixup", "manifoldmix", "patchmixup"),
         )
-        self._clean_loss = replace(self._loss, label_policy="plain")
+        self._plain_loss = replace(self._loss, label_policy="plain")
         check_composition(
             mixer=mixer,
             loss=loss,
@@ -94,12 +89,8 @@ class Supervised(Algorithm):
             regulariser=regulariser,
             stop_mixing=stop_mixing,
             alpha=alpha,
+            mix=mixing.mix,
         )
-        if mixing.mix in ("as", "dm-as"):
-            raise UserError(
-                f"mix={mixing.mix!r} mixes labelled into unlabelled pictures, and supervised training has none: "
-                "use mix='mixup' or 'dm', or an algorithm with pseudo-labels such as fixmatch"
-            )
         self._mix = Unmixed() if mixer == "none" else build_mixer(mixer, alpha)
 
     def extend(self, net: nn.Module, task: Task) -> nn.Module:
@@ -118,8 +109,7 @@ class Supervised(Algorithm):
         x, labels = batch.labeled.views[self.view], batch.labeled.target
         mixer = StopAfter(self._mix, self.stop_mixing)(step.progress)
         if isinstance(mixer, Unmixed):
-            target = MixedTarget(labels, labels, torch.ones(len(x), device=x.device))
-            terms = {"loss/labeled": self._clean_loss(nets.student(x), target, step.generator)}
+            terms = {"loss/labeled": self._plain(nets.student, x, labels, step.generator)}
         else:
             terms = self._mixed(mixer, nets, x, labels, step.generator)
         extra, extra_terms = self.mixing(nets.student, x, labels, step)
@@ -127,6 +117,9 @@ class Supervised(Algorithm):
         total = sum((weights.get(name, 1.0) * value for name, value in terms.items()), start=extra)
         metrics = {name: value.detach() for name, value in terms.items()} | extra_terms
         return StepOutput(total, metrics, {})
+
+    def _plain(self, net: nn.Module, x: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
+        return self._plain_loss(net(x), MixedTarget.unmixed(labels), generator)
 
     def _mixed(
         self, mixer: Mixer, nets: Nets, x: Tensor, labels: Tensor, generator: torch.Generator
@@ -150,6 +143,6 @@ class Supervised(Algorithm):
         if clean is not None:
             partner = clean.index_select(0, mixed.partner)
             terms["loss/sem"] = semantic_equivariance(features, clean, partner, mixed.target.lam)
-        if mixed.loss is not None:
-            terms["loss/mixer"] = mixed.loss
+        if mixed.loss is not None:  # AutoMix and SAMix teach the network plain pictures too
+            terms |= {"loss/mixer": mixed.loss, "loss/plain": self._plain(net, x, labels, generator)}
         return terms

@@ -109,10 +109,9 @@ def measure_size(
     torch.testing.assert_close(published(inputs.logits, inputs.soft), LOSSES[DECOUPLED](inputs))
     functions = candidates(options.compile, options.only)
     steps: dict[str, Callable[[], object]] = {name: step(loss, inputs) for name, loss in functions.items()}
-    rounds = options.rounds or max(20, 200_000_000 // (samples * classes * 1000 + 1_000_000))
-    medians = measure(steps, rounds, device)
+    medians = measure(steps, options.rounds, device)
     bound = medians["F.cross_entropy"]
-    print(f"({samples}, {classes}), {rounds} rounds")
+    print(f"({samples}, {classes}), {options.rounds} rounds")
     for name, seconds in medians.items():
         print(f"  {name:34}{1e6 * seconds:12.0f} us{seconds / bound:9.2f} x")
     return {
@@ -121,7 +120,7 @@ def measure_size(
         "classes": classes,
         "compile": options.compile,
         "threads": torch.get_num_threads(),
-        "rounds": rounds,
+        "rounds": options.rounds,
         "microseconds": {name: round(1e6 * seconds, 1) for name, seconds in medians.items()},
         "times_cross_entropy": {name: round(seconds / bound, 3) for name, seconds in medians.items()},
     }
@@ -135,7 +134,7 @@ def main() -> None:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--compile", action="store_true", help="compile every loss, cross-entropy too")
     parser.add_argument("--only", nargs="*", default=[], choices=list(LOSSES), help="default: all losses")
-    parser.add_argument("--rounds", type=int, help="default: 20 to 200, fewer for large sizes")
+    parser.add_argument("--rounds", type=int, default=40)
     parser.add_argument("--json", type=Path, help="file to append one line per size to")
     options = parser.parse_args()
     device = torch.device(options.device)

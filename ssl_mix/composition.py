@@ -81,9 +81,21 @@ class MixingLoss:
 
 
 def check_composition(
-    *, mixer: str, loss: str, label_policy: str, regulariser: str, stop_mixing: float, alpha: float | None
+    *,
+    mixer: str,
+    loss: str,
+    label_policy: str,
+    regulariser: str,
+    stop_mixing: float,
+    alpha: float | None,
+    mix: str,
 ) -> None:
     """Raise with the reason where options for supervised training do not go together."""
+    if mix in ("as", "dm-as"):
+        raise UserError(
+            f"mix={mix!r} mixes labelled into unlabelled pictures, and supervised training has none: "
+            "use mix='mixup' or 'dm', or an algorithm with pseudo-labels such as fixmatch"
+        )
     if mixer == "none":
         for option, given in (
             (f"loss={loss!r}", loss.startswith("dm-")),

@@ -20,6 +20,11 @@ class MixedTarget(NamedTuple):
     labels_b: Tensor
     lam: Tensor
 
+    @classmethod
+    def unmixed(cls, labels: Tensor) -> "MixedTarget":
+        """The labels of plain pictures: both classes are ``labels`` (N,), lam is 1."""
+        return cls(labels, labels, torch.ones(len(labels), device=labels.device))
+
     def dense(self, num_classes: int) -> Tensor:
         """The same labels as class distributions, (N, num_classes) in the dtype of ``lam``."""
         lam = self.lam[:, None]

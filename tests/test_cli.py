@@ -54,6 +54,11 @@ def folders(root: Path, size: int = 20) -> None:
         ["fixmatch", *DIGITS, "--mix", "dm-as", "--eta", "0.1"],
         ["supervised", *DIGITS, "--mixer", "mixup", "--loss", "dm-ce"],
         ["supervised", "--data", "digits", *QUICK, "--mixer", "cutmix"],
+        [
+            *("supervised", *DIGITS, "--mixer", "cutmix", "--loss", "dm-ce", "--label-policy", "lumix"),
+            *("--regulariser", "sem", "--stop-mixing", "0.25"),
+        ],
+        ["supervised", *DIGITS, "--mixer", "automix", "--label-smoothing", "0.1"],
         ["fixmatch", *DIGITS, "--validation", "0.5", "--labels", "40"],
         ["fixmatch", *DIGITS, "--device", "cpu", "--amp", "bf16", "--log-every", "1", "--eval-every", "2"],
     ],
@@ -192,7 +197,7 @@ def test_ctrl_c_outside_training_prints_no_traceback(
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("ssl_mix.cli.start", interrupted)
+    monkeypatch.setattr("ssl_mix.train_command.start", interrupted)
     with pytest.raises(SystemExit) as stop:
         main(["train", "fixmatch", *DIGITS, "--out", "x"])
     assert stop.value.code == 130
@@ -250,3 +255,25 @@ def test_the_paper_recipe_sets_defaults_and_flags_override_them(capsys: pytest.C
             main(["train", "fixmatch", "--recipe", "paper", "--data", data, "--help"])
         output = capsys.readouterr().out
         assert "1048576" in output and f"(default: {expected})" in output
+
+
+def test_show_mixers_draws_every_mixer_that_fits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folders(tmp_path)
+    main(["show-mixers", "--data", "folder", "--train", "train", "--out", "grid.png", "--sizes", "16", "8"])
+    picture = np.asarray(Image.open("grid.png").convert("L"))
+    assert picture.std() > 20  # something is drawn
+    notes = re.sub(r"\s+", " ", capsys.readouterr().err)
+    assert "manifoldmix at 16 x 16: it mixes hidden layers" in notes
+    assert "patchshuffle at 8 x 8" in notes and "patchshuffle at 16 x 16" not in notes
+
+
+def test_show_mixers_asks_the_network_of_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folders(tmp_path)
+    train = ["--data", "folder", "--train", "train"]
+    main(["train", "supervised", *train, *QUICK, "--net", "small-cnn", "--out", "run"])
+    main(["show-mixers", *train, "--out", "grid.png", "--sizes", "16", "--run", "run"])
+    assert "random weights" not in capsys.readouterr().out
+    message = mistake(["show-mixers", *DIGITS[:2], "--out", "grid.png", "--run", "run"], capsys)
+    assert "3 channels" in message
+    message = mistake(["show-mixers", *train, "--out", "nowhere/grid.png"], capsys)
+    assert "folder that exists" in message
