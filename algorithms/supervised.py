@@ -91,23 +91,23 @@ class Supervised(Algorithm):
             alpha=alpha,
             mix=mixing.mix,
         )
-        self._mix = Unmixed() if mixer == "none" else build_mixer(mixer, alpha)
+        self.built_mixer = Unmixed() if mixer == "none" else build_mixer(mixer, alpha)
 
     def extend(self, net: nn.Module, task: Task) -> nn.Module:
         """Get the mixer ready for the network, and try one tiny batch, so that what does not fit is refused at once."""
-        if isinstance(self._mix, Unmixed):
+        if isinstance(self.built_mixer, Unmixed):
             return net
-        self._mix.prepare(net, task.image_shape)
+        self.built_mixer.prepare(net, task.image_shape)
         with frozen_running_statistics(net), torch.random.fork_rng(devices=[]):
             images, labels = torch.zeros(2, *task.image_shape), torch.zeros(2, dtype=torch.int64)
-            self._mixed(self._mix, Nets(net, net), images, labels, torch.Generator())
+            self._mixed(self.built_mixer, Nets(net, net), images, labels, torch.Generator())
         return net
 
     def forward(self, nets: Nets, batch: Batch, step: Step) -> StepOutput:
         """The loss of one labelled batch, mixed first if so chosen."""
         assert batch.labeled.target is not None
         x, labels = batch.labeled.views[self.view], batch.labeled.target
-        mixer = StopAfter(self._mix, self.stop_mixing)(step.progress)
+        mixer = StopAfter(self.built_mixer, self.stop_mixing)(step.progress)
         if isinstance(mixer, Unmixed):
             terms = {"loss/labeled": self._plain(nets.student, x, labels, step.generator)}
         else:

@@ -61,6 +61,7 @@ def load_trained(folder: Path, device: str = "auto") -> TrainedRun:
     net = run.net.build(shape, len(classes), run.config.seed)
     net = run.algorithm.extend(net, Task(len(classes), len(state["bank"]["label"]), shape))
     net.load_state_dict(state["teacher"])
+    run.algorithm.load_state_dict(state["algorithm"])
     options: dict[str, Any] = {
         name: tuple(v) if isinstance(v, list) else v for name, v in dataset["augmentation"].items()
     }

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ssl_mix.algorithms import Supervised
 from ssl_mix.augment import Augmentation
 from ssl_mix.datasets import DataSet
 from ssl_mix.errors import UserError, check_count
@@ -36,7 +37,7 @@ def show_mixers(
         out: the PNG file.
         data: the pictures.
         sizes: sides in pixels at which the mixers are shown.
-        run: folder of a trained run, for mixers that ask a network.
+        run: folder of a trained run, for mixers that ask a network; trained with --mixer automix or samix, its mixer is shown.
         seed: of the choice of pictures and of the mixing.
     """
     for size in sizes:
@@ -49,12 +50,12 @@ def show_mixers(
         found = data.load(progress)
     pictures, labels = choose_pictures(found, 2 * len(SHARES), seed)
     names = [found.classes[label] for label in labels]
-    net, augmentation = network(run, found)
+    net, augmentation, trained = network(run, found)
     panels: list[Panel] = []
     refused: dict[str, str] = {}
     for size in sizes:
         small = resized(pictures, size)
-        mixed, reasons = mix_with_all(small, labels, net, augmentation, seed)
+        mixed, reasons = mix_with_all(small, labels, net, augmentation, trained, seed)
         shown, title = small.float() / 255, f"{size} x {size}"
         panels.append(Panel(title, shown[0::2], shown[1::2], names[0::2], names[1::2], mixed))
         refused |= {f"{name} at {title}": reason for name, reason in reasons.items()}
@@ -84,11 +85,11 @@ def resized(pictures: Tensor, size: int) -> Tensor:
     return values.round().clamp(0, 255).to(torch.uint8)
 
 
-def network(run: Path | None, data: DataSet) -> tuple[nn.Module, Augmentation]:
-    """The teacher of a run, or an untrained small network, and the normalisation that it expects."""
+def network(run: Path | None, data: DataSet) -> tuple[nn.Module, Augmentation, dict[str, Mixer]]:
+    """The teacher of a run, or an untrained small network; the normalisation that it expects; mixers that the run has trained."""
     if run is None:
         small = NetOptions(net="small-cnn").build(data.train.images.shape, len(data.classes), 0)
-        return small.eval(), data.augmentation
+        return small.eval(), data.augmentation, {}
     trained = load_trained(run, "cpu")
     if trained.shape[0] != data.train.images.shape[0]:
         raise UserError(
@@ -98,11 +99,20 @@ def network(run: Path | None, data: DataSet) -> tuple[nn.Module, Augmentation]:
         raise UserError(
             f"{run} knows other classes ({', '.join(trained.classes[:5])}, ...) than these pictures have"
         )
-    return trained.net, trained.augmentation
+    algorithm = trained.run.algorithm
+    learned: dict[str, Mixer] = {}
+    if isinstance(algorithm, Supervised):
+        learned[algorithm.mixer] = algorithm.built_mixer
+    return trained.net, trained.augmentation, learned
 
 
 def mix_with_all(
-    pictures: Tensor, labels: Tensor, net: nn.Module, augmentation: Augmentation, seed: int
+    pictures: Tensor,
+    labels: Tensor,
+    net: nn.Module,
+    augmentation: Augmentation,
+    trained: dict[str, Mixer],
+    seed: int,
 ) -> tuple[dict[str, Mixed], dict[str, str]]:
     """Each other picture mixed with the one after it by every mixer, as values in [0, 1]; and why a mixer is left out.
 
@@ -112,7 +122,7 @@ def mix_with_all(
     mean, std = (torch.tensor(values)[:, None, None] for values in (augmentation.mean, augmentation.std))
     found, refused = {}, {}
     for name in MIXERS:
-        mixer = build_mixer(name)
+        mixer = trained.get(name) or build_mixer(name)
         if mixer.hidden:
             refused[name] = "it mixes hidden layers, which are no pictures"
             continue
@@ -126,7 +136,7 @@ def mix_with_all(
 
 
 def mix_pairs(mixer: Mixer, images: Tensor, labels: Tensor, net: nn.Module, seed: int) -> Mixed:
-    """The pictures at even places mixed with those at odd ones; a learned mixer gets a fresh block."""
+    """The pictures at even places mixed with those at odd ones; a learned mixer that no run has trained gets a fresh block."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         mixer.prepare(net, (images.shape[1], images.shape[2], images.shape[3]))

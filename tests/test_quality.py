@@ -32,7 +32,7 @@ MAY_IMPORT = {
     "evaluation": BASE | PARTS | {"datasets"},
     "engine": BASE | PARTS | {"algorithm", "datasets", "evaluation"},
 }
-JOIN_ALGORITHMS = {"cli", "demo", "recipes", "runs", "train_command"}
+JOIN_ALGORITHMS = {"cli", "demo", "recipes", "runs", "show_mixers", "train_command"}
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 

@@ -15,7 +15,7 @@ from ssl_mix.losses import DecoupledMixupLoss, LUMixLoss
 
 pixels, classes = load_digits(return_X_y=True)
 images, labels = torch.from_numpy(pixels).float().view(-1, 1, 8, 8) / 16, torch.from_numpy(classes)
-images = torch.nn.functional.interpolate(images, scale_factor=4)
+images = torch.nn.functional.interpolate(images, scale_factor=2)
 
 for criterion in (DecoupledMixupLoss(eta=0.1), LUMixLoss()):  # was timm.loss.SoftTargetCrossEntropy()
     torch.manual_seed(0)

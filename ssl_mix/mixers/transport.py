@@ -7,9 +7,9 @@ from ssl_mix.mixers._common import rearrange
 from ssl_mix.mixers.cells import spread
 
 
-def squared_distances(cells: int, device: torch.device) -> Tensor:
-    """Squared distances between the cells of a grid, in units of its side: (cells^2, cells^2) float32."""
-    place = torch.arange(cells, device=device, dtype=torch.float32) / max(cells - 1, 1)
+def squared_distances(side: int, device: torch.device) -> Tensor:
+    """Squared distances between the cells of a grid, in cells: (side^2, side^2) float32, exact so that equals are equal."""
+    place = torch.arange(side, device=device, dtype=torch.float32)
     squares = (place[:, None] - place).square()
     return (squares[:, None, :, None] + squares[None, :, None]).flatten(2).flatten(0, 1)
 
@@ -18,7 +18,7 @@ def transport_plan(shares: Tensor, shown: Tensor, distance_weight: float) -> Ten
     """Which patch each cell receives.
 
     Moving patch i to cell j costs ``distance_weight d_ij^2 - s_i [j is shown]``. In each of T rounds every patch asks for its
-    cheapest cell; a cell takes the cheapest patch that asks, and the others never ask there again. A cell that no patch has in
+    cheapest cell, of equals the first; a cell takes the cheapest patch that asks, and the others never ask there again. A cell that no patch has in
     the end keeps its own.
 
     Args:
@@ -31,7 +31,7 @@ def transport_plan(shares: Tensor, shown: Tensor, distance_weight: float) -> Ten
     """
     count, side = shares.shape[:2]
     patch = torch.arange(side**2, device=shares.device).expand(count, -1)
-    distance = distance_weight * squared_distances(side, shares.device)
+    distance = squared_distances(side, shares.device) * (distance_weight / max(side - 1, 1) ** 2)
     gain = shares.flatten(1)[:, :, None], shown.float().flatten(1)[:, None]
     price = torch.addcmul(distance, *gain, value=-1)
     # The cheapest cell of each row of the grid is remembered: in a round only the row that was asked is looked at again.

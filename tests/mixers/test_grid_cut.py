@@ -1,0 +1,178 @@
+"""Labels of least energy: against every labelling of small grids, and against minimum cuts of large ones."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from scipy.sparse import csr_matrix
+from scipy.sparse.csgraph import breadth_first_order, maximum_flow
+
+from ssl_mix.mixers.grid_cut import energy_of, solve_grid
+from ssl_mix.mixers.puzzle_energy import GridEnergy, binomial_prior, puzzle_energy
+
+
+def plain_energy(labels, unary, right, down):
+    """Of one sample in float64: unary (L, h, w), right (h, w - 1), down (h - 1, w)."""
+    share = labels / (len(unary) - 1)
+    total = np.take_along_axis(unary, labels[None], 0).sum()
+    return total + (right * np.diff(share, axis=1) ** 2).sum() + (down * np.diff(share, axis=0) ** 2).sum()
+
+
+def least_by_cut(unary, right, down):
+    """Labels of least energy by one minimum cut per sample, with whole capacities.
+
+    Cell i has a node for each of "label >= k", k = 1..L-1, on the source's side if true. With these as numbers x_k,
+    ``(sum_k x_k - sum_k y_k)^2 = sum_kl |x_k - y_l| + sum_k (2 k - L) (x_k + y_k)``.
+    """
+    labels, height, width = unary.shape
+    cells, levels = height * width, labels - 1
+    source, sink = cells * levels, cells * levels + 1
+    place = np.arange(cells).reshape(height, width)
+    costs = np.diff(unary.reshape(labels, cells), axis=0)
+    edges = []
+    for one, other, weight in ((place[:, :-1], place[:, 1:], right), (place[:-1], place[1:], down)):
+        one, other, weight = one.ravel(), other.ravel(), weight.ravel() / levels**2
+        for k, j in np.ndindex(levels, levels):
+            edges += [(k * cells + one, j * cells + other, weight), (j * cells + other, k * cells + one, weight)]
+        for k in range(levels):
+            for end in (one, other):
+                np.add.at(costs[k], end, (2 * (k + 1) - labels) * weight)
+    largest = np.abs(costs).max() + 4 * max(right.max(), down.max())
+    every = np.arange(cells)
+    for k in range(levels):
+        edges.append((np.full(cells, source), k * cells + every, np.maximum(-costs[k], 0)))
+        edges.append((k * cells + every, np.full(cells, sink), np.maximum(costs[k], 0)))
+        if k > 0:
+            edges.append((k * cells + every, (k - 1) * cells + every, np.full(cells, 100 * largest)))
+    start, end, capacity = (np.concatenate(part) for part in zip(*edges, strict=True))
+    capacity = np.rint(capacity * (2**22 / largest)).astype(np.int32)
+    graph = csr_matrix((capacity, (start, end)), shape=(sink + 1, sink + 1))
+    left = graph - maximum_flow(graph, source, sink).flow
+    left.eliminate_zeros()
+    chosen = np.zeros(sink + 1, dtype=bool)
+    chosen[breadth_first_order(left, source, return_predecessors=False)] = True
+    return chosen[:source].reshape(levels, height, width).sum(0)
+
+
+def random_energy(count, labels, height, width, strength, seed=0):
+    """Convex costs of either sign and weights of which some are zero."""
+    draw = torch.Generator().manual_seed(seed)
+    slope, bend = torch.randn(2, count, 1, height, width, generator=draw)
+    share = torch.linspace(0, 1, labels)[:, None, None]
+    weights = (
+        strength * torch.relu(torch.rand(shape, generator=draw) - 0.2)
+        for shape in ((count, height, width - 1), (count, height - 1, width))
+    )
+    return GridEnergy(slope * share + bend.abs() * share**2, *weights)
+
+
+def puzzle(count, labels, cells, seed=0):
+    """Energies of PuzzleMix for smooth random pictures with peaked random saliency."""
+    draw = torch.Generator().manual_seed(seed)
+    coarse = torch.rand(2, count, 3, 9, 9, generator=draw)
+    images = [torch.nn.functional.interpolate(one, size=64, mode="bilinear") for one in coarse]
+    peaked = torch.rand(2, count, cells, cells, generator=draw) ** 4
+    shares = peaked / peaked.sum((2, 3), keepdim=True)
+    lam = torch.rand(count, generator=draw)
+    return puzzle_energy(tuple(images), tuple(shares), lam, labels=labels, beta=1.2, gamma=0.5, eta=0.2)
+
+
+def samples(energy):
+    return [tuple(part[k].double().numpy() for part in energy) for k in range(len(energy.unary))]
+
+
+@pytest.mark.parametrize(("labels", "height", "width"), [(2, 3, 4), (3, 2, 4), (4, 2, 3), (2, 1, 9), (3, 1, 1)])
+@pytest.mark.parametrize("strength", [0.3, 3.0])
+def test_no_labelling_of_a_small_grid_costs_less(labels, height, width, strength):
+    energy = random_energy(5, labels, height, width, strength)
+    found = solve_grid(energy)
+    assert (found.dtype, found.shape) == (torch.int64, (5, height, width))
+    every = [np.reshape(x, (height, width)) for x in itertools.product(range(labels), repeat=height * width)]
+    for sample, own in zip(samples(energy), found.numpy(), strict=True):
+        least = min(plain_energy(labelling, *sample) for labelling in every)
+        assert plain_energy(own, *sample) <= least + 0.01 * abs(least)
+
+
+@pytest.mark.parametrize("labels", [2, 3])
+def test_the_cut_of_this_file_is_exact(labels):
+    for sample in samples(random_energy(6, labels, 3, 3, 1.0)):
+        every = (np.reshape(x, (3, 3)) for x in itertools.product(range(labels), repeat=9))
+        least = min(plain_energy(labelling, *sample) for labelling in every)
+        assert plain_energy(least_by_cut(*sample), *sample) == pytest.approx(least, abs=1e-5)
+
+
+@pytest.mark.parametrize("labels", [2, 3, 4])
+@pytest.mark.parametrize("cells", [2, 4, 8, 16])
+def test_puzzles_are_solved_to_one_percent(labels, cells):
+    energy = puzzle(6, labels, cells)
+    for sample, own in zip(samples(energy), solve_grid(energy).numpy(), strict=True):
+        least = plain_energy(least_by_cut(*sample), *sample)
+        assert least - 1e-4 <= plain_energy(own, *sample) <= 1.01 * least
+
+
+def test_energies_are_those_of_the_definition():
+    energy = random_energy(4, 3, 5, 6, 1.0)
+    labels = torch.randint(3, (4, 5, 6), generator=torch.Generator().manual_seed(1))
+    expected = [plain_energy(own, *one) for own, one in zip(labels.numpy(), samples(energy), strict=True)]
+    np.testing.assert_allclose(energy_of(labels, energy).numpy(), expected, rtol=1e-5)
+
+
+def test_a_sample_does_not_depend_on_the_others():
+    energy = puzzle(8, 3, 8)
+    alone = torch.cat([solve_grid(GridEnergy(*(part[k : k + 1] for part in energy))) for k in range(8)])
+    assert torch.equal(solve_grid(energy), alone)
+
+
+@pytest.mark.filterwarnings("default")
+def test_the_solver_is_one_graph():
+    energy = puzzle(3, 3, 2)
+    compiled = torch.compile(solve_grid, fullgraph=True, backend="aot_eager")
+    assert torch.equal(compiled(energy), solve_grid(energy))
+
+
+def cell_means(picture, cells):
+    """(C, n, n) of a picture (C, H, W) whose sides n divides."""
+    colours, height, width = picture.shape
+    return picture.reshape(colours, cells, height // cells, cells, width // cells).mean((2, 4))
+
+
+def test_folded_borders_cost_what_borders_cost():
+    """For masks of zeros and ones the energy is lost saliency, prior and, up to a constant, differences across borders."""
+    cells, beta, gamma, eta, count = 4, 1.7, 0.6, 0.3, 3
+    draw = np.random.default_rng(0)
+    images = draw.random((2, count, 2, 24, 24))
+    shares = draw.random((2, count, cells, cells))
+    lam = torch.tensor([0.2, 0.5, 0.9])
+    energy = puzzle_energy(
+        tuple(torch.tensor(images, dtype=torch.float32)),
+        tuple(torch.tensor(shares, dtype=torch.float32)),
+        lam,
+        labels=2,
+        beta=beta,
+        gamma=gamma,
+        eta=eta,
+    )
+    smooth = beta / (16 * cells)
+    for k, sample in enumerate(samples(energy)):
+        means = np.stack([cell_means(picture[k], cells) for picture in images])
+        gaps = []
+        for _ in range(8):
+            mask = draw.integers(0, 2, (cells, cells))
+            shown = np.where(mask, means[0], means[1])
+            lost = np.where(mask, shares[1, k], shares[0, k]).sum()
+            prior = -np.where(mask, np.log(lam[k].item()), np.log(1 - lam[k].item())).sum() / cells**2
+            borders = sum(np.abs(np.diff(shown, axis=axis)).mean(0).sum() for axis in (1, 2))
+            changes = sum(np.abs(np.diff(mask, axis=axis)).sum() for axis in (0, 1))
+            expected = lost + eta * prior + smooth * (gamma * borders + changes)
+            gaps.append(plain_energy(mask, *sample) - cells**2 * expected)
+        np.testing.assert_allclose(gaps, gaps[0], rtol=0, atol=1e-4)
+
+
+def test_the_prior_is_binomial():
+    found = binomial_prior(torch.tensor([0.3, 0.0, 1.0]), 4)
+    expected = -np.log([0.343, 3 * 0.3 * 0.49, 3 * 0.09 * 0.7, 0.027])
+    np.testing.assert_allclose(found[0].numpy(), expected, rtol=1e-5)
+    assert found[1].argmin() == 0
+    assert found[2].argmin() == 3
+    assert torch.isfinite(found).all()
