@@ -172,7 +172,7 @@ def all_works(inputs: Inputs, only: list[str] | None) -> Works:
 
 def calls_per_turn(work: Callable[[], object], device: torch.device) -> int:
     """How many calls fill a turn: the cost of a short call shows only when it is warm."""
-    taken = measure({"call": work}, 3, device)["call"]
+    taken = measure({"call": work}, 1, device)["call"]
     return max(1, int(TURN / taken))
 
 

@@ -148,15 +148,20 @@ class NetOptions:
     """Which network to train.
 
     Args:
-        net: "small-cnn", or "wrn-28-K" for a width K; default: small-cnn for pictures under 16 pixels, else wrn-28-2.
+        net: "small-cnn", "wrn-28-K" for a width K, "preact-resnet-18", "resnet-18", "resnext-50", "timm:NAME" or
+            "torchvision:NAME"; default: small-cnn for pictures under 16 pixels, else wrn-28-2.
         first_block: what the first convolution of later stages of a wide residual network reads: "activated" as in the
             original, or "raw" as in the PyTorch ports behind most published numbers.
         bn_momentum: share of the new batch in the running batch-norm statistics; 0.001 suits long runs only.
+        drop_path: stochastic depth, for networks of timm.
+        pretrained: start from the weights that timm or torchvision offers.
     """
 
     net: str | None = None
-    first_block: FirstBlock = "activated"
-    bn_momentum: float = 0.1
+    first_block: FirstBlock | None = None
+    bn_momentum: float | None = None
+    drop_path: float = 0.0
+    pretrained: bool = False
 
     def build(self, shape: tuple[int, int, int], num_classes: int, seed: int) -> nn.Module:
         """The network for pictures (C, H, W), its weights drawn from the seed's own stream."""
@@ -167,8 +172,11 @@ class NetOptions:
                 name,
                 num_classes,
                 channels=shape[0],
+                image_size=shape[1],
                 first_block=self.first_block,
                 bn_momentum=self.bn_momentum,
+                drop_path=self.drop_path,
+                pretrained=self.pretrained,
             )
 
 

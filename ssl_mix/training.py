@@ -154,11 +154,10 @@ def identity_of(description: dict[str, Any]) -> dict[str, Any]:
 
 def check_same(expected: dict[str, Any], found: dict[str, Any], source: Path) -> None:
     """Raise with the differences unless both identities agree."""
-    names = sorted(expected.keys() | found.keys())
-    differences = [
-        f"{name}: {expected.get(name)!r} then, {found.get(name)!r} now"
-        for name in names
-        if expected.get(name) != found.get(name)
+    differences = [  # an option that did not exist then has its default now
+        f"{name}: {value!r} then, {found.get(name)!r} now"
+        for name, value in sorted(expected.items())
+        if value != found.get(name)
     ]
     if differences:
         raise UserError(f"this is not the run that {source} belongs to: " + "; ".join(differences))

@@ -1,9 +1,18 @@
 """How a run is trained, whatever the algorithm."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
-from ssl_mix.errors import check_choice, check_count, check_not_negative, check_positive, check_share
+from ssl_mix.errors import (
+    UserError,
+    check_choice,
+    check_count,
+    check_not_negative,
+    check_positive,
+    check_share,
+)
+
+Schedule = Literal["cosine", "half-cosine", "step", "constant"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -13,10 +22,15 @@ class TrainConfig:
     Args:
         steps: optimiser steps.
         batch_size: labelled pictures per step. May exceed the labelled set, which is then repeated within the batch.
-        lr: learning rate of SGD with Nesterov momentum.
-        momentum: share of the last update that SGD keeps, in Nesterov form.
-        weight_decay: on convolution and linear weights; biases and batch norm have none.
-        schedule: "cosine" is the benchmarks' ``lr cos(7 pi t / 16 T)``, "constant" keeps ``lr``.
+        optimizer: "sgd" or "adamw".
+        lr: learning rate.
+        momentum: share of the last update that SGD keeps.
+        nesterov: let SGD look ahead by that share.
+        weight_decay: on convolution and linear weights; biases, norms, class tokens and position embeddings have none.
+        schedule: "cosine" is the semi-supervised benchmarks' ``lr cos(7 pi t / 16 T)``; "half-cosine" goes from ``lr`` to
+            ``final_lr``; "step" takes a tenth at half of the steps and again at three quarters; "constant" keeps ``lr``.
+        final_lr: where "half-cosine" ends.
+        warmup_steps: steps in which the learning rate rises evenly from 1e-6 to the schedule.
         ema_decay: decay of the teacher's moving average.
         ema_warmup: let the decay of update t be min(ema_decay, (1 + t) / (10 + t)), for runs under about 10,000 steps.
         ema_buffers: the teacher copies the student's batch-norm statistics, or averages them.
@@ -37,10 +51,14 @@ class TrainConfig:
 
     steps: int = 1000
     batch_size: int = 64
+    optimizer: Literal["sgd", "adamw"] = "sgd"
     lr: float = 0.03
     momentum: float = 0.9
+    nesterov: bool = True
     weight_decay: float = 5e-4
-    schedule: Literal["cosine", "constant"] = "cosine"
+    schedule: Schedule = "cosine"
+    final_lr: float = 0.0
+    warmup_steps: int = 0
     ema_decay: float = 0.999
     ema_warmup: bool = True
     ema_buffers: Literal["copy", "average"] = "copy"
@@ -62,12 +80,18 @@ class TrainConfig:
         for name in ("threads", "eval_every", "checkpoint_every"):
             if getattr(self, name) is not None:
                 check_count(name, getattr(self, name))
-        check_choice("schedule", self.schedule, ("cosine", "constant"))
+        check_choice("optimizer", self.optimizer, ("sgd", "adamw"))
+        check_choice("schedule", self.schedule, get_args(Schedule))
         check_choice("amp", self.amp, ("auto", "bf16", "off"))
         check_choice("ema_buffers", self.ema_buffers, ("copy", "average"))
         for name in ("momentum", "ema_decay"):
             check_share(name, getattr(self, name))
-        check_not_negative("weight_decay", self.weight_decay)
+        for name in ("weight_decay", "final_lr", "warmup_steps"):
+            check_not_negative(name, getattr(self, name))
+        if self.final_lr and self.schedule != "half-cosine":
+            raise UserError(f"final_lr belongs to schedule 'half-cosine', not to {self.schedule!r}")
+        if self.warmup_steps >= self.steps:
+            raise UserError(f"warmup_steps ({self.warmup_steps}) must be fewer than steps ({self.steps})")
 
     def evaluates_at(self, step: int) -> bool:
         """Whether the teacher is evaluated after ``step`` steps."""

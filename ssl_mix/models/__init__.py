@@ -1,20 +1,29 @@
-"""Networks by name. Each returns logits from ``net(x)`` and has ``net.features(x)`` and ``net.head``."""
+"""Networks by name. Each returns logits from ``net(x)`` and has ``net.features(x)`` and ``net.head``.
+
+``net.hidden_layers``, where there is one, names the stages that hidden-layer mixers work on, first to last.
+"""
 
 import re
 
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
-from ssl_mix.errors import UserError, nearest
+from ssl_mix.errors import UserError, check_share, nearest
+from ssl_mix.models.preact_resnet import PreActResNet18
 from ssl_mix.models.small_cnn import SmallCNN
 from ssl_mix.models.wide_resnet import FirstBlock, WideResNet
 
 MODELS = {
-    "small-cnn": SmallCNN,
-    "wrn-28-2": WideResNet,
-    "wrn-28-8": WideResNet,
+    "small-cnn": "Three convolutions, for tiny pictures.",
+    "wrn-28-K": "Wide residual network of any width K, for 32 x 32 pictures: wrn-28-2, wrn-28-8, wrn-28-10.",
+    "preact-resnet-18": "PreActResNet-18, for 32 x 32 pictures.",
+    "resnet-18": "ResNet-18 with the stem for 32 x 32 pictures.",
+    "resnext-50": "ResNeXt-50 32x4d with the stem for 32 x 32 pictures.",
+    "timm:NAME": "Any classifier of timm: timm:deit_small_patch16_224, timm:convnext_tiny, ...",
+    "torchvision:NAME": "Any classifier of torchvision: torchvision:resnet50, ...",
 }
 
-__all__ = ["MODELS", "SmallCNN", "WideResNet", "build_model"]
+__all__ = ["MODELS", "PreActResNet18", "SmallCNN", "WideResNet", "build_model"]
 
 
 def build_model(
@@ -22,29 +31,76 @@ def build_model(
     num_classes: int,
     *,
     channels: int = 3,
-    first_block: FirstBlock = "activated",
-    bn_momentum: float = 0.1,
+    image_size: int | None = None,
+    first_block: FirstBlock | None = None,
+    bn_momentum: float | None = None,
+    drop_path: float = 0.0,
+    pretrained: bool = False,
 ) -> nn.Module:
-    """The network called ``name``: "small-cnn", or "wrn-28-K" for any width K.
+    """The network called ``name``.
 
     Args:
         name: see ``MODELS``.
         num_classes: logits per picture.
         channels: of the pictures.
+        image_size: side of the pictures in pixels, for networks that are built for one size.
         first_block: variant of wide residual networks, see :class:`WideResNet`.
-        bn_momentum: share of the new batch in the running batch-norm statistics.
+        bn_momentum: share of the new batch in the running batch-norm statistics; default: the network's own.
+        drop_path: stochastic depth, for networks of timm.
+        pretrained: start from the weights that timm or torchvision offers.
 
     Raises:
-        ValueError: the name is unknown.
+        ValueError: the name is unknown, or the network has no use for an option.
     """
+    family, _, inner = name.partition(":")
+    for option, given, families in (
+        ("first_block", first_block not in (None, "activated"), ("wrn-28-K",)),
+        ("drop_path", drop_path > 0, ("timm",)),
+        ("pretrained", pretrained, ("timm", "torchvision")),
+    ):
+        fits = family in families or ("wrn-28-K" in families and name.startswith("wrn-"))
+        if given and not fits:
+            raise UserError(f"{option} is for networks of the kind {' or '.join(families)}, not for {name!r}")
+    check_share("drop_path", drop_path)
+    if family == "timm" and inner:
+        from ssl_mix.models.from_timm import timm_network
+
+        net: nn.Module = timm_network(
+            inner,
+            num_classes,
+            channels=channels,
+            image_size=image_size,
+            drop_path=drop_path,
+            pretrained=pretrained,
+        )
+    elif family == "torchvision" and inner:
+        from ssl_mix.models.from_torchvision import torchvision_network
+
+        net = torchvision_network(
+            inner, num_classes, channels=channels, image_size=image_size, pretrained=pretrained
+        )
+    else:
+        net = _own_network(name, num_classes, channels, first_block or "activated")
+    if bn_momentum is not None:
+        check_share("bn_momentum", bn_momentum)
+        for layer in net.modules():
+            if isinstance(layer, _BatchNorm):
+                layer.momentum = bn_momentum
+    return net
+
+
+def _own_network(name: str, num_classes: int, channels: int, first_block: FirstBlock) -> nn.Module:
     if name == "small-cnn":
-        return SmallCNN(num_classes, channels=channels, bn_momentum=bn_momentum)
+        return SmallCNN(num_classes, channels=channels)
+    if name == "preact-resnet-18":
+        return PreActResNet18(num_classes, channels=channels)
+    if name in ("resnet-18", "resnext-50"):
+        from ssl_mix.models.from_torchvision import cifar_resnet
+
+        original = {"resnet-18": "resnet18", "resnext-50": "resnext50_32x4d"}[name]
+        return cifar_resnet(original, num_classes, channels)
     wide = re.fullmatch(r"wrn-28-([1-9]\d*)", name)
     if not wide:
         known = ", ".join(MODELS)
-        raise UserError(
-            f"unknown network {name!r}: choose {known}, or wrn-28-K for any width K.{nearest(name, MODELS)}"
-        )
-    return WideResNet(
-        int(wide[1]), num_classes, channels=channels, first_block=first_block, bn_momentum=bn_momentum
-    )
+        raise UserError(f"unknown network {name!r}: choose {known}.{nearest(name, [*MODELS, 'wrn-28-2'])}")
+    return WideResNet(int(wide[1]), num_classes, channels=channels, first_block=first_block)

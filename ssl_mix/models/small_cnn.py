@@ -12,20 +12,20 @@ class SmallCNN(nn.Module):
     Args:
         num_classes: C, logits per picture.
         channels: of the pictures.
-        bn_momentum: share of the new batch in the running batch-norm statistics.
     """
 
-    def __init__(self, num_classes: int, *, channels: int = 3, bn_momentum: float = 0.1) -> None:
+    hidden_layers = ("blocks.2", "blocks.5", "blocks.8")
+
+    def __init__(self, num_classes: int, *, channels: int = 3) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         for inputs, outputs, stride in ((channels, 32, 1), (32, 64, 2), (64, 64, 2)):
             layers += [
                 nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False),
-                nn.BatchNorm2d(outputs, momentum=bn_momentum),
+                nn.BatchNorm2d(outputs),
                 nn.ReLU(inplace=True),
             ]
         self.blocks = nn.Sequential(*layers)
-        self.hidden_layers = ("blocks.2", "blocks.5", "blocks.8")
         self.head = nn.Linear(64, num_classes)
 
     def features(self, x: Tensor) -> Tensor:

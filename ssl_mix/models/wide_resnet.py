@@ -11,8 +11,8 @@ FirstBlock = Literal["activated", "raw"]
 SLOPE = 0.1
 
 
-def _norm(channels: int, momentum: float) -> nn.BatchNorm2d:
-    return nn.BatchNorm2d(channels, eps=1e-3, momentum=momentum)
+def _norm(channels: int) -> nn.BatchNorm2d:
+    return nn.BatchNorm2d(channels, eps=1e-3)
 
 
 def _convolution(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Conv2d:
@@ -28,16 +28,14 @@ class _Block(nn.Module):
     convolution gets the un-normalised input, as the PyTorch ports do.
     """
 
-    def __init__(
-        self, inputs: int, outputs: int, stride: int, *, shared: bool, raw: bool, momentum: float
-    ) -> None:
+    def __init__(self, inputs: int, outputs: int, stride: int, *, shared: bool, raw: bool) -> None:
         super().__init__()
         widens = inputs != outputs
         self.shared, self.raw = shared and widens, raw and widens and not shared
         if not self.raw:
-            self.norm1 = _norm(inputs, momentum)
+            self.norm1 = _norm(inputs)
         self.conv1 = _convolution(inputs, outputs, 3, stride)
-        self.norm2 = _norm(outputs, momentum)
+        self.norm2 = _norm(outputs)
         self.conv2 = _convolution(outputs, outputs, 3)
         self.shortcut = _convolution(inputs, outputs, 1, stride) if widens else nn.Identity()
 
@@ -59,12 +57,12 @@ class WideResNet(nn.Module):
         channels: of the pictures, 1 or 3.
         first_block: what the first convolution of stages two and three reads. "activated": the normalised, activated input, as in
             the original TensorFlow code. "raw": the un-normalised input, as in the PyTorch ports behind most published numbers.
-        bn_momentum: share of the new batch in the running statistics. 0.001 in published long runs; under about 10,000 steps
-            use 0.1, or the statistics stay near their initial values.
 
     Source: Zagoruyko & Komodakis, "Wide Residual Networks" (BMVC 2016), in the variant of google-research/mixmatch. Differs from the
     PyTorch ports: convolutions have no bias (batch norm follows), and "raw" blocks carry no batch norm that is never used.
     """
+
+    hidden_layers = ("blocks.3", "blocks.7", "blocks.11")
 
     def __init__(
         self,
@@ -73,7 +71,6 @@ class WideResNet(nn.Module):
         *,
         channels: int = 3,
         first_block: FirstBlock = "activated",
-        bn_momentum: float = 0.1,
     ) -> None:
         super().__init__()
         check_choice("first_block", first_block, get_args(FirstBlock))
@@ -89,11 +86,10 @@ class WideResNet(nn.Module):
                         stride=2 if stage > 0 and position == 0 else 1,
                         shared=stage == 0,
                         raw=first_block == "raw",
-                        momentum=bn_momentum,
                     )
                 )
         self.blocks = nn.Sequential(*blocks)
-        self.norm = _norm(widths[-1], bn_momentum)
+        self.norm = _norm(widths[-1])
         self.head = nn.Linear(widths[-1], num_classes)
         nn.init.xavier_normal_(self.head.weight)
         nn.init.zeros_(self.head.bias)

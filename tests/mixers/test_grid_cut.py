@@ -34,7 +34,10 @@ def least_by_cut(unary, right, down):
     for one, other, weight in ((place[:, :-1], place[:, 1:], right), (place[:-1], place[1:], down)):
         one, other, weight = one.ravel(), other.ravel(), weight.ravel() / levels**2
         for k, j in np.ndindex(levels, levels):
-            edges += [(k * cells + one, j * cells + other, weight), (j * cells + other, k * cells + one, weight)]
+            edges += [
+                (k * cells + one, j * cells + other, weight),
+                (j * cells + other, k * cells + one, weight),
+            ]
         for k in range(levels):
             for end in (one, other):
                 np.add.at(costs[k], end, (2 * (k + 1) - labels) * weight)
@@ -82,7 +85,9 @@ def samples(energy):
     return [tuple(part[k].double().numpy() for part in energy) for k in range(len(energy.unary))]
 
 
-@pytest.mark.parametrize(("labels", "height", "width"), [(2, 3, 4), (3, 2, 4), (4, 2, 3), (2, 1, 9), (3, 1, 1)])
+@pytest.mark.parametrize(
+    ("labels", "height", "width"), [(2, 3, 4), (3, 2, 4), (4, 2, 3), (2, 1, 9), (3, 1, 1)]
+)
 @pytest.mark.parametrize("strength", [0.3, 3.0])
 def test_no_labelling_of_a_small_grid_costs_less(labels, height, width, strength):
     energy = random_energy(5, labels, height, width, strength)
