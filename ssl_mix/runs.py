@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_type_hints
+from typing import Any, Literal, get_args, get_type_hints
 
 import torch
 import torchvision
@@ -15,6 +15,7 @@ from torch import nn
 from ssl_mix._version import __version__
 from ssl_mix.algorithm import Algorithm
 from ssl_mix.algorithms import ALGORITHMS
+from ssl_mix.augment.views import Crop
 from ssl_mix.datasets import (
     DataSet,
     Split,
@@ -53,6 +54,8 @@ class DataOptions:
         validation: share of the labelled pictures to hold out, in [0, 1).
         split_seed: of the choice of labelled pictures; default: the seed of the run.
         image_size: side in pixels that folder pictures are resized to.
+        crop: of the weak view: "pad" shifts pictures by a few pixels, "resized" enlarges a random part as is usual for ImageNet;
+            default: what the data set wants.
         memory_gb: pictures that need more are read from the disk again and again; default: half of the free memory.
     """
 
@@ -69,6 +72,7 @@ class DataOptions:
     validation: float = 0.0
     split_seed: int | None = None
     image_size: int = 32
+    crop: Crop | None = None
     memory_gb: float | None = None
 
     def absolute(self) -> "DataOptions":
@@ -85,6 +89,12 @@ class DataOptions:
             ValueError: options that contradict each other, or anything the loaders refuse.
         """
         self._check()
+        data = self._read(progress)
+        if self.crop is None:
+            return data
+        return dataclasses.replace(data, augmentation=dataclasses.replace(data.augmentation, crop=self.crop))
+
+    def _read(self, progress: Progress | None) -> DataSet:
         budget = None if self.memory_gb is None else int(self.memory_gb * 2**30)
         test = Path(self.test) if self.test else None
         if self.labeled and self.unlabeled:
@@ -108,6 +118,8 @@ class DataOptions:
     def _check(self) -> None:
         if self.data is not None:
             check_choice("data", self.data, ("digits", "cifar10", "cifar100", "folder"))
+        if self.crop is not None:
+            check_choice("crop", self.crop, get_args(Crop))
         if self.memory_gb is not None:
             check_positive("memory_gb", self.memory_gb)
         if bool(self.labeled) != bool(self.unlabeled):

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -9,10 +10,12 @@ from torch import Tensor
 from ssl_mix.augment.cutout import cutout
 from ssl_mix.augment.pools import Variant
 from ssl_mix.augment.randaugment import RandAugment
+from ssl_mix.augment.resized_crop import random_resized_crop
 from ssl_mix.augment.weak import flip_and_crop
 from ssl_mix.errors import UserError, nearest
 
 VIEWS = ("plain", "weak", "strong")
+Crop = Literal["pad", "resized"]
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,7 @@ class Augmentation:
         std: likewise.
         flip: whether the mirror image means the same.
         padding: largest shift in pixels.
+        crop: of the weak view: "pad" shifts it by up to ``padding``; "resized" enlarges a random part of it instead.
         variant: of RandAugment and Cutout.
         geometry: factor on RandAugment's rotations, shears and translations; below 1 for tiny pictures.
     """
@@ -32,6 +36,7 @@ class Augmentation:
     std: tuple[float, ...]
     flip: bool = True
     padding: int = 4
+    crop: Crop = "pad"
     variant: Variant = "torchssl"
     geometry: float = 1.0
 
@@ -72,7 +77,10 @@ class Augmentation:
             raise UserError(f"unknown view {name!r}: choose {', '.join(VIEWS)}.{nearest(name, VIEWS)}")
         if name == "plain":
             return images
-        weak = flip_and_crop(images, flip=self.flip, padding=self.padding, generator=generator)
+        padding = self.padding
+        if self.crop == "resized":
+            images, padding = random_resized_crop(images, generator=generator), 0
+        weak = flip_and_crop(images, flip=self.flip, padding=padding, generator=generator)
         if name == "weak":
             return weak
         altered = RandAugment(self.variant, self.geometry)(weak, generator=generator)

@@ -26,7 +26,7 @@ class TrainConfig:
         lr: learning rate.
         momentum: share of the last update that SGD keeps.
         nesterov: let SGD look ahead by that share.
-        weight_decay: on convolution and linear weights; biases, norms, class tokens and position embeddings have none.
+        weight_decay: on convolution and linear weights; biases and norms have none, nor what timm exempts.
         schedule: "cosine" is the semi-supervised benchmarks' ``lr cos(7 pi t / 16 T)``; "half-cosine" goes from ``lr`` to
             ``final_lr``; "step" takes a tenth at half of the steps and again at three quarters; "constant" keeps ``lr``.
         final_lr: where "half-cosine" ends.

@@ -1,0 +1,69 @@
+"""Random resized crops, a box of its own for each picture of a batch."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+TRIES = 10
+
+
+def sample_boxes(
+    count: int,
+    height: int,
+    width: int,
+    *,
+    scale: tuple[float, float],
+    ratio: tuple[float, float],
+    generator: torch.Generator,
+) -> Tensor:
+    """Boxes (count, 4) as top, left, height, width in whole pixels, on the CPU.
+
+    The area is uniform in ``scale`` (as a share of the picture), the logarithm of width / height uniform between those of
+    ``ratio``. Ten boxes are drawn for each picture and the first one that fits is taken; where none does, the largest centred
+    box with a ratio in range.
+    """
+    area = height * width * torch.empty(count, TRIES).uniform_(*scale, generator=generator)
+    bounds = math.log(ratio[0]), math.log(ratio[1])
+    aspect = torch.empty(count, TRIES).uniform_(*bounds, generator=generator).exp()
+    widths, heights = (area * aspect).sqrt().round(), (area / aspect).sqrt().round()
+    fits = (widths >= 1) & (heights >= 1) & (widths <= width) & (heights <= height)
+    first = fits.float().argmax(1, keepdim=True)
+    w, h = widths.gather(1, first)[:, 0], heights.gather(1, first)[:, 0]
+    whole = min(max(width / height, ratio[0]), ratio[1])
+    found = fits.any(1)
+    w = w.where(found, torch.tensor(float(min(width, round(height * whole)))))
+    h = h.where(found, torch.tensor(float(min(height, round(width / whole)))))
+    place = torch.rand(2, count, generator=generator).where(found, torch.tensor(0.5))
+    top, left = (place[0] * (height - h + 1)).floor(), (place[1] * (width - w + 1)).floor()
+    return torch.stack((top.clamp(max=height - 1), left.clamp(max=width - 1), h, w), dim=1)
+
+
+def random_resized_crop(
+    images: Tensor,
+    *,
+    scale: tuple[float, float] = (0.08, 1.0),
+    ratio: tuple[float, float] = (3 / 4, 4 / 3),
+    generator: torch.Generator,
+) -> Tensor:
+    """Cut a random box out of each picture and enlarge it, bilinearly, to the size of the picture.
+
+    Args:
+        images: (N, C, H, W) uint8; left as they are.
+        scale: range of the box's area as a share of the picture.
+        ratio: range of the box's width over its height.
+        generator: on the CPU.
+
+    Source: Szegedy et al., "Going Deeper with Convolutions" (CVPR 2015), as in torchvision's ``RandomResizedCrop``. Differs: the box is
+    cut out of the stored picture, which already has the size of the result; so it is only ever enlarged, and needs no antialiasing.
+    """
+    height, width = images.shape[2:]
+    boxes = sample_boxes(len(images), height, width, scale=scale, ratio=ratio, generator=generator)
+    top, left, h, w = boxes.unbind(1)
+    theta = torch.zeros(len(images), 2, 3)  # from the result's coordinates, in [-1, 1], to the picture's
+    theta[:, 0, 0], theta[:, 0, 2] = w / width, (2 * left + w) / width - 1
+    theta[:, 1, 1], theta[:, 1, 2] = h / height, (2 * top + h) / height - 1
+    grid = F.affine_grid(theta.to(images.device, non_blocking=True), list(images.shape), align_corners=False)
+    cut = F.grid_sample(images.float(), grid, padding_mode="border", align_corners=False)
+    return cut.round_().clamp_(0, 255).to(torch.uint8)
