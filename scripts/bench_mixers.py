@@ -36,7 +36,7 @@ BATCH = {32: 128, 224: 64}
 QUIET = 1.5  # load above which a number is not to be trusted
 TURN = 0.01  # seconds
 FLOOR, NEW_MEMORY = "floor: lerp", "lerp, new memory"
-PEERS = ("torchvision", "timm", "kornia")
+ABSENT = "absent"  # in the place of a version
 
 Works = dict[str, Callable[[], object]]
 
@@ -112,6 +112,9 @@ def kornia_works(inputs: Inputs) -> Works:
     }
 
 
+PEERS = {"torchvision": torchvision_works, "timm": timm_works, "kornia": kornia_works}
+
+
 def hidden_work(mixer: Mixer, inputs: Inputs, generator: torch.Generator) -> object:
     """A forward pass in which a hidden layer is mixed."""
     images, labels, net, _ = inputs
@@ -160,14 +163,18 @@ def our_works(name: str, inputs: Inputs) -> Works:
 
 def all_works(inputs: Inputs, only: list[str] | None) -> Works:
     """Everything to be timed, the yardsticks first; peers that are not installed are left out."""
-    works = torchvision_works(inputs)
-    for name, make in {"timm": timm_works, "kornia": kornia_works}.items():
-        if versions()[name] != "absent":
+
+    def wanted(name: str) -> bool:
+        return not only or any(part in name for part in only)
+
+    works = yardsticks(inputs)
+    installed = versions()
+    for peer, make in PEERS.items():
+        if wanted(peer) and installed[peer] != ABSENT:
             works |= make(inputs)
-    for name in MIXERS:
+    for name in filter(wanted, MIXERS):
         works |= our_works(name, inputs)
-    chosen = {name: work for name, work in works.items() if not only or any(part in name for part in only)}
-    return yardsticks(inputs) | chosen
+    return works
 
 
 def calls_per_turn(work: Callable[[], object], device: torch.device) -> int:
@@ -189,13 +196,13 @@ def measure_calls(works: Works, rounds: int, device: torch.device) -> dict[str, 
 
 
 def versions() -> dict[str, str]:
-    """Versions of the peers, "absent" where one is not installed."""
+    """Versions of the peers that are installed, and ``ABSENT``."""
     found = {}
     for name in PEERS:
         try:
             found[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
-            found[name] = "absent"
+            found[name] = ABSENT
     return found
 
 
@@ -235,9 +242,9 @@ def arguments() -> argparse.ArgumentParser:
     )
     parser.add_argument("--sizes", type=int, nargs="+", default=list(BATCH), choices=list(BATCH))
     parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--device", default="auto")
     parser.add_argument(
-        "--only", nargs="+", metavar="PART", help="lines whose name has one of these parts, and the floors"
+        "--only", nargs="+", metavar="PART", help="mixers and peers whose name has one of these parts"
     )
     parser.add_argument("--json", type=Path, help="file to append one line per size to")
     return parser
@@ -247,7 +254,8 @@ def main() -> None:
     """Measure, print, and append lines of JSON if asked to."""
     options = arguments().parse_args()
     load = os.getloadavg()[0]  # before this benchmark adds its own
-    device = torch.device(options.device)
+    found = "cuda" if torch.cuda.is_available() else "cpu"
+    device = torch.device(found if options.device == "auto" else options.device)
     where: dict[str, Any] = {**circumstances(device), "load": load, "load_above_1.5": load > QUIET}
     peers = versions()
     print(

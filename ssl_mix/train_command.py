@@ -13,9 +13,9 @@ from ssl_mix.algorithms import ALGORITHMS
 from ssl_mix.engine.config import TrainConfig
 from ssl_mix.engine.execution import keep_freed_memory
 from ssl_mix.engine.run_folder import read_metrics
-from ssl_mix.errors import UserError, nearest
+from ssl_mix.errors import UserError, check_choice, nearest
 from ssl_mix.progress import console, reading_bar, say, training_bar, warn
-from ssl_mix.recipes import RECIPES
+from ssl_mix.recipes import RECIPES, Recipe
 from ssl_mix.report import REPORT, summary_rows
 from ssl_mix.runs import DataOptions, NetOptions, Run
 from ssl_mix.summary import summarise
@@ -28,8 +28,14 @@ def train_command(arguments: Sequence[str]) -> Callable[..., None]:
     if name not in RECIPES:
         raise UserError(f"unknown recipe {name!r}: choose {', '.join(RECIPES)}.{nearest(name, RECIPES)}")
     defaults = RECIPES[name](_value_of("--data", arguments, None))
-    choices = tuple(Annotated[cls, tyro.conf.subcommand(name)] for name, cls in ALGORITHMS.items())
+    if defaults.algorithm is not None and arguments[1:2] and arguments[1] in ALGORITHMS:
+        check_choice(f"with --recipe {name} the algorithm", arguments[1], (defaults.algorithm,))
+    choices = tuple(
+        Annotated[cls, tyro.conf.subcommand(key, constructor=_with_defaults(cls, _options(defaults, key)))]
+        for key, cls in ALGORITHMS.items()
+    )
     algorithms: Any = Union[choices]  # noqa: UP007 (built from the registry)
+    recipes: Any = Literal[tuple(RECIPES)]
 
     def command(
         algorithm: algorithms,
@@ -38,7 +44,7 @@ def train_command(arguments: Sequence[str]) -> Callable[..., None]:
         data: DataOptions = defaults.data,
         net: NetOptions = defaults.net,
         config: TrainConfig = defaults.config,
-        recipe: Literal["small", "paper"] = "small",
+        recipe: recipes = "small",
         overwrite: bool = False,
     ) -> None:
         """Train a classifier from few labels.
@@ -49,7 +55,8 @@ def train_command(arguments: Sequence[str]) -> Callable[..., None]:
             data: the pictures.
             net: the network.
             config: how to train.
-            recipe: defaults of the flags: "small" for runs up to about 10,000 steps, "paper" for the published CIFAR settings.
+            recipe: defaults of the flags: "small" for runs up to about 10,000 steps, "paper" for the published semi-supervised CIFAR
+                settings, and those of other papers; ``ssl-mix list`` says what each is.
             overwrite: replace the run that --out holds.
         """
         del recipe
@@ -67,6 +74,10 @@ def _value_of(flag: str, arguments: Sequence[str], default: str | None) -> Any:
         if argument.startswith(flag + "="):
             return argument.partition("=")[2]
     return default
+
+
+def _options(recipe: Recipe, algorithm: str) -> dict[str, Any]:
+    return recipe.options if recipe.algorithm == algorithm else {}
 
 
 def _with_defaults(algorithm: type[Algorithm], defaults: dict[str, Any]) -> Callable[..., Algorithm]:

@@ -1,5 +1,8 @@
 """Networks: sizes known from elsewhere, the first-block switch, frozen statistics."""
 
+import re
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
@@ -85,3 +88,117 @@ def test_frozen_statistics_are_restored_after_an_error() -> None:
     with pytest.raises(RuntimeError), frozen_running_statistics(net):
         raise RuntimeError
     assert all(m.track_running_stats for m in net.modules() if isinstance(m, nn.BatchNorm2d))
+
+
+FAMILIES = [
+    ("small-cnn", 16),
+    ("wrn-28-1", 32),
+    ("preact-resnet-18", 32),
+    ("resnet-18", 32),
+    ("timm:resnet18", 32),
+    ("timm:vit_tiny_patch16_224", 32),
+    ("timm:convnext_atto", 32),
+    ("timm:mobilenetv3_small_050", 32),
+    ("torchvision:resnet18", 32),
+    ("torchvision:vgg11", 32),
+]
+
+
+@pytest.mark.parametrize(("name", "size"), FAMILIES)
+def test_every_family_keeps_features_and_head_apart(name: str, size: int) -> None:
+    torch.manual_seed(0)
+    net = build_model(name, 5, image_size=size).eval()
+    images = torch.randn(2, 3, size, size)
+    with torch.no_grad():
+        features = net.features(images)  # type: ignore[operator]
+        assert features.ndim == 2
+        torch.testing.assert_close(net.head(features), net(images))  # type: ignore[operator]
+    assert net(images).shape == (2, 5)
+
+
+@pytest.mark.parametrize(
+    ("name", "count"),
+    [  # as published for CIFAR-10, and for ImageNet-1k by timm and torchvision
+        ("preact-resnet-18", 11_172_170),
+        ("resnet-18", 11_173_962),
+        ("resnext-50", 23_000_394),
+        ("wrn-28-10", 36_478_000),
+    ],
+)
+def test_networks_for_small_pictures_have_the_known_number_of_parameters(name: str, count: int) -> None:
+    with torch.device("meta"):
+        net = build_model(name, 10)
+    assert parameters(net) == pytest.approx(count, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("name", "millions"),
+    [
+        ("timm:deit_small_patch16_224", 22.05),
+        ("timm:swin_tiny_patch4_window7_224", 28.29),
+        ("timm:xcit_small_12_p16_224", 26.25),
+        ("timm:convnext_tiny", 28.59),
+        ("torchvision:resnet50", 25.56),
+    ],
+)
+def test_networks_of_the_papers_are_the_ones_they_name(name: str, millions: float) -> None:
+    assert parameters(build_model(name, 1000)) / 1e6 == pytest.approx(millions, abs=0.01)
+
+
+@pytest.mark.parametrize("name", ["small-cnn", "wrn-28-1", "preact-resnet-18", "resnet-18", "timm:resnet18"])
+def test_hidden_layers_run_in_their_order(name: str) -> None:
+    net = build_model(name, 3).eval()
+    seen: list[str] = []
+    for layer in net.hidden_layers:  # type: ignore[union-attr]
+        net.get_submodule(layer).register_forward_hook(lambda *_, layer=layer: seen.append(layer))
+    net(torch.randn(1, 3, 32, 32))
+    assert tuple(seen) == net.hidden_layers
+
+
+@pytest.mark.parametrize("name", ["small-cnn", "preact-resnet-18", "timm:resnet18", "wrn-28-1"])
+def test_grey_pictures(name: str) -> None:
+    assert build_model(name, 3, channels=1)(torch.randn(2, 1, 32, 32)).shape == (2, 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "words"),
+    [
+        ("timm:convnxt_tiny", {}, "convnext_tiny"),
+        ("torchvision:resnet5", {}, "resnet50"),
+        ("torchvision:squeezenet1_0", {}, "linear layer"),
+        ("torchvision:resnet18", {"channels": 1}, "3 channels"),
+        ("timm:deit_tiny_distilled_patch16_224", {}, "distilled"),
+        ("torchvision:vit_b_16", {"image_size": 30}, "does not take"),
+        ("timm:vgg11", {"drop_path": 0.1}, "does not take"),
+        ("small-cnn", {"first_block": "raw"}, "first_block"),
+        ("wrn-28-2", {"drop_path": 0.1}, "drop_path"),
+        ("resnet-18", {"pretrained": True}, "pretrained"),
+        ("timm:resnet18", {"drop_path": 1.5}, "drop_path"),
+        ("preact-resnet", {}, "preact-resnet-18"),
+    ],
+)
+def test_networks_that_do_not_fit_are_refused(name: str, options: Any, words: str) -> None:
+    with pytest.raises(UserError, match=re.escape(words)):
+        build_model(name, 4, **options)
+
+
+@pytest.mark.parametrize("name", ["timm:resnet18", "torchvision:resnet18"])
+def test_weights_that_cannot_be_fetched_are_a_clear_mistake(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def offline(*_: object, **__: object) -> None:
+        raise OSError("no route to host")
+
+    monkeypatch.setattr("timm.create_model", offline)
+    monkeypatch.setattr("torchvision.models.get_model", offline)
+    with pytest.raises(UserError, match="cannot be fetched: no route to host"):
+        build_model(name, 4, pretrained=True)
+
+
+def test_drop_path_leaves_out_branches_in_training_only() -> None:
+    torch.manual_seed(0)
+    net = build_model("timm:vit_tiny_patch16_224", 3, image_size=32, drop_path=0.5)
+    images = torch.randn(2, 3, 32, 32)
+    with torch.no_grad():
+        assert not torch.equal(net.train()(images), net(images))
+        assert torch.equal(net.eval()(images), net(images))

@@ -35,9 +35,10 @@ def sample_boxes(
     found = fits.any(1)
     w = w.where(found, torch.tensor(float(min(width, round(height * whole)))))
     h = h.where(found, torch.tensor(float(min(height, round(width / whole)))))
-    place = torch.rand(2, count, generator=generator).where(found, torch.tensor(0.5))
-    top, left = (place[0] * (height - h + 1)).floor(), (place[1] * (width - w + 1)).floor()
-    return torch.stack((top.clamp(max=height - 1), left.clamp(max=width - 1), h, w), dim=1)
+    room = torch.stack((height - h, width - w))
+    place = (torch.rand(2, count, generator=generator) * (room + 1)).floor().minimum(room)
+    top, left = place.where(found, (room / 2).floor())
+    return torch.stack((top, left, h, w), dim=1)
 
 
 def random_resized_crop(

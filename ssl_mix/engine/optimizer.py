@@ -1,27 +1,59 @@
-"""The optimiser of the semi-supervised benchmarks."""
+"""Optimisers and their learning rates."""
 
 import math
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ssl_mix.engine.config import TrainConfig
 
+WARMUP_START = 1e-6
 
-def build_optimizer(net: nn.Module, config: TrainConfig) -> torch.optim.SGD:
-    """SGD with Nesterov momentum, fused; no weight decay on biases and norms (parameters with one axis)."""
-    parameters = [parameter for parameter in net.parameters() if parameter.requires_grad]
+
+def build_optimizer(net: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
+    """SGD or AdamW, fused.
+
+    There is no weight decay on parameters with one axis (biases, norms), nor on those that a network of timm exempts.
+    """
+    exempt = _exempt(net)
+    decayed: list[Tensor] = []
+    plain: list[Tensor] = []
+    for name, parameter in net.named_parameters():
+        if parameter.requires_grad:
+            (plain if parameter.ndim <= 1 or name in exempt else decayed).append(parameter)
     groups = [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+        {"params": decayed, "weight_decay": config.weight_decay},
+        {"params": plain, "weight_decay": 0.0},
     ]
-    return torch.optim.SGD(
-        groups, lr=config.lr, momentum=config.momentum, nesterov=config.momentum > 0, fused=True
-    )
+    if config.optimizer == "adamw":
+        return torch.optim.AdamW(groups, lr=config.lr, fused=True)
+    nesterov = config.nesterov and config.momentum > 0
+    return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum, nesterov=nesterov, fused=True)
+
+
+def _exempt(net: nn.Module) -> set[str]:
+    """Full names of the parameters that modules name in ``no_weight_decay()``, as timm's do."""
+    found = set()
+    for prefix, module in net.named_modules():
+        if hasattr(module, "no_weight_decay"):
+            found |= {f"{prefix}.{name}" if prefix else name for name in module.no_weight_decay()}
+    return found
 
 
 def learning_rate(config: TrainConfig, step: int) -> float:
-    """``lr cos(7 pi t / 16 T)``: ends at 0.195 of its start; or ``lr`` throughout."""
-    if config.schedule == "constant":
-        return config.lr
-    return config.lr * math.cos(7 * math.pi * step / (16 * config.steps))
+    """The learning rate of step ``step``, 0 for the first: a pure function, so that nothing need be restored."""
+    if step < config.warmup_steps:
+        return WARMUP_START + (scheduled(config, step) - WARMUP_START) * step / config.warmup_steps
+    return scheduled(config, step)
+
+
+def scheduled(config: TrainConfig, step: int) -> float:
+    """The schedule without its warm-up."""
+    done = step / config.steps
+    if config.schedule == "cosine":
+        return config.lr * math.cos(7 * math.pi * done / 16)
+    if config.schedule == "half-cosine":
+        return config.final_lr + (config.lr - config.final_lr) * (1 + math.cos(math.pi * done)) / 2
+    if config.schedule == "step":
+        return config.lr * 0.1 ** ((done >= 0.5) + (done >= 0.75))
+    return config.lr

@@ -46,12 +46,6 @@ class TimmNetwork(nn.Module):
         logits: Tensor = self.body(x)
         return logits
 
-    def no_weight_decay(self) -> set[str]:
-        """Names of parameters that timm exempts from weight decay: position embeddings, class tokens."""
-        if not hasattr(self.body, "no_weight_decay"):
-            return set()
-        return {f"body.{name}" for name in self.body.no_weight_decay()}
-
 
 def timm_network(
     name: str,

@@ -73,7 +73,7 @@ def torchvision_network(
     options: dict[str, Any] = {"image_size": image_size} if name.startswith("vit_") and image_size else {}
     try:
         body = torchvision.models.get_model(name, weights="DEFAULT" if pretrained else None, **options)
-    except (ValueError, RuntimeError) as error:
+    except (AssertionError, ValueError, RuntimeError) as error:
         raise UserError(f"torchvision's {name!r} does not take {options}: {error}") from error
     except OSError as error:  # no network, or a file that cannot be written
         raise UserError(f"the weights of torchvision's {name!r} cannot be fetched: {error}") from error

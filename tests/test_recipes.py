@@ -1,0 +1,107 @@
+"""Every recipe is a run that could start, with the settings that its paper names."""
+
+import dataclasses
+from typing import Any
+
+import pytest
+import torch
+
+from ssl_mix import TrainConfig, Trainer
+from ssl_mix.algorithms import ALGORITHMS
+from ssl_mix.cli import main
+from ssl_mix.datasets import DataSet, ResidentImages, choose_split, load_digits_data
+from ssl_mix.engine.optimizer import learning_rate
+from ssl_mix.recipes import RECIPES
+
+PAPERS = [name for name in RECIPES if name not in ("small", "paper")]
+
+
+def pictures(data: DataSet) -> torch.Tensor:
+    every = [torch.arange(len(data.train.labels))]
+    return next(iter(data.train.images.batches(every, torch.device("cpu"))))
+
+
+@pytest.mark.parametrize("name", list(RECIPES))
+def test_a_recipe_names_a_network_and_an_algorithm_that_exist(name: str) -> None:
+    recipe = RECIPES[name](None)
+    size = recipe.data.image_size
+    with torch.device("meta"):
+        net = recipe.net.build((3, size, size), 7, 0)
+    assert sum(parameter.numel() for parameter in net.parameters()) > 1e5
+    if recipe.algorithm is not None:
+        made = ALGORITHMS[recipe.algorithm](**recipe.options)
+        assert {key: made.hyperparameters()[key] for key in recipe.options} == recipe.options
+
+
+@pytest.mark.parametrize("name", PAPERS)
+def test_a_paper_is_followed_in_epochs_and_its_own_network_is_evaluated(name: str) -> None:
+    config = RECIPES[name](None).config
+    assert config.eval_every is not None and config.steps % config.eval_every == 0
+    assert config.ema_decay == 0
+    published = {"dm-cifar100": 800, "dm-imagenet": 100, "sem": 200, "lumix-xcit": 400, "lumix": 300}
+    epochs = next((value for prefix, value in published.items() if name.startswith(prefix)), None)
+    assert epochs is None or config.steps == epochs * config.eval_every
+
+
+def test_deit_warms_up_for_five_epochs_from_a_millionth() -> None:
+    config = RECIPES["lumix-deit-s"](None).config
+    epoch = config.steps // 300
+    assert config.warmup_steps == 5 * epoch
+    assert learning_rate(config, 0) == pytest.approx(1e-6)
+    assert learning_rate(config, 5 * epoch) == pytest.approx(1e-3, rel=1e-3)
+    assert learning_rate(config, config.steps - 1) == pytest.approx(1e-5, rel=1e-2)
+
+
+@pytest.mark.parametrize("name", ["sem-preactresnet18", "lumix-convnext-t"])
+def test_a_recipe_trains(name: str) -> None:
+    recipe = RECIPES[name](None)
+    assert recipe.algorithm is not None
+    data = load_digits_data()
+    split = choose_split(data.train.labels, 10, per_class=4, seed=0, classes=data.classes)
+    config = dataclasses.replace(
+        recipe.config, steps=2, batch_size=4, warmup_steps=min(1, recipe.config.warmup_steps), log_every=1
+    )
+    small: Any = "timm:convnext_atto" if "convnext" in name else "small-cnn"
+    net = dataclasses.replace(recipe.net, net=small).build((1, 8, 8), 10, 0)
+    if "convnext" in name:  # which takes no pictures of 8 x 8
+        images = torch.nn.functional.interpolate(pictures(data), scale_factor=4)
+        train = dataclasses.replace(data.train, images=ResidentImages(images))
+        augmentation = dataclasses.replace(data.augmentation, crop="resized")
+        data = dataclasses.replace(data, train=train, test=None, augmentation=augmentation)
+    trainer = Trainer(ALGORITHMS[recipe.algorithm](**recipe.options), net, data, split, config)
+    before = [parameter.clone() for parameter in trainer.student.parameters()]
+    records = list(trainer.fit())
+    assert [record["step"] for record in records] == [1, 2]
+    assert any(
+        not torch.equal(old, new) for old, new in zip(before, trainer.student.parameters(), strict=True)
+    )
+
+
+def test_flags_get_the_defaults_of_the_recipe(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["train", "supervised", "--recipe", "lumix-deit-s", "--help"])
+    shown = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    for default in ("cutmix", "lumix", "timm:deit_small_patch16_224", "adamw", "375600", "resized"):
+        assert f"(default: {default})" in shown
+
+
+def test_a_recipe_for_another_algorithm_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["train", "fixmatch", "--recipe", "lumix-deit-s", "--out", "x"])
+    assert stop.value.code == 2
+    assert "must be one of supervised, got 'fixmatch'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"optimizer": "adam"}, "optimizer"),
+        ({"schedule": "half-cosin"}, "half-cosine"),
+        ({"final_lr": 0.1}, "half-cosine"),
+        ({"warmup_steps": 1000}, "fewer than steps"),
+        ({"warmup_steps": -1}, "warmup_steps"),
+    ],
+)
+def test_wrong_schedules_are_refused(options: Any, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        TrainConfig(**options)
