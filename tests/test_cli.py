@@ -13,6 +13,8 @@ from ssl_mix.algorithms import ALGORITHMS
 from ssl_mix.asymmetric import AsymmetricMix
 from ssl_mix.cli import main
 from ssl_mix.engine.config import TrainConfig
+from ssl_mix.mixers import MIXERS
+from ssl_mix.recipes import RECIPES
 from ssl_mix.runs import DataOptions, NetOptions
 
 QUICK = ["--steps", "4", "--batch-size", "4", "--threads", "1"]
@@ -127,7 +129,7 @@ def test_a_labelled_and_an_unlabelled_folder(
 def test_list_names_everything_in_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     main(["list"])
     output = capsys.readouterr().out
-    for name in (*ALGORITHMS, "mixup", "cutmix", "small-cnn", "wrn-28-2", "digits", "cifar100", "folder"):
+    for name in (*ALGORITHMS, *MIXERS, "small-cnn", "wrn-28-K", "digits", "cifar100", "folder", *RECIPES):
         assert re.search(rf"^ *{name} +\w", output, re.MULTILINE), name
 
 
