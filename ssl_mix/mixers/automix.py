@@ -32,7 +32,9 @@ class _Draw(NamedTuple):
 
 
 class AutoMix(Mixer, nn.Module):
-    """Mix by masks that a :class:`MixBlock` makes from the features of a momentum encoder, and learns. ::
+    """Mix by masks that a small network learns to make from the features of a momentum encoder.
+
+    The small network is a :class:`MixBlock`. In a loop::
 
         encoder = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(0.999))
         automix = AutoMix()

@@ -35,7 +35,7 @@ def shuffled_pixels(order: Tensor, size: int, height: int, width: int) -> Tensor
 
 @dataclass(frozen=True)
 class PatchShuffle(Mixer):
-    """:class:`CutMix`, and then the patches of the mixed picture in a random order, another for each picture.
+    """Paste a box as CutMix does, and then put the patches of the mixed picture in a random order, another for each picture.
 
     A counter-example: it adds randomness to the picture, and did not help. Labels and lam are those of CutMix; the mask is
     shuffled with the picture. Sides need not be multiples of ``size``: what is left beyond the last whole patch stays.
