@@ -1,7 +1,6 @@
 """Supervised training on the labelled pictures alone, with any mixer, label policy, loss and regulariser."""
 
 from contextlib import nullcontext
-from dataclasses import replace
 from typing import Any, Literal
 
 import torch
@@ -23,7 +22,7 @@ from ssl_mix.mixers import (
     transmix_lam,
 )
 from ssl_mix.models.batch_norm import frozen_running_statistics
-from ssl_mix.types import Batch, MixedTarget, Nets, Step, StepOutput, Task
+from ssl_mix.types import Batch, Nets, Step, StepOutput, Task
 
 
 class Supervised(Algorithm):
@@ -35,7 +34,7 @@ class Supervised(Algorithm):
     Args:
         mixer: what the labelled batch is mixed with; "none" for plain pictures.
         alpha: lam ~ Beta(alpha, alpha); default: the mixer's own.
-        loss: "ce" or "bce", or with decoupled mixup "dm-ce" (its term weighted by ``mixing.eta``) or "dm-bce".
+        loss: "ce" or "bce", or with decoupled mixup "dm-ce" (its term weighted by eta) or "dm-bce".
         label_policy: "lumix" perturbs lam by noise and by the network's own scores; "transmix" weighs it by the attention of a
             vision transformer's class token; "plain" keeps it.
         regulariser: "sem" asks that features of a mixed picture be the mixed features of its two pictures.
@@ -76,12 +75,11 @@ class Supervised(Algorithm):
         self._loss = MixingLoss(
             loss,
             label_policy,
-            mixing.eta,
-            mixing.eta_power,
-            label_smoothing,
+            eta=mixing.eta,
+            eta_power=mixing.eta_power,
+            label_smoothing=label_smoothing,
             interpolates=mixer in ("mixup", "manifoldmix", "patchmixup"),
         )
-        self._plain_loss = replace(self._loss, label_policy="plain")
         check_composition(
             mixer=mixer,
             loss=loss,
@@ -95,8 +93,9 @@ class Supervised(Algorithm):
 
     def extend(self, net: nn.Module, task: Task) -> nn.Module:
         """Get the mixer ready for the network, and try one tiny batch, so that what does not fit is refused at once."""
-        if isinstance(self.built_mixer, Unmixed):
+        if self.mixer == "none":
             return net
+        self.built_mixer = build_mixer(self.mixer, self.alpha)  # a learned one starts afresh in each run
         self.built_mixer.prepare(net, task.image_shape)
         with frozen_running_statistics(net), torch.random.fork_rng(devices=[]):
             images, labels = torch.zeros(2, *task.image_shape), torch.zeros(2, dtype=torch.int64)
@@ -107,19 +106,18 @@ class Supervised(Algorithm):
         """The loss of one labelled batch, mixed first if so chosen."""
         assert batch.labeled.target is not None
         x, labels = batch.labeled.views[self.view], batch.labeled.target
-        mixer = StopAfter(self.built_mixer, self.stop_mixing)(step.progress)
+        stop = StopAfter(self.built_mixer, self.stop_mixing)
+        mixer = stop(step.progress)
         if isinstance(mixer, Unmixed):
-            terms = {"loss/labeled": self._plain(nets.student, x, labels, step.generator)}
+            terms = {"loss/labeled": self._loss.plain(nets.student(x), labels)}
         else:
             terms = self._mixed(mixer, nets, x, labels, step.generator)
-        extra, extra_terms = self.mixing(nets.student, x, labels, step)
+        mixing = AsymmetricMix() if stop.over(step.progress) else self.mixing
+        extra, extra_terms = mixing(nets.student, x, labels, step)
         weights = {"loss/sem": self.regulariser_weight}
         total = sum((weights.get(name, 1.0) * value for name, value in terms.items()), start=extra)
         metrics = {name: value.detach() for name, value in terms.items()} | extra_terms
         return StepOutput(total, metrics, {})
-
-    def _plain(self, net: nn.Module, x: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
-        return self._plain_loss(net(x), MixedTarget.unmixed(labels), generator)
 
     def _mixed(
         self, mixer: Mixer, nets: Nets, x: Tensor, labels: Tensor, generator: torch.Generator
@@ -144,5 +142,6 @@ class Supervised(Algorithm):
             partner = clean.index_select(0, mixed.partner)
             terms["loss/sem"] = semantic_equivariance(features, clean, partner, mixed.target.lam)
         if mixed.loss is not None:  # AutoMix and SAMix teach the network plain pictures too
-            terms |= {"loss/mixer": mixed.loss, "loss/plain": self._plain(net, x, labels, generator)}
+            plain = self._loss.plain(net(x) if clean is None else net.head(clean), labels)
+            terms |= {"loss/mixer": mixed.loss, "loss/plain": plain}
         return terms

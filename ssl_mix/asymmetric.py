@@ -33,7 +33,7 @@ class AsymmetricMix:
     Args:
         mix: "none"; "mixup" (labelled pairs without the decoupled term); "dm" (labelled pairs with it); "as" (the asymmetric
             term); or "dm-as" (both of the latter). The first three are the controls for the last two.
-        eta: weight of the decoupled term. The paper: 0.1 for static mixers.
+        eta: weight of the decoupled term. The paper: 0.1 for static mixers, 1 for puzzlemix, automix and samix.
         eta_power: weights each decoupled half by its own share to this power; 0 is the paper.
         mix_weight: weight of the added terms.
         mix_alpha: lam ~ Beta(alpha, alpha). 1 keeps the labelled picture visible; with the paper's 0.2, 42 % of the folded

@@ -1,6 +1,5 @@
-"""The loss of mixed pictures: a label policy, and a loss with or without the decoupled term."""
+"""How mixers, label policies, losses and regularisers go together: the loss of mixed pictures, and what is refused."""
 
-from dataclasses import dataclass
 from typing import Literal, get_args
 
 import torch
@@ -19,7 +18,6 @@ Loss = Literal["ce", "dm-ce", "bce", "dm-bce"]
 LabelPolicy = Literal["plain", "lumix", "transmix"]
 
 
-@dataclass(frozen=True)
 class MixingLoss:
     """Cross-entropy or binary cross-entropy of mixed pictures, with the choices of the papers.
 
@@ -36,48 +34,51 @@ class MixingLoss:
         ValueError: an option is unknown, or does not fit another.
     """
 
-    loss: Loss = "ce"
-    label_policy: LabelPolicy = "plain"
-    eta: float = 0.1
-    eta_power: float = 0.0
-    label_smoothing: float = 0.0
-    interpolates: bool = False
-
-    def __post_init__(self) -> None:
-        check_choice("loss", self.loss, get_args(Loss))
-        check_choice("label_policy", self.label_policy, get_args(LabelPolicy))
-        check_share("label_smoothing", self.label_smoothing)
-        if self.loss in ("bce", "dm-bce") and self.label_smoothing:
+    def __init__(
+        self,
+        loss: Loss = "ce",
+        label_policy: LabelPolicy = "plain",
+        *,
+        eta: float = 0.1,
+        eta_power: float = 0.0,
+        label_smoothing: float = 0.0,
+        interpolates: bool = False,
+    ) -> None:
+        check_choice("loss", loss, get_args(Loss))
+        check_choice("label_policy", label_policy, get_args(LabelPolicy))
+        check_share("label_smoothing", label_smoothing)
+        if loss in ("bce", "dm-bce") and label_smoothing:
             raise UserError(
-                f"label_smoothing belongs to the losses ce and dm-ce; loss={self.loss!r} has a target per class"
+                f"label_smoothing belongs to the losses ce and dm-ce; loss={loss!r} has a target per class"
             )
-        if self.label_policy == "lumix" and self.loss == "dm-bce":
+        if label_policy == "lumix" and loss == "dm-bce":
             raise UserError(
                 "label_policy='lumix' perturbs lam, loss='dm-bce' cuts it off above xi: the perturbation would be "
                 "lost where it matters. Use loss='ce' or 'dm-ce' with lumix"
             )
+        self.label_policy = label_policy
+        self.criterion: DecoupledMixupLoss | DecoupledMixupBCELoss
+        if loss in ("ce", "dm-ce"):
+            self.criterion = DecoupledMixupLoss(
+                eta if loss == "dm-ce" else 0.0, eta_power=eta_power, label_smoothing=label_smoothing
+            )
+        elif loss == "bce":
+            self.criterion = DecoupledMixupBCELoss(t=1.0, xi=1.0)
+        else:
+            t, xi = (0.5, 1.0) if interpolates else (1.0, 0.8)
+            self.criterion = DecoupledMixupBCELoss(t=t, xi=xi)
+
+    def plain(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """The loss (0-d) of plain pictures: logits (N, C), labels (N,)."""
+        return self.criterion.forward(logits, MixedTarget.unmixed(labels))
 
     def __call__(self, logits: Tensor, target: MixedTarget, generator: torch.Generator) -> Tensor:
-        """The loss (0-d) of logits (N, C); the draws of LUMix come from ``generator``."""
+        """The loss (0-d) of mixed pictures; the draws of LUMix come from ``generator``."""
         if self.label_policy != "lumix":
-            return self._supervise(logits, target)
+            return self.criterion.forward(logits, target)
         lam = lumix_lam(logits, *target, generator=generator)
         regulariser = lumix_regulariser(logits, target.labels_a, target.labels_b, lam)
-        return self._supervise(logits, target._replace(lam=lam)) + regulariser
-
-    def _supervise(self, logits: Tensor, target: MixedTarget) -> Tensor:
-        criterion: DecoupledMixupLoss | DecoupledMixupBCELoss
-        if self.loss in ("ce", "dm-ce"):
-            eta = self.eta if self.loss == "dm-ce" else 0.0
-            criterion = DecoupledMixupLoss(
-                eta, eta_power=self.eta_power, label_smoothing=self.label_smoothing
-            )
-        elif self.loss == "bce":
-            criterion = DecoupledMixupBCELoss(t=1.0, xi=1.0)
-        else:
-            t, xi = (0.5, 1.0) if self.interpolates else (1.0, 0.8)
-            criterion = DecoupledMixupBCELoss(t=t, xi=xi)
-        return criterion.forward(logits, target)
+        return self.criterion.forward(logits, target._replace(lam=lam)) + regulariser
 
 
 def check_composition(
@@ -96,12 +97,16 @@ def check_composition(
             f"mix={mix!r} mixes labelled into unlabelled pictures, and supervised training has none: "
             "use mix='mixup' or 'dm', or an algorithm with pseudo-labels such as fixmatch"
         )
+    if mix != "none" and loss in ("bce", "dm-bce"):
+        raise UserError(
+            f"mix={mix!r} adds a cross-entropy, which does not add up with loss={loss!r}: use ce or dm-ce"
+        )
     if mixer == "none":
         for option, given in (
             (f"loss={loss!r}", loss.startswith("dm-")),
             (f"label_policy={label_policy!r}", label_policy != "plain"),
             (f"regulariser={regulariser!r}", regulariser != "none"),
-            (f"stop_mixing={stop_mixing}", stop_mixing > 0),
+            (f"stop_mixing={stop_mixing}", stop_mixing > 0 and mix == "none"),
             (f"alpha={alpha}", alpha is not None),
         ):
             if given:

@@ -53,7 +53,7 @@ class DataOptions:
         include_labeled: let the unlabelled part hold the labelled pictures too, as the CIFAR benchmarks do.
         validation: share of the labelled pictures to hold out, in [0, 1).
         split_seed: of the choice of labelled pictures; default: the seed of the run.
-        image_size: side in pixels that folder pictures are resized to.
+        image_size: side in pixels that folder pictures are resized to; other data sets have a size of their own.
         crop: of the weak view: "pad" shifts pictures by a few pixels, "resized" enlarges a random part as is usual for ImageNet;
             default: what the data set wants.
         memory_gb: pictures that need more are read from the disk again and again; default: half of the free memory.
@@ -133,6 +133,10 @@ class DataOptions:
             raise UserError(f"--train goes with --data folder, got --data {self.data}")
         if self.test and self.data not in (None, "folder"):
             raise UserError(f"--data {self.data} has a test part of its own: leave out --test")
+        if self.image_size != DataOptions.image_size and self.data not in (None, "folder"):
+            raise UserError(
+                f"--image-size is for folders of pictures, those of --data {self.data} have a size of their own"
+            )
         if self.data == "folder" and not (self.train or self.labeled):
             raise UserError("--data folder needs --train DIR with one sub-folder of pictures per class")
         if not (self.data or self.train or self.labeled):

@@ -71,10 +71,12 @@ def choose_pictures(data: DataSet, count: int, seed: int) -> tuple[Tensor, Tenso
     """``count`` training pictures, uint8 (count, C, H, W), and their classes, neighbours of different classes where possible."""
     labels = data.train.labels
     order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
-    order = order[labels[order] >= 0]
-    classes = torch.arange(count) % len(data.classes)
-    ranked = [order[labels[order] == label] for label in range(len(data.classes))]
-    chosen = [int(ranked[label][turn // len(data.classes)]) for turn, label in enumerate(classes.tolist())]
+    by_class = [order[labels[order] == label].tolist() for label in range(len(data.classes))]
+    by_class = [members for members in by_class if members]
+    if not by_class:
+        raise UserError(f"{data.name} has no labelled pictures to show")
+    turns = [divmod(turn, len(by_class)) for turn in range(count)]
+    chosen = [by_class[place][number % len(by_class[place])] for number, place in turns]
     index = torch.tensor(chosen)
     return next(iter(data.train.images.batches([index], torch.device("cpu")))), labels[index]
 

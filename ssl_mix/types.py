@@ -25,6 +25,10 @@ class MixedTarget(NamedTuple):
         """The labels of plain pictures: both classes are ``labels`` (N,), lam is 1."""
         return cls(labels, labels, torch.ones(len(labels), device=labels.device))
 
+    def to(self, device: torch.device | str) -> "MixedTarget":
+        """The same on another device."""
+        return MixedTarget(*(tensor.to(device, non_blocking=True) for tensor in self))
+
     def dense(self, num_classes: int) -> Tensor:
         """The same labels as class distributions, (N, num_classes) in the dtype of ``lam``."""
         lam = self.lam[:, None]

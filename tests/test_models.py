@@ -5,11 +5,13 @@ from typing import Any
 
 import pytest
 import torch
+import torchvision
 from torch import nn
 
 from ssl_mix.errors import UserError
 from ssl_mix.models import build_model
 from ssl_mix.models.batch_norm import frozen_running_statistics
+from ssl_mix.models.from_torchvision import TorchvisionNetwork
 
 
 def parameters(net: nn.Module) -> int:
@@ -180,6 +182,11 @@ def test_grey_pictures(name: str) -> None:
 def test_networks_that_do_not_fit_are_refused(name: str, options: Any, words: str) -> None:
     with pytest.raises(UserError, match=re.escape(words)):
         build_model(name, 4, **options)
+
+
+def test_networks_with_auxiliary_classifiers_are_refused() -> None:
+    with torch.device("meta"), pytest.raises(UserError, match="GoogLeNet has auxiliary classifiers"):
+        TorchvisionNetwork(torchvision.models.googlenet(init_weights=False), 4)
 
 
 @pytest.mark.parametrize("name", ["timm:resnet18", "torchvision:resnet18"])

@@ -152,6 +152,7 @@ def test_mixing_stops_for_the_last_steps() -> None:
         ({"mixer": "cutmix", "stop_mixing": 1.5}, "stop_mixing"),
         ({"view": "stong"}, "Did you mean 'strong'"),
         ({"mixing": AsymmetricMix(mix="as")}, "pseudo-labels"),
+        ({"loss": "bce", "mixing": AsymmetricMix(mix="dm")}, "does not add up"),
     ],
 )
 def test_what_does_not_go_together_is_refused_with_the_reason(options: Any, words: str) -> None:
@@ -196,13 +197,39 @@ def test_transmix_weighs_patches_by_attention() -> None:
     assert abs(output.loss - by_area) < 0.2 * by_area  # half of lam is still the area
 
 
-def test_the_plain_loss_ignores_what_belongs_to_mixing() -> None:
-    """A picture with one class gets the same loss from every policy that keeps lam."""
-    logits, one = torch.randn(6, CLASSES), MixedTarget(LABELS, LABELS, torch.ones(6))
-    losses = [
-        MixingLoss(loss, eta=0.5, interpolates=interpolates)(logits, one, stream())
-        for loss in ("ce", "dm-ce")
-        for interpolates in (False, True)
-    ]
-    for loss in losses[1:]:
-        torch.testing.assert_close(loss, losses[0])
+def test_the_plain_loss_is_what_one_class_gets_from_every_policy() -> None:
+    logits, one = torch.randn(6, CLASSES), MixedTarget.unmixed(LABELS)
+    expected = F.cross_entropy(logits, LABELS)
+    for loss in ("ce", "dm-ce"):
+        plain = MixingLoss(loss, eta=0.5)  # type: ignore[arg-type]
+        torch.testing.assert_close(plain.plain(logits, LABELS), expected)
+        torch.testing.assert_close(plain(logits, one, stream()), expected)
+
+
+def test_lumix_leaves_a_picture_of_one_class_alone() -> None:
+    """A box that covers nothing, or everything: no class is demanded that is not in the picture."""
+    logits = torch.zeros(2, 4, requires_grad=True)
+    target = MixedTarget(torch.tensor([0, 0]), torch.tensor([1, 1]), torch.tensor([1.0, 0.0]))
+    MixingLoss("dm-ce", "lumix", eta=1.0)(logits, target, stream()).backward()
+    assert logits.grad is not None
+    assert logits.grad[0, 1] > 0 and logits.grad[1, 0] > 0  # pushed down like every absent class
+    torch.testing.assert_close(logits.grad[0, 1], logits.grad[0, 2])
+
+
+def test_stopping_stops_the_added_terms_too() -> None:
+    algorithm = Supervised(mixing=AsymmetricMix(mix="dm"), stop_mixing=0.5)
+    assert "loss/labeled_pairs" in run(algorithm, number=4).metrics
+    assert "loss/labeled_pairs" not in run(algorithm, number=5).metrics
+
+
+def test_a_learned_mixer_starts_afresh_in_each_run() -> None:
+    algorithm = Supervised(mixer="automix")
+    states = []
+    for _ in range(2):
+        torch.manual_seed(3)
+        algorithm.extend(network(), Task(CLASSES, 0, (3, 16, 16)))
+        states.append([parameter.clone() for parameter in algorithm.parameters()])
+        with torch.no_grad():
+            for parameter in algorithm.parameters():
+                parameter.add_(1)
+    assert states[0] and all(torch.equal(one, other) for one, other in zip(*states, strict=True))

@@ -12,7 +12,6 @@ from torch import nn
 
 from ssl_mix.engine.config import TrainConfig
 from ssl_mix.errors import UserError
-from ssl_mix.models.batch_norm import frozen_running_statistics
 
 
 def resolve_device(name: str) -> torch.device:
@@ -69,17 +68,29 @@ def autocast(config: TrainConfig, device: torch.device) -> AbstractContextManage
     return contextlib.nullcontext()
 
 
-def compiled(net: nn.Module, sample: torch.Tensor) -> nn.Module:
-    """``torch.compile(net)``, or ``net`` itself with a warning where compiling fails on ``sample`` (N, C, H, W).
+def compiled(net: nn.Module, sample: torch.Tensor, precision: AbstractContextManager[None]) -> nn.Module:
+    """``torch.compile(net)``, or ``net`` itself with a warning where compiling fails.
 
-    The trial leaves the network as it was, batch-norm statistics included.
+    Tried by a forward and a backward pass on a whole batch, in the precision of training. The trial leaves the network as it was,
+    batch-norm statistics included.
+
+    Args:
+        net: in training mode.
+        sample: pictures (N, C, H, W) as training will bring them.
+        precision: the autocast of training.
     """
+    before = [buffer.clone() for buffer in net.buffers()]
     try:
         candidate = torch.compile(net)
-        with torch.no_grad(), frozen_running_statistics(net):
-            candidate(sample)
+        with precision:
+            logits = candidate(sample)
+        logits.float().sum().backward()
     except Exception as error:  # the compiler may fail in many ways, none of which should stop a run
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         warnings.warn(f"torch.compile does not work here ({reason}): training without it", stacklevel=2)
         return net
+    finally:
+        net.zero_grad(set_to_none=True)
+        for buffer, value in zip(net.buffers(), before, strict=True):
+            buffer.detach().copy_(value)
     return cast(nn.Module, candidate)

@@ -23,20 +23,24 @@ class Meter:
 
     def reset(self) -> None:
         """Forget everything."""
-        self.names: tuple[str, ...] = ()
+        self.counts: dict[str, int] = {}
         self.sums = self.first_bad = torch.zeros(0)
-        self.count = 0
 
     @torch.no_grad()
     def add(self, metrics: dict[str, Tensor], step: int) -> None:
-        """Add the metrics of one step; the names are the same in every step."""
-        values = torch.stack([value.detach().float() for value in metrics.values()])
-        if not self.names:
-            self.names = tuple(metrics)
-            self.sums, self.first_bad = torch.zeros_like(values), torch.full_like(values, torch.inf)
-        self.sums += values
+        """Add the metrics of one step. A step may lack a metric; its mean is over the steps that have it."""
+        new = [name for name in metrics if name not in self.counts]
+        if new:
+            zeros = next(iter(metrics.values())).new_zeros(len(new), dtype=torch.float32)
+            self.sums = torch.cat((self.sums.to(zeros.device), zeros))
+            self.first_bad = torch.cat((self.first_bad.to(zeros.device), zeros + torch.inf))
+            self.counts |= dict.fromkeys(new, 0)
+        zero = self.sums.new_zeros(())
+        values = torch.stack([metrics.get(name, zero).detach().float() for name in self.counts])
+        self.sums = self.sums + values
         self.first_bad = torch.where(values.isfinite(), self.first_bad, self.first_bad.clamp(max=step))
-        self.count += 1
+        for name in metrics:
+            self.counts[name] += 1
 
     def read(self) -> dict[str, float]:
         """The means since the last reading, which starts anew.
@@ -45,13 +49,14 @@ class Meter:
             DivergedError: a metric was NaN or infinite; names the term and the step.
         """
         self.check()
-        means = {name: total / self.count for name, total in zip(self.names, self.sums.tolist(), strict=True)}
+        sums = zip(self.counts.items(), self.sums.tolist(), strict=True)
+        means = {name: total / count for (name, count), total in sums}
         self.reset()
         return means
 
     def check(self) -> None:
         """Raise DivergedError if a metric was NaN or infinite since the last reading."""
-        first_bad = zip(self.names, self.first_bad.tolist(), strict=True)
+        first_bad = zip(self.counts, self.first_bad.tolist(), strict=True)
         bad = {name: int(step) for name, step in first_bad if step != float("inf")}
         if bad:
             step = min(bad.values())
@@ -63,15 +68,10 @@ class Meter:
 
     def state_dict(self) -> dict[str, Any]:
         """What has been added up since the last reading."""
-        return {
-            "names": list(self.names),
-            "sums": self.sums.clone(),
-            "first_bad": self.first_bad.clone(),
-            "count": self.count,
-        }
+        return {"counts": dict(self.counts), "sums": self.sums.clone(), "first_bad": self.first_bad.clone()}
 
     def load_state_dict(self, state: dict[str, Any], device: torch.device) -> None:
         """Go on from ``state_dict`` on ``device``."""
-        self.names, self.count = tuple(state["names"]), state["count"]
+        self.counts = dict(state["counts"])
         self.sums = state["sums"].to(device, copy=True)
         self.first_bad = state["first_bad"].to(device, copy=True)

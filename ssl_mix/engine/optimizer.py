@@ -1,6 +1,7 @@
 """Optimisers and their learning rates."""
 
 import math
+from fnmatch import fnmatchcase
 
 import torch
 from torch import Tensor, nn
@@ -15,12 +16,13 @@ def build_optimizer(net: nn.Module, config: TrainConfig) -> torch.optim.Optimize
 
     There is no weight decay on parameters with one axis (biases, norms), nor on those that a network of timm exempts.
     """
-    exempt = _exempt(net)
+    patterns = _exempt(net)
     decayed: list[Tensor] = []
     plain: list[Tensor] = []
     for name, parameter in net.named_parameters():
         if parameter.requires_grad:
-            (plain if parameter.ndim <= 1 or name in exempt else decayed).append(parameter)
+            exempt = parameter.ndim <= 1 or any(fnmatchcase(name, pattern) for pattern in patterns)
+            (plain if exempt else decayed).append(parameter)
     groups = [
         {"params": decayed, "weight_decay": config.weight_decay},
         {"params": plain, "weight_decay": 0.0},
@@ -32,7 +34,7 @@ def build_optimizer(net: nn.Module, config: TrainConfig) -> torch.optim.Optimize
 
 
 def _exempt(net: nn.Module) -> set[str]:
-    """Full names of the parameters that modules name in ``no_weight_decay()``, as timm's do."""
+    """Full names, or patterns of them, of the parameters that modules name in ``no_weight_decay()``, as timm's do."""
     found = set()
     for prefix, module in net.named_modules():
         if hasattr(module, "no_weight_decay"):

@@ -89,7 +89,10 @@ class Trainer:
     def _runnable(self, student: nn.Module) -> nn.Module:
         if not self.config.compile:
             return student
-        return compiled(student, torch.zeros(2, *self.data.train.images.shape, device=self.device))
+        layout = torch.channels_last if self.config.channels_last else torch.contiguous_format
+        shape = (self.config.batch_size, *self.data.train.images.shape)
+        sample = torch.zeros(shape, device=self.device).to(memory_format=layout)
+        return compiled(student.train(), sample, autocast(self.config, self.device))
 
     def fit(self) -> Iterator[dict[str, float]]:
         """Train to the last step, yielding a record every ``log_every`` steps and whenever one is due otherwise.
@@ -185,7 +188,8 @@ class Trainer:
     def check_finite(self) -> None:
         """Raise DivergedError if a loss term or a weight became NaN or infinite; a state that passes is fit to be saved."""
         self.meter.check()
-        norms = torch.stack(torch._foreach_norm([weight.detach() for weight in self.student.parameters()]))
+        weights = [*self.student.parameters(), *self.algorithm.parameters()]
+        norms = torch.stack(torch._foreach_norm([weight.detach() for weight in weights]))
         if not norms.isfinite().all():
             raise DivergedError(
                 f"the weights became NaN or infinite in step {self.step - 1}: lower the learning rate (--lr)"

@@ -57,7 +57,7 @@ def lumix_lam(
     """``(1 - r1 - r2) lam + r1 lam_r + r2 lam_s``: the label weight of class a, perturbed.
 
     ``lam_r`` is random; ``lam_s = p_a / (p_a + p_b) = sigmoid(z_a - z_b)`` is what the network sees of class **a**, the class
-    that ``lam`` weights. The result can be handed to any loss of mixed pictures, for example
+    that ``lam`` weights. Where lam is 0 or 1 the picture shows one class, about which nothing is uncertain: it stays. The result can be handed to any loss of mixed pictures, for example
     :func:`ssl_mix.losses.decoupled_mixup_cross_entropy`, with :func:`lumix_regulariser` added.
 
     Args:
@@ -85,13 +85,14 @@ def lumix_lam(
     check_lumix(random_ratio, score_ratio, noise, alpha)
     z_a, z_b = logits.gather(1, torch.stack((labels_a, labels_b), dim=1)).unbind(1)
     score_lam = torch.sigmoid(z_a - z_b)
-    perturbed = (1 - random_ratio - score_ratio) * weight_like("lam", lam, logits)
+    lam = weight_like("lam", lam, logits)
+    perturbed = (1 - random_ratio - score_ratio) * lam
     perturbed = perturbed + score_ratio * (score_lam.detach() if detach else score_lam)
-    if random_ratio == 0:
-        return perturbed
-    if random_lam is None:
-        random_lam = _draw(len(logits), noise, alpha, generator, logits)
-    return perturbed + random_ratio * weight_like("random_lam", random_lam, logits)
+    if random_ratio > 0:
+        if random_lam is None:
+            random_lam = _draw(len(logits), noise, alpha, generator, logits)
+        perturbed = perturbed + random_ratio * weight_like("random_lam", random_lam, logits)
+    return torch.where((lam > 0) & (lam < 1), perturbed, lam)
 
 
 def lumix_regulariser(

@@ -62,7 +62,11 @@ class StopAfter:
     def __post_init__(self) -> None:
         check_share("fraction", self.fraction)
 
-    def __call__(self, progress: float) -> Mixer:
-        """The mixer to use where ``progress`` is the share of the training steps that is done, 0 in the first step."""
+    def over(self, progress: float) -> bool:
+        """Whether mixing has stopped where ``progress`` is the share of the training steps that is done, 0 in the first step."""
         check_share("progress", progress)
-        return Unmixed() if progress >= 1 - self.fraction else self.mixer
+        return progress >= 1 - self.fraction - 1e-9  # for a computer, 43 / 100 is below 1 - 0.57
+
+    def __call__(self, progress: float) -> Mixer:
+        """The mixer to use at this progress."""
+        return Unmixed() if self.over(progress) else self.mixer

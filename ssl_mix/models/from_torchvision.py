@@ -16,11 +16,15 @@ class TorchvisionNetwork(nn.Module):
         num_classes: C, logits per picture.
 
     Raises:
-        ValueError: the network does not end in a linear layer.
+        ValueError: the network does not end in a linear layer, or has more than one classifier (GoogLeNet, Inception).
     """
 
     def __init__(self, body: nn.Module, num_classes: int) -> None:
         super().__init__()
+        if getattr(body, "aux_logits", False):
+            raise UserError(
+                f"{type(body).__name__} has auxiliary classifiers besides its last one: take another network"
+            )
         name, last = list(body.named_modules())[-1]
         if not isinstance(last, nn.Linear):
             raise UserError(

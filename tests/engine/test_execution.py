@@ -1,6 +1,7 @@
 """Devices, precision, compilation, and the settings of a run."""
 
 import platform
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -43,8 +44,9 @@ def test_compiled_network_computes_the_same(monkeypatch: pytest.MonkeyPatch) -> 
     )
     net, x = build_model("small-cnn", 3), torch.randn(2, 3, 8, 8)
     before = {name: value.clone() for name, value in net.state_dict().items()}
-    fast = compiled(net, x)
+    fast = compiled(net.train(), x, nullcontext())
     assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+    assert all(parameter.grad is None for parameter in net.parameters())
     assert fast is not net
     torch.testing.assert_close(fast.eval()(x), net.eval()(x))
 
@@ -58,7 +60,26 @@ def test_where_compiling_fails_the_network_itself_is_used_with_a_warning(
     monkeypatch.setattr(torch, "compile", refuse)
     net = build_model("small-cnn", 3)
     with pytest.warns(UserWarning, match=r"torch.compile does not work here \(no compiler\)"):
-        assert compiled(net, torch.zeros(2, 3, 8, 8)) is net
+        assert compiled(net, torch.zeros(2, 3, 8, 8), nullcontext()) is net
+
+
+def test_compiling_that_fails_in_the_backward_pass_leaves_no_trace(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Broken(torch.autograd.Function):
+        @staticmethod
+        def forward(context: Any, x: torch.Tensor) -> torch.Tensor:
+            return x.clone()
+
+        @staticmethod
+        def backward(context: Any, *gradients: torch.Tensor) -> torch.Tensor:
+            raise RuntimeError("no kernel for the backward pass")
+
+    monkeypatch.setattr(torch, "compile", lambda net: lambda x: net.head(Broken.apply(net.features(x))))
+    net = build_model("small-cnn", 3).train()
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    with pytest.warns(UserWarning, match="no kernel for the backward pass"):
+        assert compiled(net, torch.randn(4, 3, 8, 8), nullcontext()) is net
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+    assert all(parameter.grad is None for parameter in net.parameters())
 
 
 def test_a_gpu_without_bfloat16_falls_back_with_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,9 +1,11 @@
 """Schedules against their closed forms, AdamW against its definition, and what is spared from weight decay."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
+from timm.optim import param_groups_weight_decay
 from torch import nn
 
 from ssl_mix import TrainConfig, Trainer
@@ -62,6 +64,19 @@ def test_position_embeddings_and_class_tokens_of_timm_do_not_decay() -> None:
     free = {names[id(parameter)] for parameter in spared["params"] if parameter.ndim > 1}
     assert free == {"0.body.pos_embed", "0.body.cls_token"}
     assert all("pos_embed" not in names[id(parameter)] for parameter in decayed["params"])
+
+
+@pytest.mark.parametrize(
+    "name", ["vit_tiny_patch16_224", "swin_tiny_patch4_window7_224", "xcit_nano_12_p16_224"]
+)
+def test_what_timm_spares_from_weight_decay_is_spared(name: str) -> None:
+    net = build_model(f"timm:{name}", 3)
+    body: Any = net.body
+    theirs, _ = param_groups_weight_decay(body, 0.1, no_weight_decay_list=body.no_weight_decay())
+    _, spared = build_optimizer(net, TrainConfig()).param_groups
+    assert {id(parameter) for parameter in theirs["params"]} <= {
+        id(parameter) for parameter in spared["params"]
+    }
 
 
 def make(mixer: str) -> Trainer:

@@ -25,6 +25,8 @@ def softmax(scores):
 
 
 def perturbed(scores, a, b, lam, random_lam, r1=0.4, r2=0.1):
+    if lam in (0, 1):  # one class, about which nothing is uncertain
+        return lam
     with np.errstate(over="ignore"):
         score = 1 / (1 + np.exp(scores[b] - scores[a]))
     return (1 - r1 - r2) * lam + r1 * random_lam + r2 * score
@@ -115,7 +117,7 @@ def test_a_dense_target_only_swaps_the_classes_with_their_weights(kind, smoothin
 def test_beta_noise_is_symmetric_so_dense_targets_keep_the_distribution_of_the_loss():
     logits, labels = torch.zeros(20_000, 2), torch.zeros(20_000, dtype=torch.int64)
     draw = torch.Generator().manual_seed(0)
-    drawn = lumix_lam(logits, labels, labels + 1, 0.0, random_ratio=1.0, score_ratio=0.0, generator=draw)
+    drawn = lumix_lam(logits, labels, labels + 1, 0.5, random_ratio=1.0, score_ratio=0.0, generator=draw)
     # Beta(2, 2): mean 1/2, variance 1/20, third central moment 0; four standard errors.
     assert abs(drawn.mean() - 0.5) < 4 * (1 / 20 / 20_000) ** 0.5
     assert abs(drawn.var() - 1 / 20) < 0.002
@@ -125,7 +127,7 @@ def test_beta_noise_is_symmetric_so_dense_targets_keep_the_distribution_of_the_l
 def test_normal_noise_is_clipped_and_refused_for_dense_targets():
     logits, labels = torch.zeros(20_000, 2), torch.zeros(20_000, dtype=torch.int64)
     options = {"random_ratio": 1.0, "score_ratio": 0.0, "noise": "normal"}
-    drawn = lumix_lam(logits, labels, labels + 1, 0.0, **options, generator=torch.Generator().manual_seed(0))
+    drawn = lumix_lam(logits, labels, labels + 1, 0.5, **options, generator=torch.Generator().manual_seed(0))
     assert (drawn.min(), drawn.max()) == (0, 1)
     assert abs((drawn == 0).float().mean() - 0.5) < 0.015  # P(N < 0)
     assert abs((drawn == 1).float().mean() - 0.158655) < 0.011  # P(N > 1)

@@ -1,0 +1,14 @@
+"""Options that a data set has no use for."""
+
+from typing import Any
+
+import pytest
+
+from ssl_mix import UserError
+from ssl_mix.runs import DataOptions
+
+
+@pytest.mark.parametrize("data", ["digits", "cifar10"])
+def test_a_size_for_pictures_that_have_one_is_refused(data: Any) -> None:
+    with pytest.raises(UserError, match=f"--image-size is for folders of pictures, those of --data {data}"):
+        DataOptions(data=data, image_size=64).load()
