@@ -11,6 +11,8 @@ from ssl_mix.algorithm import Algorithm
 from ssl_mix.asymmetric import AsymmetricMix
 from ssl_mix.banks import PseudoLabelBank
 from ssl_mix.errors import UserError
+from ssl_mix.losses import AsymmetricMixupLoss, DecoupledMixupBCELoss, DecoupledMixupLoss, LUMixLoss
+from ssl_mix.mixers import CutMix, Mixup
 from ssl_mix.types import Batch, MixedTarget, Nets, PseudoLabels, Samples, Step, StepOutput, Task
 
 if TYPE_CHECKING:
@@ -20,8 +22,14 @@ if TYPE_CHECKING:
 __all__ = [
     "Algorithm",
     "AsymmetricMix",
+    "AsymmetricMixupLoss",
     "Batch",
+    "CutMix",
+    "DecoupledMixupBCELoss",
+    "DecoupledMixupLoss",
+    "LUMixLoss",
     "MixedTarget",
+    "Mixup",
     "Nets",
     "PseudoLabelBank",
     "PseudoLabels",

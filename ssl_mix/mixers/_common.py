@@ -20,7 +20,10 @@ def sample_permutation(count: int, generator: torch.Generator | None, device: to
 
 
 def given_lam(lam: Tensor | float, images: Tensor) -> Tensor:
-    """The given lam, (N,) or one number, as (N,) float32 on the device of ``images``."""
+    """The given lam, (N,) or one number, as (N,) float32 on the device of ``images``.
+
+    A number beyond [0, 1] is refused; values of a tensor, which are not looked at, are brought into it, NaN to 0.
+    """
     count = len(images)
     if not isinstance(lam, Tensor):
         if not 0 <= lam <= 1:
@@ -28,7 +31,8 @@ def given_lam(lam: Tensor | float, images: Tensor) -> Tensor:
         return torch.full((count,), lam, device=images.device)
     if lam.shape != (count,):
         raise UserError(f"lam must have shape ({count},), one value per picture, got {tuple(lam.shape)}")
-    return lam.to(images.device, torch.float32, non_blocking=True)
+    moved = lam.detach().to(images.device, torch.float32, non_blocking=True)
+    return moved.nan_to_num(0.0).clamp(0, 1)
 
 
 def resolve_lam(
@@ -42,11 +46,15 @@ def resolve_lam(
 
 def check_pair(images_a: Tensor, images_b: Tensor) -> None:
     """Raise unless both are (N, C, H, W) of one shape and dtype."""
-    if images_a.ndim != 4 or images_a.shape != images_b.shape or images_a.dtype != images_b.dtype:
+    alike = all(getattr(images_a, name) == getattr(images_b, name) for name in ("shape", "dtype", "device"))
+    if images_a.ndim != 4 or not alike:
         raise UserError(
-            "both image batches must be (N, C, H, W) with the same shape and dtype, "
-            f"got {images_a.dtype} {tuple(images_a.shape)} and {images_b.dtype} {tuple(images_b.shape)}"
+            "both image batches must be (N, C, H, W) with the same shape, dtype and device, "
+            f"got {images_a.dtype} {tuple(images_a.shape)} on {images_a.device} "
+            f"and {images_b.dtype} {tuple(images_b.shape)} on {images_b.device}"
         )
+    if len(images_a) == 0:
+        raise UserError("there are no pictures to mix: the batch is empty")
 
 
 def check_labels(images: Tensor, labels: Tensor) -> None:
@@ -55,6 +63,24 @@ def check_labels(images: Tensor, labels: Tensor) -> None:
         raise UserError(
             f"labels must be int64 ({len(images)},), one class per picture, got {labels.dtype} {tuple(labels.shape)}"
         )
+
+
+def pair_up(
+    images: Tensor, labels: Tensor, generator: torch.Generator | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """A random partner for each picture, (N,), and the labels of both, (N,) each, all on the device of the pictures."""
+    check_pair(images, images)
+    check_labels(images, labels)
+    partner = sample_permutation(len(images), generator, images.device)
+    labels = labels.to(images.device, non_blocking=True)
+    return partner, labels, labels.index_select(0, partner)
+
+
+def reordered(images: Tensor, order: Tensor) -> Tensor:
+    """``images[order]`` for pictures (N, C, H, W), in their memory layout."""
+    if images.is_contiguous() or not images.is_contiguous(memory_format=torch.channels_last):
+        return images.index_select(0, order)
+    return images.permute(0, 2, 3, 1).index_select(0, order).permute(0, 3, 1, 2)
 
 
 def check_float(images: Tensor, mixer: object) -> None:

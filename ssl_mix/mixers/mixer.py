@@ -8,7 +8,7 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ssl_mix.mixers._common import check_labels, check_pair, check_saliency, sample_permutation
+from ssl_mix.mixers._common import check_pair, check_saliency, pair_up, reordered
 from ssl_mix.types import MixedTarget
 
 
@@ -150,15 +150,12 @@ class Mixer(ABC):
         generator: torch.Generator | None = None,
     ) -> MixedBatch:
         """The same as calling the mixer, with partners and masks."""
-        check_pair(images, images)
-        check_labels(images, labels)
-        saliency = self.saliency(images, labels, net)
-        partner = sample_permutation(len(images), generator, images.device)
+        partner, labels_a, labels_b = pair_up(images, labels, generator)
+        saliency = self.saliency(images, labels_a, net)
         other = None if saliency is None else saliency.index_select(0, partner)
-        pair = Pair(images, images.index_select(0, partner), saliency, other, net)
+        pair = Pair(images, reordered(images, partner), saliency, other, net)
         mixed, lam, mask = self.blend(pair, None, generator)
-        target = MixedTarget(labels, labels.index_select(0, partner.to(labels.device)), lam)
-        return MixedBatch(mixed, target, partner, mask)
+        return MixedBatch(mixed, MixedTarget(labels_a, labels_b, lam), partner, mask)
 
     @contextmanager
     def applied(

@@ -125,3 +125,13 @@ def test_mixup_equals_torchvision(lam, monkeypatch):
     images, labels = pictures(SHAPES[1]), torch.tensor([1, 3, 5, 7, 9])
     mixed, _ = Mixup().mix(images, images.roll(1, 0), lam=lam)
     torch.testing.assert_close(mixed, other(images, labels)[0], rtol=1e-6, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("mixer", [Mixup(), CutMix()], ids=str)
+def test_pictures_keep_their_memory_layout(mixer, dtype):
+    images = pictures((4, 3, 8, 10), dtype).contiguous(memory_format=torch.channels_last)
+    mixed, _ = mixer(images, torch.arange(4), generator=generator())
+    assert mixed.is_contiguous(memory_format=torch.channels_last)
+    expected, _ = mixer(images.contiguous(), torch.arange(4), generator=generator())
+    assert torch.equal(mixed, expected) and expected.is_contiguous()

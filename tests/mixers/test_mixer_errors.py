@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ssl_mix.errors import UserError
-from ssl_mix.mixers import MIXERS, Mixer, Mixup, build_mixer
+from ssl_mix.mixers import MIXERS, CutMix, Mixer, Mixup, build_mixer
 
 IMAGES = torch.zeros(4, 3, 24, 16)
 LABELS = torch.arange(4)
@@ -80,3 +80,23 @@ def test_a_mixer_without_alpha_is_built_without():
     assert isinstance(build_mixer("smoothmix"), Mixer)
     with pytest.raises(UserError, match="'smoothmix' has no alpha"):
         build_mixer("smoothmix", 0.5)
+
+
+def test_lam_beyond_its_range_never_extrapolates():
+    images = torch.rand(4, 1, 8, 8)
+    beyond = torch.tensor([1.5, -0.5, float("nan"), 0.5], requires_grad=True)
+    mixed, lam = Mixup().mix(images, images.flip(0), lam=beyond)
+    assert lam.tolist() == [1, 0, 0, 0.5] and not lam.requires_grad
+    assert torch.equal(mixed[0], images[0]) and torch.equal(mixed[1], images.flip(0)[1])
+    with pytest.raises(UserError, match=r"\[0, 1\]"):
+        Mixup().mix(images, images, lam=1.5)
+
+
+def test_an_empty_batch_is_refused():
+    with pytest.raises(UserError, match="empty"):
+        CutMix()(torch.zeros(0, 3, 8, 8), torch.zeros(0, dtype=torch.int64))
+
+
+def test_pictures_on_two_devices_are_refused():
+    with pytest.raises(UserError, match="device"):
+        CutMix().mix(torch.zeros(2, 3, 8, 8), torch.zeros(2, 3, 8, 8, device="meta"))
