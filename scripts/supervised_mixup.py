@@ -62,6 +62,7 @@ def train_once(method: str, seed: int, data: DataSet, options: argparse.Namespac
     return {
         "method": method,
         "seed": seed,
+        "options": str(METHODS[method]),
         "last": 100 * summary.last,
         "median10": 100 * summary.median10,
         "train_loss": records[-1]["loss/labeled"],
@@ -69,17 +70,21 @@ def train_once(method: str, seed: int, data: DataSet, options: argparse.Namespac
     }
 
 
-def settings(options: argparse.Namespace) -> dict[str, Any]:
+def settings(data: DataSet, options: argparse.Namespace) -> dict[str, Any]:
     """What must be equal for two runs to be compared."""
     names = ("net", "labels", "steps", "batch_size", "lr", "weight_decay", "amp")
-    return {name: getattr(options, name) for name in names}
+    return {"data": data.fingerprint()[:16]} | {name: getattr(options, name) for name in names}
 
 
 def read_results(file: Path, wanted: dict[str, Any]) -> list[dict[str, Any]]:
-    """The lines of a file of results that have these settings."""
+    """The lines of a file of results that have these settings, for methods as they are defined here."""
     lines = file.read_text().splitlines() if file.exists() else []
     found = [json.loads(line) for line in lines]
-    return [line for line in found if line["settings"] == wanted]
+    return [
+        line
+        for line in found
+        if line["settings"] == wanted and line["options"] == str(METHODS.get(line["method"]))
+    ]
 
 
 def print_table(results: list[dict[str, Any]]) -> None:
@@ -120,15 +125,16 @@ def main() -> None:
 
     keep_freed_memory()
     data = load_folder(Path(options.train), Path(options.test), image_size=32)
-    done = {(line["method"], line["seed"]) for line in read_results(options.json, settings(options))}
+    wanted = settings(data, options)
+    done = {(line["method"], line["seed"]) for line in read_results(options.json, wanted)}
     for seed in options.seeds:
         for method in options.methods:
             if (method, seed) in done:
                 continue
             result = train_once(method, seed, data, options)
             print(f"{method:18} seed {seed}: {result['last']:.2f} % in {result['seconds']} s", flush=True)
-            append_line(options.json, {**result, "settings": settings(options), **circumstances()})
-    print_table(read_results(options.json, settings(options)))
+            append_line(options.json, {**result, "settings": wanted, **circumstances()})
+    print_table(read_results(options.json, wanted))
 
 
 if __name__ == "__main__":
