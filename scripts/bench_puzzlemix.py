@@ -88,7 +88,8 @@ def cut_by_pymaxflow(edges: Edges, nodes: int) -> NDArray[np.bool_]:
     graph.add_edges(start[inner], end[inner], capacity[inner], np.zeros(int(inner.sum())))
     graph.add_grid_tedges(np.arange(nodes), capacity[from_source], capacity[to_sink])
     graph.maxflow()
-    return np.logical_not(graph.get_grid_segments(np.arange(nodes)))
+    on_source_side: NDArray[np.bool_] = ~graph.get_grid_segments(np.arange(nodes))
+    return on_source_side
 
 
 def cut_each(energy: GridEnergy, cut: Callable[[Edges, int], NDArray[np.bool_]]) -> Tensor:

@@ -1,22 +1,31 @@
 """What README.md shows works: its Python runs, its commands are known, its files exist."""
 
+import json
 import re
 import shlex
+import statistics
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import ssl_mix.losses
 from ssl_mix import TrainConfig, Trainer
 from ssl_mix.algorithms import ALGORITHMS
 from ssl_mix.cli import main
 from ssl_mix.datasets import choose_split, load_digits_data
+from ssl_mix.mixers import MIXERS
 from ssl_mix.models import build_model
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-COMMANDS = sorted(set(re.findall(r"ssl-mix (?:demo|train|resume|predict)[^`\n|]*--out [^`\n]*", README)))
+MIXING = (ROOT / "docs/mixing.md").read_text()
+COMMANDS = sorted(
+    set(
+        re.findall(r"ssl-mix (?:demo|train|resume|predict|show-mixers)[^`\n|]*--out [^`\n]*", README + MIXING)
+    )
+)
 
 
 def run(block: str) -> dict[str, Any]:
@@ -59,11 +68,30 @@ def test_linked_files_exist() -> None:
     links = re.findall(r"\]\(((?!http)[^)]+)\)", README)
     assert len(links) > 4
     assert [link for link in links if not (ROOT / link).exists()] == []
+    links = re.findall(r"\]\(((?!http)[^)]+)\)", MIXING)
+    assert [link for link in links if not (ROOT / "docs" / link).exists()] == []
 
 
 def test_the_tables_are_complete() -> None:
     for name in ALGORITHMS:
         assert f"| `{name}` |" in README
+    for name in MIXERS:
+        assert re.search(rf"^\| .*`{name}`.* \|", MIXING, re.MULTILINE), name
+    for name in ssl_mix.losses.__all__:
+        assert f"`{name}" in MIXING, name
+
+
+def test_the_table_of_results_is_what_was_measured() -> None:
+    """Mean and deviation of each method, from the lines that the script wrote."""
+    file = ROOT / "scripts/results/supervised_mixup.jsonl"
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    methods = {line["method"]: [x["last"] for x in lines if x["method"] == line["method"]] for line in lines}
+    assert len(methods) == 11 and {len(values) for values in methods.values()} == {3}
+    for values in methods.values():
+        assert f"| {statistics.mean(values):.2f} +- {statistics.stdev(values):.2f} |" in MIXING
+
+
+def test_required_packages_are_explained() -> None:
     required = re.search(r"install_requires =\n((?:    .*\n)+)", (ROOT / "setup.cfg").read_text())
     assert required is not None
     for line in required[1].split():

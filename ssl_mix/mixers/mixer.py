@@ -102,7 +102,8 @@ class Mixer(ABC):
         Args:
             images_a: base pictures.
             images_b: their partners, of the same shape and dtype.
-            lam: share of ``images_a`` asked for, (N,) or one number; drawn where None.
+            lam: share of ``images_a`` asked for, (N,) or one number; drawn where None. A mixer that clips its boxes at the borders
+                shows more of ``images_a`` than asked for, never less.
             generator: source of the draws; torch's own where None.
             saliency_a: importance (N, H, W) of the pixels of ``images_a``, for mixers that need it; ignored by the others.
             saliency_b: the same of ``images_b``.
