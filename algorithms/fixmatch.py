@@ -8,12 +8,12 @@ Expected error with the paper's settings (RandAugment, CIFAR-10, 5 folds, as pub
 4.26 (4000 labels).
 """
 
-import torch
 import torch.nn.functional as F
 
 from ssl_mix.algorithm import Algorithm
 from ssl_mix.asymmetric import AsymmetricMix
 from ssl_mix.errors import check_count, check_not_negative, check_share
+from ssl_mix.steps import parts, step_output, together
 from ssl_mix.targets import confident_guesses
 from ssl_mix.types import Batch, Nets, Step, StepOutput
 
@@ -52,26 +52,17 @@ class FixMatch(Algorithm):
         self.threshold = threshold
         self.unlabeled_weight = unlabeled_weight
         self.unlabeled_ratio = unlabeled_ratio
-        self.mixing = mixing
+        self.mixing = mixing.for_views(self.unlabeled_views)
 
     def forward(self, nets: Nets, batch: Batch, step: Step) -> StepOutput:
         """One step of the paper's Algorithm 1, with the mixing terms."""
-        assert batch.unlabeled is not None and batch.labeled.target is not None
-        x, labels = batch.labeled.views["weak"], batch.labeled.target
-        weak, strong = batch.unlabeled.views["weak"], batch.unlabeled.views["strong"]
+        x, labels, u = parts(batch)
+        logits_x, logits_weak, logits_strong = together(nets.student, x, u.views["weak"], u.views["strong"])
 
-        logits = nets.student(torch.cat((x, weak, strong))).float()
-        logits_x, logits_weak, logits_strong = logits.split((len(x), len(weak), len(strong)))
-
-        pseudo = confident_guesses(logits_weak, batch.unlabeled.indices, self.threshold)
+        pseudo = confident_guesses(logits_weak, u.indices, self.threshold)
         supervised = F.cross_entropy(logits_x, labels)
         unsupervised = (pseudo.mask * F.cross_entropy(logits_strong, pseudo.labels, reduction="none")).mean()
-        mixed, terms = self.mixing(nets.student, x, labels, step, unlabeled=weak, pseudo=pseudo)
 
-        metrics = {
-            "loss/labeled": supervised.detach(),
-            "loss/unlabeled": unsupervised.detach(),
-            **terms,
-            "coverage": pseudo.mask.mean(),
-        }
-        return StepOutput(supervised + self.unlabeled_weight * unsupervised + mixed, metrics, {}, pseudo)
+        mixed = self.mixing(nets.student, x, labels, step, unlabeled=u.views, pseudo=pseudo)
+        terms = {"labeled": (1.0, supervised), "unlabeled": (self.unlabeled_weight, unsupervised)}
+        return step_output(terms, mixed, pseudo)

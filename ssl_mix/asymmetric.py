@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, get_args
 
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 
 from ssl_mix.errors import UserError, check_choice, check_not_negative, check_positive
 from ssl_mix.losses import AsymmetricMixupLoss, DecoupledMixupLoss
+from ssl_mix.losses.decoupled import both_weights, decouple
 from ssl_mix.mixers import Mixer, build_mixer
 from ssl_mix.models.batch_norm import frozen_running_statistics
 from ssl_mix.randomness import sample_beta
@@ -17,7 +19,10 @@ from ssl_mix.types import MixedTarget, PseudoLabels, Step
 
 Mix = Literal["none", "mixup", "dm", "as", "dm-as"]
 Ramp = Literal["cosine", "none"]
-MixedBy = Literal["mixup", "cutmix"]
+MixedBy = Literal["mixup", "cutmix", "fmix", "gridmix", "resizemix", "smoothmix"]
+MixMask = Literal["confident", "none"]
+MixView = Literal["weak", "strong"]
+MixNorm = Literal["apart", "shared"]
 
 
 @dataclass(frozen=True)
@@ -28,7 +33,8 @@ class AsymmetricMix:
     - asymmetric (AS): ``mix_weight * w(t) * AS`` on labelled pictures mixed into as many unlabelled ones, drawn anew from the
       batch in each step; the labelled share is below one half. ``w(t) = (1 - cos(pi t / T)) / 2`` ramps from 0 to 1.
 
-    Both share one forward pass, which normalises by its own batch and leaves running batch-norm statistics alone.
+    Both share one forward pass, which normalises by its own batch. An algorithm that mixes by itself gets the same terms on its own
+    mixed pictures, see :meth:`own`.
 
     Args:
         mix: "none"; "mixup" (labelled pairs without the decoupled term); "dm" (labelled pairs with it); "as" (the asymmetric
@@ -40,6 +46,9 @@ class AsymmetricMix:
             draws are below 0.01.
         mix_ramp: "cosine" ramps the asymmetric term over the run, "none" gives it full weight from the first step.
         mixed_by: the mixer, by name.
+        mix_mask: which guesses count in the asymmetric term: the "confident" ones, by the algorithm's own mask, or all ("none").
+        mix_view: the view of the unlabelled pictures that labelled ones are mixed into.
+        mix_norm: "apart" leaves the running batch-norm statistics alone; "shared" lets mixed pictures move them.
 
     Raises:
         ValueError: an option is unknown or out of range.
@@ -55,14 +64,39 @@ class AsymmetricMix:
     mix_alpha: float = 1.0
     mix_ramp: Ramp = "cosine"
     mixed_by: MixedBy = "mixup"
+    mix_mask: MixMask = "confident"
+    mix_view: MixView = "weak"
+    mix_norm: MixNorm = "apart"
 
     def __post_init__(self) -> None:
-        check_choice("mix", self.mix, get_args(Mix))
-        check_choice("mix_ramp", self.mix_ramp, get_args(Ramp))
-        check_choice("mixed_by", self.mixed_by, get_args(MixedBy))
+        for name, known in _CHOICES.items():
+            check_choice(name, getattr(self, name), get_args(known))
         for name in ("eta", "eta_power", "mix_weight"):
             check_not_negative(name, getattr(self, name))
         check_positive("mix_alpha", self.mix_alpha)
+
+    def for_views(self, unlabeled_views: tuple[str, ...]) -> "AsymmetricMix":
+        """These options, for an algorithm that has these views of unlabelled pictures.
+
+        Raises:
+            ValueError: the asymmetric term would mix a view that the algorithm does not have.
+        """
+        if self.asymmetric and self.mix_view not in unlabeled_views:
+            have = ", ".join(unlabeled_views) or "none"
+            raise UserError(
+                f"mixing {self.mix!r} needs the unlabelled view {self.mix_view!r}; this algorithm has {have}"
+            )
+        return self
+
+    @property
+    def pairs(self) -> bool:
+        """Whether labelled pairs have a term."""
+        return self.mix in ("mixup", "dm", "dm-as")
+
+    @property
+    def asymmetric(self) -> bool:
+        """Whether pairs of a labelled and an unlabelled picture have a term."""
+        return self.mix in ("as", "dm-as")
 
     def mixer(self) -> Mixer:
         """The mixer that the options describe."""
@@ -75,7 +109,7 @@ class AsymmetricMix:
         labels: Tensor,
         step: Step,
         *,
-        unlabeled: Tensor | None = None,
+        unlabeled: dict[str, Tensor] | None = None,
         pseudo: PseudoLabels | None = None,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """The weighted sum of the terms, and each term by itself for the metrics.
@@ -85,24 +119,24 @@ class AsymmetricMix:
             images: labelled pictures (B, C, H, W), normalised.
             labels: their classes, (B,) int64.
             step: where training stands, and the generator of the draws.
-            unlabeled: unlabelled pictures (U, C, H, W), for "as" and "dm-as".
+            unlabeled: views of the unlabelled pictures, (U, C, H, W) each, for "as" and "dm-as".
             pseudo: their guessed labels and confidence masks, (U,) each.
 
         Raises:
             ValueError: the asymmetric term is asked for where nothing is guessed.
         """
         terms: list[_Term] = []
-        if self.mix in ("mixup", "dm", "dm-as"):
+        if self.pairs:
             terms.append(self._labeled_pairs(images, labels, step))
-        if self.mix in ("as", "dm-as"):
+        if self.asymmetric:
             if unlabeled is None or pseudo is None:
                 raise UserError(
                     f"mix={self.mix!r} needs unlabelled pictures and guesses for them (unlabeled=, pseudo=), got none"
                 )
-            terms.append(self._asymmetric(images, labels, unlabeled, pseudo, step))
+            terms.append(self._asymmetric(images, labels, unlabeled[self.mix_view], pseudo, step))
         if not terms:
             return images.new_zeros(()), {}
-        with frozen_running_statistics(net):
+        with frozen_running_statistics(net) if self.mix_norm == "apart" else nullcontext():
             logits = net(torch.cat([term.images for term in terms]))
         values = [
             term.loss(part)
@@ -132,12 +166,52 @@ class AsymmetricMix:
             unlabeled.index_select(0, chosen), images, lam=1 - folded, generator=step.generator
         )
         target = MixedTarget(labels, pseudo.labels.index_select(0, chosen), 1 - unlabeled_share)
-        mask = pseudo.mask.index_select(0, chosen)
+        mask = pseudo.mask.index_select(0, chosen) if self.mix_mask == "confident" else None
         loss = AsymmetricMixupLoss(self.eta, eta_power=self.eta_power)
-        ramp = (1 - math.cos(math.pi * step.progress)) / 2 if self.mix_ramp == "cosine" else 1.0
-        return _Term(
-            "loss/asymmetric", mixed, self.mix_weight * ramp, lambda logits: loss(logits, target, mask)
-        )
+        weight = self.mix_weight * self._ramp(step)
+        return _Term("loss/asymmetric", mixed, weight, lambda logits: loss(logits, target, mask))
+
+    def _ramp(self, step: Step) -> float:
+        return (1 - math.cos(math.pi * step.progress)) / 2 if self.mix_ramp == "cosine" else 1.0
+
+    def own(
+        self, logits: Tensor, target: MixedTarget, known: Tensor, labeled: int, step: Step
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The decoupled terms for an algorithm that mixes by itself, on the pictures that it has mixed.
+
+        ``eta mix_weight / labeled * sum of lam_k^eta_power (-log phi(k, other))`` over the classes k that are known: both where two
+        labelled pictures are mixed ("dm"), one where a labelled and a guessed one are ("as", ramped), none where both are guessed.
+        The mixing and its cross-entropy are the algorithm's; so are lam and the mixer, and "mixup" adds nothing.
+
+        Args:
+            logits: of the mixed pictures, (N, C).
+            target: their classes and shares; for a guessed picture its likeliest class.
+            known: whether the class of each of the two pictures is a true label, (N, 2) bool.
+            labeled: labelled pictures in the batch, by which the sum is divided.
+            step: where training stands.
+        """
+        pieces = decouple(logits.float(), target.labels_a, target.labels_b)
+        share = both_weights(target.lam)
+        counted = known & pieces.mixed & (share > 0)
+        halves = (counted * share**self.eta_power * pieces.halves).sum(dim=1)
+        both = known.all(dim=1)
+        values = {}
+        if self.pairs and self.mix != "mixup":
+            values["loss/labeled_pairs"] = (1.0, (both * halves).sum() / labeled)
+        if self.asymmetric:
+            values["loss/asymmetric"] = (self._ramp(step), (~both * halves).sum() / labeled)
+        total = sum((weight * value for weight, value in values.values()), start=logits.new_zeros(()))
+        return self.eta * self.mix_weight * total, {n: v.detach() for n, (_, v) in values.items()}
+
+
+_CHOICES = {
+    "mix": Mix,
+    "mix_ramp": Ramp,
+    "mixed_by": MixedBy,
+    "mix_mask": MixMask,
+    "mix_view": MixView,
+    "mix_norm": MixNorm,
+}
 
 
 class _Term(NamedTuple):

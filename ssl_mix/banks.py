@@ -8,13 +8,29 @@ from ssl_mix.types import PseudoLabels
 NEVER = -1
 
 
+def last_positions(slots: Tensor, size: int, counted: Tensor | None = None) -> Tensor:
+    """For each entry of ``slots`` the last position in it that names the same slot, (N,); -1 where none is counted.
+
+    What is written at all of those positions is then the same, so that the order of writing cannot matter.
+
+    Args:
+        slots: slot numbers, (N,) int64, duplicates allowed.
+        size: how many slots there are.
+        counted: which positions may be found, (N,) bool; default: all.
+    """
+    position = torch.arange(len(slots), device=slots.device)
+    if counted is not None:
+        position = torch.where(counted, position, -1)
+    return position.new_full((size,), -1).scatter_reduce_(0, slots, position, "amax")[slots]
+
+
 class PseudoLabelBank(nn.Module):
     """What was last guessed for each unlabelled picture, and how that changed. One slot per picture, all in buffers.
 
     Attributes:
         label: class guessed last, (U,) int64; -1 before the first guess.
         confidence: of that guess, (U,) float32.
-        passed: whether that guess passed the threshold, (U,) bool.
+        passed: whether that guess passed the threshold, or weighs at least one half, (U,) bool.
         first_passed: first step in which a guess passed, (U,) int64; -1 for never.
         last_passed: last such step, (U,) int64; -1 for never.
         changes: how often the guessed class changed, (U,) int64.
@@ -41,21 +57,24 @@ class PseudoLabelBank(nn.Module):
         self.register_buffer("changes", torch.zeros(num_unlabeled, dtype=torch.int64))
 
     @torch.no_grad()
-    def update(self, pseudo: PseudoLabels, step: int) -> None:
-        """Enter the guesses of one step; where a picture occurs twice in the batch, its last guess counts."""
+    def update(self, pseudo: PseudoLabels, step: int) -> Tensor:
+        """Enter the guesses of one step; where a picture occurs twice in the batch, its last guess counts.
+
+        Returns:
+            Share of the batch whose guessed class is another than the last time, 0-d.
+        """
         slots = pseudo.indices
-        # Every duplicate writes the same values, so the order of writing cannot matter.
-        position = torch.arange(len(slots), device=slots.device)
-        latest = torch.zeros_like(self.label).scatter_reduce_(0, slots, position, "amax", include_self=False)
-        winner = latest[slots]
-        label, passed = pseudo.labels[winner], pseudo.mask[winner] > 0
+        winner = last_positions(slots, len(self.label))
+        label, passed = pseudo.labels[winner], pseudo.mask[winner] >= 0.5
         before, first, last = self.label[slots], self.first_passed[slots], self.last_passed[slots]
-        self.changes[slots] += (before != NEVER) & (before != label)
+        changed = (before != NEVER) & (before != label)
+        self.changes[slots] += changed
         self.first_passed[slots] = torch.where(passed & (first == NEVER), step, first)
         self.last_passed[slots] = torch.where(passed, step, last)
         self.label[slots] = label
         self.confidence[slots] = pseudo.confidence[winner]
         self.passed[slots] = passed
+        return changed.float().mean()
 
     def coverage(self) -> Tensor:
         """Share of all unlabelled pictures whose last guess passed, 0-d; 0 for an empty bank."""
@@ -69,6 +88,11 @@ class PseudoLabelBank(nn.Module):
         """
         judged = self.passed & (truth >= 0)
         return (judged & (self.label == truth)).float().sum() / judged.float().sum()
+
+    def agreement(self, classes: Tensor, slots: Tensor) -> Tensor:
+        """Share of ``slots`` (N,) with a guess where it is of the given classes (N,), 0-d; nan where none has a guess."""
+        guessed = self.label[slots]
+        return (guessed == classes).float().sum() / (guessed != NEVER).float().sum()
 
     def class_counts(self) -> Tensor:
         """Passed guesses per class, (C,) int64."""

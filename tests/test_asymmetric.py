@@ -55,7 +55,8 @@ class Scene:
         """The loss and its terms in one step of a run."""
         step = Step(number, total, torch.Generator().manual_seed(seed))
         mix = AsymmetricMix(**options)
-        return mix(self.net, self.images, self.labels, step, unlabeled=self.unlabeled, pseudo=self.pseudo)
+        views = None if self.unlabeled is None else {"weak": self.unlabeled, "strong": 1 - self.unlabeled}
+        return mix(self.net, self.images, self.labels, step, unlabeled=views, pseudo=self.pseudo)
 
     def rows(self):
         """(labelled-only?, logits, first picture, second picture, share of the first) of each mixed picture."""
@@ -243,6 +244,9 @@ def test_the_asymmetric_term_needs_guesses(mix, missing):
         {"mix": "cutmix"},
         {"mix_ramp": "linear"},
         {"mixed_by": "puzzlemix"},
+        {"mix_mask": "all"},
+        {"mix_view": "plain"},
+        {"mix_norm": "off"},
         {"mix_alpha": 0.0},
         {"mix_alpha": -1.0},
         {"mix_weight": -1.0},

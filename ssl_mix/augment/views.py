@@ -58,6 +58,8 @@ class Augmentation:
     ) -> dict[str, Tensor]:
         """Normalised views by name: "plain"; "weak": flip and crop; "strong": weak, then RandAugment, then Cutout.
 
+        A number behind a name ("weak2") makes another view of that kind, drawn by itself.
+
         Args:
             images: (N, C, H, W) uint8; left as they are.
             names: of the views.
@@ -73,15 +75,16 @@ class Augmentation:
         }
 
     def _view(self, images: Tensor, name: str, generator: torch.Generator) -> Tensor:
-        if name not in VIEWS:
+        kind = name.rstrip("0123456789")
+        if kind not in VIEWS:
             raise UserError(f"unknown view {name!r}: choose {', '.join(VIEWS)}.{nearest(name, VIEWS)}")
-        if name == "plain":
+        if kind == "plain":
             return images
         padding = self.padding
         if self.crop == "resized":
             images, padding = random_resized_crop(images, generator=generator), 0
         weak = flip_and_crop(images, flip=self.flip, padding=padding, generator=generator)
-        if name == "weak":
+        if kind == "weak":
             return weak
         altered = RandAugment(self.variant, self.geometry)(weak, generator=generator)
         return cutout(altered, variant=self.variant, generator=generator)

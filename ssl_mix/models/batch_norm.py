@@ -1,4 +1,4 @@
-"""Batch-norm layers that leave their running statistics alone for one forward pass."""
+"""What batch-norm layers normalise by, and whether they remember it, for one forward pass."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ def frozen_running_statistics(net: nn.Module) -> Iterator[None]:
 
     For pictures that the network will not meet at test time, mixed ones for instance.
     """
-    layers = [layer for layer in net.modules() if isinstance(layer, _BatchNorm) and layer.track_running_stats]
+    layers = [layer for layer in _norms(net) if layer.track_running_stats]
     for layer in layers:
         layer.track_running_stats = False
     try:
@@ -21,3 +21,24 @@ def frozen_running_statistics(net: nn.Module) -> Iterator[None]:
     finally:
         for layer in layers:
             layer.track_running_stats = True
+
+
+@contextmanager
+def batch_statistics(net: nn.Module) -> Iterator[None]:
+    """Within the block a network in evaluation mode normalises by the batch, as a student does, and remembers nothing of it.
+
+    For a teacher that must see the pictures as its student sees them.
+    """
+    layers = [(layer, layer.training) for layer in _norms(net)]
+    for layer, _ in layers:
+        layer.training = True
+    try:
+        with frozen_running_statistics(net):
+            yield
+    finally:
+        for layer, training in layers:
+            layer.training = training
+
+
+def _norms(net: nn.Module) -> list[_BatchNorm]:
+    return [layer for layer in net.modules() if isinstance(layer, _BatchNorm)]

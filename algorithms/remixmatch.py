@@ -1,0 +1,166 @@
+"""ReMixMatch: MixMatch with balanced guesses, strongly altered pictures that get them, and a game of rotations.
+
+Source: Berthelot et al., "ReMixMatch: Semi-Supervised Learning with Distribution Alignment and Augmentation Anchoring" (ICLR
+2020), Algorithm 1, with RandAugment for CTAugment, two strong views and the settings of the semi-supervised benchmarks.
+
+Expected error (CIFAR-10, TorchSSL, best checkpoint): 9.88 +- 1.03 (40 labels), 6.30 +- 0.05 (250), 4.84 +- 0.01 (4000).
+"""
+
+from typing import get_args
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ssl_mix.algorithm import Algorithm
+from ssl_mix.asymmetric import AsymmetricMix
+from ssl_mix.errors import (
+    UserError,
+    check_choice,
+    check_count,
+    check_not_negative,
+    check_positive,
+    check_share,
+)
+from ssl_mix.losses._common import full_precision
+from ssl_mix.models.batch_norm import frozen_running_statistics
+from ssl_mix.own_mixing import LamPer, mix_pool, one_hot
+from ssl_mix.steps import apart, parts, step_output
+from ssl_mix.targets import align, guess_labels, ramp_up, sharpen
+from ssl_mix.types import Batch, Nets, Step, StepOutput, Task
+
+
+class ReMixMatch(Algorithm):
+    """MixMatch with balanced guesses, strongly altered pictures that get them, and a game of rotations.
+
+    Guesses: ``q = sharpen(align(p(weak u)), temperature)``, detached, where ``align`` multiplies by the wanted share of each class
+    over the mean prediction. Labelled, strong, second strong and weak pictures are mixed as in MixMatch. ``loss = CE(mixed x) +
+    w(t) [unlabeled_weight * CE(mixed u) + unmixed_weight * CE(p(strong u), q)] + rotation_weight * CE(rotation of strong u)``, plus
+    the decoupled terms of ``mixing`` on these mixed pictures.
+
+    Args:
+        temperature: of the sharpening.
+        alpha: lam ~ Beta(alpha, alpha).
+        lam_per: one lam for each "sample" (Google's code) or one for the whole "batch" (TorchSSL, USB).
+        interleave: see :class:`MixMatch`.
+        momentum: of the averages behind the alignment, at most: they begin as plain means over all steps and a uniform one.
+        unlabeled_weight: weight of the mixed unlabelled pictures.
+        unmixed_weight: weight of the strong view that is not mixed.
+        rotation_weight: weight of guessing by which quarter turn a strong view was rotated; not ramped.
+        ramp: share of the run in which the first two weights grow evenly from 0: ``w(t) = min(1, t / (ramp T))``.
+        unlabeled_ratio: unlabelled pictures per labelled one in a batch.
+        mixing: see :class:`MixMatch`.
+
+    Attributes:
+        mean_prediction: average of p(weak u), (C,).
+        class_share: average share of each class among the labelled pictures, (C,).
+
+    Raises:
+        ValueError: an argument is out of range; in ``extend``: the pictures are not square.
+    """
+
+    unlabeled_views = ("weak", "strong", "strong2")
+    mean_prediction: Tensor
+    class_share: Tensor
+
+    def __init__(
+        self,
+        *,
+        temperature: float = 0.5,
+        alpha: float = 0.75,
+        lam_per: LamPer = "sample",
+        interleave: bool = True,
+        momentum: float = 0.999,
+        unlabeled_weight: float = 1.5,
+        unmixed_weight: float = 0.5,
+        rotation_weight: float = 0.5,
+        ramp: float = 1 / 64,
+        unlabeled_ratio: int = 1,
+        mixing: AsymmetricMix = AsymmetricMix(),  # noqa: B008 (frozen)
+    ) -> None:
+        super().__init__()
+        check_positive("temperature", temperature)
+        check_positive("alpha", alpha)
+        check_choice("lam_per", lam_per, get_args(LamPer))
+        check_share("momentum", momentum)
+        check_not_negative("unlabeled_weight", unlabeled_weight)
+        check_not_negative("unmixed_weight", unmixed_weight)
+        check_not_negative("rotation_weight", rotation_weight)
+        check_share("ramp", ramp)
+        check_count("unlabeled_ratio", unlabeled_ratio)
+        self.temperature, self.alpha, self.lam_per = temperature, alpha, lam_per
+        self.interleave, self.momentum = interleave, momentum
+        self.unlabeled_weight, self.unmixed_weight = unlabeled_weight, unmixed_weight
+        self.rotation_weight, self.ramp = rotation_weight, ramp
+        self.unlabeled_ratio = unlabeled_ratio
+        self.mixing = mixing
+
+    def extend(self, net: nn.Module, task: Task) -> nn.Module:
+        """The averages, and a head that tells four rotations from the features."""
+        if task.image_shape[1] != task.image_shape[2]:
+            raise UserError(
+                f"ReMixMatch rotates pictures by quarter turns: they must be square, got {task.image_shape}"
+            )
+        uniform = torch.full((task.num_classes,), 1 / task.num_classes)
+        self.register_buffer("mean_prediction", uniform.clone())
+        self.register_buffer("class_share", uniform.clone())
+        with torch.no_grad(), frozen_running_statistics(net):
+            width = net.features(torch.zeros(2, *task.image_shape)).shape[1]  # type: ignore[operator]
+        self.rotation_head = nn.Linear(width, 4)
+        return net
+
+    def forward(self, nets: Nets, batch: Batch, step: Step) -> StepOutput:
+        """One step of the paper's Algorithm 1, with the decoupled terms."""
+        x, labels, u = parts(batch)
+        weak, strong, strong2 = (u.views[name] for name in self.unlabeled_views)
+        with torch.no_grad():
+            answer = torch.softmax(apart(nets.student, weak), dim=1)
+        targets = one_hot(labels, answer)
+        averages = self._averages(answer, targets, step)
+        aligned = align(answer, averages["mean_prediction"], averages["class_share"])
+        guess = sharpen(aligned, self.temperature)
+
+        pool = mix_pool(
+            nets.student,
+            torch.cat((x, strong, strong2, weak)),
+            torch.cat((targets, guess, guess, guess)),
+            len(x),
+            alpha=self.alpha,
+            lam_per=self.lam_per,
+            interleave=self.interleave,
+            generator=step.generator,
+        )
+        pseudo = guess_labels(guess, u.indices)
+        mixed = self.mixing.own(pool.logits, pool.pair, pool.known, len(x), step)
+        ramp = ramp_up(step, self.ramp)
+        terms = {
+            "labeled": (1.0, F.cross_entropy(pool.logits[: len(x)], pool.targets[: len(x)])),
+            "unlabeled": (
+                self.unlabeled_weight * ramp,
+                F.cross_entropy(pool.logits[len(x) :], pool.targets[len(x) :]),
+            ),
+            "unmixed": (self.unmixed_weight * ramp, F.cross_entropy(apart(nets.student, strong), guess)),
+            "rotation": (self.rotation_weight, self._rotation(nets.student, strong, step)),
+        }
+        return step_output(terms, mixed, pseudo, averages)
+
+    def _averages(self, answer: Tensor, targets: Tensor, step: Step) -> dict[str, Tensor]:
+        """The averages with this step's answers (U, C) and labels (B, C) taken in."""
+        keep = min(self.momentum, (step.number + 1) / (step.number + 2))
+        now = {"mean_prediction": answer.mean(dim=0), "class_share": targets.mean(dim=0)}
+        return {name: torch.lerp(new, getattr(self, name).to(new), keep) for name, new in now.items()}
+
+    def _rotation(self, net: nn.Module, images: Tensor, step: Step) -> Tensor:
+        """Cross-entropy of telling by how many quarter turns, drawn anew, each picture was rotated."""
+        turns = torch.randint(4, (len(images),), generator=step.generator)
+        turns = turns.to(images.device, non_blocking=True)
+        turned = torch.stack([torch.rot90(images, quarter, (2, 3)) for quarter in range(4)], dim=1)
+        picked = turned[torch.arange(len(images), device=images.device), turns]
+        with frozen_running_statistics(net):
+            features = net.features(picked)  # type: ignore[operator]
+        return F.cross_entropy(full_precision(self.rotation_head(features)), turns)
+
+    def commit(self, carry: dict[str, Tensor]) -> None:
+        """Keep the averages of the step."""
+        for name, average in carry.items():
+            getattr(self, name).copy_(average)
