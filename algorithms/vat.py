@@ -1,8 +1,9 @@
 """Virtual adversarial training: give the same answer in the direction in which it would change most.
 
 Source: Miyato et al., "Virtual Adversarial Training: A Regularization Method for Supervised and Semi-Supervised Learning"
-(TPAMI 2018), Algorithm 1, with entropy minimisation (VAT + EntMin). Differs: the length of the first probe. In single
-precision the published 1e-6 moves no pixel, so that the direction found is one of rounding errors.
+(TPAMI 2018), Algorithm 1, with entropy minimisation (VAT + EntMin). Differs: the length of the probe. In single precision the
+published 1e-6 is lost in rounding: the direction found has a cosine of -0.05 to 0.06 with the true one for untrained small-cnn
+and WRN-28-2, where 0.01 has 0.997 to 0.999.
 
 Expected error (CIFAR-10, TorchSSL, best checkpoint): 74.66 +- 2.12 (40 labels), 41.03 +- 1.79 (250), 10.51 +- 0.12 (4000).
 """
@@ -29,7 +30,7 @@ class VAT(Algorithm):
     Args:
         unlabeled_weight: weight of the adversarial term.
         entropy_weight: weight of the entropy of the answers, from the first step on.
-        radius: epsilon, length of r in units of the normalised pictures.
+        radius: epsilon, length of r in units of the normalised pictures; 6 suits 32 x 32 pictures, 2 suits 8 x 8 digits.
         probe: xi, length of the step by which the power iteration looks around.
         power_iterations: how often the direction is refined.
         ramp: share of the run in which the adversarial weight grows evenly from 0: ``w(t) = min(1, t / (ramp T))``.
@@ -48,7 +49,7 @@ class VAT(Algorithm):
         unlabeled_weight: float = 1.0,
         entropy_weight: float = 0.06,
         radius: float = 6.0,
-        probe: float = 0.1,
+        probe: float = 0.01,
         power_iterations: int = 1,
         ramp: float = 0.4,
         unlabeled_ratio: int = 1,
