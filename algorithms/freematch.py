@@ -27,7 +27,7 @@ class FreeMatch(Algorithm):
     is negative by design: it keeps the answers spread over the classes. Everything else is as in FixMatch.
 
     Args:
-        momentum: of the moving averages.
+        average_decay: of the moving averages.
         fairness_weight: weight of the fairness term.
         lowest_threshold: tau is never below; the published code has 0.9 (TorchSSL) for SVHN.
         highest_threshold: tau is never above; the published code has 0.95 for SVHN.
@@ -55,7 +55,7 @@ class FreeMatch(Algorithm):
     def __init__(
         self,
         *,
-        momentum: float = 0.999,
+        average_decay: float = 0.999,
         fairness_weight: float = 0.001,
         lowest_threshold: float = 0.0,
         highest_threshold: float = 1.0,
@@ -64,7 +64,7 @@ class FreeMatch(Algorithm):
         mixing: AsymmetricMix = AsymmetricMix(),  # noqa: B008 (frozen)
     ) -> None:
         super().__init__()
-        for name, share in (("momentum", momentum), ("lowest_threshold", lowest_threshold)):
+        for name, share in (("average_decay", average_decay), ("lowest_threshold", lowest_threshold)):
             check_share(name, share)
         check_share("highest_threshold", highest_threshold)
         if lowest_threshold > highest_threshold:
@@ -74,7 +74,7 @@ class FreeMatch(Algorithm):
         check_not_negative("fairness_weight", fairness_weight)
         check_not_negative("unlabeled_weight", unlabeled_weight)
         check_count("unlabeled_ratio", unlabeled_ratio)
-        self.momentum, self.fairness_weight = momentum, fairness_weight
+        self.average_decay, self.fairness_weight = average_decay, fairness_weight
         self.lowest_threshold, self.highest_threshold = lowest_threshold, highest_threshold
         self.unlabeled_weight = unlabeled_weight
         self.unlabeled_ratio = unlabeled_ratio
@@ -118,7 +118,7 @@ class FreeMatch(Algorithm):
             "class_mean": weak.mean(dim=0),
             "class_histogram": histogram,
         }
-        return {n: torch.lerp(new, getattr(self, n).to(new), self.momentum) for n, new in now.items()}
+        return {n: torch.lerp(new, getattr(self, n).to(new), self.average_decay) for n, new in now.items()}
 
     def commit(self, carry: dict[str, Tensor]) -> None:
         """Keep the moving averages of the step."""

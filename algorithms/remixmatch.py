@@ -43,7 +43,7 @@ class ReMixMatch(Algorithm):
         alpha: lam ~ Beta(alpha, alpha).
         lam_per: one lam for each "sample" (Google's code) or one for the whole "batch" (TorchSSL, USB).
         interleave: see :class:`MixMatch`.
-        momentum: of the averages behind the alignment, at most: they begin as plain means over all steps and a uniform one.
+        average_decay: of the averages behind the alignment, at most: they begin as plain means over all steps and a uniform one.
         unlabeled_weight: weight of the mixed unlabelled pictures.
         unmixed_weight: weight of the strong view that is not mixed.
         rotation_weight: weight of guessing by which quarter turn a strong view was rotated; not ramped.
@@ -70,7 +70,7 @@ class ReMixMatch(Algorithm):
         alpha: float = 0.75,
         lam_per: LamPer = "sample",
         interleave: bool = True,
-        momentum: float = 0.999,
+        average_decay: float = 0.999,
         unlabeled_weight: float = 1.5,
         unmixed_weight: float = 0.5,
         rotation_weight: float = 0.5,
@@ -82,14 +82,14 @@ class ReMixMatch(Algorithm):
         check_positive("temperature", temperature)
         check_positive("alpha", alpha)
         check_choice("lam_per", lam_per, get_args(LamPer))
-        check_share("momentum", momentum)
+        check_share("average_decay", average_decay)
         check_not_negative("unlabeled_weight", unlabeled_weight)
         check_not_negative("unmixed_weight", unmixed_weight)
         check_not_negative("rotation_weight", rotation_weight)
         check_share("ramp", ramp)
         check_count("unlabeled_ratio", unlabeled_ratio)
         self.temperature, self.alpha, self.lam_per = temperature, alpha, lam_per
-        self.interleave, self.momentum = interleave, momentum
+        self.interleave, self.average_decay = interleave, average_decay
         self.unlabeled_weight, self.unmixed_weight = unlabeled_weight, unmixed_weight
         self.rotation_weight, self.ramp = rotation_weight, ramp
         self.unlabeled_ratio = unlabeled_ratio
@@ -146,7 +146,7 @@ class ReMixMatch(Algorithm):
 
     def _averages(self, answer: Tensor, targets: Tensor, step: Step) -> dict[str, Tensor]:
         """The averages with this step's answers (U, C) and labels (B, C) taken in."""
-        keep = min(self.momentum, (step.number + 1) / (step.number + 2))
+        keep = min(self.average_decay, (step.number + 1) / (step.number + 2))
         now = {"mean_prediction": answer.mean(dim=0), "class_share": targets.mean(dim=0)}
         return {name: torch.lerp(new, getattr(self, name).to(new), keep) for name, new in now.items()}
 

@@ -26,7 +26,7 @@ class SoftMatch(Algorithm):
     (``q / m``, m the moving average of q, made to sum to 1); the guessed class is that of q itself.
 
     Args:
-        momentum: of the moving averages.
+        average_decay: of the moving averages.
         sigmas: n_sigma: how fast the weight falls below the mean.
         align: whether c is taken after uniform alignment.
         unlabeled_weight: weight of the unlabelled term.
@@ -50,7 +50,7 @@ class SoftMatch(Algorithm):
     def __init__(
         self,
         *,
-        momentum: float = 0.999,
+        average_decay: float = 0.999,
         sigmas: float = 2.0,
         align: bool = True,
         unlabeled_weight: float = 1.0,
@@ -58,11 +58,11 @@ class SoftMatch(Algorithm):
         mixing: AsymmetricMix = AsymmetricMix(),  # noqa: B008 (frozen)
     ) -> None:
         super().__init__()
-        check_share("momentum", momentum)
+        check_share("average_decay", average_decay)
         check_positive("sigmas", sigmas)
         check_not_negative("unlabeled_weight", unlabeled_weight)
         check_count("unlabeled_ratio", unlabeled_ratio)
-        self.momentum, self.sigmas, self.align = momentum, sigmas, align
+        self.average_decay, self.sigmas, self.align = average_decay, sigmas, align
         self.unlabeled_weight = unlabeled_weight
         self.unlabeled_ratio = unlabeled_ratio
         self.mixing = mixing.for_views(self.unlabeled_views)
@@ -103,7 +103,7 @@ class SoftMatch(Algorithm):
 
     def _average(self, name: str, new: Tensor) -> Tensor:
         """A moving average with this step's value taken in."""
-        return torch.lerp(new, getattr(self, name).to(new), self.momentum)
+        return torch.lerp(new, getattr(self, name).to(new), self.average_decay)
 
     def commit(self, carry: dict[str, Tensor]) -> None:
         """Keep the moving averages of the step."""

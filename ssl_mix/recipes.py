@@ -19,14 +19,14 @@ class Recipe(NamedTuple):
         net: the network.
         config: how to train.
         algorithm: what the recipe is for; None: any algorithm.
-        options: keywords of that algorithm.
+        options: keywords by algorithm, where they are not its own defaults.
     """
 
     data: DataOptions
     net: NetOptions
     config: TrainConfig
     algorithm: str | None = None
-    options: dict[str, Any] = {}
+    options: dict[str, dict[str, Any]] = {}
 
 
 def small(data: str | None) -> Recipe:
@@ -39,16 +39,22 @@ def small(data: str | None) -> Recipe:
 
 
 def paper(data: str | None) -> Recipe:
-    """The settings behind the published semi-supervised CIFAR tables: 2^20 steps of 64 labelled and 448 unlabelled pictures.
+    """The settings behind the published semi-supervised tables: 2^20 steps of 64 labelled pictures and mu times as many unlabelled.
 
-    Command: ``ssl-mix train fixmatch --data cifar10 --download --labels 250 --recipe paper --out runs/cifar10-250``.
-    Expected error of FixMatch, 250 labels: 5.07 as published (Sohn et al., RandAugment), 4.86 +- 0.05 (TorchSSL, best
-    checkpoint). GPU hours: not run.
+    Command: ``ssl-mix train fixmatch --data cifar10 --download --labels 250 --recipe paper --out runs/cifar10-250``, and likewise for
+    every algorithm; ``scripts/cifar_ssl.py --recipe paper`` runs the whole table. Expected error: in the docstring of each
+    algorithm, and for every number of labels, with source and metric, in ``scripts/published.py``; FixMatch with 250 labels: 5.07
+    (Sohn et al., RandAugment), 4.86 +- 0.05 (TorchSSL, best checkpoint). GPU hours: not run.
 
     Args:
-        data: "cifar100" takes WRN-28-8 and weight decay 0.001, everything else WRN-28-2 and 0.0005.
+        data: "cifar100" takes WRN-28-8, weight decay 0.001 and MixMatch's weight 150, everything else WRN-28-2 and 0.0005; "svhn"
+            keeps FreeMatch's threshold between 0.9 and 0.95.
     """
     hundred = data == "cifar100"
+    options: dict[str, dict[str, Any]] = {
+        "cifar100": {"mixmatch": {"unlabeled_weight": 150.0}},
+        "svhn": {"freematch": {"lowest_threshold": 0.9, "highest_threshold": 0.95}},
+    }.get(data or "", {})
     return Recipe(
         DataOptions(include_labeled=True),
         NetOptions(net="wrn-28-8" if hundred else "wrn-28-2", bn_momentum=0.001),
@@ -60,6 +66,7 @@ def paper(data: str | None) -> Recipe:
             eval_every=1024,
             checkpoint_every=1024,
         ),
+        options=options,
     )
 
 
@@ -86,7 +93,7 @@ def _supervised(
         checkpoint_every=epoch,
         **config,
     )
-    return Recipe(data, net, training, "supervised", options)
+    return Recipe(data, net, training, "supervised", {"supervised": options})
 
 
 def _decoupled(eta: float) -> dict[str, Any]:

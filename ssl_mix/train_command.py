@@ -15,7 +15,7 @@ from ssl_mix.engine.execution import keep_freed_memory
 from ssl_mix.engine.run_folder import read_metrics
 from ssl_mix.errors import UserError, check_choice, nearest
 from ssl_mix.progress import console, reading_bar, say, training_bar, warn
-from ssl_mix.recipes import RECIPES, Recipe
+from ssl_mix.recipes import RECIPES
 from ssl_mix.report import REPORT, summary_rows
 from ssl_mix.runs import DataOptions, NetOptions, Run
 from ssl_mix.summary import summarise
@@ -31,7 +31,9 @@ def train_command(arguments: Sequence[str]) -> Callable[..., None]:
     if defaults.algorithm is not None and arguments[1:2] and arguments[1] in ALGORITHMS:
         check_choice(f"with --recipe {name} the algorithm", arguments[1], (defaults.algorithm,))
     choices = tuple(
-        Annotated[cls, tyro.conf.subcommand(key, constructor=_with_defaults(cls, _options(defaults, key)))]
+        Annotated[
+            cls, tyro.conf.subcommand(key, constructor=_with_defaults(cls, defaults.options.get(key, {})))
+        ]
         for key, cls in ALGORITHMS.items()
     )
     algorithms: Any = Union[choices]  # noqa: UP007 (built from the registry)
@@ -74,10 +76,6 @@ def _value_of(flag: str, arguments: Sequence[str], default: str | None) -> Any:
         if argument.startswith(flag + "="):
             return argument.partition("=")[2]
     return default
-
-
-def _options(recipe: Recipe, algorithm: str) -> dict[str, Any]:
-    return recipe.options if recipe.algorithm == algorithm else {}
 
 
 def _with_defaults(algorithm: type[Algorithm], defaults: dict[str, Any]) -> Callable[..., Algorithm]:

@@ -53,7 +53,7 @@ def folders(root: Path, size: int = 20) -> None:
     "arguments",
     [
         ["fixmatch", *DIGITS, "--seed", "1"],
-        ["fixmatch", *DIGITS, "--mix", "dm-as", "--eta", "0.1"],
+        *[[name, *DIGITS, "--mix", "dm-as"] for name in ALGORITHMS if name != "supervised"],
         ["supervised", *DIGITS, "--mixer", "mixup", "--loss", "dm-ce"],
         ["supervised", "--data", "digits", *QUICK, "--mixer", "cutmix"],
         [

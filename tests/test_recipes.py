@@ -28,9 +28,11 @@ def test_a_recipe_names_a_network_and_an_algorithm_that_exist(name: str) -> None
     with torch.device("meta"):
         net = recipe.net.build((3, size, size), 7, 0)
     assert sum(parameter.numel() for parameter in net.parameters()) > 1e5
-    if recipe.algorithm is not None:
-        made = ALGORITHMS[recipe.algorithm](**recipe.options)
-        assert {key: made.hyperparameters()[key] for key in recipe.options} == recipe.options
+    assert recipe.algorithm in (None, *ALGORITHMS)
+    for data in (None, "cifar100", "svhn"):
+        for algorithm, options in RECIPES[name](data).options.items():
+            made = ALGORITHMS[algorithm](**options).hyperparameters()
+            assert {key: made[key] for key in options} == options
 
 
 @pytest.mark.parametrize("name", PAPERS)
@@ -68,7 +70,9 @@ def test_a_recipe_trains(name: str) -> None:
         train = dataclasses.replace(data.train, images=ResidentImages(images))
         augmentation = dataclasses.replace(data.augmentation, crop="resized")
         data = dataclasses.replace(data, train=train, test=None, augmentation=augmentation)
-    trainer = Trainer(ALGORITHMS[recipe.algorithm](**recipe.options), net, data, split, config)
+    trainer = Trainer(
+        ALGORITHMS[recipe.algorithm](**recipe.options[recipe.algorithm]), net, data, split, config
+    )
     before = [parameter.clone() for parameter in trainer.student.parameters()]
     records = list(trainer.fit())
     assert [record["step"] for record in records] == [1, 2]
@@ -83,6 +87,15 @@ def test_flags_get_the_defaults_of_the_recipe(capsys: pytest.CaptureFixture[str]
     shown = " ".join(capsys.readouterr().out.replace("│", " ").split())
     for default in ("cutmix", "lumix", "timm:deit_small_patch16_224", "adamw", "375600", "resized"):
         assert f"(default: {default})" in shown
+
+
+def test_the_published_weight_of_mixmatch_follows_the_data(capsys: pytest.CaptureFixture[str]) -> None:
+    for data, weight in (("cifar10", "100.0"), ("cifar100", "150.0")):
+        with pytest.raises(SystemExit):
+            main(["train", "mixmatch", "--recipe", "paper", "--data", data, "--help"])
+        shown = " ".join(capsys.readouterr().out.replace("│", " ").split())
+        assert "w(t) = min(1, t / (ramp T))" in shown
+        assert f"150 for CIFAR-100. (default: {weight})" in shown
 
 
 def test_a_recipe_for_another_algorithm_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

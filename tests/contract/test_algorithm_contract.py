@@ -45,8 +45,8 @@ EVERYTHING: dict[str, list[dict[str, Any]]] = {
     "uda": [{"threshold": 0.5}, {"threshold": 0.5, "tsa": "exp", "mixing": MIXED}],
     "fixmatch": [{"threshold": 0.5}, {"threshold": 0.5, "mixing": MIXED}],
     "flexmatch": [{"threshold": 0.5}, {"threshold": 0.6, "threshold_warmup": False, "mixing": MIXED}],
-    "freematch": [{}, {"momentum": 0.1, "fairness_weight": 0.5, "mixing": MIXED}],
-    "softmatch": [{}, {"momentum": 0.1, "mixing": MIXED}],
+    "freematch": [{}, {"average_decay": 0.1, "fairness_weight": 0.5, "mixing": MIXED}],
+    "softmatch": [{}, {"average_decay": 0.1, "mixing": MIXED}],
 }
 # For each keyword another value that must change the loss, on top of the last entry above.
 UNLABELED = {"unlabeled_weight": 0.7, "unlabeled_ratio": 3}
@@ -77,7 +77,7 @@ OTHER: dict[str, dict[str, Any]] = {
     "mixmatch": {**OWN_MIXING, "ramp": 0.9, **UNLABELED},
     "remixmatch": {
         **OWN_MIXING,
-        "momentum": 0.2,
+        "average_decay": 0.2,
         "unmixed_weight": 0.1,
         "rotation_weight": 0.1,
         "ramp": 0.9,
@@ -94,13 +94,13 @@ OTHER: dict[str, dict[str, Any]] = {
     "fixmatch": {"threshold": 0.9, **UNLABELED},
     "flexmatch": {"threshold": 0.9, "mapping": "concave", "threshold_warmup": True, **UNLABELED},
     "freematch": {
-        "momentum": 0.6,
+        "average_decay": 0.6,
         "fairness_weight": 0.1,
         "lowest_threshold": 0.9,
         "highest_threshold": 0.3,
         **UNLABELED,
     },
-    "softmatch": {"momentum": 0.6, "sigmas": 0.5, "align": False, **UNLABELED},
+    "softmatch": {"average_decay": 0.6, "sigmas": 0.5, "align": False, **UNLABELED},
 }
 OTHER_MIXING = {
     "mix": "mixup",
@@ -158,7 +158,7 @@ BAD: dict[str, list[dict[str, Any]]] = {
         {"temperature": 0.0},
         {"alpha": 0.0},
         {"lam_per": "picture"},
-        {"momentum": 1.1},
+        {"average_decay": 1.1},
         {"unlabeled_weight": -1.0},
         {"unmixed_weight": -1.0},
         {"rotation_weight": -1.0},
@@ -182,7 +182,7 @@ BAD: dict[str, list[dict[str, Any]]] = {
         {"unlabeled_ratio": 0},
     ],
     "freematch": [
-        {"momentum": 1.5},
+        {"average_decay": 1.5},
         {"fairness_weight": -1.0},
         {"lowest_threshold": -0.1},
         {"highest_threshold": 1.1},
@@ -190,7 +190,7 @@ BAD: dict[str, list[dict[str, Any]]] = {
         {"unlabeled_weight": -1.0},
         {"unlabeled_ratio": 0},
     ],
-    "softmatch": [{"momentum": 1.5}, {"sigmas": 0.0}, {"unlabeled_weight": -1.0}, {"unlabeled_ratio": 0}],
+    "softmatch": [{"average_decay": 1.5}, {"sigmas": 0.0}, {"unlabeled_weight": -1.0}, {"unlabeled_ratio": 0}],
 }
 CASES = [(name, keywords) for name in ALGORITHMS for keywords in EVERYTHING[name]]
 both = pytest.mark.parametrize(
