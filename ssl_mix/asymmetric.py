@@ -84,7 +84,7 @@ class AsymmetricMix:
         if self.asymmetric and self.mix_view not in unlabeled_views:
             have = ", ".join(unlabeled_views) or "none"
             raise UserError(
-                f"mixing {self.mix!r} needs the unlabelled view {self.mix_view!r}; this algorithm has {have}"
+                f"mix_view={self.mix_view!r} is not among the unlabelled views of this algorithm ({have}): choose one of these"
             )
         return self
 

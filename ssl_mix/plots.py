@@ -23,7 +23,7 @@ def plot_metrics(records: Sequence[Record]) -> Figure:
     panels = {
         "loss": terms,
         "accuracy": ["test_accuracy", "validation_accuracy"],
-        "pseudo-labels": ["coverage", "bank_coverage", "bank_precision"],
+        "pseudo-labels": ["coverage", "guesses_changed", "bank_coverage", "bank_precision", "bank_agreement"],
     }
     known = {name for record in records for name in record}
     drawn = {title: [n for n in names if n in known] for title, names in panels.items() if known & set(names)}

@@ -86,6 +86,7 @@ def summary_rows(summary: Summary) -> list[tuple[str, str]]:
         "test accuracy where validation was best": summary.at_best_validation,
         "unlabelled pictures with a confident guess": summary.coverage,
         "right among those": summary.precision,
+        "guessed alike by teacher and student": summary.agreement,
     }
     rows = [(name, f"{100 * value:.2f} %") for name, value in shares.items() if value is not None]
     return [*rows, ("seconds", f"{summary.seconds:.1f}")]

@@ -18,6 +18,7 @@ class Summary:
         at_best_validation: test accuracy where the held-out part was best, if one was held out.
         coverage: share of unlabelled pictures whose guess passes at the end.
         precision: share of right ones among those, where the truth is known.
+        agreement: share of unlabelled pictures that teacher and student take for the same class at the end.
         seconds: training and evaluation.
     """
 
@@ -28,6 +29,7 @@ class Summary:
     at_best_validation: float | None
     coverage: float | None
     precision: float | None
+    agreement: float | None
     seconds: float
 
 
@@ -47,5 +49,6 @@ def summarise(records: list[Record]) -> Summary:
         else None,
         coverage=final.get("bank_coverage"),
         precision=final.get("bank_precision"),
+        agreement=final.get("bank_agreement"),
         seconds=final.get("seconds", 0.0),
     )

@@ -21,9 +21,10 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 MIXING = (ROOT / "docs/mixing.md").read_text()
+SEMI = (ROOT / "docs/semi-supervised.md").read_text()
 COMMANDS = sorted(
     set(
-        re.findall(r"ssl-mix (?:demo|train|resume|predict|show-mixers)[^`\n|]*--out [^`\n]*", README + MIXING)
+        re.findall(r"ssl-mix (?:demo|train|resume|predict|show-mixers)[^`\n|]*--out [^`\n]*", README + MIXING + SEMI)
     )
 )
 
@@ -68,17 +69,29 @@ def test_linked_files_exist() -> None:
     links = re.findall(r"\]\(((?!http)[^)]+)\)", README)
     assert len(links) > 4
     assert [link for link in links if not (ROOT / link).exists()] == []
-    links = re.findall(r"\]\(((?!http)[^)]+)\)", MIXING)
+    links = re.findall(r"\]\(((?!http)[^)]+)\)", MIXING + SEMI)
     assert [link for link in links if not (ROOT / "docs" / link).exists()] == []
 
 
 def test_the_tables_are_complete() -> None:
     for name in ALGORITHMS:
-        assert f"| `{name}` |" in README
+        assert f"| `{name}` |" in README and f"| `{name}` |" in SEMI
     for name in MIXERS:
         assert re.search(rf"^\| .*`{name}`.* \|", MIXING, re.MULTILINE), name
     for name in ssl_mix.losses.__all__:
         assert f"`{name}" in MIXING, name
+
+
+def test_the_switches_exist(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each flag of the table where papers and codes differ is one of an algorithm."""
+    shown = ""
+    for name in ALGORITHMS:
+        with pytest.raises(SystemExit):
+            main(["train", name, "--help"])
+        shown += capsys.readouterr().out
+    flags = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", SEMI))
+    assert len(flags) > 20
+    assert [flag for flag in sorted(flags) if flag not in ("--help", "--recipe") and flag not in shown] == []
 
 
 def test_the_table_of_results_is_what_was_measured() -> None:
