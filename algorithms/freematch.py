@@ -95,8 +95,7 @@ class FreeMatch(Algorithm):
 
         weak = torch.softmax(logits_weak.detach(), dim=1)
         averages = self._averages(weak)
-        threshold = averages["global_threshold"].clamp(self.lowest_threshold, self.highest_threshold)
-        by_class = threshold * averages["class_mean"] / averages["class_mean"].max()
+        by_class = averages["global_threshold"] * averages["class_mean"] / averages["class_mean"].max()
         pseudo = guess_labels(weak, u.indices, by_class[weak.argmax(dim=1)])
         supervised = F.cross_entropy(logits_x, labels)
         unsupervised = (pseudo.mask * F.cross_entropy(logits_strong, pseudo.labels, reduction="none")).mean()
@@ -111,19 +110,16 @@ class FreeMatch(Algorithm):
         return step_output(terms, mixed, pseudo, averages)
 
     def _averages(self, weak: Tensor) -> dict[str, Tensor]:
-        """The moving averages with this step's predictions (N, C) taken in."""
+        """The moving averages with this step's predictions (N, C) taken in; the bounds hold for the average itself."""
         histogram = F.one_hot(weak.argmax(dim=1), weak.shape[1]).float().mean(dim=0)
         now = {
             "global_threshold": weak.amax(dim=1).mean(),
             "class_mean": weak.mean(dim=0),
             "class_histogram": histogram,
         }
-        return {n: torch.lerp(new, getattr(self, n).to(new), self.average_decay) for n, new in now.items()}
-
-    def commit(self, carry: dict[str, Tensor]) -> None:
-        """Keep the moving averages of the step."""
-        for name, average in carry.items():
-            getattr(self, name).copy_(average)
+        moved = {n: torch.lerp(new, getattr(self, n).to(new), self.average_decay) for n, new in now.items()}
+        bounded = moved["global_threshold"].clamp(self.lowest_threshold, self.highest_threshold)
+        return moved | {"global_threshold": bounded}
 
 
 def fairness(logits: Tensor, mask: Tensor, wanted: Tensor) -> Tensor:

@@ -159,8 +159,3 @@ class ReMixMatch(Algorithm):
         with frozen_running_statistics(net):
             features = net.features(picked)  # type: ignore[operator]
         return F.cross_entropy(full_precision(self.rotation_head(features)), turns)
-
-    def commit(self, carry: dict[str, Tensor]) -> None:
-        """Keep the averages of the step."""
-        for name, average in carry.items():
-            getattr(self, name).copy_(average)

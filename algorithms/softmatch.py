@@ -104,8 +104,3 @@ class SoftMatch(Algorithm):
     def _average(self, name: str, new: Tensor) -> Tensor:
         """A moving average with this step's value taken in."""
         return torch.lerp(new, getattr(self, name).to(new), self.average_decay)
-
-    def commit(self, carry: dict[str, Tensor]) -> None:
-        """Keep the moving averages of the step."""
-        for name, average in carry.items():
-            getattr(self, name).copy_(average)

@@ -36,8 +36,9 @@ class Algorithm(nn.Module):
         raise NotImplementedError
 
     def commit(self, carry: dict[str, Tensor]) -> None:
-        """Write the news of a finished step to the buffers: the only place where they change."""
-        del carry
+        """Write the news of a finished step to the buffers, each to that of its name: the only place where they change."""
+        for name, value in carry.items():
+            getattr(self, name).copy_(value)
 
     def hyperparameters(self) -> dict[str, Any]:
         """The constructor's keywords and their values."""
