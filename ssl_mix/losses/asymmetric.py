@@ -2,10 +2,11 @@
 
 from torch import Tensor
 
-from ssl_mix.errors import UserError, check_not_negative
+from ssl_mix.errors import UserError
 from ssl_mix.losses._common import (
     Reduction,
     check_labels,
+    check_options,
     full_precision,
     reduce,
     weight_like,
@@ -47,8 +48,7 @@ def asymmetric_mixup_cross_entropy(
     """
     logits = full_precision(logits)
     check_labels(logits, labels=labels, pseudo_labels=pseudo_labels)
-    check_not_negative("eta", eta)
-    check_not_negative("eta_power", eta_power)
+    check_options(reduction=reduction, eta=eta, eta_power=eta_power)
     pieces = decouple(logits, labels, pseudo_labels)
     lam = weight_like("lam", lam, logits)
     wanted = (lam > 0) & pieces.mixed[:, 0]

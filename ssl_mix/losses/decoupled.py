@@ -10,24 +10,24 @@ the same class, and a class that is not in the picture at all, have no decoupled
 one lam per sample, no host synchronisation, and the chosen side is really the smaller or larger one.
 """
 
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ssl_mix.errors import UserError, check_choice, check_not_negative
+from ssl_mix.errors import UserError
 from ssl_mix.losses._common import (
     Reduction,
+    Sides,
     check_labels,
+    check_options,
     full_precision,
     reduce,
     weight_like,
 )
 from ssl_mix.losses.mixup import mixup_cross_entropy
 from ssl_mix.losses.remainder import remainder
-
-Sides = Literal["both", "minor", "major"]
 
 
 class Decoupled(NamedTuple):
@@ -61,8 +61,6 @@ def both_weights(lam: Tensor) -> Tensor:
 
 def _half_weights(mixed: Tensor, weights: Tensor, sides: Sides, eta_power: float) -> Tensor:
     """Weights of the halves, (N, 2): a class that is there, on the chosen side, counts by its own weight to a power."""
-    check_choice("sides", sides, ("both", "minor", "major"))
-    check_not_negative("eta_power", eta_power)
     counted = (weights > 0) & mixed
     if sides != "both":
         a_is_minor = weights[:, :1] < 0.5
@@ -100,6 +98,7 @@ def decoupled_cross_entropy(
     """
     logits = full_precision(logits)
     check_labels(logits, labels_a=labels_a, labels_b=labels_b)
+    check_options(reduction=reduction, sides=sides, eta_power=eta_power)
     pieces = decouple(logits, labels_a, labels_b)
     if lam is None:
         if sides != "both" or eta_power:
@@ -140,11 +139,11 @@ def decoupled_mixup_cross_entropy(
     """
     logits = full_precision(logits)
     check_labels(logits, labels_a=labels_a, labels_b=labels_b)
-    pieces = decouple(logits, labels_a, labels_b)
-    check_not_negative("eta", eta)
-    weights = both_weights(weight_like("lam", lam, logits))
-    counted = _half_weights(pieces.mixed, weights, sides, eta_power)
+    check_options(reduction=reduction, sides=sides, eta=eta, eta_power=eta_power)
     if eta == 0:  # To the bit, whatever the two ways of computing round.
         return mixup_cross_entropy(logits, labels_a, labels_b, lam, reduction=reduction)
+    pieces = decouple(logits, labels_a, labels_b)
+    weights = both_weights(weight_like("lam", lam, logits))
+    counted = _half_weights(pieces.mixed, weights, sides, eta_power)
     costs = weights * pieces.cross_entropy + (eta * counted) * pieces.halves
     return reduce(costs.sum(dim=1), reduction)

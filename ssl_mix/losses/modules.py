@@ -3,11 +3,11 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ssl_mix.errors import UserError, check_not_negative, check_share
-from ssl_mix.losses._common import Reduction, full_precision, reduce
+from ssl_mix.errors import UserError, check_count, check_share
+from ssl_mix.losses._common import Reduction, Sides, check_options, full_precision, reduce
 from ssl_mix.losses.asymmetric import asymmetric_mixup_cross_entropy
-from ssl_mix.losses.decoupled import Sides, decoupled_cross_entropy, decoupled_mixup_cross_entropy
-from ssl_mix.losses.dense import check_target, decode_classes
+from ssl_mix.losses.decoupled import decoupled_cross_entropy, decoupled_mixup_cross_entropy
+from ssl_mix.losses.dense import PlainTarget, check_target, decode_classes, named
 from ssl_mix.losses.mixup import mixup_cross_entropy
 from ssl_mix.losses.multiway import multiway_decoupled_cross_entropy
 from ssl_mix.types import MixedTarget
@@ -17,8 +17,9 @@ class DecoupledMixupLoss(nn.Module):
     """DM(CE) as a criterion, a drop-in where timm or torchvision hand over soft targets.
 
     ``loss = cross-entropy(logits, target) + eta * D``, see :func:`ssl_mix.losses.decoupled_mixup_cross_entropy`. A dense
-    target (N, C) is used as it is in the cross-entropy, label smoothing included; ``D`` decodes its classes. Rows of one
-    class, smoothed or not, and labels (N,) int64 get plain cross-entropy.
+    target (N, C) is used as it is in the cross-entropy, label smoothing included; ``D`` decodes its classes: a row
+    is understood as at most ``classes`` classes plus uniform smoothing, and smoothing of only two columns cannot be told
+    from mixing. Rows of one class, smoothed or not, and labels (N,) int64 get plain cross-entropy.
 
     Args:
         eta: weight of the decoupled term; 0.1 for static mixers, 1 for dynamic ones.
@@ -54,18 +55,20 @@ class DecoupledMixupLoss(nn.Module):
         reduction: Reduction = "mean",
     ) -> None:
         super().__init__()
-        check_not_negative("eta", eta)
+        check_options(reduction=reduction, sides=sides, eta=eta, eta_power=eta_power)
         check_share("label_smoothing", label_smoothing)
+        check_count("classes", classes)
         if classes < 2 or (classes > 2 and sides != "both"):
             raise UserError(f"classes must be at least 2, and 2 for sides={sides!r}; got {classes}")
         self.eta, self.sides, self.eta_power, self.reduction = eta, sides, eta_power, reduction
         self.classes, self.label_smoothing = classes, label_smoothing
 
-    def forward(self, logits: Tensor, target: MixedTarget | Tensor) -> Tensor:
-        """The loss for logits (N, C) and a :class:`MixedTarget`, dense targets (N, C) or labels (N,)."""
+    def forward(self, logits: Tensor, target: MixedTarget | PlainTarget | Tensor) -> Tensor:
+        """The loss for logits (N, C) and a :class:`MixedTarget` or its plain tuple, dense targets (N, C) or labels (N,)."""
+        logits = full_precision(logits)
+        target = named(logits, target)
         if isinstance(target, MixedTarget):
             return reduce(self._mixed(logits, target), self.reduction)
-        logits = full_precision(logits)
         check_target(logits, target, self.classes)
         if target.ndim == 1:
             smoothing = self.label_smoothing
@@ -80,7 +83,7 @@ class DecoupledMixupLoss(nn.Module):
         )
         if self.label_smoothing == 0:
             return values
-        log_p = F.log_softmax(full_precision(logits), dim=1)
+        log_p = F.log_softmax(logits, dim=1)
         hard = mixup_cross_entropy(logits, *target, reduction="none")
         return values + self.label_smoothing * (-log_p.mean(dim=1) - hard)
 
@@ -90,6 +93,9 @@ class DecoupledMixupLoss(nn.Module):
                 f"label_smoothing={self.label_smoothing} is for a MixedTarget or labels; dense targets are used as they "
                 "are: smooth them where they are made"
             )
+        cross_entropy = F.cross_entropy(logits, target, reduction="none")
+        if self.eta == 0:
+            return cross_entropy
         labels, weights = decode_classes(target, self.classes)
         power = self.eta_power
         if self.classes > 2:
@@ -101,7 +107,7 @@ class DecoupledMixupLoss(nn.Module):
             term = decoupled_cross_entropy(
                 logits, first, second, lam, sides=self.sides, eta_power=power, reduction="none"
             )
-        return F.cross_entropy(logits, target, reduction="none") + self.eta * term
+        return cross_entropy + self.eta * term
 
     def extra_repr(self) -> str:
         """The options, for ``print(loss)``."""
@@ -128,18 +134,22 @@ class AsymmetricMixupLoss(nn.Module):
 
     def __init__(self, eta: float = 0.1, *, eta_power: float = 0.0, reduction: Reduction = "mean") -> None:
         super().__init__()
-        check_not_negative("eta", eta)
+        check_options(reduction=reduction, eta=eta, eta_power=eta_power)
         self.eta, self.eta_power, self.reduction = eta, eta_power, reduction
 
-    def forward(self, logits: Tensor, target: MixedTarget, mask: Tensor | None = None) -> Tensor:
+    def forward(
+        self, logits: Tensor, target: MixedTarget | PlainTarget, mask: Tensor | None = None
+    ) -> Tensor:
         """The loss for logits (N, C), a :class:`MixedTarget` and the confidence mask (N,) of the guesses."""
-        if not isinstance(target, MixedTarget):
+        logits = full_precision(logits)
+        mixed = named(logits, target)
+        if not isinstance(mixed, MixedTarget):
             raise UserError(
                 "target must be a MixedTarget(labels, pseudo_labels, lam): a dense target does not say which class "
                 f"is the true one; got {type(target).__name__}"
             )
         return asymmetric_mixup_cross_entropy(
-            logits, *target, mask=mask, eta=self.eta, eta_power=self.eta_power, reduction=self.reduction
+            logits, *mixed, mask=mask, eta=self.eta, eta_power=self.eta_power, reduction=self.reduction
         )
 
     def extra_repr(self) -> str:

@@ -3,9 +3,9 @@
 from torch import Tensor, nn
 
 from ssl_mix.errors import check_not_negative
-from ssl_mix.losses._common import Reduction, full_precision
+from ssl_mix.losses._common import Reduction, check_options, full_precision
 from ssl_mix.losses.bce import decoupled_mixup_bce
-from ssl_mix.losses.dense import mixed_target
+from ssl_mix.losses.dense import PlainTarget, mixed_target
 from ssl_mix.types import MixedTarget
 
 
@@ -13,7 +13,8 @@ class DecoupledMixupBCELoss(nn.Module):
     """DM(BCE) as a criterion, see :func:`ssl_mix.losses.decoupled_mixup_bce`.
 
     A dense target (N, C) is decoded: its two largest entries are the classes, and what label smoothing gave to every class is
-    dropped, because a target of BCE that is rescaled per class is no distribution. Labels (N,) int64 have target 1.
+    dropped, because a target of BCE that is rescaled per class is no distribution;
+    with C = 2 smoothing cannot be told from mixing, and stays. Labels (N,) int64 have target 1.
 
     Args:
         t: exponent of the rescaling; 1 for mixers that cut, 0.5 for those that interpolate.
@@ -36,9 +37,10 @@ class DecoupledMixupBCELoss(nn.Module):
         super().__init__()
         check_not_negative("t", t)
         check_not_negative("xi", xi)
+        check_options(reduction=reduction)
         self.t, self.xi, self.sum_classes, self.reduction = t, xi, sum_classes, reduction
 
-    def forward(self, logits: Tensor, target: MixedTarget | Tensor) -> Tensor:
+    def forward(self, logits: Tensor, target: MixedTarget | PlainTarget | Tensor) -> Tensor:
         """The loss for logits (N, C) and a :class:`MixedTarget`, dense targets (N, C) or labels (N,)."""
         logits = full_precision(logits)
         return decoupled_mixup_bce(

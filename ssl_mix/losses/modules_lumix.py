@@ -6,10 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ssl_mix.errors import UserError, check_choice, check_not_negative
-from ssl_mix.losses._common import Reduction, full_precision, reduce
+from ssl_mix.errors import UserError, check_choice
+from ssl_mix.losses._common import Reduction, check_options, full_precision, reduce
 from ssl_mix.losses.bce import mean_bce
-from ssl_mix.losses.dense import mixed_target
+from ssl_mix.losses.dense import PlainTarget, mixed_target
 from ssl_mix.losses.lumix import Noise, check_lumix, lumix_lam, lumix_regulariser
 from ssl_mix.types import MixedTarget
 
@@ -33,7 +33,7 @@ class LUMixLoss(nn.Module):
     it acts as it would in the original order; and the random weight is symmetric for ``noise="beta"`` (``lam_r`` and
     ``1 - lam_r`` are equally likely), so that the loss has the same distribution. Clipped normal noise has a mean of 0.32 and
     leans away from class a: there the order matters, and dense targets are refused. Label smoothing of a dense target
-    stays in the cross-entropy. A picture of one class, and labels (N,) int64, are not perturbed: ``-log p`` (or BCE with
+    stays in the cross-entropy; with C = 2 it cannot be told from mixing, and counts as such. A picture of one class, and labels (N,) int64, are not perturbed: ``-log p`` (or BCE with
     target 1) and ``eta * (1 - p)``.
 
     Args:
@@ -46,6 +46,7 @@ class LUMixLoss(nn.Module):
             classes. The network's opinion and the regulariser use the softmax in both.
         detach: no gradient flows through the network's opinion.
         generator: source of the random weights; None draws from PyTorch's own generator on the device of the logits.
+            A graph (``torch.compile`` with ``fullgraph``) cannot hold one: hand ``random_lam`` to ``forward`` there.
         reduction: "mean" over the batch, "sum" or "none".
 
     Raises:
@@ -67,14 +68,14 @@ class LUMixLoss(nn.Module):
     ) -> None:
         super().__init__()
         check_lumix(random_ratio, score_ratio, noise, alpha)
-        check_not_negative("eta", eta)
+        check_options(reduction=reduction, eta=eta)
         check_choice("kind", kind, ("softmax", "bce"))
         self.random_ratio, self.score_ratio, self.noise, self.alpha = random_ratio, score_ratio, noise, alpha
         self.eta, self.kind, self.detach, self.generator = eta, kind, detach, generator
         self.reduction = reduction
 
     def forward(
-        self, logits: Tensor, target: MixedTarget | Tensor, random_lam: Tensor | None = None
+        self, logits: Tensor, target: MixedTarget | PlainTarget | Tensor, random_lam: Tensor | None = None
     ) -> Tensor:
         """The loss for logits (N, C) and a :class:`MixedTarget`, dense targets (N, C) or labels (N,).
 

@@ -3,7 +3,6 @@
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -12,29 +11,41 @@ def _without(logits: Tensor, classes: Tensor) -> Tensor:
     return logits.scatter(1, classes, torch.finfo(logits.dtype).min / 4)
 
 
+def _powers(logits: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
+    """Exponentials of the remaining logits minus the largest of them, 0 for a removed class; and that largest, (N, 1)."""
+    rest = _without(logits, classes)
+    top = rest.detach().amax(1, True)  # Nothing that is computed from both depends on it.
+    return rest.sub_(top).exp_(), top
+
+
 class _Remainder(torch.autograd.Function):
-    """The function below with a closed form as gradient: one pass backward, where plain autograd makes ten over (N, C)."""
+    """The function below with a closed form as gradient: one pass backward, where plain autograd makes ten over (N, C).
+
+    ``torch.func.vmap`` and ``grad`` work; forward-mode derivatives (``jvp``) do not.
+    """
+
+    generate_vmap_rule = True
 
     @staticmethod
-    def forward(logits: Tensor, classes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        rest = _without(logits, classes)
-        shares = F.softmax(rest, dim=1)
+    def forward(logits: Tensor, classes: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        powers, top = _powers(logits, classes)
+        total = powers.sum(1, True)
         own = logits.gather(1, classes)
-        # The largest share is at least 1 / C, so that its logarithm is as exact as that of the sum would be.
-        return own, (rest.amax(1, True) - own) - shares.amax(1, True).log(), shares
+        return own, (top - own) + total.log(), powers, total
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: tuple[Tensor, Tensor, Tensor]) -> None:
-        ctx.mark_non_differentiable(output[2])
-        ctx.save_for_backward(*inputs, output[2])
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: tuple[Tensor, ...]) -> None:
+        ctx.mark_non_differentiable(*output[2:])
+        ctx.save_for_backward(*inputs, *output[2:])
 
     @staticmethod
-    def backward(ctx: Any, own: Tensor, gap: Tensor, _: Tensor) -> tuple[Tensor, None]:
-        logits, classes, shares = ctx.saved_tensors
-        if torch.is_grad_enabled():  # Second derivatives need to know where the shares come from.
-            shares = F.softmax(_without(logits, classes), dim=1)
+    def backward(ctx: Any, own: Tensor, gap: Tensor, *_: Tensor) -> tuple[Tensor, None]:
+        logits, classes, powers, total = ctx.saved_tensors
+        if torch.is_grad_enabled():  # Second derivatives need to know where the powers come from.
+            powers, _top = _powers(logits, classes)
+            total = powers.sum(1, True)
         # The share of a removed class is 0; where only removed classes are left, a loss has no gradient at the gap.
-        return (shares * gap.sum(1, True)).scatter_add(1, classes, own - gap), None
+        return (powers * (gap.sum(1, True) / total)).scatter_add_(1, classes, own - gap), None
 
 
 def remainder(logits: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
@@ -49,5 +60,5 @@ def remainder(logits: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
     Returns:
         Two tensors (N, K). Where no class is left, ``R`` is a very low finite number.
     """
-    own, gap, _ = _Remainder.apply(logits, classes)
+    own, gap, *_ = _Remainder.apply(logits, classes)
     return own, gap

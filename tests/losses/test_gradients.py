@@ -153,3 +153,16 @@ def test_a_masked_sample_has_no_gradient_and_still_counts_in_the_mean():
     unmasked = gradient(asymmetric_mixup_cross_entropy(*args, reduction="sum"), logits)
     assert not masked[1::2].any()
     np.testing.assert_allclose(masked[::2], unmasked[::2] / 6, rtol=0, atol=1e-15)
+
+
+def test_gradients_per_sample_by_vmap():
+    draw = torch.Generator().manual_seed(0)
+    logits = torch.randn(6, 5, dtype=torch.float64, generator=draw)
+    rest = (*torch.randint(5, (2, 6), generator=draw), torch.rand(6, dtype=torch.float64, generator=draw))
+
+    def of_one(*sample):
+        return decoupled_mixup_cross_entropy(*(each[None] for each in sample))
+
+    found = torch.func.vmap(torch.func.grad(of_one))(logits, *rest)
+    each = [torch.func.grad(of_one)(*sample) for sample in zip(logits, *rest, strict=True)]
+    torch.testing.assert_close(found, torch.stack(each), rtol=0, atol=1e-15)

@@ -6,7 +6,9 @@ import torch
 from ssl_mix.errors import UserError
 from ssl_mix.losses import (
     AsymmetricMixupLoss,
+    DecoupledMixupBCELoss,
     DecoupledMixupLoss,
+    LUMixLoss,
     asymmetric_mixup_cross_entropy,
     decoupled_cross_entropy,
     decoupled_mixup_cross_entropy,
@@ -21,6 +23,7 @@ FUNCTIONS = [
     asymmetric_mixup_cross_entropy,
 ]
 DECOUPLED = [decoupled_cross_entropy, decoupled_mixup_cross_entropy]
+CRITERIA = [DecoupledMixupLoss, AsymmetricMixupLoss, DecoupledMixupBCELoss, LUMixLoss]
 LABELS = torch.tensor([0, 1, 2])
 
 
@@ -46,6 +49,9 @@ WRONG = [
     {"labels_b": torch.zeros(3, 5)},
     {"lam": torch.full((2,), 0.3)},
     {"lam": torch.full((3, 1), 0.3)},
+    {"lam": [0.3, 0.3, 0.3]},
+    {"lam": torch.full((3,), 0.3).numpy()},
+    {"labels_a": [0, 1, 2]},
     {"lam": 1.5},
     {"lam": -0.1},
     {"lam": float("nan")},
@@ -124,8 +130,23 @@ def test_asymmetric_criterion_needs_a_mixed_target(target):
         AsymmetricMixupLoss()(torch.zeros(3, 5), target)
 
 
-@pytest.mark.parametrize("options", [{"sides": "left"}, {"reduction": "avg"}, {"eta_power": -1.0}])
-@pytest.mark.parametrize("target", [MixedTarget(LABELS, LABELS + 1, torch.full((3,), 0.3)), torch.eye(3, 5)])
-def test_options_of_the_criterion(options, target):
+@pytest.mark.parametrize(
+    ("criterion", "options"),
+    [
+        (DecoupledMixupLoss, {"sides": "left"}),
+        (DecoupledMixupLoss, {"eta_power": -1.0}),
+        (DecoupledMixupLoss, {"classes": 2.5}),
+        (AsymmetricMixupLoss, {"eta_power": -1.0}),
+        *((each, {"reduction": "avg"}) for each in CRITERIA),
+    ],
+)
+def test_options_of_a_criterion_are_checked_when_it_is_made(criterion, options):
     with pytest.raises(UserError, match=next(iter(options))):
-        DecoupledMixupLoss(**options)(torch.zeros(3, 5), target)
+        criterion(**options)
+
+
+@pytest.mark.parametrize("criterion", [DecoupledMixupLoss, DecoupledMixupBCELoss, LUMixLoss])
+@pytest.mark.parametrize("target", [[0, 1, 2], None, (LABELS, LABELS)])
+def test_targets_that_are_no_tensor(criterion, target):
+    with pytest.raises(UserError, match="target must be"):
+        criterion()(torch.zeros(3, 5), target)

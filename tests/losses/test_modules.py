@@ -5,7 +5,9 @@ import torch
 
 from ssl_mix.losses import (
     AsymmetricMixupLoss,
+    DecoupledMixupBCELoss,
     DecoupledMixupLoss,
+    LUMixLoss,
     asymmetric_mixup_cross_entropy,
     decoupled_mixup_cross_entropy,
 )
@@ -52,3 +54,15 @@ def test_print_shows_the_options_and_there_is_nothing_to_learn(criterion):
     assert "0.25" in repr(criterion)
     assert not list(criterion.parameters())
     assert not criterion.state_dict()
+
+
+@pytest.mark.parametrize(
+    "criterion",
+    [DecoupledMixupLoss(), AsymmetricMixupLoss(), DecoupledMixupBCELoss(), LUMixLoss(random_ratio=0.0)],
+)
+def test_plain_tuples_are_mixed_targets(criterion):
+    logits, (labels_a, labels_b, lam) = batch()
+    expected = criterion(logits, MixedTarget(labels_a, labels_b, lam))
+    assert torch.equal(criterion(logits, (labels_a, labels_b, lam)), expected)
+    one_lam = criterion(logits, MixedTarget(labels_a, labels_b, torch.full((9,), 0.3)))
+    assert torch.equal(criterion(logits, (labels_a, labels_b, 0.3)), one_lam)
