@@ -25,10 +25,12 @@ def stream_generator(seed: int, stream: str, step: int = 0) -> torch.Generator:
 def sample_beta(count: int, alpha: float, generator: torch.Generator | None, device: torch.device) -> Tensor:
     """``count`` draws from Beta(alpha, alpha), float32, on ``device``.
 
-    Drawn in float64 as a ratio of two gammas, so that a small alpha does not underflow to 0 / 0. The draw is made where the
-    generator lives; a CPU generator serves every device without a host synchronisation.
+    Drawn in float64 as a ratio of two gammas, so that a small alpha does not underflow to 0 / 0; alpha 1 is uniform. The draw
+    is made where the generator lives; a CPU generator serves every device without a host synchronisation.
     """
     source = generator.device if generator is not None else device
+    if alpha == 1:
+        return torch.rand(count, generator=generator, device=source).to(device, non_blocking=True)
     shape = torch.full((2, count), alpha, dtype=torch.float64, device=source)
     gamma_a, gamma_b = torch._standard_gamma(shape, generator=generator).unbind(0)
     return (gamma_a / (gamma_a + gamma_b)).float().to(device, non_blocking=True)

@@ -1,10 +1,14 @@
 """What mixers share: drawing, checking pictures, putting two pictures together by a mask."""
 
+from numbers import Real
+
 import torch
 from torch import Tensor
 
 from ssl_mix.errors import UserError
 from ssl_mix.randomness import sample_beta
+
+BUCKETS = 2**12
 
 
 def sample_uniform(shape: tuple[int, ...], generator: torch.Generator | None, device: torch.device) -> Tensor:
@@ -22,13 +26,14 @@ def sample_permutation(count: int, generator: torch.Generator | None, device: to
 def given_lam(lam: Tensor | float, images: Tensor) -> Tensor:
     """The given lam, (N,) or one number, as (N,) float32 on the device of ``images``.
 
-    A number beyond [0, 1] is refused; values of a tensor, which are not looked at, are brought into it, NaN to 0.
+    A number beyond [0, 1] is refused, and what is neither number nor tensor; values of a tensor, which are not looked at, are
+    brought into it, NaN to 0.
     """
     count = len(images)
     if not isinstance(lam, Tensor):
-        if not 0 <= lam <= 1:
-            raise UserError(f"lam must lie in [0, 1], got {lam}")
-        return torch.full((count,), lam, device=images.device)
+        if not isinstance(lam, Real) or not 0 <= lam <= 1:
+            raise UserError(f"lam must be a number in [0, 1] or a tensor ({count},), got {lam!r}")
+        return torch.full((count,), lam, dtype=torch.float32, device=images.device)
     if lam.shape != (count,):
         raise UserError(f"lam must have shape ({count},), one value per picture, got {tuple(lam.shape)}")
     moved = lam.detach().to(images.device, torch.float32, non_blocking=True)
@@ -115,6 +120,26 @@ def composite(images_a: Tensor, images_b: Tensor, mask: Tensor) -> Tensor:
     return blend.to(images_a.dtype)
 
 
+def paste_box(
+    images_a: Tensor, images_b: Tensor, rows: Tensor, columns: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Pictures of which ``a`` is seen outside a box and ``b`` in it, the share of ``a``, and the mask.
+
+    Args:
+        images_a: (N, C, H, W), any dtype.
+        images_b: the same.
+        rows: 1 beyond the rows of the box, 0 within, (N, H) float32.
+        columns: the same for its columns, (N, W).
+
+    Returns:
+        (N, C, H, W), (N,) float32 and (N, 1, H, W) bool, True for ``a``.
+    """
+    outside = torch.maximum(rows[:, None, :, None], columns[:, None, None])
+    mask = outside.to(torch.bool)
+    share = pixel_share(outside)
+    return composite(images_a, images_b, outside if images_a.dtype == outside.dtype else mask), share, mask
+
+
 def rearrange(images: Tensor, source: Tensor) -> Tensor:
     """Pictures (N, C, H, W) of which pixel p of sample n shows pixel ``source[n, p]``, counted row by row: (N, H W) int64."""
     # One gather along the last axis is several times faster than one for rows and one for columns.
@@ -127,6 +152,43 @@ def pixel_share(mask: Tensor) -> Tensor:
     if mask.dtype == torch.bool:
         return pixels.sum(1, dtype=torch.int32).float() / pixels.shape[1]
     return pixels.float().mean(1)
+
+
+def highest(values: Tensor, count: Tensor) -> Tensor:
+    """The ``count`` largest of each row, to a resolution of 2^-24 of its range; among equals, those that come first.
+
+    The place of the last that is taken is read from two histograms, one of all and one of the bucket it is in.
+
+    Args:
+        values: (N, P) float32.
+        count: (N,) whole numbers in [0, P].
+
+    Returns:
+        (N, P) bool, with exactly ``count`` True in each row.
+    """
+    top, last = values.amax(1, keepdim=True), BUCKETS**2 - 1
+    span = (top - values.amin(1, keepdim=True)).clamp(min=torch.finfo(values.dtype).tiny)
+    depth = ((top - values) / span * last).int().clamp_(0, last)
+    coarse, fine = depth // BUCKETS, depth % BUCKETS
+    bucket, missing = _bucket_reached(coarse, torch.ones_like(coarse), count[:, None])
+    part, missing = _bucket_reached(fine, (coarse == bucket).int(), missing)
+    limit = bucket * BUCKETS + part
+    equal = depth == limit
+    return (depth < limit) | (equal & (equal.cumsum(1, dtype=torch.int32) <= missing))
+
+
+def _bucket_reached(bucket: Tensor, weight: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
+    """In which bucket the sum of the weights reaches ``count``, and what the buckets before leave to it: (N, 1) each.
+
+    Args:
+        bucket: (N, P) in [0, BUCKETS).
+        weight: (N, P) int32.
+        count: (N, 1), at most the sum of the weights.
+    """
+    sizes = weight.new_zeros(len(weight), BUCKETS).scatter_add_(1, bucket.long(), weight)
+    reached = sizes.cumsum(1, dtype=torch.int32)
+    found = (reached < count).sum(1, keepdim=True)
+    return found, count - (reached - sizes).gather(1, found)
 
 
 def segments(start: Tensor, length: Tensor, side: int) -> Tensor:

@@ -7,18 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from ssl_mix.errors import UserError, check_count, check_positive
-from ssl_mix.mixers._common import composite, pixel_share, resolve_lam
+from ssl_mix.mixers._common import composite, highest, pixel_share, resolve_lam
 from ssl_mix.mixers.cells import spread
 from ssl_mix.mixers.frozen_net import feature_maps
 from ssl_mix.mixers.hooks import check_net, find_layer, hidden_layer_names
 from ssl_mix.mixers.mixer import Mixed, Mixer, Pair
-from ssl_mix.mixers.saliency import network_input
-
-
-def strongest(values: Tensor, count: Tensor) -> Tensor:
-    """The ``count`` largest of each row, of equals those that come first: (N, P) bool from (N, P) and (N,)."""
-    order = values.argsort(dim=1, descending=True, stable=True)
-    return order.argsort(dim=1) < count[:, None]
 
 
 @dataclass(frozen=True)
@@ -69,9 +62,9 @@ class AttentiveMix(Mixer):
         if not images.is_floating_point():
             raise UserError(f"AttentiveMix feeds pictures to the network: float expected, got {images.dtype}")
         net = check_net(pair.net, self)
-        attention = feature_maps(net, self.layer_name(net), network_input(net, images)).float().mean(1)
+        attention = feature_maps(net, self.layer_name(net), images).float().mean(1)
         count = self._count(attention[0].numel(), images, lam, generator)
-        kept = strongest(attention.flatten(1), count).view_as(attention)
+        kept = highest(attention.flatten(1), count).view_as(attention)
         mask = spread(kept, *images.shape[2:])
         return Mixed(composite(images, pair.images_b, mask), pixel_share(mask), mask)
 

@@ -1,34 +1,19 @@
 """AutoMix: a small network learns where to mix."""
 
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ssl_mix.errors import UserError, check_count, check_not_negative, check_positive
-from ssl_mix.mixers._common import (
-    check_float,
-    check_labels,
-    check_pair,
-    composite,
-    pixel_share,
-    resolve_lam,
-    sample_permutation,
-)
-from ssl_mix.mixers.frozen_net import feature_maps, frozen
+from ssl_mix.losses.mixup import mixup_cross_entropy
+from ssl_mix.mixers._common import check_float, composite, pair_up, pixel_share, reordered, resolve_lam
+from ssl_mix.mixers.frozen_net import feature_maps, frozen, network_input
 from ssl_mix.mixers.hooks import check_net, find_layer, hidden_layer_names
 from ssl_mix.mixers.mixblock import MixBlock
 from ssl_mix.mixers.mixer import Mixed, MixedBatch, Mixer, Pair
 from ssl_mix.randomness import sample_beta
 from ssl_mix.types import MixedTarget
-
-
-class _Draw(NamedTuple):
-    """Partners (N,) and shares (N,) of one mixing of a batch with itself."""
-
-    partner: Tensor
-    lam: Tensor
 
 
 class AutoMix(Mixer, nn.Module):
@@ -110,15 +95,15 @@ class AutoMix(Mixer, nn.Module):
         Raises:
             ValueError: the network has no such layer, or the block was built for another number of channels.
         """
-        parameter = next(net.parameters())
-        picture = torch.zeros(1, *image_shape, device=parameter.device, dtype=parameter.dtype)
+        device = next(net.parameters()).device
+        picture = torch.zeros(1, *image_shape, device=device)
         channels = feature_maps(net, self.layer_name(net), picture).shape[1]
         if self.channels not in (None, channels):
             raise UserError(
                 f"the block was built for {self.channels} channels, {self.layer_name(net)!r} has {channels}"
             )
         if self.block is None:
-            self.block = self.block_class(channels).to(parameter.device)
+            self.block = self.block_class(channels).to(device)
         self.channels = channels
 
     def layer_name(self, net: nn.Module) -> str:
@@ -152,7 +137,7 @@ class AutoMix(Mixer, nn.Module):
             generator: source of the draws; torch's own where None.
         """
         batch, maps = self._mixed_once(images, labels, net, generator)
-        loss = self._lesson(check_net(net, self), images, labels, maps, self._draw(images, generator))
+        loss = self._lesson(check_net(net, self), images, maps, *self._draw(images, labels, generator))
         return batch._replace(loss=loss)
 
     def __call__(
@@ -171,23 +156,24 @@ class AutoMix(Mixer, nn.Module):
         """What the masks (N, 1, H, W) of the block cost where lam (N,) was asked for: (N,)."""
         return ((mask.flatten(1).mean(1) - lam).abs() - self.mask_margin).clamp(min=0)
 
-    def _draw(self, images: Tensor, generator: torch.Generator | None) -> _Draw:
-        partner = sample_permutation(len(images), generator, images.device)
-        return _Draw(partner, sample_beta(len(images), self.alpha, generator, images.device))
+    def _draw(
+        self, images: Tensor, labels: Tensor, generator: torch.Generator | None
+    ) -> tuple[Tensor, MixedTarget]:
+        """Partners (N,) of one mixing of a batch with itself, and its labels with the lam that is asked for."""
+        partner, labels_a, labels_b = pair_up(images, labels, generator)
+        lam = sample_beta(len(images), self.alpha, generator, images.device)
+        return partner, MixedTarget(labels_a, labels_b, lam)
 
     def _mixed_once(
         self, images: Tensor, labels: Tensor, net: nn.Module | None, generator: torch.Generator | None
     ) -> tuple[MixedBatch, Tensor]:
         """The mixed batch, still without a loss, and the feature maps of its pictures."""
-        check_labels(images, labels)
-        check_pair(images, images)
+        partner, target = self._draw(images, labels, generator)
         check_float(images, self)
         maps = self._maps(check_net(net, self), images)
-        partner, asked = self._draw(images, generator)
-        mask = self._used_mask(maps, maps.index_select(0, partner), asked, images)
-        mixed, lam, _ = _mixed(images, images.index_select(0, partner), mask)
-        target = MixedTarget(labels, labels.index_select(0, partner.to(labels.device)), lam)
-        return MixedBatch(mixed, target, partner, mask), maps
+        mask = self._used_mask(maps, maps.index_select(0, partner), target.lam, images)
+        mixed, lam, _ = _mixed(images, reordered(images, partner), mask)
+        return MixedBatch(mixed, target._replace(lam=lam), partner, mask), maps
 
     def _maps(self, net: nn.Module, images: Tensor) -> Tensor:
         if self.block is None:
@@ -213,19 +199,15 @@ class AutoMix(Mixer, nn.Module):
         return torch.where(extreme, asked, self._masks(maps_a, maps_b, lam, images))
 
     def _lesson(
-        self, encoder: nn.Module, images: Tensor, labels: Tensor, maps: Tensor, draw: _Draw
+        self, encoder: nn.Module, images: Tensor, maps: Tensor, partner: Tensor, target: MixedTarget
     ) -> Tensor:
         """The loss of the block, 0-d; of all parameters, only the block's are in its graph."""
-        partner, lam = draw
-        mask = self._masks(maps, maps.index_select(0, partner), lam, images)
+        mask = self._masks(maps, maps.index_select(0, partner), target.lam, images)
+        images = network_input(encoder, images)
         with frozen(encoder):
-            logits = encoder(composite(images, images.index_select(0, partner), mask)).float()
-        labels = labels.to(logits.device)
-        of_a, of_b = (
-            F.cross_entropy(logits, classes, reduction="none")
-            for classes in (labels, labels.index_select(0, partner))
-        )
-        return torch.lerp(of_b, of_a, lam).mean() + self.mask_weight * self.mask_cost(mask, lam).mean()
+            logits = encoder(composite(images, reordered(images, partner), mask))
+        cost = self.mask_cost(mask, target.lam).mean()
+        return mixup_cross_entropy(logits, *target) + self.mask_weight * cost
 
 
 def _mixed(images_a: Tensor, images_b: Tensor, mask: Tensor) -> Mixed:

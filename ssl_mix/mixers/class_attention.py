@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ssl_mix.errors import UserError
+from ssl_mix.mixers.hooks import check_uncompiled
 
 Projections = tuple[Tensor, Tensor]
 Reader = Callable[[Tensor], Tensor]
@@ -33,9 +34,10 @@ def capture_class_attention(net: nn.Module) -> Iterator[Callable[[], Tensor]]:
         net: a network with exactly one such transformer.
 
     Raises:
-        ValueError: at once, where the network has no class token whose attention can be read; when ``attention()`` is called,
-            where no forward pass was made.
+        ValueError: at once, where the network is compiled or has no class token whose attention can be read; when
+            ``attention()`` is called, where no forward pass was made.
     """
+    check_uncompiled(net)
     layer, read = _class_attention(net)
     kept: list[Tensor] = []
 

@@ -6,34 +6,32 @@ import torch
 from torch import Tensor
 
 from ssl_mix.errors import check_positive
-from ssl_mix.mixers._common import composite, cross, resolve_lam, sample_uniform, segments, share_outside
+from ssl_mix.mixers._common import paste_box, resolve_lam, sample_uniform
 from ssl_mix.mixers.mixer import Mixed, Mixer, Pair
 
 
-def box_sides(centres: Tensor, lam: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
+def outside_box(centres: Tensor, lam: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
     """Boxes of area share ``1 - lam``, one per sample, clipped at the borders.
+
+    A side of ``l`` pixels around pixel c covers ``c - l // 2 <= p < c - l // 2 + l``.
 
     Args:
         centres: (N, 2) in [0, 1), row and column as a share of the side.
-        lam: (N,) float32; the box sides are ``int(side * sqrt(1 - lam))``.
+        lam: (N,) float32 in [0, 1]; the box sides are ``int(side * sqrt(1 - lam))``.
         height: of the pictures, in pixels.
         width: of the pictures, in pixels.
 
     Returns:
-        The rows (N, height) and the columns (N, width) that the boxes cover, bool.
+        1 for the rows (N, height) and the columns (N, width) beyond the boxes, 0 for those within, float32.
     """
-    scale = (1 - lam).clamp(0, 1).sqrt()
-    covered = []
-    for axis, side in enumerate((height, width)):
-        length = (side * scale).floor()
-        start = (centres[:, axis] * side).floor() - (length / 2).floor()
-        covered.append(segments(start, length, side))
-    return covered[0], covered[1]
-
-
-def box_masks(centres: Tensor, lam: Tensor, height: int, width: int) -> Tensor:
-    """The same boxes as masks: (N, 1, height, width) bool, True inside the box."""
-    return cross(*box_sides(centres, lam, height, width))
+    # Both axes at once, as far as the longer, and a tensor of the sides that needs no copy from the host.
+    sides = torch.linspace(height, width, 2, device=lam.device)
+    length = ((1 - lam).sqrt()[:, None] * sides).floor()
+    # |2 (p - c) + 1/2| < l says the same for whole p, c and l.
+    pixel = torch.arange(0.5, 2 * max(height, width), 2, device=lam.device)
+    distance = torch.sub(pixel, (centres * sides).floor()[:, :, None], alpha=2).abs()
+    rows, columns = distance.ge_(length[:, :, None]).unbind(1)
+    return rows[:, :height], columns[:, :width]
 
 
 @dataclass(frozen=True)
@@ -64,6 +62,4 @@ class CutMix(Mixer):
         images = pair.images_a
         lam = resolve_lam(lam, self.alpha, images, generator)
         centres = sample_uniform((len(images), 2), generator, images.device)
-        rows, columns = box_sides(centres, lam, *images.shape[2:])
-        mask = ~cross(rows, columns)
-        return Mixed(composite(images, pair.images_b, mask), share_outside(rows, columns), mask)
+        return Mixed(*paste_box(images, pair.images_b, *outside_box(centres, lam, *images.shape[2:])))

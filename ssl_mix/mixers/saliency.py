@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ssl_mix.mixers.frozen_net import frozen
+from ssl_mix.mixers.frozen_net import frozen, network_input
 
 RADII = (12, 24, 28, 48, 56, 112)
 
@@ -76,12 +76,6 @@ def fine_grained_saliency(images: Tensor) -> Tensor:
         others = (count - 1).clamp(min=1)
         saliency += torch.addcmul(sums / others, grey, count / others, value=-1).abs()
     return saliency
-
-
-def network_input(net: nn.Module, images: Tensor) -> Tensor:
-    """The pictures in the dtype of the network's parameters."""
-    kinds = (parameter.dtype for parameter in net.parameters() if parameter.is_floating_point())
-    return images.to(next(kinds, images.dtype))
 
 
 @torch.enable_grad()

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from ssl_mix.errors import check_positive
-from ssl_mix.mixers._common import composite, pixel_share, resolve_lam
-from ssl_mix.mixers.cutmix import box_masks
+from ssl_mix.mixers._common import paste_box, resolve_lam
+from ssl_mix.mixers.cutmix import outside_box
 from ssl_mix.mixers.mixer import Mixed, Mixer, Pair
 from ssl_mix.mixers.saliency import fine_grained_saliency
 
@@ -59,5 +59,4 @@ class SaliencyMix(Mixer):
         lam = resolve_lam(lam, self.alpha, images, generator)
         saliency = fine_grained_saliency(pasted) if pair.saliency_b is None else pair.saliency_b
         centres = peak(saliency.to(images.device))
-        mask = ~box_masks(centres, lam, *images.shape[2:])
-        return Mixed(composite(images, pasted, mask), pixel_share(mask), mask)
+        return Mixed(*paste_box(images, pasted, *outside_box(centres, lam, *images.shape[2:])))

@@ -1,13 +1,17 @@
 """No mixing in the last part of training."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from ssl_mix.errors import check_share
 from ssl_mix.mixers._common import check_labels, check_pair
-from ssl_mix.mixers.mixer import Mixed, MixedBatch, Mixer, Pair
+from ssl_mix.mixers.hooks import check_net
+from ssl_mix.mixers.mixer import Mixed, MixedBatch, Mixer, Pair, check_mixer
 from ssl_mix.types import MixedTarget
 
 
@@ -33,9 +37,34 @@ class Unmixed(Mixer):
         """A copy of the pictures; nothing is drawn."""
         check_labels(images, labels)
         check_pair(images, images)
-        copy, lam, mask = self.blend(Pair(images, images), None, generator)
+        copy, lam, mask = self.blend(Pair(images, images, net=net), None, generator)
         partner = torch.arange(len(images), device=images.device)
         return MixedBatch(copy, MixedTarget(labels, labels.clone(), lam), partner, mask)
+
+
+@dataclass(frozen=True)
+class UnmixedLayers(Unmixed):
+    """The same in the place of a mixer of hidden layers: called, it gives the network's logits in the place of pictures."""
+
+    needs: ClassVar[frozenset[str]] = frozenset({"net"})
+    hidden: ClassVar[bool] = True
+
+    def blend(self, pair: Pair, lam: Tensor | float | None, generator: torch.Generator | None) -> Mixed:
+        """Logits of ``images_a``, whatever lam is asked for."""
+        net = check_net(pair.net, self)
+        return super().blend(pair, lam, generator)._replace(images=net(pair.images_a))
+
+    @contextmanager
+    def applied(
+        self,
+        net: nn.Module,
+        images: Tensor,
+        labels: Tensor,
+        *,
+        generator: torch.Generator | None = None,
+    ) -> Iterator[MixedBatch]:
+        """Within the block, too, nothing is mixed; the mask is None, as for all mixers of hidden layers."""
+        yield Unmixed().mix_batch(images, labels, net=net, generator=generator)._replace(mask=None)
 
 
 @dataclass(frozen=True)
@@ -43,14 +72,15 @@ class StopAfter:
     """Early stopping of mixing: any mixer until the last ``fraction`` of training, :class:`Unmixed` from then on.
 
     ``stop = StopAfter(CutMix())`` once, and in the loop ``images, target = stop(step / steps)(images, labels)``. It keeps no
-    count of its own, so that resumed training needs nothing restored.
+    count of its own, so that resumed training needs nothing restored. In the place of a mixer of hidden layers comes one that
+    returns logits too; the ``loss`` of a learned mixer is None once it has stopped.
 
     Args:
         mixer: of the time before.
         fraction: of the training steps, at the end, that are not mixed.
 
     Raises:
-        ValueError: the fraction, or the progress when called, lies outside [0, 1].
+        ValueError: the mixer is none; the fraction, or the progress when called, lies outside [0, 1].
 
     Source: Zou et al., "The Benefits of Mixup for Feature Learning" (ICML 2023); Liu et al., "Over-Training with Mixup May Hurt
     Generalization" (ICLR 2023).
@@ -60,6 +90,7 @@ class StopAfter:
     fraction: float = 0.1
 
     def __post_init__(self) -> None:
+        check_mixer(self.mixer)
         check_share("fraction", self.fraction)
 
     def over(self, progress: float) -> bool:
@@ -69,4 +100,6 @@ class StopAfter:
 
     def __call__(self, progress: float) -> Mixer:
         """The mixer to use at this progress."""
-        return Unmixed() if self.over(progress) else self.mixer
+        if not self.over(progress):
+            return self.mixer
+        return UnmixedLayers() if self.mixer.hidden else Unmixed()

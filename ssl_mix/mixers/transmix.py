@@ -11,9 +11,9 @@ def transmix_lam(attention: Tensor, mask: Tensor, lam: Tensor) -> Tensor:
     """The mean of the share by area and the share of the attention: ``(lam + sum(attention * m) / sum(attention)) / 2``.
 
     m is the mask brought to the token grid, as the mean over each token's patch. The grid has as many tokens as there are
-    attentions and the aspect of the mask. ::
+    attentions and the aspect of the mask. Where there is no attention at all, lam stays as it is. ::
 
-        mixed = CutMix()(images, labels)
+        mixed = CutMix().mix_batch(images, labels)
         with capture_class_attention(net) as attention:
             logits = net(mixed.images)
         target = mixed.target._replace(lam=transmix_lam(attention(), mixed.mask, mixed.target.lam))
@@ -45,8 +45,9 @@ def transmix_lam(attention: Tensor, mask: Tensor, lam: Tensor) -> Tensor:
             f"got {tuple(attention.shape)}, {tuple(mask.shape)} and {tuple(lam.shape)}"
         )
     weights = attention.detach().float()
-    share = (weights * _by_token(mask.float(), weights.shape[1])).sum(1) / weights.sum(1)
-    return torch.lerp(lam.float(), share, 0.5)
+    total, lam = weights.sum(1), lam.float()
+    share = (weights * _by_token(mask.float(), weights.shape[1])).sum(1) / total
+    return torch.lerp(lam, torch.where(total > 0, share, lam), 0.5)
 
 
 def _by_token(mask: Tensor, tokens: int) -> Tensor:

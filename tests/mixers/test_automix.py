@@ -234,6 +234,26 @@ def test_autocast(mixer):
     torch.testing.assert_close(rough.mask.mean((1, 2, 3)), rough.target.lam)
 
 
+@pytest.mark.parametrize(
+    ("pictures", "weights"), [(torch.bfloat16, torch.float32), (torch.float32, torch.bfloat16)]
+)
+def test_pictures_and_encoder_of_different_precision(mixer, pictures, weights):
+    """The encoder sees the pictures in its own dtype, and they come back in theirs."""
+    net = network()
+    mixer = prepared(mixer(), net)
+    images, labels = batch()
+    images = images.bfloat16().float()
+    exact = mixer.mix_batch(images, labels, net=net, generator=generator())
+    rough = mixer.mix_batch(images.to(pictures), labels, net=net.to(weights), generator=generator())
+    assert (rough.images.dtype, rough.mask.dtype) == (pictures, torch.float32)
+    torch.testing.assert_close(rough.mask, exact.mask, atol=0.05, rtol=0)
+    torch.testing.assert_close(rough.loss, exact.loss, atol=0.05, rtol=0)
+    rough.loss.backward()
+    assert all(parameter.grad.abs().sum() > 0 for parameter in mixer.parameters())
+    mixed, _ = mixer.mix(images.to(pictures), images.flip(0).to(pictures), net=net)
+    assert mixed.dtype == pictures
+
+
 def test_the_default_layer_is_the_last_but_one():
     net = network()
     assert AutoMix().layer_name(AveragedModel(net)) == "two"

@@ -165,6 +165,23 @@ def test_networks_that_cannot_be_read(net, message):
     assert hooks(network) == 0
 
 
+def test_compiled_networks_are_refused():
+    """What is compiled already ignores the hook; what is compiled within the block keeps it for ever."""
+    whole, in_place, inside = (
+        timm.models.VisionTransformer(img_size=32, patch_size=8, **SIZES) for _ in range(3)
+    )
+    in_place.compile(backend="eager")
+    inside.blocks[-1] = torch.compile(inside.blocks[-1], backend="eager")
+    compiled = torch.compile(whole, backend="eager")
+    for net in (compiled, in_place, inside):
+        with pytest.raises(UserError, match="net._orig_mod"), capture_class_attention(net):
+            pass
+        assert hooks(net) == 0
+    with capture_class_attention(compiled._orig_mod) as attention:
+        compiled._orig_mod(images(width=32))
+    assert attention().shape == (3, 16)
+
+
 def test_nothing_captured():
     net = timm.models.VisionTransformer(img_size=32, patch_size=8, **SIZES)
     with capture_class_attention(net) as attention, pytest.raises(UserError, match="inside the block"):

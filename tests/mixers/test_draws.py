@@ -35,7 +35,7 @@ def test_a_generator_moves_on(mixer):
 def test_partners_are_every_permutation_equally_often(mixer):
     images, labels = batch(samples=3, size=2)
     counts: dict[tuple[int, ...], int] = {}
-    stream = generator()
+    stream = generator(1)
     for _ in range(600):
         partners = tuple(mixer(images, labels, generator=stream)[1].labels_b.tolist())
         counts[partners] = counts.get(partners, 0) + 1

@@ -6,7 +6,8 @@ import torch
 
 from ssl_mix.errors import UserError
 from ssl_mix.mixers import FMix, Pair
-from ssl_mix.mixers.fmix import highest, low_frequencies, soft_highest
+from ssl_mix.mixers._common import highest
+from ssl_mix.mixers.fmix import low_frequencies, soft_highest
 
 SIZES = [(32, 32), (24, 40), (33, 17), (1, 6)]
 

@@ -77,6 +77,23 @@ def test_a_given_lam_is_kept_to_within_a_pixel_per_hole(lam):
     assert mixed.lam.mean().item() == pytest.approx(lam, abs=0.01)
 
 
+@pytest.mark.parametrize("size", [(8, 8), (8, 40), (17, 5), (3, 3), (1, 9)])
+def test_cells_of_small_pictures_are_not_lost_in_rounding(size):
+    """A cell has four pixels, or is the only one."""
+    mixed = blend(400, size, 0.5, cells=(6, 6))
+    for rows, columns, _ in lines(mixed):
+        assert len(runs(rows)) <= max(1, size[0] // 4)
+        assert len(runs(columns)) <= max(1, size[1] // 4)
+    assert torch.equal(mixed.lam, (1 - mixed.images.double().mean((1, 2, 3))).float())
+
+
+@pytest.mark.parametrize(("lam", "error"), [(0.3, 0.067), (0.5, 0.053), (0.7, 0.045)])
+def test_the_share_of_small_pictures(lam, error):
+    """Six cells in eight pixels would have errors of 0.08."""
+    share = blend(2000, (8, 8), lam).lam
+    assert (share - lam).abs().mean() < error
+
+
 def test_the_grid_covers_part_of_the_picture_and_moves():
     mixed = blend(300, (64, 64), 0.9, area=(0.5, 0.5))
     shown = mixed.images.sum((0, 1))

@@ -20,7 +20,9 @@ def test_lam_is_the_one_that_was_given_to_mixup():
         (0.37, torch.full((7,), 0.37)),
         (1, torch.ones(7)),
     ):
-        assert torch.equal(Mixup().mix(images, images, lam=given)[1], expected)
+        share = Mixup().mix(images, images, lam=given)[1]
+        assert share.dtype == torch.float32
+        assert torch.equal(share, expected)
 
 
 @pytest.mark.parametrize("alpha", [0.01, 100.0])

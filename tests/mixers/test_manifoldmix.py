@@ -278,7 +278,7 @@ def test_mistakes_are_named():
         ManifoldMix(layers=["frist"]).prepare(net, (3, 24, 40))
     with pytest.raises(UserError, match="applied"):
         ManifoldMix().mix_batch(images, labels, net=net)
-    for layers in ((), "input"):
+    for layers in ((), "input", 2, 1.5, {"input"}, [1.5], [None]):
         with pytest.raises(UserError, match="layers"):
             ManifoldMix(layers=layers)
     with pytest.raises(UserError, match="float"):

@@ -39,12 +39,9 @@ def test_mixup_is_the_blend_rounded_once(shape, dtype):
 @pytest.mark.parametrize("lam", [None, 0.5])
 def test_cutmix_pastes_one_box_of_the_partner(shape, dtype, lam):
     images_a = pictures(shape, dtype)
-    images_b = images_a + 1  # In every pixel another value, for uint8 by wrapping around.
+    images_b = images_a + 2  # In every pixel another value, for uint8 by wrapping around.
     mixed, share = CutMix().mix(images_a, images_b, lam=lam, generator=generator())
     from_a, from_b = mixed == images_a, mixed == images_b
-    if dtype == torch.bfloat16:  # Large numbers have no neighbour at distance 1.
-        from_b = ~from_a
-        assert torch.equal(mixed[from_b], images_b[from_b])
     assert (from_a ^ from_b).all()
     assert (from_b == from_b[:, :1]).all()
     box = from_b[:, 0]

@@ -59,7 +59,9 @@ def test_labels(mixer, labels):
 
 @EACH
 @pytest.mark.parametrize(
-    "lam", [torch.zeros(3), torch.zeros(4, 1), torch.zeros(1), 1.5, -0.1, float("nan")], ids=str
+    "lam",
+    [torch.zeros(3), torch.zeros(4, 1), torch.zeros(1), 1.5, -0.1, float("nan"), [0.5] * 4, "0.5"],
+    ids=str,
 )
 def test_lam(mixer, lam):
     with pytest.raises(UserError, match="lam"):

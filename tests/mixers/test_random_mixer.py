@@ -9,7 +9,7 @@ from scipy import stats
 from torch import nn
 
 from ssl_mix.errors import UserError
-from ssl_mix.mixers import CutMix, FMix, Mixed, Mixer, Mixup, RandomMixer
+from ssl_mix.mixers import CutMix, FMix, Mixed, Mixer, Mixup, RandomMixer, Unmixed
 
 
 @dataclass(frozen=True)
@@ -156,6 +156,67 @@ def test_each_mixer_sees_the_importance_that_it_computes_itself():
     assert batch.images.shape == (40, 2, 4, 6)
 
 
+class Counts(Asks):
+    """Sees pixels through the network, and remembers only that."""
+
+    def saliency(self, images, labels, net):
+        """The first colour of what the network makes of the pictures."""
+        self.seen.append("saliency")
+        return net(images)[:, 0]
+
+    def blend(self, pair, lam, generator):
+        """The base picture as it is."""
+        self.seen.append("blend")
+        return Unmixed().blend(pair, lam, generator)
+
+
+def test_importance_is_computed_only_for_a_mixer_that_is_drawn():
+    counts = Counts(100, [])
+    mixer = RandomMixer({counts: 1, Mixup(): 9})
+    stream = generator()
+    for _ in range(40):
+        mixer(numbered(2), torch.arange(2), net=nn.Identity(), generator=stream)
+    drawn = counts.seen.count("blend")
+    assert 0 < drawn < 20
+    assert counts.seen == ["saliency", "blend"] * drawn
+    never = RandomMixer([Sees(100, []), counts], prob=0.0)
+    assert torch.equal(never(numbered(2), torch.arange(2))[0], numbered(2))
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+def test_nested_mixers_see_the_importance_that_they_compute_themselves(depth):
+    one, two, none = Sees(100, []), Sees(200, []), Tag(300, [])
+    inner = RandomMixer([one, none])
+    for _ in range(depth - 1):
+        inner = RandomMixer([inner])
+    labels = torch.arange(40)
+    batch = RandomMixer([inner, two]).mix_batch(numbered(40), labels, generator=generator())
+    for sees in (one, two):
+        ((pair, _, _),) = sees.seen
+        assert torch.equal(pair.saliency_a, pair.images_a[:, 0] * sees.number)
+        assert torch.equal(pair.saliency_b, pair.images_b[:, 0] * sees.number)
+    tag = batch.images[:, 0, 0, 0] - labels
+    assert set(tag.tolist()) == {100, 200, 300}
+
+
+def test_chances_of_nested_mixers_multiply():
+    inner = RandomMixer({Tag(100, []): 1, Tag(200, []): 3}, prob=0.5)
+    mixer = RandomMixer({inner: 2, Tag(200, []): 1}, prob=0.75)
+    images = torch.zeros(4000, 1, 1, 1)
+    mixed, _ = mixer.mix(images, images, generator=generator())
+    counts = [(mixed == tag).sum().item() for tag in (0, 100, 200)]
+    assert stats.chisquare(counts, [2000, 250, 1750]).pvalue > 0.01
+
+
+def test_a_mixer_that_is_listed_twice_comes_twice_as_often():
+    images = torch.zeros(4000, 1, 1, 1)
+    twice = RandomMixer([Tag(100, []), Tag(200, []), Tag(100, [])])
+    mixed, _ = twice.mix(images, images, generator=generator())
+    counts = [(mixed == tag).sum().item() for tag in (100, 200)]
+    assert stats.chisquare(counts, [4000 * 2 / 3, 4000 / 3]).pvalue > 0.01
+    assert RandomMixer([Mixup(), CutMix(), Mixup()]) == RandomMixer({Mixup(): 2, CutMix(): 1})
+
+
 def test_given_importance_and_network_are_passed_on():
     tag, net = Sees(100, []), nn.Identity()
     given = [torch.rand(4, 4, 6), torch.rand(4, 4, 6)]
@@ -207,6 +268,9 @@ def test_mixers_that_learn_are_refused():
         ([], "at least one"),
         (["mixup"], "mixup"),
         ([Mixup], "Mixup"),
+        (Mixup(), "sequence"),
+        (None, "sequence"),
+        ([[1]], "mixer"),
         ({Mixup(): 0}, "chance"),
         ({Mixup(): -1}, "chance"),
     ],

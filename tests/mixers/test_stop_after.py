@@ -5,7 +5,7 @@ import torch
 
 from ssl_mix.errors import UserError
 from ssl_mix.losses import mixup_cross_entropy
-from ssl_mix.mixers import CutMix, Mixup, RandomMixer, StopAfter, Unmixed
+from ssl_mix.mixers import CutMix, ManifoldMix, Mixup, RandomMixer, StopAfter, Unmixed
 
 IMAGES = torch.rand(5, 3, 8, 6, generator=torch.Generator().manual_seed(0))
 LABELS = torch.tensor([3, 1, 4, 1, 5])
@@ -76,6 +76,35 @@ def test_the_pictures_are_copies():
 def test_labels(labels):
     with pytest.raises(UserError, match="labels"):
         Unmixed()(IMAGES, labels)
+
+
+def test_a_mixer_of_hidden_layers_still_gives_logits():
+    """What it returns is of the same kind before and after, so that a loop need not know when mixing stops."""
+    net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 8 * 6, 7))
+    stop = StopAfter(ManifoldMix(layers=["1"]), fraction=0.5)
+    for progress in (0.0, 0.9):
+        mixer = stop(progress)
+        assert (mixer.hidden, mixer.needs) == (True, {"net"})
+        logits, target = mixer(IMAGES, LABELS, net=net)
+        pair_logits, lam = mixer.mix(IMAGES, IMAGES.flip(0), net=net)
+        assert logits.shape == pair_logits.shape == (5, 7)
+        with mixer.applied(net, IMAGES, LABELS) as mixed:
+            assert torch.equal(mixed.images, IMAGES)
+            assert mixed.mask is None
+            last = net(mixed.images)
+        with pytest.raises(UserError, match="net="):
+            mixer(IMAGES, LABELS)
+    assert isinstance(mixer, Unmixed)
+    plain = net(IMAGES)
+    assert all(torch.equal(one, plain) for one in (logits, pair_logits, last))
+    assert all(torch.equal(share, torch.ones(5)) for share in (target.lam, lam, mixed.target.lam))
+    assert torch.equal(target.labels_b, LABELS)
+
+
+@pytest.mark.parametrize("mixer", ["mixup", Mixup, None, StopAfter(Mixup())])
+def test_what_is_no_mixer(mixer):
+    with pytest.raises(UserError, match="mixer"):
+        StopAfter(mixer)
 
 
 @pytest.mark.parametrize("value", [-0.1, 1.1, float("nan")])

@@ -41,6 +41,16 @@ def test_a_mask_without_places_keeps_lam():
     )
 
 
+def test_no_attention_at_all_keeps_lam():
+    mixed = CutMix().mix_batch(images(), torch.arange(3), generator=torch.Generator().manual_seed(1))
+    attention = torch.rand(3, 24, generator=torch.Generator().manual_seed(2))
+    attention[1] = 0
+    lam = transmix_lam(attention, mixed.mask, mixed.target.lam)
+    assert lam[1] == mixed.target.lam[1] < 1
+    assert torch.equal(lam[0], transmix_lam(attention[:1], mixed.mask[:1], mixed.target.lam[:1])[0])
+    assert torch.isfinite(lam).all()
+
+
 @pytest.mark.parametrize(
     "attention, mask, lam",
     [
