@@ -11,7 +11,9 @@ from torch import Tensor, nn
 
 from ssl_mix.errors import UserError, check_choice, check_not_negative, check_positive
 from ssl_mix.losses import AsymmetricMixupLoss, DecoupledMixupLoss
-from ssl_mix.losses.decoupled import both_weights, decouple
+from ssl_mix.losses._common import full_precision
+from ssl_mix.losses.decoupled import both_weights, half_weights
+from ssl_mix.losses.remainder import pair_loss
 from ssl_mix.mixers import Mixer, build_mixer
 from ssl_mix.models.batch_norm import frozen_running_statistics
 from ssl_mix.randomness import sample_beta
@@ -190,16 +192,15 @@ class AsymmetricMix:
             labeled: labelled pictures in the batch, by which the sum is divided.
             step: where training stands.
         """
-        pieces = decouple(logits.float(), target.labels_a, target.labels_b)
-        share = both_weights(target.lam)
-        counted = known & pieces.mixed & (share > 0)
-        halves = (counted * share**self.eta_power * pieces.halves).sum(dim=1)
-        both = known.all(dim=1)
+        both, shares = known.all(dim=1), both_weights(target.lam)
+        halves = known * half_weights(target.labels_a, target.labels_b, shares, eta_power=self.eta_power)
+        weights = torch.cat((torch.zeros_like(halves), halves), dim=1)
+        costs = pair_loss(full_precision(logits), target.labels_a, target.labels_b, weights)
         values = {}
         if self.pairs and self.mix != "mixup":
-            values["loss/labeled_pairs"] = (1.0, (both * halves).sum() / labeled)
+            values["loss/labeled_pairs"] = (1.0, (both * costs).sum() / labeled)
         if self.asymmetric:
-            values["loss/asymmetric"] = (self._ramp(step), (~both * halves).sum() / labeled)
+            values["loss/asymmetric"] = (self._ramp(step), (~both * costs).sum() / labeled)
         total = sum((weight * value for weight, value in values.values()), start=logits.new_zeros(()))
         return self.eta * self.mix_weight * total, {n: v.detach() for n, (_, v) in values.items()}
 

@@ -1,5 +1,6 @@
 """The asymmetric strategy's loss: a true label mixed with a guessed one, and only the true one decoupled."""
 
+import torch
 from torch import Tensor
 
 from ssl_mix.errors import UserError
@@ -11,7 +12,8 @@ from ssl_mix.losses._common import (
     reduce,
     weight_like,
 )
-from ssl_mix.losses.decoupled import both_weights, decouple
+from ssl_mix.losses.decoupled import both_weights, half_weights
+from ssl_mix.losses.remainder import pair_loss
 
 
 def asymmetric_mixup_cross_entropy(
@@ -49,11 +51,11 @@ def asymmetric_mixup_cross_entropy(
     logits = full_precision(logits)
     check_labels(logits, labels=labels, pseudo_labels=pseudo_labels)
     check_options(reduction=reduction, eta=eta, eta_power=eta_power)
-    pieces = decouple(logits, labels, pseudo_labels)
-    lam = weight_like("lam", lam, logits)
-    wanted = (lam > 0) & pieces.mixed[:, 0]
-    decoupled = wanted * (2 * lam) ** eta_power * pieces.halves[:, 0]
-    values = (both_weights(lam) * pieces.cross_entropy).sum(dim=1) + eta * decoupled
+    shares = both_weights(weight_like("lam", lam, logits))
+    halves = eta * half_weights(labels, pseudo_labels, shares) * (2 * shares) ** eta_power
+    halves = halves * halves.new_tensor((1, 0))  # the guess is uncertain: only the true label is decoupled
+    weights = torch.cat((shares.expand_as(halves), halves), dim=1)
+    values = pair_loss(logits, labels, pseudo_labels, weights)
     if mask is not None:
         if mask.shape != values.shape:
             raise UserError(

@@ -10,10 +10,7 @@ the same class, and a class that is not in the picture at all, have no decoupled
 one lam per sample, no host synchronisation, and the chosen side is really the smaller or larger one.
 """
 
-from typing import NamedTuple
-
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from ssl_mix.errors import UserError
@@ -27,31 +24,7 @@ from ssl_mix.losses._common import (
     weight_like,
 )
 from ssl_mix.losses.mixup import mixup_cross_entropy
-from ssl_mix.losses.remainder import remainder
-
-
-class Decoupled(NamedTuple):
-    """Per-sample pieces of one pass over the logits, column 0 of class a and column 1 of class b.
-
-    Attributes:
-        cross_entropy: ``-log p_a`` and ``-log p_b``, (N, 2).
-        halves: ``-log phi(a, b)``, class a without competitor b, and ``-log phi(b, a)``, (N, 2). Where a == b both are
-            ``-log p_a``, and count nothing in a decoupled term.
-        mixed: False where a == b, (N, 1) bool.
-    """
-
-    cross_entropy: Tensor
-    halves: Tensor
-    mixed: Tensor
-
-
-def decouple(logits: Tensor, labels_a: Tensor, labels_b: Tensor) -> Decoupled:
-    """Both cross-entropies and both decoupled halves from one pass over full-precision logits."""
-    own, gap = remainder(logits, torch.stack((labels_a, labels_b), dim=1))
-    halves = F.softplus(gap, threshold=50)
-    same = (labels_a == labels_b)[:, None]
-    cross_entropy = torch.where(same, halves, torch.logaddexp(halves, own.flip(1) - own))
-    return Decoupled(cross_entropy, halves, ~same)
+from ssl_mix.losses.remainder import pair_loss
 
 
 def both_weights(lam: Tensor) -> Tensor:
@@ -59,9 +32,14 @@ def both_weights(lam: Tensor) -> Tensor:
     return torch.stack((lam, 1 - lam), dim=-1).view(-1, 2)
 
 
-def _half_weights(mixed: Tensor, weights: Tensor, sides: Sides, eta_power: float) -> Tensor:
-    """Weights of the halves, (N, 2): a class that is there, on the chosen side, counts by its own weight to a power."""
-    counted = (weights > 0) & mixed
+def half_weights(
+    labels_a: Tensor, labels_b: Tensor, weights: Tensor, sides: Sides = "both", eta_power: float = 0.0
+) -> Tensor:
+    """Weights of the halves, (N, 2): a class that is there, on the chosen side, counts by its own weight to a power.
+
+    Where a == b there is no competitor, and both are 0.
+    """
+    counted = (weights > 0) & (labels_a != labels_b)[:, None]
     if sides != "both":
         a_is_minor = weights[:, :1] < 0.5
         minor = torch.cat((a_is_minor, ~a_is_minor), dim=1)
@@ -99,16 +77,15 @@ def decoupled_cross_entropy(
     logits = full_precision(logits)
     check_labels(logits, labels_a=labels_a, labels_b=labels_b)
     check_options(reduction=reduction, sides=sides, eta_power=eta_power)
-    pieces = decouple(logits, labels_a, labels_b)
     if lam is None:
         if sides != "both" or eta_power:
             raise UserError(
                 f"sides={sides!r} and eta_power={eta_power} need lam, the weight of labels_a; got None"
             )
-        return reduce((pieces.halves * pieces.mixed).sum(dim=1), reduction)
-    weights = both_weights(weight_like("lam", lam, logits))
-    counted = _half_weights(pieces.mixed, weights, sides, eta_power)
-    return reduce((counted * pieces.halves).sum(dim=1), reduction)
+        lam = 0.5
+    halves = half_weights(labels_a, labels_b, both_weights(weight_like("lam", lam, logits)), sides, eta_power)
+    weights = torch.cat((torch.zeros_like(halves), halves), dim=1)
+    return reduce(pair_loss(logits, labels_a, labels_b, weights), reduction)
 
 
 def decoupled_mixup_cross_entropy(
@@ -142,8 +119,7 @@ def decoupled_mixup_cross_entropy(
     check_options(reduction=reduction, sides=sides, eta=eta, eta_power=eta_power)
     if eta == 0:  # To the bit, whatever the two ways of computing round.
         return mixup_cross_entropy(logits, labels_a, labels_b, lam, reduction=reduction)
-    pieces = decouple(logits, labels_a, labels_b)
     weights = both_weights(weight_like("lam", lam, logits))
-    counted = _half_weights(pieces.mixed, weights, sides, eta_power)
-    costs = weights * pieces.cross_entropy + (eta * counted) * pieces.halves
-    return reduce(costs.sum(dim=1), reduction)
+    halves = half_weights(labels_a, labels_b, weights, sides, eta_power)
+    costs = torch.cat((weights.expand_as(halves), eta * halves), dim=1)
+    return reduce(pair_loss(logits, labels_a, labels_b, costs), reduction)

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from ssl_mix.errors import UserError, check_not_negative
 from ssl_mix.losses._common import Reduction, full_precision, reduce
-from ssl_mix.losses.remainder import remainder
+from ssl_mix.losses.remainder import remainder_gap
 
 
 def _merged(labels: Tensor, weights: Tensor) -> Tensor:
@@ -56,6 +56,6 @@ def multiway_decoupled_cross_entropy(
     check_not_negative("eta_power", eta_power)
     _check("labels", labels, labels.dtype == torch.int64, logits, labels)
     _check("weights", weights, weights.is_floating_point(), logits, labels)
-    _, gap = remainder(logits, labels)
+    gap = remainder_gap(logits, labels)
     own = _merged(labels, weights.to(logits.device, logits.dtype))
     return reduce(((own > 0) * own**eta_power * F.softplus(gap, threshold=50)).sum(dim=1), reduction)

@@ -1,64 +1,136 @@
-"""The log-sum-exp over the classes that are not in a mixed picture: the one pass over the logits that decoupling needs."""
+"""The log-sum-exp over the classes that are not in a mixed picture: the one pass over the logits that decoupling needs.
 
-from typing import Any
+Both functions have closed forms as gradients: one pass, where plain autograd makes ten over (N, C). ``torch.func.vmap`` and
+``grad`` work; forward-mode derivatives (``jvp``) do not.
+"""
+
+from typing import Any, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 
-def _without(logits: Tensor, classes: Tensor) -> Tensor:
+class _Rest(NamedTuple):
+    """The classes that are not mixed: exponentials shifted by the largest, 0 for a mixed class; their sum; ``R - z_k``; and z_k."""
+
+    powers: Tensor
+    total: Tensor
+    gap: Tensor
+    own: Tensor
+
+
+def _rest(logits: Tensor, classes: Tensor) -> _Rest:
     # A finite stand-in for -inf: where nothing is left, the gradient must stay finite too.
-    return logits.scatter(1, classes, torch.finfo(logits.dtype).min / 4)
-
-
-def _powers(logits: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
-    """Exponentials of the remaining logits minus the largest of them, 0 for a removed class; and that largest, (N, 1)."""
-    rest = _without(logits, classes)
+    rest = logits.scatter(1, classes, torch.finfo(logits.dtype).min / 4)
     top = rest.detach().amax(1, True)  # Nothing that is computed from both depends on it.
-    return rest.sub_(top).exp_(), top
+    powers = rest.sub_(top).exp_()
+    total = powers.sum(1, True)
+    own = logits.gather(1, classes)
+    return _Rest(powers, total, (top - own) + total.log(), own)
 
 
-class _Remainder(torch.autograd.Function):
-    """The function below with a closed form as gradient: one pass backward, where plain autograd makes ten over (N, C).
+def _spread(powers: Tensor, total: Tensor, at_rest: Tensor, classes: Tensor, at_classes: Tensor) -> Tensor:
+    """The gradient at the logits, from those at R, (N, 1), and at the mixed classes, (N, K)."""
+    # The power of a mixed class is 0; where only mixed ones are left, a loss has no gradient at R.
+    return (powers * (at_rest / total)).scatter_add_(1, classes, at_classes)
 
-    ``torch.func.vmap`` and ``grad`` work; forward-mode derivatives (``jvp``) do not.
-    """
+
+class _Gap(torch.autograd.Function):
+    """``R - z_k``, see :func:`remainder_gap`."""
 
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(logits: Tensor, classes: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        powers, top = _powers(logits, classes)
-        total = powers.sum(1, True)
-        own = logits.gather(1, classes)
-        return own, (top - own) + total.log(), powers, total
+    def forward(logits: Tensor, classes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        powers, total, gap, _ = _rest(logits, classes)
+        return gap, powers, total
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: tuple[Tensor, ...]) -> None:
-        ctx.mark_non_differentiable(*output[2:])
-        ctx.save_for_backward(*inputs, *output[2:])
+    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: tuple[Tensor, ...]) -> None:
+        _keep(ctx, inputs, output)
 
     @staticmethod
-    def backward(ctx: Any, own: Tensor, gap: Tensor, *_: Tensor) -> tuple[Tensor, None]:
-        logits, classes, powers, total = ctx.saved_tensors
+    def backward(ctx: Any, at_gap: Tensor | None, *_: None) -> tuple[Tensor | None, None]:
+        if at_gap is None:
+            return None, None
+        logits, classes, _gap, powers, total = ctx.saved_tensors
         if torch.is_grad_enabled():  # Second derivatives need to know where the powers come from.
-            powers, _top = _powers(logits, classes)
-            total = powers.sum(1, True)
-        # The share of a removed class is 0; where only removed classes are left, a loss has no gradient at the gap.
-        return (powers * (gap.sum(1, True) / total)).scatter_add_(1, classes, own - gap), None
+            powers, total, *_rests = _rest(logits, classes)
+        return _spread(powers, total, at_gap.sum(1, True), classes, -at_gap), None
 
 
-def remainder(logits: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
-    """Logits ``z_k`` at the mixed classes, and ``R - z_k`` with ``R = logsumexp`` over all classes that are not mixed.
+class _PairLoss(torch.autograd.Function):
+    """The weighted sum of the four costs of a pair, see :func:`pair_loss`; the gradient is made along with the value."""
 
-    ``R - z_k`` is computed from differences alone, so that large logits lose no digits.
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(logits: Tensor, classes: Tensor, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        costs, slope = _costs_and_slope(logits, classes, weights)
+        return (weights * costs).sum(1), costs, slope
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: tuple[Tensor, ...]) -> None:
+        _keep(ctx, inputs, output)
+
+    @staticmethod
+    def backward(ctx: Any, at_loss: Tensor | None, *_: None) -> tuple[Tensor | None, None, Tensor | None]:
+        if at_loss is None:
+            return None, None, None
+        *inputs, _loss, costs, slope = ctx.saved_tensors
+        if torch.is_grad_enabled():  # as above
+            costs, slope = _costs_and_slope(*inputs)
+        each = at_loss[:, None]
+        return each * slope, None, each * costs if ctx.needs_input_grad[2] else None
+
+
+def _keep(ctx: Any, inputs: tuple[Tensor, ...], output: tuple[Tensor, ...]) -> None:
+    """Save everything; only the first output has a gradient, and zeros in place of the others' would cost time."""
+    ctx.set_materialize_grads(False)
+    ctx.mark_non_differentiable(*output[1:])
+    ctx.save_for_backward(*inputs, *output)
+
+
+def _costs_and_slope(logits: Tensor, classes: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+    """The four costs, (N, 4), and the gradient of their weighted sum at the logits, (N, C)."""
+    powers, total, gap, own = _rest(logits, classes)
+    same = classes[:, :1] == classes[:, 1:]
+    halves = F.softplus(gap, threshold=50)
+    entropy = torch.where(same, halves, torch.logaddexp(halves, own.flip(1) - own))
+
+    share, half = torch.split(weights, 2, 1)
+    both = share.sum(1, True)
+    beside = half * torch.sigmoid(gap)  # 1 - phi: the part of R beside class k alone
+    at_rest = both * (gap - entropy)[:, :1].exp() + beside.sum(1, True)
+    at_classes = torch.where(same, share, both) * (-entropy).exp() - share - beside
+    return torch.cat((entropy, halves), 1), _spread(powers, total, at_rest, classes, at_classes)
+
+
+def remainder_gap(logits: Tensor, classes: Tensor) -> Tensor:
+    """``R - z_k`` with ``R = logsumexp`` over all classes that are not mixed, from differences alone.
 
     Args:
         logits: (N, C), float32 or float64.
         classes: the mixed classes, (N, K) int64; repeated ones count once.
 
     Returns:
-        Two tensors (N, K). Where no class is left, ``R`` is a very low finite number.
+        (N, K). Where no class is left, ``R`` is a very low finite number.
     """
-    own, gap, *_ = _Remainder.apply(logits, classes)
-    return own, gap
+    gap: Tensor = _Gap.apply(logits, classes)[0]
+    return gap
+
+
+def pair_loss(logits: Tensor, labels_a: Tensor, labels_b: Tensor, weights: Tensor) -> Tensor:
+    """``w_1 (-log p_a) + w_2 (-log p_b) + w_3 (-log phi(a, b)) + w_4 (-log phi(b, a))`` for each sample, (N,).
+
+    Where a == b, all four costs are ``-log p_a``.
+
+    Args:
+        logits: (N, C), float32 or float64.
+        labels_a: classes a, (N,) int64.
+        labels_b: classes b, (N,) int64.
+        weights: w, (N, 4).
+    """
+    loss: Tensor = _PairLoss.apply(logits, torch.stack((labels_a, labels_b), 1), weights)[0]
+    return loss
