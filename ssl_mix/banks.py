@@ -98,3 +98,39 @@ class PseudoLabelBank(nn.Module):
         """Passed guesses per class, (C,) int64."""
         counts = torch.zeros(self.num_classes, dtype=torch.int64, device=self.label.device)
         return counts.scatter_add_(0, self.label.clamp(min=0), self.passed.long())
+
+
+class ClassQueue(nn.Module):
+    """The newest keys of each class: a ring of D slots per class.
+
+    Attributes:
+        keys: normalised, (C, D, E) float32; random directions at first.
+        next_slot: where the next key of each class goes, (C,) int64.
+
+    Args:
+        num_classes: C.
+        depth: D, keys per class.
+        width: E, of a key.
+        generator: of the first keys.
+    """
+
+    keys: Tensor
+    next_slot: Tensor
+
+    def __init__(
+        self, num_classes: int, depth: int, width: int, generator: torch.Generator | None = None
+    ) -> None:
+        super().__init__()
+        start = torch.randn(num_classes, depth, width, generator=generator)
+        self.register_buffer("keys", nn.functional.normalize(start, dim=2))
+        self.register_buffer("next_slot", torch.zeros(num_classes, dtype=torch.int64))
+
+    @torch.no_grad()
+    def push(self, keys: Tensor, labels: Tensor) -> None:
+        """Put keys (N, E) into the rings of their classes (N,), as if one after the other."""
+        classes, depth, _ = self.keys.shape
+        earlier = (labels[:, None] == labels[None, :]).tril(-1).sum(dim=1)
+        slots = labels * depth + (self.next_slot[labels] + earlier) % depth
+        flat = self.keys.view(classes * depth, -1)
+        flat[slots] = keys.to(flat.dtype)[last_positions(slots, len(flat))]
+        self.next_slot.scatter_add_(0, labels, torch.ones_like(labels)).remainder_(depth)

@@ -2,6 +2,7 @@
 
 from ssl_mix.losses.asymmetric import asymmetric_mixup_cross_entropy
 from ssl_mix.losses.bce import decoupled_mixup_bce, rescale_lam
+from ssl_mix.losses.contrast import group_contrast
 from ssl_mix.losses.decoupled import decoupled_cross_entropy, decoupled_mixup_cross_entropy
 from ssl_mix.losses.equivariance import semantic_equivariance
 from ssl_mix.losses.lumix import lumix_cross_entropy, lumix_lam, lumix_regulariser
@@ -20,6 +21,7 @@ __all__ = [
     "decoupled_cross_entropy",
     "decoupled_mixup_bce",
     "decoupled_mixup_cross_entropy",
+    "group_contrast",
     "lumix_cross_entropy",
     "lumix_lam",
     "lumix_regulariser",

@@ -1,0 +1,56 @@
+"""Pseudo group contrast: a query should resemble all keys of its class, its own key among them, and no others."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from ssl_mix.errors import UserError, check_positive
+from ssl_mix.losses._common import Reduction, check_labels, full_precision, reduce
+
+
+def group_contrast(
+    query: Tensor,
+    key: Tensor,
+    queue: Tensor,
+    labels: Tensor,
+    *,
+    temperature: float = 0.07,
+    reduction: Reduction = "mean",
+) -> Tensor:
+    """PGC: ``KL(target || softmax(logits))``, the target even over the D + 1 logits of the class, 0 elsewhere.
+
+    Logits are cosines over ``temperature``: of the query with its own key, and with all D C keys of the queue. In closed form
+    ``logsumexp(all 1 + D C logits) - mean(the D + 1 positive ones) - log(D + 1)``, from one matrix product.
+
+    Args:
+        query: normalised features, (N, E) float; half precision is computed in float32.
+        key: normalised features of another view of the same pictures, (N, E), without gradient.
+        queue: normalised keys of each class, (C, D, E), as they were before this batch.
+        labels: classes, true or guessed, (N,) int64.
+        temperature: tau, above 0.
+        reduction: "mean" over the batch, "sum", or "none" for the (N,) losses.
+
+    Raises:
+        ValueError: a shape, a dtype or an option is wrong.
+
+    Source: Wang et al., "Self-Tuning for Data-Efficient Deep Learning" (ICML 2021), equations 3 to 5, whose code loops over the
+    samples.
+    """
+    check_positive("temperature", temperature)
+    query = full_precision(query)
+    check_labels(query, labels=labels)
+    if key.shape != query.shape or queue.ndim != 3 or queue.shape[2] != query.shape[1]:
+        raise UserError(
+            f"expected query and key (N, E) and queue (C, D, E), got {tuple(query.shape)}, {tuple(key.shape)} "
+            f"and {tuple(queue.shape)}"
+        )
+    classes, depth, _ = queue.shape
+    with torch.autocast(query.device.type, enabled=False):
+        own = (query * key.to(query.dtype)).sum(dim=1, keepdim=True) / temperature
+        others = query @ queue.to(query.dtype).flatten(0, 1).T / temperature
+    chosen = labels[:, None, None].expand(-1, 1, depth)
+    positive = others.view(-1, classes, depth).gather(1, chosen).sum(dim=(1, 2))
+    mean = (own[:, 0] + positive) / (depth + 1)
+    values = torch.logsumexp(torch.cat((own, others), dim=1), dim=1) - mean - math.log(depth + 1)
+    return reduce(values, reduction)
