@@ -15,11 +15,15 @@ from ssl_mix.datasets.images import ImageSource, ResidentImages, StreamedImages 
 from ssl_mix.datasets.listing import list_pictures  # noqa: E402
 from ssl_mix.datasets.sampling import ShuffledIndex  # noqa: E402
 from ssl_mix.datasets.splits import Split, choose_split  # noqa: E402
+from ssl_mix.datasets.stl10 import load_stl10  # noqa: E402
+from ssl_mix.datasets.svhn import load_svhn  # noqa: E402
 
 DATASETS: dict[str, Callable[..., DataSet]] = {
     "digits": load_digits_data,
     "cifar10": load_cifar10,
     "cifar100": load_cifar100,
+    "svhn": load_svhn,
+    "stl10": load_stl10,
     "folder": load_folder,
 }
 
@@ -41,5 +45,7 @@ __all__ = [
     "load_cifar100",
     "load_digits_data",
     "load_folder",
+    "load_stl10",
+    "load_svhn",
     "load_two_folders",
 ]

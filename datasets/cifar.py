@@ -8,9 +8,8 @@ import torch
 from torchvision import datasets
 
 from ssl_mix.augment.views import Augmentation
-from ssl_mix.datasets.data import DataSet, ImageSet
+from ssl_mix.datasets.data import DataSet, ImageSet, files_needed
 from ssl_mix.datasets.images import ResidentImages
-from ssl_mix.errors import UserError
 
 Name = Literal["cifar10", "cifar100"]
 
@@ -51,19 +50,13 @@ def load_cifar100(data_dir: Path, *, download: bool = False) -> DataSet:
 
 def _read(name: Name, data_dir: Path, train: bool, download: bool) -> tuple[ImageSet, tuple[str, ...]]:
     source = SOURCES[name]
-    place = data_dir / source.base_folder
-    try:
-        with warnings.catch_warnings():
-            # NumPy 2.4.0 to 2.4.4 warns of how the NumPy of 2009 pickled these files.
-            warnings.filterwarnings("ignore", message=r"dtype\(\): align")
-            found = source(str(data_dir), train=train, download=download)
-    except Exception as error:  # no network, no space, a bad checksum, a pickle that ends early
-        if download:
-            remedy = f"the download failed ({error}): fetch {source.url} by hand and unpack it in {data_dir}"
-        else:
-            remedy = f"pass --download, or --data-dir with the folder that holds {source.base_folder}"
-        raise UserError(
-            f"expected the files of {name} in {place}, found none or damaged ones; {remedy}"
-        ) from error
+    by_hand = f"fetch {source.url} by hand and unpack it in {data_dir}"
+    with (
+        files_needed(name, data_dir, source.base_folder, by_hand, download),
+        warnings.catch_warnings(),
+    ):
+        # NumPy 2.4.0 to 2.4.4 warns of how the NumPy of 2009 pickled these files.
+        warnings.filterwarnings("ignore", message=r"dtype\(\): align")
+        found = source(str(data_dir), train=train, download=download)
     pixels = torch.from_numpy(found.data).permute(0, 3, 1, 2).contiguous()
     return ImageSet(ResidentImages(pixels), torch.tensor(found.targets)), tuple(found.classes)

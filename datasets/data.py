@@ -2,7 +2,10 @@
 
 import hashlib
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -71,6 +74,33 @@ class DataSet:
                 sizes = [(file, _size(file)) for file in part.files or ()]
                 digest.update(repr((len(part.labels), sizes)).encode())
         return digest.hexdigest()
+
+
+@contextmanager
+def files_needed(name: str, data_dir: Path, folder: str, by_hand: str, download: bool) -> Iterator[None]:
+    """Turn whatever goes wrong while a data set's files are read or fetched into one message that says what to do.
+
+    Args:
+        name: of the data set.
+        data_dir: where ``folder`` is, or goes.
+        folder: that holds the files.
+        by_hand: what to do where a download is impossible.
+        download: whether one is tried.
+
+    Raises:
+        ValueError: anything failed.
+    """
+    try:
+        yield
+    except Exception as error:  # no network, no space, a bad checksum, a file that ends early
+        if download:
+            remedy = f"the download failed ({error}): {by_hand}"
+        else:
+            remedy = f"pass --download, or --data-dir with the folder that holds {folder}"
+        place = data_dir / folder
+        raise UserError(
+            f"expected the files of {name} in {place}, found none or damaged ones; {remedy}"
+        ) from error
 
 
 def _size(file: str) -> int | None:

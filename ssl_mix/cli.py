@@ -62,7 +62,7 @@ def evaluate_command(
 
     Args:
         run: folder of the run.
-        data_dir: where cifar10 or cifar100 is now, if it has moved.
+        data_dir: where the files of cifar10, cifar100, svhn or stl10 are now, if they have moved.
         test: another folder of test pictures with the same classes.
         device: "auto", "cpu" or "cuda".
     """

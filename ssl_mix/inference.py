@@ -95,7 +95,7 @@ def evaluate(
 
     Args:
         trained: from ``load_trained``.
-        data_dir: where cifar10 or cifar100 is now; default: where it was.
+        data_dir: where the files of cifar10, cifar100, svhn or stl10 are now; default: where they were.
         test: another folder of test pictures with the same classes.
         progress: told how far reading the pictures is.
 

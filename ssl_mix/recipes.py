@@ -32,10 +32,14 @@ class Recipe(NamedTuple):
 def small(data: str | None) -> Recipe:
     """Up to about 10,000 steps: batch-norm momentum 0.1 and a teacher that warms up, so that a short run learns.
 
+    MixMatch gets weight 10: with the published 100, ramped within a thousand steps, the network answers the same to everything
+    (250 labels of CIFAR-10, small-cnn, 1600 steps: 12.7 % right with 100, 41.2 % with 10, supervised 36.3 %).
+
     Command: ``ssl-mix train fixmatch --data digits --labels 40 --out runs/digits``.
     """
     del data
-    return Recipe(DataOptions(), NetOptions(), TrainConfig())
+    options: dict[str, dict[str, Any]] = {"mixmatch": {"unlabeled_weight": 10.0}}
+    return Recipe(DataOptions(), NetOptions(), TrainConfig(), options=options)
 
 
 def paper(data: str | None) -> Recipe:

@@ -15,6 +15,7 @@ from torch import nn
 from ssl_mix._version import __version__
 from ssl_mix.algorithm import Algorithm
 from ssl_mix.algorithms import ALGORITHMS
+from ssl_mix.augment.pools import Variant
 from ssl_mix.augment.views import Crop
 from ssl_mix.datasets import (
     DataSet,
@@ -23,16 +24,20 @@ from ssl_mix.datasets import (
     load_cifar,
     load_digits_data,
     load_folder,
+    load_stl10,
+    load_svhn,
     load_two_folders,
 )
 from ssl_mix.engine.config import TrainConfig
 from ssl_mix.engine.trainer import Trainer
-from ssl_mix.errors import UserError, check_choice, check_positive
+from ssl_mix.errors import UserError, check_choice, check_count, check_positive
 from ssl_mix.models import build_model
 from ssl_mix.models.wide_resnet import FirstBlock
 from ssl_mix.randomness import stream_seed
 
 FORMAT = "ssl-mix run 1"
+FOLDER_SIZE, STL10_SIZE = 32, 96
+Data = Literal["digits", "cifar10", "cifar100", "svhn", "stl10", "folder"]
 Progress = Callable[[str, int, int], None]
 
 
@@ -41,9 +46,11 @@ class DataOptions:
     """Which pictures to learn from, and how many of their labels may be used.
 
     Args:
-        data: "digits" (inside scikit-learn), "cifar10", "cifar100", or "folder" with --train. Not needed with --labeled.
-        data_dir: where the files of cifar10 and cifar100 are, or go.
-        download: fetch cifar10 or cifar100 if they are not there.
+        data: "digits" (inside scikit-learn), "cifar10", "cifar100", "svhn", "stl10", or "folder" with --train. Not needed
+            with --labeled.
+        data_dir: where the files of cifar10, cifar100, svhn and stl10 are, or go.
+        download: fetch them if they are not there.
+        extra: learn from the "extra" pictures of svhn too, as the published tables do.
         train: folder with one sub-folder of training pictures per class.
         test: folder with the same sub-folders of test pictures.
         labeled: folder with one sub-folder of labelled pictures per class; all of them are used as labelled.
@@ -53,15 +60,19 @@ class DataOptions:
         include_labeled: let the unlabelled part hold the labelled pictures too, as the CIFAR benchmarks do.
         validation: share of the labelled pictures to hold out, in [0, 1).
         split_seed: of the choice of labelled pictures; default: the seed of the run.
-        image_size: side in pixels that folder pictures are resized to; other data sets have a size of their own.
+        image_size: side in pixels that the pictures of folders (default: 32) and of stl10 (default: 96, as in the published tables)
+            are resized to; other data sets have a size of their own.
         crop: of the weak view: "pad" shifts pictures by a few pixels, "resized" enlarges a random part as is usual for ImageNet;
             default: what the data set wants.
+        randaugment: variant of the strong view: "torchssl" as in TorchSSL and USB, "kekmodel" as in FixMatch-pytorch, "google" as in
+            FixMatch's own code; default: what the data set wants, "torchssl".
         memory_gb: pictures that need more are read from the disk again and again; default: half of the free memory.
     """
 
-    data: Literal["digits", "cifar10", "cifar100", "folder"] | None = None
+    data: Data | None = None
     data_dir: str = "data"
     download: bool = False
+    extra: bool = False
     train: str | None = None
     test: str | None = None
     labeled: str | None = None
@@ -71,8 +82,9 @@ class DataOptions:
     include_labeled: bool = False
     validation: float = 0.0
     split_seed: int | None = None
-    image_size: int = 32
+    image_size: int | None = None
     crop: Crop | None = None
+    randaugment: Variant | None = None
     memory_gb: float | None = None
 
     def absolute(self) -> "DataOptions":
@@ -90,36 +102,48 @@ class DataOptions:
         """
         self._check()
         data = self._read(progress)
-        if self.crop is None:
-            return data
-        return dataclasses.replace(data, augmentation=dataclasses.replace(data.augmentation, crop=self.crop))
+        wanted = {"crop": self.crop, "variant": self.randaugment}
+        given: dict[str, Any] = {name: value for name, value in wanted.items() if value is not None}
+        return dataclasses.replace(data, augmentation=dataclasses.replace(data.augmentation, **given))
 
     def _read(self, progress: Progress | None) -> DataSet:
         budget = None if self.memory_gb is None else int(self.memory_gb * 2**30)
-        test = Path(self.test) if self.test else None
+        test, data_dir, size = Path(self.test) if self.test else None, Path(self.data_dir), self.image_size
         if self.labeled and self.unlabeled:
             return load_two_folders(
                 Path(self.labeled),
                 Path(self.unlabeled),
                 test,
-                image_size=self.image_size,
+                image_size=size or FOLDER_SIZE,
                 memory_budget=budget,
                 progress=progress,
             )
         if self.train:
             return load_folder(
-                Path(self.train), test, image_size=self.image_size, memory_budget=budget, progress=progress
+                Path(self.train),
+                test,
+                image_size=size or FOLDER_SIZE,
+                memory_budget=budget,
+                progress=progress,
             )
         if self.data == "digits":
             return load_digits_data()
+        if self.data == "svhn":
+            return load_svhn(data_dir, download=self.download, extra=self.extra)
+        if self.data == "stl10":
+            return load_stl10(data_dir, download=self.download, image_size=size or STL10_SIZE)
         assert self.data in ("cifar10", "cifar100")
-        return load_cifar(self.data, Path(self.data_dir), download=self.download)
+        return load_cifar(self.data, data_dir, download=self.download)
 
     def _check(self) -> None:
         if self.data is not None:
-            check_choice("data", self.data, ("digits", "cifar10", "cifar100", "folder"))
+            check_choice("data", self.data, get_args(Data))
         if self.crop is not None:
             check_choice("crop", self.crop, get_args(Crop))
+        if self.randaugment is not None:
+            check_choice("randaugment", self.randaugment, get_args(Variant))
+        if self.image_size is not None:
+            check_count("image_size", self.image_size)
         if self.memory_gb is not None:
             check_positive("memory_gb", self.memory_gb)
         if bool(self.labeled) != bool(self.unlabeled):
@@ -133,10 +157,14 @@ class DataOptions:
             raise UserError(f"--train goes with --data folder, got --data {self.data}")
         if self.test and self.data not in (None, "folder"):
             raise UserError(f"--data {self.data} has a test part of its own: leave out --test")
-        if self.image_size != DataOptions.image_size and self.data not in (None, "folder"):
+        # Runs of before stored the size of folders for every data set.
+        if self.image_size not in (None, FOLDER_SIZE) and self.data not in (None, "folder", "stl10"):
             raise UserError(
-                f"--image-size is for folders of pictures, those of --data {self.data} have a size of their own"
+                f"--image-size is for folders of pictures, those of --data {self.data} have a size of their own "
+                "(of stl10 it can be chosen too)"
             )
+        if self.extra and self.data != "svhn":
+            raise UserError("--extra goes with --data svhn alone: no other data set has extra pictures")
         if self.data == "folder" and not (self.train or self.labeled):
             raise UserError("--data folder needs --train DIR with one sub-folder of pictures per class")
         if not (self.data or self.train or self.labeled):

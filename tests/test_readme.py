@@ -24,7 +24,9 @@ MIXING = (ROOT / "docs/mixing.md").read_text()
 SEMI = (ROOT / "docs/semi-supervised.md").read_text()
 COMMANDS = sorted(
     set(
-        re.findall(r"ssl-mix (?:demo|train|resume|predict|show-mixers)[^`\n|]*--out [^`\n]*", README + MIXING + SEMI)
+        re.findall(
+            r"ssl-mix (?:demo|train|resume|predict|show-mixers)[^`\n|]*--out [^`\n]*", README + MIXING + SEMI
+        )
     )
 )
 

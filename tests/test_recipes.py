@@ -24,7 +24,7 @@ def pictures(data: DataSet) -> torch.Tensor:
 @pytest.mark.parametrize("name", list(RECIPES))
 def test_a_recipe_names_a_network_and_an_algorithm_that_exist(name: str) -> None:
     recipe = RECIPES[name](None)
-    size = recipe.data.image_size
+    size = recipe.data.image_size or 32
     with torch.device("meta"):
         net = recipe.net.build((3, size, size), 7, 0)
     assert sum(parameter.numel() for parameter in net.parameters()) > 1e5

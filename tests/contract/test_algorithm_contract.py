@@ -190,7 +190,12 @@ BAD: dict[str, list[dict[str, Any]]] = {
         {"unlabeled_weight": -1.0},
         {"unlabeled_ratio": 0},
     ],
-    "softmatch": [{"average_decay": 1.5}, {"sigmas": 0.0}, {"unlabeled_weight": -1.0}, {"unlabeled_ratio": 0}],
+    "softmatch": [
+        {"average_decay": 1.5},
+        {"sigmas": 0.0},
+        {"unlabeled_weight": -1.0},
+        {"unlabeled_ratio": 0},
+    ],
 }
 CASES = [(name, keywords) for name in ALGORITHMS for keywords in EVERYTHING[name]]
 both = pytest.mark.parametrize(
