@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from ssl_mix.mixers import SaliencyMix
-from ssl_mix.mixers.saliencymix import peak
+from ssl_mix.mixers.saliency import fine_grained_saliency
+from ssl_mix.mixers.saliencymix import coarse_saliency, peak
 
 SPOTS = [(5, 9), (20, 30), (0, 39), (31, 0), (16, 17)]
 
@@ -72,3 +73,14 @@ def test_values_on_the_device_are_never_looked_at():
     for given in (None, saliency):
         mixed, share = SaliencyMix().mix(images, images, saliency_b=given, generator=generator())
         assert (mixed.device.type, share.device.type) == ("meta", "meta")
+
+
+def test_large_pictures_are_looked_at_on_a_coarser_grid():
+    images = torch.zeros(2, 3, 224, 230)
+    images[0, :, 40:48, 160:168], images[1, :, 200:208, 8:16] = 255, 255
+    coarse = coarse_saliency(images)
+    assert coarse.shape == (2, 56, 57)
+    pixels = peak(coarse) * torch.tensor([224, 230])
+    torch.testing.assert_close(pixels, torch.tensor([[44.0, 164.0], [204.0, 12.0]]), rtol=0, atol=4)
+    small = torch.rand(2, 3, 111, 60, generator=generator())
+    assert torch.equal(coarse_saliency(small), fine_grained_saliency(small))
