@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ssl_mix.errors import check_positive
@@ -57,8 +58,8 @@ class SaliencyMix(Mixer):
         check_positive("alpha", self.alpha)
 
     def saliency(self, images: Tensor, labels: Tensor, net: nn.Module | None) -> Tensor:
-        """Fine-grained saliency of the pictures, of large ones on a coarser grid."""
-        return coarse_saliency(images)
+        """Fine-grained saliency of the pictures, (N, H, W), of large ones in squares of equal value."""
+        return F.interpolate(coarse_saliency(images)[:, None], images.shape[2:])[:, 0]
 
     def blend(self, pair: Pair, lam: Tensor | float | None, generator: torch.Generator | None) -> Mixed:
         """Paste the boxes around the peaks of ``images_b`` into ``images_a``."""
