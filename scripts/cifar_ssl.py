@@ -1,35 +1,44 @@
 """The semi-supervised benchmark: algorithms x numbers of labels x seeds x mixing terms, on the same splits, with the same budget.
 
     python scripts/cifar_ssl.py --data cifar10 --algorithms fixmatch mixmatch --mix none mixup dm as dm-as --labels 40 250 4000 \
-        --out runs/cifar_ssl --json results.jsonl -- --download --recipe paper
+        --out runs/cifar_ssl --json cifar_ssl.jsonl -- --download --recipe paper
 
-What follows ``--`` goes to ``ssl-mix train`` as it is, for every run; ``--only NAMES FLAGS`` adds flags for some algorithms. Each
-run is a folder OUT/DATA-LABELS/ALGORITHM-MIX/seedK: a finished one is skipped, a cut one resumed to the bit, one with other flags
-refused. Labelled pictures depend on the data, their number and the seed alone. Every finished run becomes one line of JSON;
-the table is made from these lines, beside published numbers with their metric.
+What follows ``--`` goes to ``ssl-mix train`` as it is, for every run; ``--only 'NAMES: FLAGS'`` adds flags for some algorithms. Each
+run is a folder OUT/DATA-LABELS/ALGORITHM-MIX/seedK: a finished one is skipped, a cut one resumed to the bit, one with other settings
+refused; combinations that mean nothing are left out. Labelled pictures depend on the data, their number and the seed alone. Every finished run becomes one line of JSON;
+the table is made of these lines, beside published numbers with their metric.
 
 The tables of the papers: ``--recipe paper``, 2^20 steps of WRN-28-2 (WRN-28-8 for cifar100), for cifar10, cifar100 (400, 2500,
 10000 labels), svhn and stl10. GPU hours: not run. On two CPU cores: ``-- --net small-cnn --steps 1600 --batch-size 32``.
 """
 
 import argparse
+import dataclasses
 import json
+import os
 import shlex
+import signal
 import statistics
 import subprocess
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
+import torch
 from measuring import append_line, circumstances
 from published import published
 
 from ssl_mix.algorithms import ALGORITHMS
+from ssl_mix.datasets import DataSet
+from ssl_mix.engine.execution import resolve_device
 from ssl_mix.engine.run_folder import read_config, read_metrics
-from ssl_mix.errors import UserError, check_choice
+from ssl_mix.errors import UserError, check_choice, check_count
+from ssl_mix.runs import DataOptions, Run
 from ssl_mix.summary import summarise
+from ssl_mix.train_command import read_run
+from ssl_mix.training import check_same, identity_of
 
 LABELS = {
     "cifar10": (40, 250, 4000),
@@ -38,8 +47,7 @@ LABELS = {
     "stl10": (40, 250, 1000),
 }
 MIXES = ("none", "mixup", "dm", "as", "dm-as")
-# Flags that say where things are, or how a run is carried out, not what it is.
-CIRCUMSTANTIAL = {"--data-dir", "--download", "--train", "--test", "--out", "--device", "--memory-gb"}
+OWN = ("--data", "--labels", "--labels-per-class", "--seed", "--split-seed", "--mix", "--out", "--overwrite")
 METRICS = {
     "last": "error of the last evaluation",
     "median20": "median of the last 20",
@@ -55,22 +63,42 @@ class Job(NamedTuple):
     labels: int
     seed: int
 
-    def folder(self, options: argparse.Namespace) -> Path:
-        """Where it is kept."""
-        name = f"{options.data}-{self.labels}"
-        return options.out / name / f"{self.algorithm}-{self.mix}" / f"seed{self.seed}"
 
-    def flags(self, options: argparse.Namespace) -> list[str]:
-        """What ``ssl-mix train ALGORITHM`` gets, but for ``--out``."""
-        own = [flag for names, flags in options.only if self.algorithm in names for flag in flags]
-        mine = {
-            "--data": options.data,
-            "--labels": self.labels,
-            "--split-seed": self.seed,
-            "--seed": self.seed,
-        }
-        mine |= {"--mix": self.mix}
-        return [*(str(word) for pair in mine.items() for word in pair), *options.flags, *own]
+class Planned(NamedTuple):
+    """A run that was asked for, checked against its data.
+
+    Attributes:
+        job: which.
+        folder: where it is kept.
+        arguments: of ``ssl-mix train``.
+        run: what they mean.
+        identity: what decides its bits, but for the number of threads.
+    """
+
+    job: Job
+    folder: Path
+    arguments: list[str]
+    run: Run
+    identity: dict[str, Any]
+
+    @property
+    def state(self) -> str:
+        """ "new", "cut" or "finished".
+
+        Raises:
+            ValueError: the folder holds another run.
+        """
+        if not (self.folder / "config.json").exists():
+            return "new"
+        config = read_config(self.folder)
+        check_same(without_threads(identity_of(config)), self.identity, self.folder / "config.json")
+        records = read_metrics(self.folder)
+        return "finished" if records and records[-1]["step"] == self.run.config.steps else "cut"
+
+
+def without_threads(identity: dict[str, Any]) -> dict[str, Any]:
+    """The number of threads decides last bits alone, and a repetition on another machine may have another."""
+    return {name: value for name, value in identity.items() if name != "train.threads"}
 
 
 def jobs(options: argparse.Namespace) -> list[Job]:
@@ -92,104 +120,102 @@ def makes_sense(algorithm: str, mix: str) -> bool:
     return mix != "mixup" or algorithm not in ("mixmatch", "remixmatch")
 
 
-def meaning(flags: Sequence[str]) -> dict[str, str]:
-    """Flags and their values, without those that do not change what a run is."""
-    found: dict[str, str] = {}
-    name = ""
-    for word in flags:
-        if word.startswith("--"):
-            name, _, value = word.partition("=")
-            found[name] = value
-        else:
-            found[name] = f"{found[name]} {word}".strip()
-    return {name: value for name, value in found.items() if name not in CIRCUMSTANTIAL}
-
-
-def state(job: Job, options: argparse.Namespace) -> str:
-    """ "new", "cut" or "finished".
+def plan(options: argparse.Namespace) -> list[Planned]:
+    """Every run with what it must be, from its flags, its pictures and its split.
 
     Raises:
-        ValueError: the folder holds another run.
+        ValueError: a flag, a number of labels or the data are wrong.
+        SystemExit: a flag is unknown.
     """
-    folder = job.folder(options)
-    if not (folder / "config.json").exists():
-        return "new"
-    config = read_config(folder)
-    command = config["command"]
-    there, wanted = meaning(command[command.index(job.algorithm) + 1 :]), meaning(job.flags(options))
-    differing = sorted(name for name in {*there, *wanted} if there.get(name) != wanted.get(name))
-    if differing:
-        changes = ", ".join(f"{n} {there.get(n)} then, {wanted.get(n)} now" for n in differing)
-        raise UserError(f"{folder} holds a run with other flags ({changes}): choose another --out")
-    records = read_metrics(folder)
-    return "finished" if records and records[-1]["step"] == config["train"]["steps"] else "cut"
+    read: dict[DataOptions, DataSet] = {}
+    planned = []
+    for job in jobs(options):
+        own = [flag for names, flags in options.only if job.algorithm in names for flag in flags]
+        mine = {"--data": options.data, "--labels": job.labels, "--split-seed": job.seed, "--seed": job.seed}
+        mine |= {"--mix": job.mix, "--threads": max(1, (os.cpu_count() or 1) // options.jobs)}
+        words = [str(word) for pair in mine.items() for word in pair]
+        folder = (
+            options.out / f"{options.data}-{job.labels}" / f"{job.algorithm}-{job.mix}" / f"seed{job.seed}"
+        )
+        arguments = [job.algorithm, *words, *options.flags, *own, "--out", str(folder)]
+        run = read_run(arguments)
+        run = dataclasses.replace(run, data=run.data.absolute())
+        pictures = dataclasses.replace(run.data, labels=None, split_seed=None)
+        data = read[pictures] = read.get(pictures) or run.data.load()
+        described = run.describe(data, run.data.choose_split(data, job.seed))
+        planned.append(Planned(job, folder, arguments, run, without_threads(identity_of(described))))
+    splits: dict[tuple[int, int], str] = {}
+    for each in planned:
+        split = each.identity["dataset.fingerprint"] + each.identity["dataset.split_sha256"]
+        if splits.setdefault((each.job.labels, each.job.seed), split) != split:
+            raise UserError(
+                f"{each.job} has other pictures or another split than the runs it is compared with"
+            )
+    return planned
 
 
-def train(job: Job, options: argparse.Namespace) -> None:
-    """Run or resume one job to its end, its output in a file beside its folder.
+def train(planned: Planned) -> None:
+    """Run or resume to the end, with the output in a file beside the folder.
 
     Raises:
         ValueError: it failed.
     """
-    folder, how = job.folder(options), state(job, options)
+    how, folder = planned.state, planned.folder
     if how == "finished":
         return
-    arguments = ["resume", str(folder)]
-    if how == "new":
-        arguments = ["train", job.algorithm, *job.flags(options), "--out", str(folder)]
+    arguments = ["train", *planned.arguments] if how == "new" else ["resume", str(folder)]
     folder.parent.mkdir(parents=True, exist_ok=True)
     log = folder.parent / f"{folder.name}.log"
     print(f"{how:4} ssl-mix {shlex.join(arguments)}", flush=True)
     with open(log, "a") as output:
-        done = subprocess.run([sys.executable, "-m", "ssl_mix", *arguments], stdout=output, stderr=output)
-    if done.returncode != 0 or state(job, options) != "finished":
+        process = subprocess.Popen(
+            [sys.executable, "-m", "ssl_mix", *arguments], stdout=output, stderr=output
+        )
+        RUNNING.append(process)
+        process.wait()
+        RUNNING.remove(process)
+    if process.returncode != 0 or planned.state != "finished":
         last = "\n".join(log.read_text().strip().splitlines()[-40:])
         raise UserError(f"{folder} is not finished; the end of {log}:\n{last}")
 
 
-def settings(options: argparse.Namespace) -> dict[str, Any]:
-    """What must be equal for two runs to stand in one table."""
-    only = {name: meaning(flags) for names, flags in options.only for name in names}
-    return {"data": options.data, "flags": meaning(options.flags), "only": only}
+RUNNING: list[subprocess.Popen[bytes]] = []
 
 
-def result(job: Job, options: argparse.Namespace) -> dict[str, Any]:
+def stop(number: int, frame: object) -> NoReturn:
+    """Let running processes save what they have, wait for them, and end."""
+    del number, frame
+    for process in RUNNING:
+        process.send_signal(signal.SIGINT)
+    for process in list(RUNNING):
+        process.wait()
+    print("stopped; the same command goes on", file=sys.stderr, flush=True)
+    os._exit(130)
+
+
+def result(planned: Planned) -> dict[str, Any]:
     """What came out of a finished run, in per cent."""
-    folder = job.folder(options)
-    config, records = read_config(folder), read_metrics(folder)
+    records = read_metrics(planned.folder)
     found = summarise(records)
+    torch.set_num_threads(read_config(planned.folder)["train"]["threads"])
     shares = {name: getattr(found, name) for name in ("coverage", "precision", "agreement")}
     errors = {name: getattr(found, name) for name in METRICS}
     return {
-        **job._asdict(),
+        **planned.job._asdict(),
         **{name: None if value is None else round(100 * (1 - value), 4) for name, value in errors.items()},
         **{name: None if value is None else round(100 * value, 4) for name, value in shares.items()},
         "seconds": round(found.seconds),
         "images_per_second": round(statistics.median(record["images_per_second"] for record in records)),
-        "steps": config["train"]["steps"],
-        "split_sha256": config["dataset"]["split_sha256"],
-        "fingerprint": config["dataset"]["fingerprint"],
-        "settings": settings(options),
+        "identity": planned.identity,
+        **circumstances(resolve_device(planned.run.config.device)),
     }
 
 
-def read_lines(options: argparse.Namespace) -> list[dict[str, Any]]:
-    """The lines of the file of results that have these settings.
-
-    Raises:
-        ValueError: lines to be compared are of other pictures or of other splits.
-    """
-    text = options.json.read_text() if options.json.exists() else ""
-    lines = [line for line in map(json.loads, text.splitlines()) if line["settings"] == settings(options)]
-    splits: dict[tuple[int, int], str] = {}
-    for line in lines:
-        split = line["fingerprint"] + line["split_sha256"]
-        if splits.setdefault((line["labels"], line["seed"]), split) != split:
-            raise UserError(
-                f"{options.json} has runs of {line['labels']} labels, seed {line['seed']}, on different pictures or "
-                "splits: they cannot be compared; choose another --json"
-            )
-    return lines
+def read_lines(file: Path, planned: Sequence[Planned]) -> list[dict[str, Any]]:
+    """The lines of a file of results that are of the planned runs, whatever else it holds."""
+    wanted = {each.job: each.identity for each in planned}
+    lines = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+    return [line for line in lines if wanted.get(Job(*(line[n] for n in Job._fields))) == line["identity"]]
 
 
 def table(lines: Sequence[dict[str, Any]], data: str) -> str:
@@ -256,11 +282,10 @@ def read_options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument(
         "--only",
-        nargs=2,
         action="append",
         default=[],
-        metavar=("NAMES", "FLAGS"),
-        help="'fixmatch,uda' '--unlabeled-ratio 3'",
+        metavar="NAMES:FLAGS",
+        help="'fixmatch,uda: --unlabeled-ratio 3'",
     )
     parser.add_argument("--out", type=Path, default=Path("runs/cifar_ssl"))
     parser.add_argument("--json", type=Path, required=True, help="file of results, added to")
@@ -270,17 +295,26 @@ def read_options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--dry-run", action="store_true", help="list the runs and what has become of them")
     options = parser.parse_args(own)
     options.flags = flags
-    options.only = [(names.split(","), shlex.split(only)) for names, only in options.only]
+    parted = (only.partition(":") for only in options.only)
+    options.only = [(names.replace(" ", "").split(","), shlex.split(only)) for names, _, only in parted]
     options.labels = options.labels or LABELS.get(options.data)
     for name in (*options.algorithms, *(name for names, _ in options.only for name in names)):
         check_choice("algorithm", name, ALGORITHMS)
+    for flag in (*flags, *(flag for _, only in options.only for flag in only)):
+        if flag.partition("=")[0] in OWN:
+            raise UserError(
+                f"{flag} is set for each run by this script: leave it out behind -- and in --only"
+            )
     if not options.labels:
         raise UserError(f"--data {options.data} has no usual numbers of labels: give --labels")
+    check_count("jobs", options.jobs)
     return options
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Train what is missing, then print the table."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
     try:
         run(read_options(sys.argv[1:] if arguments is None else arguments))
     except UserError as error:
@@ -288,33 +322,35 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Train what is missing, add its lines, print the table."""
-    read_lines(options)
-    states = {job: state(job, options) for job in jobs(options)}
+    """Train what is missing, add its lines, print the table.
+
+    Raises:
+        ValueError: what was asked for is wrong, or some of the runs failed.
+    """
+    planned = plan(options)
+    states = [(each.state, each) for each in planned]
     if options.dry_run:
-        print("\n".join(f"{how:8} {job.folder(options)}" for job, how in states.items()))
+        for how, each in states:
+            print(f"{how:8} {each.run.config.steps} steps  {each.folder}")
         return
+    failures = []
     if not options.table_only:
         with ThreadPoolExecutor(options.jobs) as pool:
-            futures = {job: pool.submit(finish, job, options) for job in states}
-            try:
-                for future in futures.values():
-                    future.result()
-            except BaseException:
-                pool.shutdown(cancel_futures=True)
-                raise
-    text = table(read_lines(options), options.data)
+            futures = [pool.submit(finish, each, options.json, planned) for each in planned]
+        failures = [str(error) for future in futures if (error := future.exception())]
+    text = table(read_lines(options.json, planned), options.data)
     print(text)
     if options.markdown is not None:
         options.markdown.write_text(text)
+    if failures:
+        raise UserError("\n".join([f"{len(failures)} of {len(planned)} runs failed:", *failures]))
 
 
-def finish(job: Job, options: argparse.Namespace) -> None:
-    """Train a job to its end, and add its line unless it is there."""
-    train(job, options)
-    there = {tuple(line[name] for name in Job._fields) for line in read_lines(options)}
-    if job not in there:
-        append_line(options.json, result(job, options) | circumstances())
+def finish(each: Planned, file: Path, planned: Sequence[Planned]) -> None:
+    """Train a run to its end, and add its line unless it is there."""
+    train(each)
+    if not any(line["identity"] == each.identity for line in read_lines(file, planned)):
+        append_line(file, result(each))
 
 
 if __name__ == "__main__":

@@ -23,11 +23,10 @@ from ssl_mix.progress import console, reading_bar, say, warn
 from ssl_mix.recipes import RECIPES
 from ssl_mix.show_mixers import show_mixers
 from ssl_mix.tables import prediction_rows, pseudo_label_rows, write_csv
-from ssl_mix.train_command import finish, train_command
+from ssl_mix.train_command import FLAT, finish, train_command
 from ssl_mix.training import reopen
 
 RunFolder = tyro.conf.Positional[Path]
-FLAT = (tyro.conf.OmitSubcommandPrefixes, tyro.conf.OmitArgPrefixes, tyro.conf.CascadeSubcommandArgs)
 
 
 def load(run: Path, device: str) -> TrainedRun:

@@ -21,9 +21,32 @@ from ssl_mix.runs import DataOptions, NetOptions, Run
 from ssl_mix.summary import summarise
 from ssl_mix.training import OpenRun, start, train
 
+FLAT = (tyro.conf.OmitSubcommandPrefixes, tyro.conf.OmitArgPrefixes, tyro.conf.CascadeSubcommandArgs)
 
-def train_command(arguments: Sequence[str]) -> Callable[..., None]:
-    """The ``train`` command with the defaults of the recipe that the arguments name."""
+
+def read_run(arguments: Sequence[str]) -> Run:
+    """The run that ``ssl-mix train ARGUMENTS`` would start.
+
+    Raises:
+        ValueError: an option is out of range.
+        SystemExit: a flag is unknown; a message is on stderr.
+    """
+    command = train_command(["train", *arguments], lambda run, *_: run)
+    run: Run = tyro.cli(command, prog="ssl-mix train", args=list(arguments), config=FLAT)
+    return run
+
+
+def train_now(run: Run, out: Path, overwrite: bool) -> None:
+    """Start a run and train it to its end."""
+    with reading_bar() as progress:
+        opened = start(run, out, overwrite=overwrite, progress=progress)
+    finish(opened)
+
+
+def train_command(
+    arguments: Sequence[str], then: Callable[[Run, Path, bool], Any] = train_now
+) -> Callable[..., Any]:
+    """The ``train`` command with the defaults of the recipe that the arguments name; ``then`` gets the run, --out and --overwrite."""
     name = _value_of("--recipe", arguments, "small")
     if name not in RECIPES:
         raise UserError(f"unknown recipe {name!r}: choose {', '.join(RECIPES)}.{nearest(name, RECIPES)}")
@@ -48,7 +71,7 @@ def train_command(arguments: Sequence[str]) -> Callable[..., None]:
         config: TrainConfig = defaults.config,
         recipe: recipes = "small",
         overwrite: bool = False,
-    ) -> None:
+    ) -> Any:
         """Train a classifier from few labels.
 
         Args:
@@ -62,9 +85,7 @@ def train_command(arguments: Sequence[str]) -> Callable[..., None]:
             overwrite: replace the run that --out holds.
         """
         del recipe
-        with reading_bar() as progress:
-            opened = start(Run(algorithm, data, net, config), out, overwrite=overwrite, progress=progress)
-        finish(opened)
+        return then(Run(algorithm, data, net, config), out, overwrite)
 
     return command
 

@@ -1,20 +1,21 @@
 """The semi-supervised benchmark script on digits: what it runs, skips, resumes, refuses and prints."""
 
-import argparse
 import importlib.util
 import json
 import re
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from ssl_mix.algorithms import ALGORITHMS
 from ssl_mix.cli import main as ssl_mix_main
 from ssl_mix.engine.run_folder import read_metrics
 
 ROOT = Path(__file__).resolve().parents[1]
-TINY = ["--net", "small-cnn", "--steps", "4", "--batch-size", "4", "--eval-every", "2", "--threads", "1"]
+TINY = ["--net", "small-cnn", "--steps", "4", "--batch-size", "4", "--eval-every", "2"]
 
 
 @pytest.fixture
@@ -45,10 +46,10 @@ def test_runs_once_resumes_and_prints(script, capsys):
     assert [(x["algorithm"], x["mix"]) for x in found] == [
         ("supervised", "none"), ("fixmatch", "none"), ("fixmatch", "dm-as"),
     ]  # fmt: skip
-    assert len({x["split_sha256"] for x in found}) == 1
+    assert len({x["identity"]["dataset.split_sha256"] for x in found}) == 1
     records = read_metrics(Path("runs/digits-40/fixmatch-none/seed0"))
     assert found[1]["last"] == pytest.approx(100 * (1 - records[-1]["test_accuracy"]), abs=1e-3)
-    assert found[1]["steps"] == 4 and found[1]["coverage"] is not None
+    assert found[1]["identity"]["train.steps"] == 4 and found[1]["coverage"] is not None
     text = Path("t.md").read_text()
     assert f"| fixmatch | none | {found[1]['last']:.2f} (1) |" in text
 
@@ -63,8 +64,8 @@ def test_a_cut_run_is_resumed_to_the_same_numbers(script, capsys):
     folder = Path("runs/digits-40/fixmatch-none/seed0")
     Path("r.jsonl").unlink()
     folder.rename("kept")
-    flags = script.Job("fixmatch", "none", 40, 0).flags(script.read_options(arguments()))
-    process = [sys.executable, "-c", CUT, "train", "fixmatch", *flags, "--out", str(folder)]
+    (planned,) = script.plan(script.read_options(arguments()))
+    process = [sys.executable, "-c", CUT, "train", *planned.arguments]
     assert script.subprocess.run(process, capture_output=True).returncode == 9
     assert len(read_metrics(folder)) < len(read_metrics(Path("kept")))
     capsys.readouterr()
@@ -91,55 +92,77 @@ main()
 
 def test_a_run_with_other_flags_is_refused(script):
     script.main(arguments())
-    with pytest.raises(SystemExit, match="--lr None then, 0.5 now"):
+    with pytest.raises(SystemExit, match="train.lr: 0.03 then, 0.5 now"):
         script.main(arguments(train=[*TINY, "--lr", "0.5"]))
-    with pytest.raises(SystemExit, match="--threshold None then, 0.5 now"):
-        script.main(arguments("--only", "fixmatch", "--threshold 0.5"))
+    with pytest.raises(SystemExit, match="algorithm.threshold: 0.95 then, 0.5 now"):
+        script.main(arguments("--only", "fixmatch: --threshold 0.5"))
     assert len(lines()) == 1
 
 
-def test_a_failing_run_says_why(script):
-    with pytest.raises(SystemExit, match=r"--treshold(.|\n)*--threshold"):
-        script.main(arguments("--only", "fixmatch", "--treshold 0.5"))
+def test_other_pictures_are_another_run(script, tmp_path):
+    """The same flags but for the folder: not the same result."""
+    for part, seed in (("p", 0), ("q", 1)):
+        draw = np.random.default_rng(seed)
+        for name in ("a", "b"):
+            (tmp_path / part / name).mkdir(parents=True)
+            for index in range(6):
+                pixels = draw.integers(0, 255, (8, 8, 3)).astype(np.uint8)
+                Image.fromarray(pixels).save(tmp_path / part / name / f"{index}.png")
+    own = ["--data", "folder", "--labels", "4", "--seeds", "0", "--json", "r.jsonl", "--out", "runs"]
+    own += ["--algorithms", "supervised", "--mix", "none", "--", "--image-size", "8", *TINY]
+    script.main([*own, "--train", "p", "--test", "p"])
+    with pytest.raises(SystemExit, match="dataset.fingerprint"):
+        script.main([*own, "--train", "q", "--test", "q"])
+
+
+def test_what_is_wrong_is_said_before_any_training(script, capsys):
+    for wrong in (["--treshold", "0.5"], ["--threshold", "1.5"]):
+        with pytest.raises(SystemExit) as stop:
+            script.main(arguments("--only", "uda: " + " ".join(wrong), algorithms=("supervised", "uda")))
+        assert "threshold" in f"{stop.value}{capsys.readouterr().err}"
+    with pytest.raises(SystemExit, match="take 40 or 50"):
+        script.main([*arguments("--labels", "40", "45")])
+    assert not Path("runs").exists()
+
+
+def test_one_failure_does_not_stop_the_others(script, capsys):
+    with pytest.raises(SystemExit, match=r"1 of 2 runs failed(.|\n)*NaN"):
+        script.main(arguments("--only", "uda: --lr 1e30", algorithms=("uda", "fixmatch")))
+    assert "| fixmatch | none |" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
         (["--data", "digits", "--algorithms", "fixmach"], "Did you mean 'fixmatch'"),
-        (["--data", "digits", "--only", "fixmach", "--lr 1"], "Did you mean 'fixmatch'"),
+        (["--data", "digits", "--only", "fixmach: --lr 1"], "Did you mean 'fixmatch'"),
         (["--data", "digits"], "give --labels"),
+        (["--data", "digits", "--labels", "40", "--", "--seed", "3"], "--seed is set for each run"),
+        (["--data", "digits", "--labels", "40", "--only", "uda: --mix=as"], "--mix=as is set for each run"),
+        (["--data", "digits", "--labels", "40", "--jobs", "0"], "jobs must be above 0"),
     ],
 )
 def test_wrong_options(script, wrong, words):
     with pytest.raises(SystemExit, match=words):
-        script.main([*wrong, "--json", "r.jsonl"])
+        script.main(["--json", "r.jsonl", *wrong])
 
 
 def test_what_makes_no_sense_is_left_out(script, capsys):
     script.main(arguments("--dry-run", algorithms=tuple(ALGORITHMS), mix=script.MIXES))
-    listed = re.findall(r"new +runs/digits-40/(\S+)/seed0", capsys.readouterr().out)
+    listed = re.findall(r"new +4 steps +runs/digits-40/(\S+)/seed0", capsys.readouterr().out)
     assert len(listed) == 12 * 5 - 2 - 2
     assert not {"supervised-as", "supervised-dm-as", "mixmatch-mixup", "remixmatch-mixup"} & set(listed)
     assert not Path("runs").exists()
 
 
-def line(options, script, **changes):
-    base = {
-        "algorithm": "fixmatch",
-        "mix": "none",
-        "labels": 250,
-        "seed": 0,
-        "split_sha256": "s",
-        "fingerprint": "f",
-    }
-    return base | {"settings": script.settings(options), "last": 5.0, "median20": 5.5, "best": 4.0} | changes
+def line(**changes):
+    job = {"algorithm": "fixmatch", "mix": "none", "labels": 250, "seed": 0}
+    return job | {"last": 5.0, "median20": 5.5, "best": 4.0} | changes
 
 
 def test_the_table_has_means_deviations_and_published_numbers(script):
-    options = argparse.Namespace(data="cifar10", flags=[], only=[])
-    found = [line(options, script, seed=seed, last=last) for seed, last in enumerate((4.0, 5.0, 6.0))]
-    found += [line(options, script, mix="dm-as", last=3.0), line(options, script, labels=40, last=None)]
+    found = [line(seed=seed, last=last) for seed, last in enumerate((4.0, 5.0, 6.0))]
+    found += [line(mix="dm-as", last=3.0), line(labels=40, last=None)]
     text = script.table(found, "cifar10")
     assert "| algorithm | mixing | 40 labels | 250 labels |" in text
     assert "| fixmatch | none |  | 5.00 +- 1.00 (3) |" in text
@@ -147,16 +170,15 @@ def test_the_table_has_means_deviations_and_published_numbers(script):
     assert "published, fixmatch, 250 labels: 4.86 +- 0.05 (TorchSSL" in text
 
 
-def test_lines_of_different_splits_are_not_compared(script):
-    options = script.read_options(arguments())
-    other = line(options, script, algorithm="uda", split_sha256="t")
-    Path("r.jsonl").write_text("".join(json.dumps(x) + "\n" for x in (line(options, script), other)))
-    with pytest.raises(SystemExit, match="different pictures or splits"):
-        script.main(arguments())
+def test_lines_of_other_settings_are_left_out(script):
+    planned = script.plan(script.read_options(arguments()))
+    job = planned[0].job._asdict()
+    found = [job | {"identity": planned[0].identity}, job | {"identity": {"train.lr": 1.0}}]
+    Path("r.jsonl").write_text("".join(json.dumps(x) + "\n" for x in found))
+    assert script.read_lines(Path("r.jsonl"), planned) == found[:1]
 
 
-def test_the_flags_are_those_of_the_command(script, monkeypatch):
-    """The line that is printed can be typed."""
-    flags = script.Job("uda", "as", 40, 1).flags(script.read_options(arguments()))
-    ssl_mix_main(["train", "uda", *flags, "--out", "typed"])
-    assert read_metrics(Path("typed"))[-1]["step"] == 4
+def test_the_command_that_is_printed_can_be_typed(script):
+    (planned,) = script.plan(script.read_options(arguments()))
+    ssl_mix_main(["train", *planned.arguments])
+    assert planned.state == "finished"
