@@ -82,7 +82,7 @@ class SoftMatch(Algorithm):
 
         weak = torch.softmax(logits_weak.detach(), dim=1)
         class_mean = self._average("class_mean", weak.mean(dim=0))
-        aligned = align(weak, class_mean, class_mean.new_tensor(1.0)) if self.align else weak
+        aligned = align(weak, class_mean, 1.0) if self.align else weak
         confidence = aligned.amax(dim=1)
         variance, mean = torch.var_mean(confidence, correction=min(1, len(confidence) - 1))
         averages = {

@@ -74,7 +74,7 @@ class VAT(Algorithm):
         x, labels, u = parts(batch)
         images = u.views["weak"]
         supervised = F.cross_entropy(logits_of(nets.student, x), labels)
-        direction = torch.randn(images.shape, generator=step.generator).to(images)
+        direction = torch.randn(images.shape, generator=step.generator).to(images, non_blocking=True)
         with torch.autocast(
             images.device.type, enabled=False
         ):  # for the difference of two almost equal answers

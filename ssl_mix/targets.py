@@ -29,7 +29,7 @@ def sharpen(probabilities: Tensor, temperature: float) -> Tensor:
     return torch.softmax(probabilities.log() / temperature, dim=1)
 
 
-def align(probabilities: Tensor, mean: Tensor, wanted: Tensor) -> Tensor:
+def align(probabilities: Tensor, mean: Tensor, wanted: Tensor | float) -> Tensor:
     """Distribution alignment: ``p * wanted / mean``, made to sum to 1 again.
 
     Args:

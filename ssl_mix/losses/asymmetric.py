@@ -1,6 +1,7 @@
 """The asymmetric strategy's loss: a true label mixed with a guessed one, and only the true one decoupled."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ssl_mix.errors import UserError
@@ -53,7 +54,7 @@ def asymmetric_mixup_cross_entropy(
     check_options(reduction=reduction, eta=eta, eta_power=eta_power)
     shares = both_weights(weight_like("lam", lam, logits))
     halves = eta * half_weights(labels, pseudo_labels, shares) * (2 * shares) ** eta_power
-    halves = halves * halves.new_tensor((1, 0))  # the guess is uncertain: only the true label is decoupled
+    halves = F.pad(halves[:, :1], (0, 1))  # the guess is uncertain: only the true label is decoupled
     weights = torch.cat((shares.expand_as(halves), halves), dim=1)
     values = pair_loss(logits, labels, pseudo_labels, weights)
     if mask is not None:
