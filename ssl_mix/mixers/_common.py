@@ -1,5 +1,6 @@
 """What mixers share: drawing, checking pictures, putting two pictures together by a mask."""
 
+from collections.abc import Sequence
 from numbers import Real
 
 import torch
@@ -7,8 +8,6 @@ from torch import Tensor
 
 from ssl_mix.errors import UserError
 from ssl_mix.randomness import sample_beta
-
-BUCKETS = 2**12
 
 
 def sample_uniform(shape: tuple[int, ...], generator: torch.Generator | None, device: torch.device) -> Tensor:
@@ -81,11 +80,16 @@ def pair_up(
     return partner, labels, labels.index_select(0, partner)
 
 
+def in_channels_last(images: Tensor) -> bool:
+    """Whether the channels of a pixel lie side by side, and not those of a row."""
+    return not images.is_contiguous() and images.is_contiguous(memory_format=torch.channels_last)
+
+
 def reordered(images: Tensor, order: Tensor) -> Tensor:
     """``images[order]`` for pictures (N, C, H, W), in their memory layout."""
-    if images.is_contiguous() or not images.is_contiguous(memory_format=torch.channels_last):
-        return images.index_select(0, order)
-    return images.permute(0, 2, 3, 1).index_select(0, order).permute(0, 3, 1, 2)
+    if in_channels_last(images):
+        return images.permute(0, 2, 3, 1).index_select(0, order).permute(0, 3, 1, 2)
+    return images.index_select(0, order)
 
 
 def check_float(images: Tensor, mixer: object) -> None:
@@ -103,6 +107,18 @@ def check_saliency(images: Tensor, **saliency: Tensor | None) -> None:
     for name, given in saliency.items():
         if given is not None and (tuple(given.shape) != expected or not given.is_floating_point()):
             raise UserError(f"{name} must be float {expected}, got {given.dtype} {tuple(given.shape)}")
+
+
+def usable_saliency(saliency: Tensor, device: torch.device) -> Tensor:
+    """Saliency on ``device``, without looking at it: what is negative or not finite counts as 0, and no gradient flows."""
+    return saliency.detach().to(device, non_blocking=True).nan_to_num(0.0, 0.0, 0.0).clamp(min=0)
+
+
+def check_limits(name: str, given: object, low: float, high: float) -> None:
+    """Raise unless ``given`` is a pair of numbers (smallest, largest) in [low, high]."""
+    pair = isinstance(given, Sequence) and len(given) == 2 and all(isinstance(end, Real) for end in given)
+    if not (pair and low <= given[0] <= given[1] <= high):  # type: ignore[index]
+        raise UserError(f"{name} must be (smallest, largest) in [{low}, {high}], got {given!r}")
 
 
 def composite(images_a: Tensor, images_b: Tensor, mask: Tensor) -> Tensor:
@@ -141,7 +157,15 @@ def paste_box(
 
 
 def rearrange(images: Tensor, source: Tensor) -> Tensor:
-    """Pictures (N, C, H, W) of which pixel p of sample n shows pixel ``source[n, p]``, counted row by row: (N, H W) int64."""
+    """Pictures (N, C, H, W) of which pixel p of sample n shows pixel ``source[n, p]``, counted row by row: (N, H W) int64.
+
+    They keep their memory layout.
+    """
+    if in_channels_last(images):
+        count, pixels = source.shape
+        place = source + torch.arange(0, count * pixels, pixels, device=source.device)[:, None]
+        chosen = images.permute(0, 2, 3, 1).flatten(0, 2).index_select(0, place.flatten())
+        return chosen.view(count, *images.shape[2:], -1).permute(0, 3, 1, 2)
     # One gather along the last axis is several times faster than one for rows and one for columns.
     return images.flatten(2).gather(2, source[:, None].expand(-1, images.shape[1], -1)).view_as(images)
 
@@ -157,7 +181,7 @@ def pixel_share(mask: Tensor) -> Tensor:
 def highest(values: Tensor, count: Tensor) -> Tensor:
     """The ``count`` largest of each row, to a resolution of 2^-24 of its range; among equals, those that come first.
 
-    The place of the last that is taken is read from two histograms, one of all and one of the bucket it is in.
+    The last that is taken is found by two or three digits of its distance from the largest, each read from a histogram.
 
     Args:
         values: (N, P) float32.
@@ -166,29 +190,26 @@ def highest(values: Tensor, count: Tensor) -> Tensor:
     Returns:
         (N, P) bool, with exactly ``count`` True in each row.
     """
-    top, last = values.amax(1, keepdim=True), BUCKETS**2 - 1
+    top = values.amax(1, keepdim=True)
     span = (top - values.amin(1, keepdim=True)).clamp(min=torch.finfo(values.dtype).tiny)
-    depth = ((top - values) / span * last).int().clamp_(0, last)
-    coarse, fine = depth // BUCKETS, depth % BUCKETS
-    bucket, missing = _bucket_reached(coarse, torch.ones_like(coarse), count[:, None])
-    part, missing = _bucket_reached(fine, (coarse == bucket).int(), missing)
-    limit = bucket * BUCKETS + part
+    depth = (top - values).div_(span).mul_(2**24 - 1).int().clamp_(0, 2**24 - 1)
+    # Where rows are short, large histograms cost more than a third round.
+    bits = 12 if values.shape[1] > 2**13 else 8
+    missing = count[:, None].int()
+    limit = torch.zeros_like(missing)
+    for shift in range(24 - bits, -1, -bits):
+        digits = depth >> shift
+        # By way of bytes: torch converts bools slowly on the CPU.
+        inside = (digits >> bits == limit).view(torch.uint8).int()
+        sizes = inside.new_zeros(len(values), 2**bits).scatter_add_(
+            1, (digits & (2**bits - 1)).long(), inside
+        )
+        reached = sizes.cumsum(1, dtype=torch.int32)
+        digit = (reached < missing).sum(1, keepdim=True)
+        missing = missing - (reached - sizes).gather(1, digit)
+        limit = (limit << bits) + digit.int()
     equal = depth == limit
     return (depth < limit) | (equal & (equal.cumsum(1, dtype=torch.int32) <= missing))
-
-
-def _bucket_reached(bucket: Tensor, weight: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
-    """In which bucket the sum of the weights reaches ``count``, and what the buckets before leave to it: (N, 1) each.
-
-    Args:
-        bucket: (N, P) in [0, BUCKETS).
-        weight: (N, P) int32.
-        count: (N, 1), at most the sum of the weights.
-    """
-    sizes = weight.new_zeros(len(weight), BUCKETS).scatter_add_(1, bucket.long(), weight)
-    reached = sizes.cumsum(1, dtype=torch.int32)
-    found = (reached < count).sum(1, keepdim=True)
-    return found, count - (reached - sizes).gather(1, found)
 
 
 def segments(start: Tensor, length: Tensor, side: int) -> Tensor:

@@ -115,12 +115,14 @@ class Mixer(ABC):
         """Mix two explicit batches (N, C, H, W). The inputs are left as they were.
 
         Args:
-            images_a: base pictures.
+            images_a: base pictures. Floats must be finite: where a
+                pixel of either picture is infinite or NaN, the mixed pixel may be NaN, even where only the other is shown.
             images_b: their partners, of the same shape and dtype.
             lam: share of ``images_a`` asked for, (N,) or one number; drawn where None. A mixer that clips its boxes at the borders
                 shows more of ``images_a`` than asked for, never less.
             generator: source of the draws; torch's own where None.
             saliency_a: importance (N, H, W) of the pixels of ``images_a``, for mixers that need it; ignored by the others.
+                What is negative or not finite counts as 0.
             saliency_b: the same of ``images_b``.
             net: the network, for mixers that need it; ignored by the others.
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ssl_mix.errors import UserError, check_count, check_not_negative, check_positive, check_share
-from ssl_mix.mixers._common import check_float, composite, pixel_share, resolve_lam
+from ssl_mix.mixers._common import check_float, composite, pixel_share, resolve_lam, usable_saliency
 from ssl_mix.mixers.cells import spread
 from ssl_mix.mixers.grid_cut import solve_grid
 from ssl_mix.mixers.hooks import check_net
@@ -22,7 +22,7 @@ class PuzzleMix(Mixer):
     """Show each cell of a grid from the picture that is salient there, after moving salient patches to where they are shown.
 
     1. The saliency of both pictures is ``sqrt(mean_c (dL / dx)^2)``: computed by ``mixer(images, labels, net=net)``, given as
-       ``saliency_a`` and ``saliency_b`` to ``mix``.
+       ``saliency_a`` and ``saliency_b`` to ``mix``. What is negative or not finite counts as 0.
     2. The mask m, with values ``k / (labels - 1)`` on an n x n grid, has the least energy: saliency lost, a binomial prior with
        mean lam, and borders (:func:`ssl_mix.mixers.puzzle_energy.puzzle_energy`). One ``lam ~ Beta(alpha, alpha)`` per sample.
     3. Patches of A move to where m > 0, patches of B to where m < 1 (:func:`ssl_mix.mixers.transport.transport_plan`).
@@ -70,8 +70,10 @@ class PuzzleMix(Mixer):
         for name in ("beta", "eta", "distance_weight"):
             check_not_negative(name, getattr(self, name))
         check_share("gamma", self.gamma)
-        if not self.block_numbers:
-            raise UserError("block_numbers must name at least one number of blocks, got none")
+        if not (isinstance(self.block_numbers, (tuple, list)) and self.block_numbers):
+            raise UserError(
+                f"block_numbers must be numbers of blocks such as (2, 4), got {self.block_numbers!r}"
+            )
         for name, count in (("block_numbers", min(self.block_numbers)), ("labels", self.labels - 1)):
             check_count(name, count)
         if self.patch_size is not None:
@@ -90,9 +92,13 @@ class PuzzleMix(Mixer):
         saliency = self._given_saliency(pair)
         blocks = self._draw_blocks(images[0], generator)
         with torch.no_grad():
-            cells = self._solve(images, saliency, lam, blocks)
+            shares = torch.stack([cell_shares(given, blocks) for given in saliency])
+            cells = self._solve(images, shares, lam)
             if self.transport:
-                plans = self._plans(saliency, cells, self._patches(images[0], blocks))
+                patches = self._patches(images[0], blocks)
+                if patches > blocks:
+                    shares = torch.stack([cell_shares(given, patches) for given in saliency])
+                plans = self._plans(shares, cells)
         if self.transport:
             images = (move_patches(images[0], plans[0]), move_patches(images[1], plans[1]))
         mask = spread(cells, *images[0].shape[2:])
@@ -105,7 +111,7 @@ class PuzzleMix(Mixer):
                 "or let mixer(images, labels, net=net) compute it"
             )
         device = pair.images_a.device
-        return pair.saliency_a.detach().to(device), pair.saliency_b.detach().to(device)
+        return usable_saliency(pair.saliency_a, device), usable_saliency(pair.saliency_b, device)
 
     def _draw_blocks(self, images: Tensor, generator: torch.Generator | None) -> int:
         side = min(images.shape[2:])
@@ -115,19 +121,15 @@ class PuzzleMix(Mixer):
         source = generator.device if generator is not None else "cpu"
         return fitting[int(torch.randint(len(fitting), (), generator=generator, device=source))]
 
-    def _solve(
-        self, images: tuple[Tensor, Tensor], saliency: tuple[Tensor, Tensor], lam: Tensor, blocks: int
-    ) -> Tensor:
-        """The mask by cell, (N, n, n) float32."""
-        a, b = (picture.float() * self.pixel_std for picture in images)
-        shares_a, shares_b = (cell_shares(given, blocks) for given in saliency)
+    def _solve(self, images: tuple[Tensor, Tensor], shares: Tensor, lam: Tensor) -> Tensor:
+        """The mask by cell, (N, n, n) float32, from the shares (2, N, n, n) of the saliency of both pictures."""
         energy = puzzle_energy(
-            (a, b),
-            (shares_a, shares_b),
+            images,
+            (shares[0], shares[1]),
             lam,
             labels=self.labels,
             beta=self.beta,
-            gamma=self.gamma,
+            gamma=self.gamma * self.pixel_std,  # It multiplies differences of pixels, and nothing else does.
             eta=self.eta,
         )
         return solve_grid(energy) / (self.labels - 1)
@@ -138,10 +140,9 @@ class PuzzleMix(Mixer):
         parts = -(-max(images.shape[2:]) // (blocks * size))
         return blocks * min(parts, max(1, min(images.shape[2:]) // blocks))
 
-    def _plans(self, saliency: tuple[Tensor, Tensor], cells: Tensor, patches: int) -> tuple[Tensor, Tensor]:
-        """Plans of both pictures, solved as one batch."""
-        mask = spread(cells, patches, patches)[:, 0]
-        shares = torch.cat([cell_shares(given, patches) for given in saliency])
-        plan = transport_plan(shares, torch.cat((mask > 0, mask < 1)), self.distance_weight)
+    def _plans(self, shares: Tensor, cells: Tensor) -> tuple[Tensor, Tensor]:
+        """Plans of both pictures, solved as one batch, from the shares (2, N, T, T) of their saliency in each patch."""
+        mask = spread(cells, *shares.shape[2:])[:, 0]
+        plan = transport_plan(shares.flatten(0, 1), torch.cat((mask > 0, mask < 1)), self.distance_weight)
         plan_a, plan_b = plan.chunk(2)
         return plan_a, plan_b

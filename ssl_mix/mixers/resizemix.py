@@ -5,15 +5,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ssl_mix.errors import UserError, check_positive
+from ssl_mix.errors import check_positive
 from ssl_mix.mixers._common import (
-    composite,
-    cross,
+    check_limits,
     given_lam,
+    paste_box,
     rearrange,
     sample_uniform,
     segments,
-    share_outside,
 )
 from ssl_mix.mixers.mixer import Mixed, Mixer, Pair
 from ssl_mix.randomness import sample_beta
@@ -64,28 +63,24 @@ class ResizeMix(Mixer):
 
     def __post_init__(self) -> None:
         check_positive("alpha", self.alpha)
-        low, high = self.scale
-        if not 0 <= low <= high <= 1:
-            raise UserError(f"scale must be (smallest, largest) in [0, 1], got {self.scale}")
+        check_limits("scale", self.scale, 0, 1)
 
     def blend(self, pair: Pair, lam: Tensor | float | None, generator: torch.Generator | None) -> Mixed:
         """Paste ``images_b``, made smaller, into ``images_a``."""
         images = pair.images_a
         tau = self._tau(images, lam, generator)
         place = sample_uniform((len(images), 2), generator, images.device)
-        inside, source = [], []
+        outside, source = [], []
         for axis, side in enumerate(images.shape[2:]):
             length = (side * tau).round().long()
             start = (place[:, axis] * (side - length + 1)).long()
-            inside.append(segments(start, length, side))
+            outside.append((~segments(start, length, side)).float())
             source.append(nearest_source(start, length, side))
         pixel = source[0][:, :, None] * images.shape[3] + source[1][:, None]
-        mask = ~cross(*inside)
-        resized = rearrange(pair.images_b, pixel.flatten(1))
-        return Mixed(composite(images, resized, mask), share_outside(*inside), mask)
+        return Mixed(*paste_box(images, rearrange(pair.images_b, pixel.flatten(1)), *outside))
 
     def _tau(self, images: Tensor, lam: Tensor | float | None, generator: torch.Generator | None) -> Tensor:
         if lam is not None:
-            return (1 - given_lam(lam, images)).clamp(0, 1).sqrt()
+            return (1 - given_lam(lam, images)).sqrt()
         low, high = self.scale
         return low + (high - low) * sample_beta(len(images), self.alpha, generator, images.device)

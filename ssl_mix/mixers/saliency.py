@@ -70,7 +70,8 @@ def fine_grained_saliency(images: Tensor, *, step: int = 1) -> Tensor:
     mechanism" (2010). Differs from OpenCV's StaticSaliencyFineGrained, which rounds to 8 bits at every scale, and stretches
     bright and dark spots to the same maximum: here the stronger contrast has the larger value.
     """
-    grey = smoothed(F.avg_pool2d(images.mean(1, dtype=torch.float32), step))
+    grey = images.mean(1, dtype=torch.float32)
+    grey = smoothed(F.avg_pool2d(grey, step) if step > 1 else grey)
     grey = grey - grey.mean((1, 2), keepdim=True)  # Small numbers, so that the sums keep their digits.
     saliency = torch.zeros_like(grey)
     for sums, count in window_sums(grey, tuple(round(radius / step) for radius in RADII)):
@@ -79,11 +80,12 @@ def fine_grained_saliency(images: Tensor, *, step: int = 1) -> Tensor:
     return saliency
 
 
+@torch.inference_mode(False)
 @torch.enable_grad()
 def gradient_saliency(net: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
     """How much each pixel moves the cross entropy of a network: ``sqrt(mean_c (dL / dx)^2)``.
 
-    One forward and one backward pass in eval mode, also within ``no_grad``. No ``.grad`` of any parameter is touched, and the
+    One forward and one backward pass in eval mode, also within ``no_grad`` and ``inference_mode``. No ``.grad`` of any parameter is touched, and the
     network is left as it was.
 
     Args:
@@ -94,8 +96,9 @@ def gradient_saliency(net: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
     Returns:
         (N, H, W) float32, not negative.
     """
-    pictures = network_input(net, images).detach().requires_grad_()
+    # Copies: no gradient passes through tensors made in inference mode.
+    pictures = network_input(net, images).detach().clone().requires_grad_()
     with frozen(net):
-        loss = F.cross_entropy(net(pictures).float(), labels, reduction="sum")
+        loss = F.cross_entropy(net(pictures).float(), labels.clone(), reduction="sum")
         (gradient,) = torch.autograd.grad(loss, pictures)
     return gradient.float().square().mean(1).sqrt()

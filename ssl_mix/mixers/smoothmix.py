@@ -6,8 +6,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ssl_mix.errors import UserError
-from ssl_mix.mixers._common import check_float, composite, given_lam, pixel_centres, sample_uniform
+from ssl_mix.mixers._common import (
+    check_float,
+    check_limits,
+    composite,
+    given_lam,
+    pixel_centres,
+    sample_uniform,
+)
 from ssl_mix.mixers.mixer import Mixed, Mixer, Pair
 
 SIGMAS = (1e-6, 1e4)
@@ -49,10 +55,10 @@ class SmoothMix(Mixer):
     one that has this mean.
 
     Args:
-        sigma: smallest and largest sigma, as shares of the sides.
+        sigma: smallest and largest sigma, as shares of the sides, in [1e-6, 1e4].
 
     Raises:
-        ValueError: sigma is no range above 0, pictures are integers, or shapes differ.
+        ValueError: sigma is no such range, pictures are integers, or shapes differ.
 
     Source: Lee et al., "SmoothMix: a Simple Yet Effective Data Augmentation to Train Robust Classifiers" (CVPR workshops 2020).
     Differs from OpenMixup, which labels the picture with ``lam = mean(G)`` but shows ``1 - G`` of it; a bell per sample.
@@ -61,9 +67,7 @@ class SmoothMix(Mixer):
     sigma: tuple[float, float] = (0.25, 0.5)
 
     def __post_init__(self) -> None:
-        low, high = self.sigma
-        if not 0 < low <= high < math.inf:
-            raise UserError(f"sigma must be (smallest, largest) above 0, got {self.sigma}")
+        check_limits("sigma", self.sigma, *SIGMAS)
 
     def blend(self, pair: Pair, lam: Tensor | float | None, generator: torch.Generator | None) -> Mixed:
         """Fade from ``images_a`` at the centre to ``images_b``."""

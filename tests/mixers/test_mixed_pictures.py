@@ -5,7 +5,7 @@ import pytest
 import torch
 from torchvision.transforms import v2
 
-from ssl_mix.mixers import CutMix, Mixup
+from ssl_mix.mixers import CutMix, Mixup, PatchShuffle, ResizeMix
 
 SHAPES = [(6, 3, 8, 8), (5, 1, 7, 13), (1, 3, 9, 5)]
 
@@ -125,7 +125,7 @@ def test_mixup_equals_torchvision(lam, monkeypatch):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-@pytest.mark.parametrize("mixer", [Mixup(), CutMix()], ids=str)
+@pytest.mark.parametrize("mixer", [Mixup(), CutMix(), ResizeMix(), PatchShuffle(size=3)], ids=str)
 def test_pictures_keep_their_memory_layout(mixer, dtype):
     images = pictures((4, 3, 8, 10), dtype).contiguous(memory_format=torch.channels_last)
     mixed, _ = mixer(images, torch.arange(4), generator=generator())

@@ -118,6 +118,19 @@ def test_saliency_of_any_size_will_do(scale):
         )
 
 
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -1.0])
+def test_what_is_no_saliency_counts_as_none(bad):
+    shape = (6, 3, 32, 32)
+    images = torch.rand(shape, generator=generator())
+    results = []
+    for value in (bad, 0.0):
+        given = {"saliency_a": saliency(shape, 5), "saliency_b": saliency(shape, 6)}
+        for one in given.values():
+            one[:, 3:9, 4] = value
+        results.append(PuzzleMix().mix(images, 1 - images, generator=generator(), **given)[0])
+    assert torch.equal(*results)
+
+
 class Net(nn.Module):
     """Batch norm and dropout."""
 
@@ -229,6 +242,7 @@ def test_gradients_reach_the_pictures():
         ({"alpha": 0}, "alpha"),
         ({"block_numbers": ()}, "block_numbers"),
         ({"block_numbers": (4, 0)}, "block_numbers"),
+        ({"block_numbers": 4}, "block_numbers"),
         ({"labels": 1}, "labels"),
         ({"gamma": 1.5}, "gamma"),
         ({"beta": -1}, "beta"),

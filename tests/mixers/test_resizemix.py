@@ -91,7 +91,9 @@ def test_boxes_lie_anywhere_with_the_same_chance_and_not_all_in_one_place():
     assert stats.chisquare(counts.ravel()).pvalue > 0.01
 
 
-@pytest.mark.parametrize("scale", [(-0.1, 0.5), (0.6, 0.5), (0.1, 1.1), (float("nan"), 0.5)])
+@pytest.mark.parametrize(
+    "scale", [(-0.1, 0.5), (0.6, 0.5), (0.1, 1.1), (float("nan"), 0.5), 0.5, (0.1,), "ab"]
+)
 def test_scale(scale):
     with pytest.raises(UserError, match="scale"):
         ResizeMix(scale=scale)

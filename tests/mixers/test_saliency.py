@@ -152,6 +152,12 @@ def test_asking_the_network_leaves_no_trace(net):
     assert_unchanged(before, net)
 
 
+def test_it_is_the_same_in_inference_mode(net):
+    expected = gradient_saliency(net, *pictures())
+    with torch.inference_mode():
+        assert torch.equal(gradient_saliency(net, *pictures()), expected)
+
+
 def test_a_network_that_fails_is_left_as_it_was(net):
     before = state(net)
     with pytest.raises(RuntimeError, match="channels"):

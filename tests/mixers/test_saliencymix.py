@@ -63,6 +63,19 @@ def test_a_batch_with_itself_uses_the_saliency_of_the_partner():
         assert not mask[row, column]
 
 
+def test_what_is_no_saliency_counts_as_none():
+    saliency = torch.zeros(3, 8, 12)
+    saliency[:, 2, 5] = 1
+    saliency[0, 0, 0], saliency[1, 0, 0], saliency[2, 0, 0] = float("nan"), float("inf"), -5
+    images = torch.rand(3, 1, 8, 12)
+    mixed = SaliencyMix().mix(images, images + 1, lam=0.8, saliency_b=saliency)
+    clean = SaliencyMix().mix(
+        images, images + 1, lam=0.8, saliency_b=saliency.nan_to_num(0, 0, 0).clamp(min=0)
+    )
+    assert torch.equal(mixed[0], clean[0])
+    assert (mixed[0][:, 0, 2, 5] > images[:, 0, 2, 5] + 0.5).all()
+
+
 def test_the_box_of_a_picture_without_a_peak_is_in_the_middle():
     centre = peak(torch.stack((torch.zeros(6, 9), torch.eye(6, 9).flip(1))))
     assert torch.equal(centre, torch.tensor([[0.5, 0.5], [0.5 / 6, 8.5 / 9]]))

@@ -81,7 +81,7 @@ def test_sigma_is_uniform_and_its_range_can_be_given():
     assert stats.kstest(sigma, stats.uniform(0.5, 1).cdf).pvalue > 0.01
 
 
-@pytest.mark.parametrize("sigma", [(0.0, 0.5), (0.5, 0.25), (0.5, float("inf"))])
+@pytest.mark.parametrize("sigma", [(0.0, 0.5), (0.5, 0.25), (0.5, float("inf")), 0.5, (0.5,)])
 def test_sigma(sigma):
     with pytest.raises(UserError, match="sigma"):
         SmoothMix(sigma=sigma)
