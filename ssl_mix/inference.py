@@ -58,7 +58,8 @@ def load_trained(folder: Path, device: str = "auto") -> TrainedRun:
         raise UserError(f"{folder} has no checkpoint yet: train it first (ssl-mix resume {folder})")
     place = resolve_device(device)
     shape, classes = tuple(dataset["image_shape"]), tuple(dataset["classes"])
-    net = run.net.build(shape, len(classes), run.config.seed)
+    untrained = dataclasses.replace(run.net, pretrained="none")  # its first weights are needed no more
+    net = untrained.build(shape, len(classes), run.config.seed)
     net = run.algorithm.extend(net, Task(len(classes), len(state["bank"]["label"]), shape))
     net.load_state_dict(state["teacher"])
     run.algorithm.load_state_dict(state["algorithm"])

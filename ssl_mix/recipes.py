@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 
 from ssl_mix.asymmetric import AsymmetricMix
 from ssl_mix.engine.config import TrainConfig
-from ssl_mix.runs import DataOptions, NetOptions
+from ssl_mix.net_options import NetOptions
+from ssl_mix.runs import DataOptions
 
 CIFAR, TINY_IMAGENET, IMAGENET = 50_000, 100_000, 1_281_167  # training pictures
 

@@ -10,7 +10,6 @@ from typing import Any, Literal, get_args, get_type_hints
 
 import torch
 import torchvision
-from torch import nn
 
 from ssl_mix._version import __version__
 from ssl_mix.algorithm import Algorithm
@@ -31,9 +30,7 @@ from ssl_mix.datasets import (
 from ssl_mix.engine.config import TrainConfig
 from ssl_mix.engine.trainer import Trainer
 from ssl_mix.errors import UserError, check_choice, check_count, check_positive
-from ssl_mix.models import build_model
-from ssl_mix.models.wide_resnet import FirstBlock
-from ssl_mix.randomness import stream_seed
+from ssl_mix.net_options import NetOptions
 
 FORMAT = "ssl-mix run 1"
 FOLDER_SIZE, STL10_SIZE = 32, 96
@@ -187,43 +184,6 @@ class DataOptions:
         )
 
 
-@dataclass(frozen=True, kw_only=True)
-class NetOptions:
-    """Which network to train.
-
-    Args:
-        net: "small-cnn", "wrn-28-K" for a width K, "preact-resnet-18", "resnet-18", "resnext-50", "timm:NAME" or
-            "torchvision:NAME"; default: small-cnn for pictures under 16 pixels, else wrn-28-2.
-        first_block: what the first convolution of later stages of a wide residual network reads: "activated" as in the
-            original, or "raw" as in the PyTorch ports behind most published numbers.
-        bn_momentum: share of the new batch in the running batch-norm statistics; 0.001 suits long runs only.
-        drop_path: stochastic depth, for networks of timm.
-        pretrained: start from the weights that timm or torchvision offers.
-    """
-
-    net: str | None = None
-    first_block: FirstBlock | None = None
-    bn_momentum: float | None = None
-    drop_path: float = 0.0
-    pretrained: bool = False
-
-    def build(self, shape: tuple[int, int, int], num_classes: int, seed: int) -> nn.Module:
-        """The network for pictures (C, H, W), its weights drawn from the seed's own stream."""
-        name = self.net or ("small-cnn" if shape[1] < 16 else "wrn-28-2")
-        with torch.random.fork_rng(devices=[]):  # weights are drawn on the CPU
-            torch.default_generator.manual_seed(stream_seed(seed, "weights"))
-            return build_model(
-                name,
-                num_classes,
-                channels=shape[0],
-                image_size=shape[1],
-                first_block=self.first_block,
-                bn_momentum=self.bn_momentum,
-                drop_path=self.drop_path,
-                pretrained=self.pretrained,
-            )
-
-
 @dataclass(frozen=True)
 class Run:
     """Everything that defines a run."""
@@ -249,7 +209,7 @@ class Run:
             "format": FORMAT,
             "algorithm": {"name": names[type(self.algorithm)], **_plain(self.algorithm.hyperparameters())},
             "data": dataclasses.asdict(self.data),
-            "net": dataclasses.asdict(self.net),
+            "net": dataclasses.asdict(self.net.resolved()),
             "train": dataclasses.asdict(self.config),
             "dataset": {
                 "name": data.name,

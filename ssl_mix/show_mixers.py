@@ -13,9 +13,10 @@ from ssl_mix.errors import UserError, check_count
 from ssl_mix.inference import load_trained
 from ssl_mix.mixer_grid import Panel, draw_mixers
 from ssl_mix.mixers import MIXERS, Mixed, Mixer, Pair, build_mixer
+from ssl_mix.net_options import NetOptions
 from ssl_mix.plots import save_png
 from ssl_mix.progress import reading_bar, say, warn
-from ssl_mix.runs import DataOptions, NetOptions
+from ssl_mix.runs import DataOptions
 
 SHARES = (0.35, 0.5, 0.7)
 

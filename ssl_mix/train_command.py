@@ -14,10 +14,11 @@ from ssl_mix.engine.config import TrainConfig
 from ssl_mix.engine.execution import keep_freed_memory
 from ssl_mix.engine.run_folder import read_metrics
 from ssl_mix.errors import UserError, check_choice, nearest
+from ssl_mix.net_options import NetOptions
 from ssl_mix.progress import console, reading_bar, say, training_bar, warn
 from ssl_mix.recipes import RECIPES
 from ssl_mix.report import REPORT, summary_rows
-from ssl_mix.runs import DataOptions, NetOptions, Run
+from ssl_mix.runs import DataOptions, Run
 from ssl_mix.summary import summarise
 from ssl_mix.training import OpenRun, start, train
 

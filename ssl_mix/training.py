@@ -25,6 +25,7 @@ from ssl_mix.engine.run_folder import (
 )
 from ssl_mix.engine.trainer import Trainer
 from ssl_mix.errors import UserError
+from ssl_mix.models.pretrained import loading_notes
 from ssl_mix.report import write_report
 from ssl_mix.runs import Progress, Run
 from ssl_mix.tables import PSEUDO_LABELS, pseudo_label_rows, write_csv
@@ -63,7 +64,8 @@ def start(run: Run, folder: Path, *, overwrite: bool = False, progress: Progress
     split.save(folder / SPLIT)
     if data.train.files is not None:
         write_text(folder / FILES, json.dumps(data.train.files))
-    return OpenRun(folder, trainer, identity_of(description), (*data.notes, *small_set_notes(run, split)))
+    notes = (*data.notes, *loading_notes(trainer.student), *small_set_notes(run, split))
+    return OpenRun(folder, trainer, identity_of(description), notes)
 
 
 def reopen(folder: Path, *, progress: Progress | None = None) -> OpenRun:
@@ -154,6 +156,9 @@ def identity_of(description: dict[str, Any]) -> dict[str, Any]:
 
 def check_same(expected: dict[str, Any], found: dict[str, Any], source: Path) -> None:
     """Raise with the differences unless both identities agree."""
+    before = expected.get("net.pretrained")
+    if isinstance(before, bool):  # a yes or no once
+        expected = {**expected, "net.pretrained": "default" if before else "none"}
     differences = [  # an option that did not exist then has its default now
         f"{name}: {value!r} then, {found.get(name)!r} now"
         for name, value in sorted(expected.items())

@@ -14,8 +14,9 @@ from ssl_mix.asymmetric import AsymmetricMix
 from ssl_mix.cli import main
 from ssl_mix.engine.config import TrainConfig
 from ssl_mix.mixers import MIXERS
+from ssl_mix.net_options import NetOptions
 from ssl_mix.recipes import RECIPES
-from ssl_mix.runs import DataOptions, NetOptions
+from ssl_mix.runs import DataOptions
 
 QUICK = ["--steps", "4", "--batch-size", "4", "--threads", "1"]
 DIGITS = ["--data", "digits", "--labels", "20", *QUICK]

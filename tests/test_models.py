@@ -1,9 +1,11 @@
 """Networks: sizes known from elsewhere, the first-block switch, frozen statistics."""
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+import timm
 import torch
 import torchvision
 from torch import nn
@@ -174,7 +176,7 @@ def test_grey_pictures(name: str) -> None:
         ("timm:vgg11", {"drop_path": 0.1}, "does not take"),
         ("small-cnn", {"first_block": "raw"}, "first_block"),
         ("wrn-28-2", {"drop_path": 0.1}, "drop_path"),
-        ("resnet-18", {"pretrained": True}, "pretrained"),
+        ("resnet-18", {"pretrained": "default"}, "pretrained"),
         ("timm:resnet18", {"drop_path": 1.5}, "drop_path"),
         ("preact-resnet", {}, "preact-resnet-18"),
     ],
@@ -193,13 +195,21 @@ def test_networks_with_auxiliary_classifiers_are_refused() -> None:
 def test_weights_that_cannot_be_fetched_are_a_clear_mistake(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def offline(*_: object, **__: object) -> None:
-        raise OSError("no route to host")
+    def offline(original: Callable[..., nn.Module]) -> Callable[..., nn.Module]:
+        def make(
+            *given: Any, pretrained: bool = False, weights: str | None = None, **options: Any
+        ) -> nn.Module:
+            if pretrained or weights:
+                raise OSError("no route to host")
+            return original(*given, **options)
 
-    monkeypatch.setattr("timm.create_model", offline)
-    monkeypatch.setattr("torchvision.models.get_model", offline)
-    with pytest.raises(UserError, match="cannot be fetched: no route to host"):
-        build_model(name, 4, pretrained=True)
+        return make
+
+    monkeypatch.setattr("timm.create_model", offline(timm.create_model))
+    monkeypatch.setattr("torchvision.models.get_model", offline(torchvision.models.get_model))
+    words = "cannot be fetched: no route to host.*--pretrained FILE.*--pretrained none"
+    with pytest.raises(UserError, match=words):
+        build_model(name, 4, pretrained="default")
 
 
 def test_drop_path_leaves_out_branches_in_training_only() -> None:

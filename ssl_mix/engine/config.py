@@ -24,6 +24,8 @@ class TrainConfig:
         batch_size: labelled pictures per step. May exceed the labelled set, which is then repeated within the batch.
         optimizer: "sgd" or "adamw".
         lr: learning rate.
+        head_lr_factor: learning rate of new layers (the head, and what the algorithm adds) over that of the others; 10 is usual for
+            pre-trained networks.
         momentum: share of the last update that SGD keeps.
         nesterov: let SGD look ahead by that share.
         weight_decay: on convolution and linear weights; biases and norms have none, nor what timm exempts.
@@ -53,6 +55,7 @@ class TrainConfig:
     batch_size: int = 64
     optimizer: Literal["sgd", "adamw"] = "sgd"
     lr: float = 0.03
+    head_lr_factor: float = 1.0
     momentum: float = 0.9
     nesterov: bool = True
     weight_decay: float = 5e-4
@@ -75,6 +78,7 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         check_positive("lr", self.lr)
+        check_positive("head_lr_factor", self.head_lr_factor)
         for name in ("steps", "batch_size", "log_every"):
             check_count(name, getattr(self, name))
         for name in ("threads", "eval_every", "checkpoint_every"):

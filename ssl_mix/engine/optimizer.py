@@ -1,36 +1,67 @@
 """Optimisers and their learning rates."""
 
 import math
+from collections.abc import Iterable
 from fnmatch import fnmatchcase
 
 import torch
 from torch import Tensor, nn
 
 from ssl_mix.engine.config import TrainConfig
+from ssl_mix.models.pretrained import source_classifier
 
 WARMUP_START = 1e-6
 
 
-def build_optimizer(net: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
+def build_optimizer(
+    net: nn.Module, config: TrainConfig, body: Iterable[nn.Parameter] = ()
+) -> torch.optim.Optimizer:
     """SGD or AdamW, fused.
 
-    There is no weight decay on parameters with one axis (biases, norms), nor on those that a network of timm exempts.
+    There is no weight decay on parameters with one axis (biases, norms), nor on those that a network of timm exempts. Frozen
+    parameters are left out. Where ``config.head_lr_factor`` is not 1, what is not in ``body`` makes up groups of its own, whose entry
+    "factor" :func:`set_learning_rate` multiplies by.
+
+    Args:
+        net: holds every parameter to train.
+        config: how to train.
+        body: parameters that are not new, see :func:`body_of`; needed for ``head_lr_factor`` alone.
     """
     patterns = _exempt(net)
-    decayed: list[Tensor] = []
-    plain: list[Tensor] = []
+    known = {id(parameter) for parameter in body} if config.head_lr_factor != 1 else None
+    groups: dict[tuple[float, bool], list[Tensor]] = {(1.0, False): [], (1.0, True): []}
     for name, parameter in net.named_parameters():
         if parameter.requires_grad:
             exempt = parameter.ndim <= 1 or any(fnmatchcase(name, pattern) for pattern in patterns)
-            (plain if exempt else decayed).append(parameter)
-    groups = [
-        {"params": decayed, "weight_decay": config.weight_decay},
-        {"params": plain, "weight_decay": 0.0},
+            factor = 1.0 if known is None or id(parameter) in known else config.head_lr_factor
+            groups.setdefault((factor, exempt), []).append(parameter)
+    described = [
+        {
+            "params": members,
+            "weight_decay": 0.0 if exempt else config.weight_decay,
+            "factor": factor,
+            "lr": config.lr * factor,
+        }
+        for (factor, exempt), members in groups.items()
     ]
     if config.optimizer == "adamw":
-        return torch.optim.AdamW(groups, lr=config.lr, fused=True)
+        return torch.optim.AdamW(described, lr=config.lr, fused=True)
     nesterov = config.nesterov and config.momentum > 0
-    return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum, nesterov=nesterov, fused=True)
+    return torch.optim.SGD(described, lr=config.lr, momentum=config.momentum, nesterov=nesterov, fused=True)
+
+
+def body_of(net: nn.Module) -> list[nn.Parameter]:
+    """The parameters of a network without its head, and those of the source head of a pre-trained one."""
+    head, source = getattr(net, "head", None), source_classifier(net)
+    new = {id(parameter) for parameter in head.parameters()} if isinstance(head, nn.Module) else set()
+    kept = [parameter for parameter in net.parameters() if id(parameter) not in new]
+    return [*kept, *(source.parameters() if source is not None else ())]
+
+
+def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """Give every group ``rate`` times its factor, 1 for the groups of checkpoints from before there were factors."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate * group.get("factor", 1.0)
 
 
 def _exempt(net: nn.Module) -> set[str]:

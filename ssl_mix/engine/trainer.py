@@ -14,7 +14,7 @@ from ssl_mix.datasets import DataSet, ImageSource, ShuffledIndex, Split
 from ssl_mix.engine.config import TrainConfig
 from ssl_mix.engine.execution import autocast, compiled, prepare
 from ssl_mix.engine.meter import DivergedError, Meter
-from ssl_mix.engine.optimizer import build_optimizer, learning_rate
+from ssl_mix.engine.optimizer import body_of, build_optimizer, learning_rate, set_learning_rate
 from ssl_mix.engine.teacher import Teacher
 from ssl_mix.errors import UserError, check_count
 from ssl_mix.evaluation.accuracy import accuracy, predict_probabilities
@@ -69,6 +69,7 @@ class Trainer:
         check_parts(algorithm, split)
         task = Task(len(data.classes), len(split.unlabeled), data.train.images.shape)
         layout = torch.channels_last if config.channels_last else torch.contiguous_format
+        body = body_of(net)  # before the algorithm adds to it
         with torch.random.fork_rng(devices=[]):  # what an algorithm adds has weights of its own
             torch.default_generator.manual_seed(stream_seed(config.seed, "extension"))
             student = algorithm.extend(net, task).to(self.device).to(memory_format=layout)
@@ -77,7 +78,7 @@ class Trainer:
             student, decay=config.ema_decay, warmup=config.ema_warmup, buffers=config.ema_buffers
         )
         self.student = student.train()
-        self.optimizer = build_optimizer(nn.ModuleList([student, algorithm]), config)
+        self.optimizer = build_optimizer(nn.ModuleList([student, algorithm]), config, body)
         self.nets = Nets(self._runnable(student), self.teacher.net)
         self.bank = PseudoLabelBank(task.num_unlabeled, task.num_classes).to(self.device)
         self.meter = Meter()
@@ -152,8 +153,7 @@ class Trainer:
             output = self.algorithm(self.nets, batch, Step(step, config.steps, mixing))
         self.optimizer.zero_grad(set_to_none=True)
         output.loss.backward()
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(config, step)
+        set_learning_rate(self.optimizer, learning_rate(config, step))
         self.optimizer.step()
         self.teacher.update(step)
         self.algorithm.commit(output.carry)

@@ -4,12 +4,14 @@
 """
 
 import re
+from pathlib import Path
 
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ssl_mix.errors import UserError, check_share, nearest
 from ssl_mix.models.preact_resnet import PreActResNet18
+from ssl_mix.models.pretrained import load_pretrained
 from ssl_mix.models.small_cnn import SmallCNN
 from ssl_mix.models.wide_resnet import FirstBlock, WideResNet
 
@@ -23,7 +25,7 @@ MODELS = {
     "torchvision:NAME": "Any classifier of torchvision: torchvision:resnet50, ...",
 }
 
-__all__ = ["MODELS", "PreActResNet18", "SmallCNN", "WideResNet", "build_model"]
+__all__ = ["MODELS", "PreActResNet18", "SmallCNN", "WideResNet", "build_model", "default_network"]
 
 
 def build_model(
@@ -35,7 +37,7 @@ def build_model(
     first_block: FirstBlock | None = None,
     bn_momentum: float | None = None,
     drop_path: float = 0.0,
-    pretrained: bool = False,
+    pretrained: str = "none",
 ) -> nn.Module:
     """The network called ``name``.
 
@@ -47,16 +49,17 @@ def build_model(
         first_block: variant of wide residual networks, see :class:`WideResNet`.
         bn_momentum: share of the new batch in the running batch-norm statistics; default: the network's own.
         drop_path: stochastic depth, for networks of timm.
-        pretrained: start from the weights that timm or torchvision offers.
+        pretrained: "none"; "default", the weights that timm or torchvision offers; or a file or a run to take them from, see
+            :func:`ssl_mix.models.pretrained.load_pretrained`. Its notes are then those of ``loading_notes(net)``.
 
     Raises:
-        ValueError: the name is unknown, or the network has no use for an option.
+        ValueError: the name is unknown, the network has no use for an option, or the weights cannot be had or do not fit.
     """
     family, _, inner = name.partition(":")
     for option, given, families in (
         ("first_block", first_block not in (None, "activated"), ("wrn-28-K",)),
         ("drop_path", drop_path > 0, ("timm",)),
-        ("pretrained", pretrained, ("timm", "torchvision")),
+        ("pretrained 'default'", pretrained == "default", ("timm", "torchvision")),
     ):
         fits = family in families or ("wrn-28-K" in families and name.startswith("wrn-"))
         if given and not fits:
@@ -71,22 +74,33 @@ def build_model(
             channels=channels,
             image_size=image_size,
             drop_path=drop_path,
-            pretrained=pretrained,
+            pretrained=pretrained == "default",
         )
     elif family == "torchvision" and inner:
         from ssl_mix.models.from_torchvision import torchvision_network
 
         net = torchvision_network(
-            inner, num_classes, channels=channels, image_size=image_size, pretrained=pretrained
+            inner,
+            num_classes,
+            channels=channels,
+            image_size=image_size,
+            pretrained=pretrained == "default",
         )
     else:
         net = _own_network(name, num_classes, channels, first_block or "activated")
+    if pretrained not in ("none", "default"):
+        load_pretrained(net, Path(pretrained))
     if bn_momentum is not None:
         check_share("bn_momentum", bn_momentum)
         for layer in net.modules():
             if isinstance(layer, _BatchNorm):
                 layer.momentum = bn_momentum
     return net
+
+
+def default_network(image_size: int) -> str:
+    """The network for pictures of that side where none is named."""
+    return "small-cnn" if image_size < 16 else "wrn-28-2"
 
 
 def _own_network(name: str, num_classes: int, channels: int, first_block: FirstBlock) -> nn.Module:

@@ -2,9 +2,24 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import MethodType
 
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
+
+
+def keep_running_statistics(layer: _BatchNorm) -> None:
+    """Let a layer normalise by its running statistics and never change them, whatever mode its network is put into.
+
+    The layer's own ``train`` is replaced, which copies of the layer keep; names and state stay as they were.
+    """
+    layer.eval()
+    vars(layer)["train"] = MethodType(_stay_in_evaluation, layer)
+
+
+def _stay_in_evaluation(layer: _BatchNorm, mode: bool = True) -> _BatchNorm:
+    del mode
+    return layer
 
 
 @contextmanager
@@ -41,4 +56,6 @@ def batch_statistics(net: nn.Module) -> Iterator[None]:
 
 
 def _norms(net: nn.Module) -> list[_BatchNorm]:
-    return [layer for layer in net.modules() if isinstance(layer, _BatchNorm)]
+    """The layers whose statistics follow the batch, without those that keep theirs."""
+    found = [layer for layer in net.modules() if isinstance(layer, _BatchNorm)]
+    return [layer for layer in found if "train" not in vars(layer)]

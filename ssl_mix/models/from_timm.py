@@ -1,10 +1,12 @@
 """Networks of timm, with their features and their head apart."""
 
+import copy
 from typing import Any
 
 from torch import Tensor, nn
 
 from ssl_mix.errors import UserError, nearest
+from ssl_mix.models.pretrained import WITHOUT_DOWNLOAD, keep_source_head
 
 
 class TimmNetwork(nn.Module):
@@ -80,13 +82,24 @@ def timm_network(
     if image_size is not None and settings and settings.fixed_input_size:
         options["img_size"] = image_size
     try:
-        body = timm.create_model(
-            name, pretrained=pretrained, num_classes=num_classes, in_chans=channels, **options
-        )
+        body = timm.create_model(name, num_classes=num_classes, in_chans=channels, **options)
     except (TypeError, AssertionError, ValueError) as error:
         raise UserError(f"timm's {name!r} does not take {options}: {error}") from error
+    return _fetched(name, num_classes, {"in_chans": channels, **options}) if pretrained else TimmNetwork(body)
+
+
+def _fetched(name: str, num_classes: int, options: dict[str, Any]) -> TimmNetwork:
+    import timm
+
+    try:
+        body: Any = timm.create_model(name, pretrained=True, **options)
     except Exception as error:  # a download fails in as many ways as there are libraries below it
-        if not pretrained:
-            raise
-        raise UserError(f"the weights of timm's {name!r} cannot be fetched: {error}") from error
-    return TimmNetwork(body)
+        raise UserError(
+            f"the weights of timm's {name!r} cannot be fetched: {error}. {WITHOUT_DOWNLOAD}"
+        ) from error
+    source = copy.deepcopy(body.get_classifier())
+    if num_classes != body.num_classes:
+        body.reset_classifier(num_classes)
+    net = TimmNetwork(body)
+    keep_source_head(net, source if isinstance(source, nn.Linear) else None)
+    return net

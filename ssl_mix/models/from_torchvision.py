@@ -6,6 +6,7 @@ import torchvision
 from torch import Tensor, nn
 
 from ssl_mix.errors import UserError, nearest
+from ssl_mix.models.pretrained import WITHOUT_DOWNLOAD, keep_source_head
 
 
 class TorchvisionNetwork(nn.Module):
@@ -32,7 +33,7 @@ class TorchvisionNetwork(nn.Module):
             )
         parent, _, attribute = name.rpartition(".")
         setattr(body.get_submodule(parent), attribute, nn.Identity())
-        self.body = body
+        self.body, self.classifier_name = body, name
         self.head = nn.Linear(last.in_features, num_classes)
         stages = ("layer1", "layer2", "layer3", "layer4")
         if all(hasattr(body, stage) for stage in stages):
@@ -76,9 +77,25 @@ def torchvision_network(
         )
     options: dict[str, Any] = {"image_size": image_size} if name.startswith("vit_") and image_size else {}
     try:
-        body = torchvision.models.get_model(name, weights="DEFAULT" if pretrained else None, **options)
+        body = torchvision.models.get_model(name, weights=None, **options)
     except (AssertionError, ValueError, RuntimeError) as error:
         raise UserError(f"torchvision's {name!r} does not take {options}: {error}") from error
-    except OSError as error:  # no network, or a file that cannot be written
-        raise UserError(f"the weights of torchvision's {name!r} cannot be fetched: {error}") from error
-    return TorchvisionNetwork(body, num_classes)
+    if pretrained:
+        body = _fetched(name, options)
+    source = list(body.modules())[-1] if pretrained else None
+    net = TorchvisionNetwork(body, num_classes)
+    if isinstance(source, nn.Linear):
+        keep_source_head(net, source)
+    return net
+
+
+def _fetched(name: str, options: dict[str, Any]) -> nn.Module:
+    try:
+        body: nn.Module = torchvision.models.get_model(name, weights="DEFAULT", **options)
+    except (
+        Exception
+    ) as error:  # no network, a damaged download, no room for it, a size that the weights are not made for
+        raise UserError(
+            f"the weights of torchvision's {name!r} cannot be fetched: {error}. {WITHOUT_DOWNLOAD}"
+        ) from error
+    return body

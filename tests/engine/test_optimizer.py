@@ -113,3 +113,64 @@ def test_what_an_algorithm_adds_is_trained_from_weights_of_the_runs_seed() -> No
     list(first.fit())
     weights = dict(first.algorithm.named_parameters())
     assert all(not torch.equal(before[name], weight) for name, weight in weights.items())
+
+
+def test_new_layers_learn_faster_by_a_factor_that_the_schedule_keeps() -> None:
+    data = load_digits_data()
+    split = choose_split(data.train.labels, 10, per_class=4, seed=0, classes=data.classes)
+    config = TrainConfig(steps=8, batch_size=8, lr=0.02, head_lr_factor=10, warmup_steps=2)
+    net = build_model("small-cnn", 10, channels=1)
+    trainer = Trainer(Supervised(mixer="automix"), net, data, split, config)
+    new = {id(parameter) for parameter in (*net.head.parameters(), *trainer.algorithm.parameters())}  # type: ignore[union-attr]
+    old = {id(parameter) for parameter in net.parameters()} - new
+    for step, raw in zip(range(8), trainer.batches(0), strict=False):
+        trainer.train_step(raw)
+        for ids, factor in ((new, 10), (old, 1)):
+            found = [g for g in trainer.optimizer.param_groups if ids & {id(p) for p in g["params"]}]
+            assert {id(p) for g in found for p in g["params"]} == ids
+            assert all(g["lr"] == learning_rate(config, step) * factor for g in found)
+            for group in found:
+                assert all((p.ndim > 1) == (group["weight_decay"] > 0) for p in group["params"])
+
+
+def test_a_faster_head_moves_as_far_as_plain_sgd_says_and_the_body_as_before() -> None:
+    one, ten = (make_sgd(factor) for factor in (1.0, 10.0))
+    before = {name: value.clone() for name, value in one.student.state_dict().items()}
+    for trainer in (one, ten):
+        trainer.train_step(next(trainer.batches(0)))
+    for name, parameter in one.student.named_parameters():
+        other = ten.student.get_parameter(name)
+        moved, expected = other - before[name], (parameter - before[name]) * (10 if "head" in name else 1)
+        torch.testing.assert_close(moved, expected, rtol=1e-3, atol=1e-7)
+
+
+def make_sgd(factor: float) -> Trainer:
+    data = load_digits_data()
+    split = choose_split(data.train.labels, 10, per_class=4, seed=0, classes=data.classes)
+    config = TrainConfig(steps=8, batch_size=8, log_every=4, head_lr_factor=factor)
+    torch.manual_seed(0)
+    return Trainer(Supervised(), build_model("small-cnn", 10, channels=1), data, split, config)
+
+
+def test_groups_with_factors_go_on_to_the_same_bits() -> None:
+    whole, first, second = (make_sgd(10.0) for _ in range(3))
+    list(whole.fit())
+    next(iter(first.fit()))
+    second.load_state_dict(first.state_dict())
+    list(second.fit())
+    for expected, found in zip(
+        whole.student.state_dict().values(), second.student.state_dict().values(), strict=True
+    ):
+        assert torch.equal(expected, found)
+
+
+def test_checkpoints_of_before_there_were_factors_still_load() -> None:
+    whole, first, second = (make_sgd(1.0) for _ in range(3))
+    list(whole.fit())
+    next(iter(first.fit()))
+    state = first.state_dict()
+    for group in state["optimizer"]["param_groups"]:
+        del group["factor"]
+    second.load_state_dict(state)
+    list(second.fit())
+    assert torch.equal(whole.student.head.weight, second.student.head.weight)  # type: ignore[arg-type,union-attr]

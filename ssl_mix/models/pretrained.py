@@ -1,0 +1,171 @@
+"""Weights that a network starts from: a file, or a run of before."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from ssl_mix.errors import UserError
+
+PREFIXES = ("module.", "backbone.")
+WRAPPERS = ("state_dict", "model", "teacher")
+SUFFIXES = (".pth", ".pt", ".safetensors")
+WITHOUT_DOWNLOAD = "Give a local file (--pretrained FILE), or start from random weights (--pretrained none)"
+State = dict[str, Tensor]
+
+
+class Pretrained(NamedTuple):
+    """A network with loaded weights.
+
+    Attributes:
+        net: the network, changed in place.
+        source_head: the classifier of the weights, (source classes, D), if they had one.
+        notes: what the user should know.
+    """
+
+    net: nn.Module
+    source_head: nn.Linear | None
+    notes: tuple[str, ...]
+
+
+def load_pretrained(net: nn.Module, source: Path) -> Pretrained:
+    """Give ``net`` the weights of a file or of a run's teacher; its head stays as it is where theirs has another shape.
+
+    Args:
+        net: a network of :func:`ssl_mix.models.build_model`. Keeps the source head beside itself, see :func:`source_classifier`.
+        source: a state dict (.pth, .pt, .safetensors), bare or under "state_dict", "model" or "teacher", whose names may all
+            begin with "module." or "backbone."; or the folder of a run.
+
+    Raises:
+        ValueError: no such file, no state dict, or a weight other than the head's that is missing or has another shape.
+    """
+    state = _renamed(read_weights(source), net)
+    head = _head_name(net)
+    own = net.state_dict()
+    weight, bias = state.get(f"{head}.weight"), state.get(f"{head}.bias")
+    notes = []
+    if weight is None or weight.shape != own[f"{head}.weight"].shape:
+        classes = len(own[f"{head}.weight"])
+        had = "no classifier" if weight is None else f"a classifier of shape {list(weight.shape)}"
+        notes.append(f"the head is new, with random weights for {classes} classes: {source} has {had}")
+        state = {name: value for name, value in state.items() if not name.startswith(f"{head}.")}
+        state |= {name: value for name, value in own.items() if name.startswith(f"{head}.")}
+    _check(state, own, source)
+    unused = sorted(state.keys() - own.keys())
+    if unused:
+        notes.append(f"{len(unused)} weights of {source} have no place in the network, {unused[0]!r} for one")
+    net.load_state_dict(state, strict=False)
+    source_head = _linear(weight, bias)
+    keep_source_head(net, source_head)
+    vars(net)["loading_notes"] = tuple(notes)
+    return Pretrained(net, source_head, tuple(notes))
+
+
+def keep_source_head(net: nn.Module, head: nn.Linear | None) -> None:
+    """Remember the classifier that came with the weights, beside the network and not as a part of it: no state, no training."""
+    vars(net)["source_head"] = head
+
+
+def source_classifier(net: nn.Module) -> nn.Linear | None:
+    """The classifier that came with the weights ``net`` started from, (source classes, D), or None.
+
+    It reads ``net.features``. It is a copy of its own and no sub-module of ``net``: who trains it must register it. Its learning rate is
+    then that of the pre-trained layers. On the CPU until it is registered and moved.
+    """
+    head = vars(net).get("source_head")
+    return head if isinstance(head, nn.Linear) else None
+
+
+def loading_notes(net: nn.Module) -> tuple[str, ...]:
+    """What the user should know of the weights that ``net`` started from."""
+    return tuple(vars(net).get("loading_notes", ()))
+
+
+def read_weights(source: Path) -> State:
+    """The state dict in a file, or of the teacher of a run.
+
+    Raises:
+        ValueError: there is none, or the file holds anything but tensors and plain values.
+    """
+    if source.is_dir():
+        return _of_run(source)
+    if not source.is_file():
+        raise UserError(
+            f"pretrained must be none, default, a file or the folder of a run; {source} is not there"
+        )
+    if source.suffix not in SUFFIXES:
+        raise UserError(f"weights are read from {', '.join(SUFFIXES)}, not from {source}")
+    content = _read(source)
+    for wrapper in WRAPPERS:
+        if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
+            content = content[wrapper]
+    if not isinstance(content, dict) or not content or not all(torch.is_tensor(v) for v in content.values()):
+        raise UserError(
+            f"{source} holds no state dict: expected tensors by name, bare or under {', '.join(WRAPPERS)}"
+        )
+    return dict(content)
+
+
+def _read(source: Path) -> Any:
+    try:
+        if source.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return load_file(source)
+        return torch.load(source, map_location="cpu", weights_only=True)
+    except Exception as error:  # as many kinds as there are ways to damage a file
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise UserError(f"{source} cannot be read as weights (tensors and plain values): {reason}") from error
+
+
+def _of_run(folder: Path) -> State:
+    checkpoint = folder / "checkpoint.pt"
+    if not checkpoint.is_file():
+        raise UserError(
+            f"{folder} is no trained run ({checkpoint.name} is missing): give a file, or the folder of a run"
+        )
+    return dict(_read(checkpoint)["teacher"])
+
+
+def _renamed(state: State, net: nn.Module) -> State:
+    """Names as ``net`` has them: without a common prefix, and within ``body`` where a library's network is."""
+    for prefix in PREFIXES:
+        if all(name.startswith(prefix) for name in state):
+            state = {name.removeprefix(prefix): value for name, value in state.items()}
+    if not isinstance(getattr(net, "body", None), nn.Module) or any(n.startswith("body.") for n in state):
+        return state
+    theirs = getattr(net, "classifier_name", None)
+    return {
+        f"head.{name.rpartition('.')[2]}" if name.rpartition(".")[0] == theirs else f"body.{name}": value
+        for name, value in state.items()
+    }
+
+
+def _head_name(net: nn.Module) -> str:
+    names: list[str] = [name for name, module in net.named_modules() if module is net.head]
+    return names[0]
+
+
+def _linear(weight: Tensor | None, bias: Tensor | None) -> nn.Linear | None:
+    if weight is None or weight.ndim != 2:
+        return None
+    with torch.random.fork_rng(devices=[]):  # its first weights are drawn in vain
+        head = nn.Linear(weight.shape[1], len(weight), bias=bias is not None)
+    with torch.no_grad():
+        head.weight.copy_(weight)
+        if bias is not None:
+            head.bias.copy_(bias)
+    return head
+
+
+def _check(state: State, own: State, source: Path) -> None:
+    wrong = []
+    for name, value in own.items():
+        if name not in state:  # weights of long ago do not count batches
+            wrong += [] if name.endswith("num_batches_tracked") else [f"{name} is missing"]
+        elif state[name].shape != value.shape:
+            wrong.append(f"{name} should have shape {list(value.shape)}, has {list(state[name].shape)}")
+    if wrong:
+        more = f"; and {len(wrong) - 5} more" if len(wrong) > 5 else ""
+        raise UserError(f"the weights of {source} do not fit this network: {'; '.join(wrong[:5])}{more}")

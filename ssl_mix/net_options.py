@@ -1,0 +1,91 @@
+"""Which network a run trains, and from what weights."""
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from ssl_mix.engine.run_folder import read_config
+from ssl_mix.errors import UserError
+from ssl_mix.models import build_model, default_network
+from ssl_mix.models.freeze import freeze
+from ssl_mix.models.wide_resnet import FirstBlock
+from ssl_mix.randomness import stream_seed
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetOptions:
+    """Which network to train.
+
+    Args:
+        net: "small-cnn", "wrn-28-K" for a width K, "preact-resnet-18", "resnet-18", "resnext-50", "timm:NAME" or
+            "torchvision:NAME"; default: small-cnn for pictures under 16 pixels, else wrn-28-2.
+        first_block: what the first convolution of later stages of a wide residual network reads: "activated" as in the
+            original, or "raw" as in the PyTorch ports behind most published numbers.
+        bn_momentum: share of the new batch in the running batch-norm statistics; 0.001 suits long runs only.
+        drop_path: stochastic depth, for networks of timm.
+        pretrained: weights to start from: "none" (random), "default" (what timm or torchvision offers, downloaded), a local file
+            (.pth, .pt, .safetensors), or the folder of a run, whose network is the default then.
+        frozen: how many of the first stages of the network, with its stem, to leave as they are.
+        frozen_norms: let all batch-norm layers normalise by the running statistics they start with, usual for tiny batches.
+    """
+
+    net: str | None = None
+    first_block: FirstBlock | None = None
+    bn_momentum: float | None = None
+    drop_path: float = 0.0
+    pretrained: str = "none"
+    frozen: int = 0
+    frozen_norms: bool = False
+
+    def __post_init__(self) -> None:
+        if isinstance(self.pretrained, bool):  # runs of before stored a yes or no
+            object.__setattr__(self, "pretrained", "default" if self.pretrained else "none")
+
+    def resolved(self) -> "NetOptions":
+        """The same with an absolute path, and with the network of the run that the weights come from if none is named."""
+        if self.pretrained in ("none", "default"):
+            return self
+        source = Path(self.pretrained).absolute()
+        options = dataclasses.replace(self, pretrained=str(source))
+        if self.net is not None or not source.is_dir():
+            return options
+        name, first_block = _network_of(source)
+        return dataclasses.replace(options, net=name, first_block=self.first_block or first_block)
+
+    def build(self, shape: tuple[int, int, int], num_classes: int, seed: int) -> nn.Module:
+        """The network for pictures (C, H, W), its weights drawn from the seed's own stream."""
+        options = self.resolved()
+        options._check_source()
+        with torch.random.fork_rng(devices=[]):  # weights are drawn on the CPU
+            torch.default_generator.manual_seed(stream_seed(seed, "weights"))
+            net = build_model(
+                options.net or default_network(shape[1]),
+                num_classes,
+                channels=shape[0],
+                image_size=shape[1],
+                first_block=options.first_block,
+                bn_momentum=self.bn_momentum,
+                drop_path=self.drop_path,
+                pretrained=options.pretrained,
+            )
+        freeze(net, self.frozen, norms=self.frozen_norms)
+        return net
+
+    def _check_source(self) -> None:
+        if self.net is None or self.pretrained in ("none", "default") or not Path(self.pretrained).is_dir():
+            return
+        name, _ = _network_of(Path(self.pretrained))
+        if name != self.net:
+            raise UserError(
+                f"--pretrained {self.pretrained} is a run of {name}, not of {self.net}: leave out --net, or give --net {name}"
+            )
+
+
+def _network_of(folder: Path) -> tuple[str, FirstBlock | None]:
+    """Name and first block of the network of the run in ``folder``."""
+    description = read_config(folder)
+    options = NetOptions(**description["net"])
+    return options.net or default_network(description["dataset"]["image_shape"][1]), options.first_block
