@@ -91,7 +91,8 @@ def test_the_switches_exist(capsys: pytest.CaptureFixture[str]) -> None:
         with pytest.raises(SystemExit):
             main(["train", name, "--help"])
         shown += capsys.readouterr().out
-    flags = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", SEMI))
+    text, _, _ = SEMI.partition("## What each is worth")
+    flags = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text))
     assert len(flags) > 20
     assert [flag for flag in sorted(flags) if flag not in ("--help", "--recipe") and flag not in shown] == []
 
@@ -111,3 +112,17 @@ def test_required_packages_are_explained() -> None:
     assert required is not None
     for line in required[1].split():
         assert re.search(rf"^\| .*\b{re.match(r'[a-z0-9-]+', line)[0]}\b", README, re.MULTILINE)  # type: ignore[index]
+
+
+def test_the_tables_of_semi_supervised_results_are_what_was_measured() -> None:
+    """Mean and deviation of the accuracy of each algorithm on digits and on CIFAR-10 pictures, plain and with DM/AS."""
+    lines = [json.loads(x) for x in (ROOT / "scripts/results/cifar_ssl.jsonl").read_text().splitlines()]
+    rows = {(x["identity"]["dataset.name"], x["algorithm"], x["mix"]) for x in lines}
+    assert {(name, algorithm) for name, algorithm, _ in rows} >= {("digits", name) for name in ALGORITHMS}
+    for row in rows:
+        found = [
+            100 - x["last"] for x in lines if (x["identity"]["dataset.name"], x["algorithm"], x["mix"]) == row
+        ]
+        assert len(found) == 3, row
+        text = f"{statistics.mean(found):.1f} +- {statistics.stdev(found):.1f}"
+        assert re.search(rf"^\| `{row[1]}` \|.*{re.escape(text)}", SEMI, re.MULTILINE), (row, text)
