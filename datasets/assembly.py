@@ -9,6 +9,7 @@ import torch
 
 from ssl_mix.augment.views import Augmentation
 from ssl_mix.datasets.data import UNKNOWN, DataSet, ImageSet
+from ssl_mix.datasets.decode import Fit
 from ssl_mix.datasets.decode_many import Progress, Reading, read_all
 from ssl_mix.datasets.images import ImageSource, ResidentImages, StreamedImages
 from ssl_mix.datasets.pixel_statistics import channel_statistics
@@ -30,14 +31,16 @@ class Options(NamedTuple):
     """How to read pictures.
 
     Attributes:
-        image_size: side in pixels.
+        image_size: side in pixels at which they are stored.
         memory_budget: bytes the pictures may take, or None for half of the free memory.
         progress: told (what is done, files done, files in all), or None.
+        fit: how they become square, see ``decode``.
     """
 
     image_size: int
     memory_budget: int | None
     progress: Progress | None
+    fit: Fit = "cut"
 
 
 def assemble(
@@ -69,11 +72,18 @@ def assemble(
     readings, sets = [], {}
     for part, listing in listings.items():
         label = f"reading {part} pictures"
-        keep = needed <= budget
-        reading = read_all(listing.files, size, CHANNELS, keep=keep, progress=options.progress, label=label)
+        reading = read_all(
+            listing.files,
+            size,
+            CHANNELS,
+            options.fit,
+            keep=needed <= budget,
+            progress=options.progress,
+            label=label,
+        )
         _check_kept(part, listing, reading, classes)
         readings.append(reading)
-        sets[part] = _image_set(listing, reading, size)
+        sets[part] = _image_set(listing, reading, options)
 
     mean, std = channel_statistics(sets["training"].images)
     augmentation = Augmentation(mean=mean, std=std, flip=True, padding=size // 8)
@@ -93,11 +103,13 @@ def _check_kept(part: str, listing: Listing, reading: Reading, classes: Sequence
         )
 
 
-def _image_set(listing: Listing, reading: Reading, size: int) -> ImageSet:
+def _image_set(listing: Listing, reading: Reading, options: Options) -> ImageSet:
     files = [listing.files[position] for position in reading.kept]
     labels = [listing.labels[position] for position in reading.kept]
     images: ImageSource = (
-        StreamedImages(files, size, CHANNELS) if reading.images is None else ResidentImages(reading.images)
+        StreamedImages(files, options.image_size, CHANNELS, options.fit)
+        if reading.images is None
+        else ResidentImages(reading.images)
     )
     return ImageSet(images, torch.tensor(labels, dtype=torch.int64), tuple(map(str, files)))
 

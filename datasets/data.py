@@ -77,7 +77,9 @@ class DataSet:
 
 
 @contextmanager
-def files_needed(name: str, data_dir: Path, folder: str, by_hand: str, download: bool) -> Iterator[None]:
+def files_needed(
+    name: str, data_dir: Path, folder: str, by_hand: str, download: bool | None
+) -> Iterator[None]:
     """Turn whatever goes wrong while a data set's files are read or fetched into one message that says what to do.
 
     Args:
@@ -85,7 +87,7 @@ def files_needed(name: str, data_dir: Path, folder: str, by_hand: str, download:
         data_dir: where ``folder`` is, or goes.
         folder: that holds the files.
         by_hand: what to do where a download is impossible.
-        download: whether one is tried.
+        download: whether one is tried; None where there is none.
 
     Raises:
         ValueError: anything failed.
@@ -93,7 +95,9 @@ def files_needed(name: str, data_dir: Path, folder: str, by_hand: str, download:
     try:
         yield
     except Exception as error:  # no network, no space, a bad checksum, a file that ends early
-        if download:
+        if download is None:
+            remedy = by_hand
+        elif download:
             remedy = f"the download failed ({error}): {by_hand}"
         else:
             remedy = f"pass --download, or --data-dir with the folder that holds {folder}"

@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from os import PathLike
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -28,10 +29,11 @@ TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 ORIENTATION = 0x0112
+Fit = Literal["cut", "squash"]
 
 
-def decode(path: str | PathLike[str], size: int, channels: int = 3) -> Tensor:
-    """Read one picture: upright, cut to its central square, resized.
+def decode(path: str | PathLike[str], size: int, channels: int = 3, fit: Fit = "cut") -> Tensor:
+    """Read one picture: upright, made square, resized.
 
     Pictures that already have the size keep their pixels; the others are resampled with an antialiased
     bicubic filter. A JPEG at least four times too large is first reduced by a power of two in its decoder,
@@ -42,6 +44,7 @@ def decode(path: str | PathLike[str], size: int, channels: int = 3) -> Tensor:
         path: JPEG, PNG, WebP, BMP, TIFF or GIF file.
         size: side of the result in pixels.
         channels: 3 for RGB, 1 for grey.
+        fit: "cut" takes the central square; "squash" the whole picture, whose sides are resized each by itself.
 
     Returns:
         (channels, size, size) uint8.
@@ -52,7 +55,7 @@ def decode(path: str | PathLike[str], size: int, channels: int = 3) -> Tensor:
     check_channels(channels)
     try:
         with quiet():
-            pixels, _ = read_picture(path, size, channels)
+            pixels, _ = read_picture(path, size, channels, fit)
             return torch.from_numpy(np.ascontiguousarray(pixels))
     except Exception as error:  # broken files make Pillow raise almost anything
         raise UserError(f"{path} cannot be read as a picture: {reason(error)}") from error
@@ -64,7 +67,9 @@ def check_channels(channels: int) -> None:
         raise UserError(f"channels must be 1 (grey) or 3 (RGB), got {channels}")
 
 
-def read_picture(path: str | PathLike[str], size: int, channels: int) -> tuple[npt.NDArray[np.uint8], bool]:
+def read_picture(
+    path: str | PathLike[str], size: int, channels: int, fit: Fit
+) -> tuple[npt.NDArray[np.uint8], bool]:
     """``decode`` to an array, without its care for errors, and whether the picture was too small."""
     with open(path, "rb") as file:
         content = file.read()  # at once: Pillow would read in many small steps
@@ -74,7 +79,9 @@ def read_picture(path: str | PathLike[str], size: int, channels: int) -> tuple[n
         opened.load()  # before the orientation is read: Pillow turns a TIFF while loading it
         turn = _turn(opened)
         image = _plain(opened).convert(MODES[channels])
-    image = ImageOps.fit(image if turn is None else image.transpose(turn), (size, size))
+    image = image if turn is None else image.transpose(turn)
+    square = (size, size)
+    image = ImageOps.fit(image, square) if fit == "cut" else image.resize(square, Image.Resampling.BICUBIC)
     return np.array(image).reshape(size, size, channels).transpose(2, 0, 1), small
 
 

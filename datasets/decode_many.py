@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ssl_mix.datasets.decode import check_channels, quiet, read_picture, reason
+from ssl_mix.datasets.decode import Fit, check_channels, quiet, read_picture, reason
 
 CHUNK = 32
 Progress = Callable[[str, int, int], None]
@@ -35,6 +35,7 @@ def decode_all(
     paths: Sequence[Path],
     size: int,
     channels: int = 3,
+    fit: Fit = "cut",
     *,
     progress: Progress | None = None,
     label: str = "reading pictures",
@@ -45,6 +46,7 @@ def decode_all(
         paths: picture files.
         size: side of the results in pixels.
         channels: 3 for RGB, 1 for grey.
+        fit: how pictures become square, see ``decode``.
         progress: called from this thread with (label, files done, files in all).
         label: for ``progress``.
 
@@ -54,7 +56,7 @@ def decode_all(
     Raises:
         ValueError: ``channels`` is neither 1 nor 3.
     """
-    reading = read_all(paths, size, channels, keep=True, progress=progress, label=label)
+    reading = read_all(paths, size, channels, fit, keep=True, progress=progress, label=label)
     assert reading.images is not None
     return reading.images, reading.kept, reading.broken
 
@@ -63,6 +65,7 @@ def read_all(
     paths: Sequence[Path],
     size: int,
     channels: int = 3,
+    fit: Fit = "cut",
     *,
     keep: bool,
     progress: Progress | None = None,
@@ -75,7 +78,7 @@ def read_all(
 
     def read(position: int) -> Outcome:
         try:
-            picture, small = read_picture(paths[position], size, channels)
+            picture, small = read_picture(paths[position], size, channels, fit)
         except Exception as error:  # broken files make Pillow raise almost anything
             return Outcome(False, reason(error))
         if keep:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from ssl_mix.datasets.assembly import Listing, Options, assemble
 from ssl_mix.datasets.data import UNKNOWN, DataSet
+from ssl_mix.datasets.decode import Fit
 from ssl_mix.datasets.decode_many import Progress
 from ssl_mix.datasets.listing import (
     check_classes,
@@ -22,6 +23,7 @@ def load_folder(
     test: Path | None,
     *,
     image_size: int,
+    fit: Fit = "cut",
     memory_budget: int | None = None,
     progress: Progress | None = None,
 ) -> DataSet:
@@ -32,7 +34,8 @@ def load_folder(
     Args:
         train: holds a sub-folder of training pictures per class.
         test: holds the same sub-folders of test pictures.
-        image_size: side in pixels that the central square of each picture is resized to, at least 8.
+        image_size: side in pixels that each picture is resized to, at least 8.
+        fit: how pictures become square: "cut" takes the central square, "squash" the whole picture.
         memory_budget: bytes; pictures that need more are read from their files again and again. Default: half
             of the free memory.
         progress: told (what is done, files done, files in all) from the calling thread.
@@ -41,7 +44,7 @@ def load_folder(
         ValueError: a folder is missing or laid out differently, or a class has no picture that can be read.
     """
     listing, classes, notes = _labeled(train)
-    options = Options(image_size, memory_budget, progress)
+    options = Options(image_size, memory_budget, progress, fit)
     return assemble(listing, _test_listing(test, classes), classes, notes, options)
 
 
@@ -51,6 +54,7 @@ def load_two_folders(
     test: Path | None,
     *,
     image_size: int,
+    fit: Fit = "cut",
     memory_budget: int | None = None,
     progress: Progress | None = None,
 ) -> DataSet:
@@ -63,6 +67,7 @@ def load_two_folders(
         unlabeled: holds pictures, directly or in folders of any depth; their label is -1.
         test: see ``load_folder``, as the following.
         image_size: side in pixels.
+        fit: "cut" or "squash".
         memory_budget: bytes.
         progress: told how far it is.
 
@@ -84,7 +89,7 @@ def load_two_folders(
             "left out of the unlabelled part"
         )
     listing = Listing(listing.files + files, listing.labels + [UNKNOWN] * len(files))
-    options = Options(image_size, memory_budget, progress)
+    options = Options(image_size, memory_budget, progress, fit)
     return assemble(listing, _test_listing(test, classes), classes, notes, options)
 
 

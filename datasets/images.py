@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from ssl_mix.datasets.decode import decode
+from ssl_mix.datasets.decode import Fit, decode
 from ssl_mix.datasets.decode_many import available_cpus
 
 MAX_WORKERS = 8
@@ -76,14 +76,21 @@ class StreamedImages:
         files: picture files.
         size: side in pixels that they are resized to.
         channels: 3 for RGB, 1 for grey.
+        fit: how they become square, see ``decode``.
         workers: processes per iterator; default: one per processor, at most 8. 0 decodes in this process.
     """
 
     def __init__(
-        self, files: Sequence[Path], size: int, channels: int = 3, *, workers: int | None = None
+        self,
+        files: Sequence[Path],
+        size: int,
+        channels: int = 3,
+        fit: Fit = "cut",
+        *,
+        workers: int | None = None,
     ) -> None:
         self.shape: tuple[int, int, int] = (channels, size, size)
-        self.files = _Files([str(file) for file in files], size, channels)
+        self.files = _Files([str(file) for file in files], size, channels, fit)
         self.workers = min(available_cpus(), MAX_WORKERS) if workers is None else workers
 
     def __len__(self) -> int:
@@ -105,11 +112,11 @@ class StreamedImages:
 
 
 class _Files(Dataset[Tensor]):
-    def __init__(self, paths: list[str], size: int, channels: int) -> None:
-        self.paths, self.size, self.channels = paths, size, channels
+    def __init__(self, paths: list[str], size: int, channels: int, fit: Fit) -> None:
+        self.paths, self.size, self.channels, self.fit = paths, size, channels, fit
 
     def __getitem__(self, index: int) -> Tensor:
-        return decode(self.paths[index], self.size, self.channels)
+        return decode(self.paths[index], self.size, self.channels, self.fit)
 
 
 def _leave_interrupts_to_the_parent(worker: int) -> None:

@@ -9,7 +9,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ssl_mix.datasets.label_counts import check_one_choice, label_counts
 from ssl_mix.errors import UserError
+
+NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -61,22 +64,27 @@ def choose_split(
     *,
     labels_total: int | None = None,
     per_class: int | None = None,
+    rate: float | None = None,
+    listed: Sequence[int] | None = None,
     seed: int,
     validation: float = 0.0,
     include_labeled: bool = False,
     classes: Sequence[str],
 ) -> Split:
-    """Choose the same number of labelled pictures for each class.
+    """Choose the labelled pictures of each class: the same number of each, a share of each, or listed ones.
 
     Within a class, pictures are ranked by the SHA-256 of ``seed/split/position`` and the first ones are
     taken. The choice is thus the same on every machine, independent of every other random stream, and nested:
-    a seed's fewer labels are among its more labels. Of the chosen pictures the last ranks are held out.
+    a seed's fewer labels are among its more labels. Of the chosen pictures the last ranks are held out. At most one of
+    ``labels_total``, ``per_class``, ``rate`` and ``listed`` may be given; without any, all labelled pictures are taken.
 
     Args:
         labels: (N,) int64, -1 where unknown.
         num_classes: C.
         labels_total: labelled pictures in all, a multiple of C.
-        per_class: labelled pictures of each class. Without either number all labelled pictures are taken.
+        per_class: labelled pictures of each class.
+        rate: share of each class's n_c labelled pictures to take, in (0, 1]: ``ceil(rate * n_c)`` of them.
+        listed: positions of the pictures to take, exactly these, some of each class.
         seed: of the ranks.
         validation: share of each class's chosen pictures to hold out, in [0, 1), rounded down, never all.
         include_labeled: let the unlabelled part hold the labelled pictures too, as the CIFAR benchmarks do.
@@ -87,11 +95,23 @@ def choose_split(
     """
     if not 0 <= validation < 1:
         raise UserError(f"validation must lie in [0, 1), got {validation}")
-    count = _count_per_class(num_classes, labels_total, per_class)
+    check_one_choice(
+        labels_in_all=labels_total,
+        labels_per_class=per_class,
+        label_rate=rate,
+        label_list=None if listed is None else f"{len(listed)} pictures",
+    )
     members = _members(labels, num_classes)
-    if count is not None:
-        _check_enough(members, count, classes)
-    chosen = [ranked(member, f"{seed}/split")[:count] for member in members]
+    if listed is not None:
+        members = _only_listed(members, listed, classes)
+    counts = label_counts(
+        [len(member) for member in members],
+        classes,
+        labels_total=labels_total,
+        per_class=per_class,
+        rate=rate,
+    )
+    chosen = [ranked(member, f"{seed}/split")[:count] for member, count in zip(members, counts, strict=True)]
     held = [_held_out(len(member), validation) for member in chosen]
     if validation and not any(held):
         raise UserError(
@@ -123,32 +143,23 @@ def _members(labels: Tensor, num_classes: int) -> list[list[int]]:
     return [torch.nonzero(labels == label).flatten().tolist() for label in range(num_classes)]
 
 
-def _count_per_class(num_classes: int, labels_total: int | None, per_class: int | None) -> int | None:
-    if labels_total is not None and per_class is not None:
+def _only_listed(members: list[list[int]], listed: Sequence[int], classes: Sequence[str]) -> list[list[int]]:
+    wanted = set(listed)
+    strangers = wanted.difference(*members)
+    if strangers:
         raise UserError(
-            f"give the labels in all or the labels per class, not both: got {labels_total} and {per_class}"
+            f"{len(strangers)} of the {len(wanted)} listed pictures are not labelled ones, the first at position "
+            f"{min(strangers)}"
         )
-    wanted = labels_total if per_class is None else per_class
-    if wanted is not None and wanted <= 0:
-        raise UserError(f"the number of labels must be above 0, got {wanted}")
-    if labels_total is None:
-        return per_class
-    if labels_total % num_classes:
-        below = max(num_classes, labels_total // num_classes * num_classes)
+    kept = [[position for position in member if position in wanted] for member in members]
+    missing = [name for name, member in zip(classes, kept, strict=True) if not member]
+    if missing:
+        more = f" and {len(missing) - NAMED} more" if len(missing) > NAMED else ""
         raise UserError(
-            f"{labels_total} labels cannot be shared equally by {num_classes} classes: "
-            f"take {below} or {below + num_classes}"
+            f"{len(missing)} of {len(classes)} classes have no listed picture, each needs some: "
+            f"{', '.join(map(repr, missing[:NAMED]))}{more}"
         )
-    return labels_total // num_classes
-
-
-def _check_enough(members: list[list[int]], count: int, classes: Sequence[str]) -> None:
-    for name, member in zip(classes, members, strict=True):
-        if len(member) < count:
-            raise UserError(
-                f"class {name!r} has {len(member)} labelled pictures, fewer than the {count} per class "
-                "asked for"
-            )
+    return kept
 
 
 def _held_out(count: int, share: float) -> int:
