@@ -46,18 +46,22 @@ def random_resized_crop(
     *,
     scale: tuple[float, float] = (0.08, 1.0),
     ratio: tuple[float, float] = (3 / 4, 4 / 3),
+    size: int | None = None,
     generator: torch.Generator,
 ) -> Tensor:
-    """Cut a random box out of each picture and enlarge it, bilinearly, to the size of the picture.
+    """Cut a random box out of each picture and resize it, bilinearly, to the size of the picture or to ``size``.
 
     Args:
         images: (N, C, H, W) uint8; left as they are.
         scale: range of the box's area as a share of the picture.
         ratio: range of the box's width over its height.
+        size: side of the results; default: the sides of the pictures.
         generator: on the CPU.
 
     Source: Szegedy et al., "Going Deeper with Convolutions" (CVPR 2015), as in torchvision's ``RandomResizedCrop``. Differs: the box is
-    cut out of the stored picture, which already has the size of the result; so it is only ever enlarged, and needs no antialiasing.
+    cut out of the stored picture and never antialiased. Without ``size`` it is only ever enlarged, which needs no antialiasing. With it
+    a box larger than ``size`` is reduced by reading between its pixels, by at most stored side / ``size``: harmless for the usual 256 to
+    224, but from about twice ``size`` on fine detail turns into patterns.
     """
     height, width = images.shape[2:]
     boxes = sample_boxes(len(images), height, width, scale=scale, ratio=ratio, generator=generator)
@@ -65,6 +69,7 @@ def random_resized_crop(
     theta = torch.zeros(len(images), 2, 3)  # from the result's coordinates, in [-1, 1], to the picture's
     theta[:, 0, 0], theta[:, 0, 2] = w / width, (2 * left + w) / width - 1
     theta[:, 1, 1], theta[:, 1, 2] = h / height, (2 * top + h) / height - 1
-    grid = F.affine_grid(theta.to(images.device, non_blocking=True), list(images.shape), align_corners=False)
+    result = [*images.shape[:2], size or height, size or width]
+    grid = F.affine_grid(theta.to(images.device, non_blocking=True), result, align_corners=False)
     cut = F.grid_sample(images.float(), grid, padding_mode="border", align_corners=False)
     return cut.round_().clamp_(0, 255).to(torch.uint8)

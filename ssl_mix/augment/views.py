@@ -7,6 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from ssl_mix.augment.crops import centre_crop
 from ssl_mix.augment.cutout import cutout
 from ssl_mix.augment.pools import Variant
 from ssl_mix.augment.randaugment import RandAugment
@@ -26,10 +27,12 @@ class Augmentation:
         mean: per channel, of values in [0, 1].
         std: likewise.
         flip: whether the mirror image means the same.
-        padding: largest shift in pixels.
-        crop: of the weak view: "pad" shifts it by up to ``padding``; "resized" enlarges a random part of it instead.
+        padding: pixels of the reflected picture on each side that a weak view may take in.
+        crop: of the weak view: "pad" takes a random crop of the padded picture, which shifts one that is no larger than the crop by up to
+            ``padding``; "resized" resizes a random part of it instead.
         variant: of RandAugment and Cutout.
         geometry: factor on RandAugment's rotations, shears and translations; below 1 for tiny pictures.
+        size: side of what the network sees, a crop of the stored picture; default: the stored picture itself.
     """
 
     mean: tuple[float, ...]
@@ -39,6 +42,26 @@ class Augmentation:
     crop: Crop = "pad"
     variant: Variant = "torchssl"
     geometry: float = 1.0
+    size: int | None = None
+
+    def seen(self, shape: tuple[int, int, int]) -> tuple[int, int, int]:
+        """The shape (C, H, W) of what the network sees of stored pictures of ``shape``.
+
+        Raises:
+            ValueError: the stored pictures are smaller than ``size``.
+        """
+        if self.size is None:
+            return shape
+        if min(shape[1:]) < self.size:
+            raise UserError(
+                f"the network is to see {self.size}x{self.size} pixels, but pictures are stored at {shape[1]}x{shape[2]}: store them "
+                "larger (--stored-size) or let it see less (--image-size)"
+            )
+        return shape[0], self.size, self.size
+
+    def plain(self, images: Tensor) -> Tensor:
+        """What an evaluation sees of uint8 pictures (N, C, H, W): their central square of ``size``, or all of them."""
+        return images if self.size is None else centre_crop(images, self.size)
 
     def normalise(self, images: Tensor, *, channels_last: bool = False) -> Tensor:
         """uint8 (N, C, H, W) to float32: ``(images / 255 - mean) / std``."""
@@ -56,12 +79,12 @@ class Augmentation:
     def views(
         self, images: Tensor, names: Sequence[str], generator: torch.Generator, *, channels_last: bool = False
     ) -> dict[str, Tensor]:
-        """Normalised views by name: "plain"; "weak": flip and crop; "strong": weak, then RandAugment, then Cutout.
+        """Normalised views by name: "plain": the centre; "weak": flip and crop; "strong": weak, then RandAugment, then Cutout.
 
         A number behind a name ("weak2") makes another view of that kind, drawn by itself.
 
         Args:
-            images: (N, C, H, W) uint8; left as they are.
+            images: (N, C, H, W) uint8 as stored, no smaller than ``size``; left as they are.
             names: of the views.
             generator: on the CPU.
             channels_last: memory layout of the views.
@@ -79,11 +102,11 @@ class Augmentation:
         if kind not in VIEWS:
             raise UserError(f"unknown view {name!r}: choose {', '.join(VIEWS)}.{nearest(name, VIEWS)}")
         if kind == "plain":
-            return images
+            return self.plain(images)
         padding = self.padding
         if self.crop == "resized":
-            images, padding = random_resized_crop(images, generator=generator), 0
-        weak = flip_and_crop(images, flip=self.flip, padding=padding, generator=generator)
+            images, padding = random_resized_crop(images, size=self.size, generator=generator), 0
+        weak = flip_and_crop(images, flip=self.flip, padding=padding, size=self.size, generator=generator)
         if kind == "weak":
             return weak
         altered = RandAugment(self.variant, self.geometry)(weak, generator=generator)

@@ -1,4 +1,4 @@
-"""Weak augmentation: a horizontal flip and a small shift, as one gather over the batch."""
+"""Weak augmentation: a horizontal flip and a random crop or small shift, as one gather over the batch."""
 
 from typing import NamedTuple
 
@@ -13,7 +13,7 @@ class Shifts(NamedTuple):
 
     Attributes:
         flip: whether it is mirrored, (N,) bool.
-        rows: rows it moves up, (N,) int64 in [-padding, padding].
+        rows: rows it moves up, (N,) int64 in [-padding, padding + rows that the crop leaves out].
         columns: columns it moves to the left, likewise.
     """
 
@@ -22,27 +22,40 @@ class Shifts(NamedTuple):
     columns: Tensor
 
 
-def sample_shifts(count: int, *, flip: bool, padding: int, generator: torch.Generator) -> Shifts:
-    """Mirror every other picture at random if ``flip``; move each by up to ``padding`` pixels in each direction."""
+def sample_shifts(
+    count: int, *, flip: bool, padding: int, generator: torch.Generator, room: tuple[int, int] = (0, 0)
+) -> Shifts:
+    """Mirror every other picture at random if ``flip``; place each crop anywhere in the padded picture.
+
+    Args:
+        count: of pictures.
+        flip: whether to mirror.
+        padding: pixels added on each side.
+        generator: on the CPU.
+        room: rows and columns that the crop is smaller than the picture.
+    """
     mirrored = torch.rand(count, generator=generator) < (0.5 if flip else 0.0)
-    moves = torch.randint(-padding, padding + 1, (2, count), generator=generator)
-    return Shifts(mirrored, *moves.unbind(0))
+    rows, columns = (
+        torch.randint(-padding, free + padding + 1, (count,), generator=generator) for free in room
+    )
+    return Shifts(mirrored, rows, columns)
 
 
-def apply_shifts(images: Tensor, shifts: Shifts) -> Tensor:
-    """Mirror and move pictures (N, C, H, W); what enters at a border is the picture reflected there.
+def apply_shifts(images: Tensor, shifts: Shifts, size: tuple[int, int] | None = None) -> Tensor:
+    """Mirror and move pictures (N, C, H, W), cut to ``size``; what enters at a border is the picture reflected there.
 
     Equal to padding by reflection, cropping at an offset, and mirroring, without making the padded pictures.
     """
     height, width = images.shape[2:]
-    rows = _reflect(torch.arange(height) + shifts.rows[:, None], height)
-    columns = _reflect(torch.arange(width) + shifts.columns[:, None], width)
+    tall, wide = size or (height, width)
+    rows = _reflect(torch.arange(tall) + shifts.rows[:, None], height)
+    columns = _reflect(torch.arange(wide) + shifts.columns[:, None], width)
     columns = torch.where(shifts.flip[:, None], columns.flip(1), columns)
     first = rows.mul_(width).int().to(images.device, non_blocking=True)[:, :, None]
     within = columns.int().to(images.device, non_blocking=True)[:, None, :]
     pixels = (first + within).long().flatten(1)[:, None]  # int32 first: less memory to go through
     flat = images.flatten(2)
-    return flat.gather(2, pixels.expand(-1, flat.shape[1], -1)).view(images.shape)
+    return flat.gather(2, pixels.expand(-1, flat.shape[1], -1)).view(*images.shape[:2], tall, wide)
 
 
 def _reflect(positions: Tensor, side: int) -> Tensor:
@@ -51,14 +64,20 @@ def _reflect(positions: Tensor, side: int) -> Tensor:
 
 
 def flip_and_crop(
-    images: Tensor, *, flip: bool = True, padding: int = 4, generator: torch.Generator
+    images: Tensor,
+    *,
+    flip: bool = True,
+    padding: int = 4,
+    size: int | None = None,
+    generator: torch.Generator,
 ) -> Tensor:
     """Random mirror image and random crop after reflection padding, drawn for each picture.
 
     Args:
         images: (N, C, H, W) of any dtype; left as they are.
         flip: mirror with probability 1/2; off for digits and other pictures that mean something else in the mirror.
-        padding: largest move in pixels, below both sides.
+        padding: pixels of the reflected picture on each side that a crop may take in, below both sides.
+        size: side of the crops, at most both sides; default: those of the pictures.
         generator: on the CPU.
 
     Raises:
@@ -69,4 +88,8 @@ def flip_and_crop(
             f"padding must lie in [0, {min(images.shape[2:]) - 1}] for pictures of {tuple(images.shape[2:])}, "
             f"got {padding}: take larger pictures (--image-size) or less padding"
         )
-    return apply_shifts(images, sample_shifts(len(images), flip=flip, padding=padding, generator=generator))
+    height, width = images.shape[2:]
+    tall, wide = (height, width) if size is None else (size, size)
+    room = height - tall, width - wide
+    shifts = sample_shifts(len(images), flip=flip, padding=padding, generator=generator, room=room)
+    return apply_shifts(images, shifts, (tall, wide))

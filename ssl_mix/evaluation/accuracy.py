@@ -4,7 +4,9 @@ import torch
 from torch import Tensor, nn
 
 from ssl_mix.augment import Augmentation
+from ssl_mix.augment.crops import Crops, ten_crops
 from ssl_mix.datasets import ImageSource
+from ssl_mix.errors import UserError
 
 CHUNK = 500
 
@@ -17,23 +19,47 @@ def predict_probabilities(
     device: torch.device,
     *,
     indices: Tensor | None = None,
+    crops: Crops = "centre",
 ) -> Tensor:
     """Softmax of the logits of unaltered pictures, in float32 and evaluation mode.
+
+    With ten crops it is that of the mean of their logits. Published codes of fine-grained transfer add the logits up: the same classes,
+    but probabilities ten times as sharp.
 
     Args:
         net: returns logits; its mode is restored.
         images: the pictures.
-        augmentation: knows how to normalise them.
+        augmentation: knows what the network sees of them, and how to normalise it.
         device: where the network is.
         indices: which pictures, (N,) int64; default: all, in order.
+        crops: "centre", or "ten": the corners and the centre with their mirror images; five where a mirror image means something else.
 
     Returns:
         (N, C) float32 on the CPU.
+
+    Raises:
+        ValueError: ten crops of pictures that are no larger than what the network sees.
     """
+    size = augmentation.seen(images.shape)[1]
+    if crops == "ten" and size == min(images.shape[1:]):
+        raise UserError(
+            f"ten crops need pictures larger than the {size}x{size} pixels that the network sees: take --crops centre"
+        )
+
+    def logits_of(batch: Tensor) -> Tensor:
+        if crops == "centre":
+            return forward(augmentation.plain(batch))
+        found = [forward(crop) for crop in ten_crops(batch, size, mirrored=augmentation.flip)]
+        return torch.stack(found).mean(dim=0)
+
+    def forward(seen: Tensor) -> Tensor:
+        logits: Tensor = net(augmentation.normalise(seen))
+        return logits.float()
+
     chunks = torch.split(torch.arange(len(images)) if indices is None else indices, CHUNK)
     training = [module for module in net.modules() if module.training]
     net.eval()
-    logits = [net(augmentation.normalise(batch)).float() for batch in images.batches(chunks, device)]
+    logits = [logits_of(batch) for batch in images.batches(chunks, device)]
     for module in training:
         module.training = True
     return torch.cat(logits).softmax(dim=1).cpu()
@@ -42,3 +68,17 @@ def predict_probabilities(
 def accuracy(probabilities: Tensor, labels: Tensor) -> float:
     """Share of pictures whose largest probability (N, C) is at their label (N,)."""
     return (probabilities.argmax(dim=1) == labels).float().mean().item()
+
+
+def mean_class_accuracy(probabilities: Tensor, labels: Tensor) -> float:
+    """Mean over the classes that occur among the labels (N,) of the accuracy within each, as is usual for data sets of pets and flowers.
+
+    Args:
+        probabilities: (N, C).
+        labels: (N,) int64 in [0, C).
+    """
+    right = (probabilities.argmax(dim=1) == labels).double()
+    classes = probabilities.shape[1]
+    counts = torch.bincount(labels, minlength=classes)
+    shares = torch.bincount(labels, weights=right, minlength=classes) / counts
+    return shares[counts > 0].mean().item()

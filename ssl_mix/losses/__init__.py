@@ -11,6 +11,7 @@ from ssl_mix.losses.modules import AsymmetricMixupLoss, DecoupledMixupLoss
 from ssl_mix.losses.modules_bce import DecoupledMixupBCELoss
 from ssl_mix.losses.modules_lumix import LUMixLoss
 from ssl_mix.losses.multiway import multiway_decoupled_cross_entropy
+from ssl_mix.losses.spectral import spectral_shrinkage
 
 __all__ = [
     "AsymmetricMixupLoss",
@@ -29,4 +30,5 @@ __all__ = [
     "multiway_decoupled_cross_entropy",
     "rescale_lam",
     "semantic_equivariance",
+    "spectral_shrinkage",
 ]

@@ -11,7 +11,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from ssl_mix.errors import UserError, check_share, nearest
 from ssl_mix.models.preact_resnet import PreActResNet18
-from ssl_mix.models.pretrained import load_pretrained
+from ssl_mix.models.pretrained import WITHOUT_DOWNLOAD, load_pretrained
 from ssl_mix.models.small_cnn import SmallCNN
 from ssl_mix.models.wide_resnet import FirstBlock, WideResNet
 
@@ -63,7 +63,12 @@ def build_model(
     ):
         fits = family in families or ("wrn-28-K" in families and name.startswith("wrn-"))
         if given and not fits:
-            raise UserError(f"{option} is for networks of the kind {' or '.join(families)}, not for {name!r}")
+            remedy = (
+                "" if pretrained != "default" else f": {WITHOUT_DOWNLOAD[0].lower()}{WITHOUT_DOWNLOAD[1:]}"
+            )
+            raise UserError(
+                f"{option} is for networks of the kind {' or '.join(families)}, not for {name!r}{remedy}"
+            )
     check_share("drop_path", drop_path)
     if family == "timm" and inner:
         from ssl_mix.models.from_timm import timm_network

@@ -70,11 +70,16 @@ def keep_source_head(net: nn.Module, head: nn.Linear | None) -> None:
 def source_classifier(net: nn.Module) -> nn.Linear | None:
     """The classifier that came with the weights ``net`` started from, (source classes, D), or None.
 
-    It reads ``net.features``. It is a copy of its own and no sub-module of ``net``: who trains it must register it. Its learning rate is
-    then that of the pre-trained layers. On the CPU until it is registered and moved.
+    It reads ``net.features``. It is a copy of its own and no sub-module of ``net``: who trains it must register it, as ``source_head``. Its
+    learning rate is then that of the pre-trained layers. On the CPU until it is registered and moved.
     """
-    head = vars(net).get("source_head")
+    head = getattr(net, "source_head", None)
     return head if isinstance(head, nn.Linear) else None
+
+
+def restore_source_head(net: nn.Module, state: State) -> None:
+    """Give ``net`` the source head of a checkpoint of a network that had registered it as ``source_head``, if there is one."""
+    keep_source_head(net, _linear(state.get("source_head.weight"), state.get("source_head.bias")))
 
 
 def loading_notes(net: nn.Module) -> tuple[str, ...]:

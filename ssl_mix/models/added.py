@@ -1,0 +1,56 @@
+"""Layers that transfer methods add to a network, each reading its features."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ssl_mix.errors import UserError
+
+
+def feature_width(net: nn.Module) -> int:
+    """D, the width of what the head of ``net`` reads.
+
+    Raises:
+        ValueError: the network has no linear ``head``.
+    """
+    head = getattr(net, "head", None)
+    if not isinstance(head, nn.Linear):
+        raise UserError(
+            f"this method needs a network with a linear head (net.head) over net.features(x); {type(net).__name__} has "
+            f"{type(head).__name__}"
+        )
+    return head.in_features
+
+
+def add_projector(net: nn.Module, width: int) -> None:
+    """Give ``net`` a linear ``projector`` of its features to ``width`` numbers, where keys are compared."""
+    net.projector = nn.Linear(feature_width(net), width)
+
+
+def projected(net: nn.Module, features: Tensor) -> Tensor:
+    """Features (N, D) through the projector of ``net``, each row of length 1: (N, width) float32 or better."""
+    projector: nn.Module = net.projector  # type: ignore[assignment]
+    found = projector(features)
+    return F.normalize(found.to(torch.promote_types(found.dtype, torch.float32)), dim=1)
+
+
+def add_mix_head(net: nn.Module) -> None:
+    """Give ``net`` a second classifier, ``mix_head``, for mixed pictures alone."""
+    net.mix_head = nn.Linear(feature_width(net), net.head.out_features)  # type: ignore[union-attr, arg-type]
+
+
+class ThroughMixHead(nn.Module):
+    """A view of a network that answers with its ``mix_head``; it holds no weights of its own.
+
+    Args:
+        net: that has been given a ``mix_head``.
+    """
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits (N, C) of pictures (N, channels, H, W)."""
+        logits: Tensor = self.net.mix_head(self.net.features(images))  # type: ignore[operator]
+        return logits

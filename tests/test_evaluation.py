@@ -1,0 +1,238 @@
+"""Crops and measures of an evaluation, against torchvision and scikit-learn; and from training to prediction with them."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from sklearn.metrics import balanced_accuracy_score
+from torch import Tensor, nn
+from torchvision.transforms import v2
+
+from ssl_mix import TrainConfig, UserError
+from ssl_mix.algorithms import Supervised
+from ssl_mix.augment import Augmentation
+from ssl_mix.cli import main
+from ssl_mix.data_options import DataOptions
+from ssl_mix.datasets import ResidentImages, decode
+from ssl_mix.engine.checkpoint import CURRENT, read_checkpoint
+from ssl_mix.evaluation import accuracy, mean_class_accuracy, predict_probabilities
+from ssl_mix.inference import evaluate, load_trained, predict
+from ssl_mix.runs import Run
+from ssl_mix.training import reopen, start, train
+
+CPU = torch.device("cpu")
+MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)
+CLASSES = ("blue", "green", "red")
+
+
+def network() -> nn.Module:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(4 * 22 * 22, 5)).eval()
+
+
+def stored(size: int = 28) -> Tensor:
+    drawn = torch.Generator().manual_seed(1)
+    return torch.randint(0, 256, (7, 3, size, size), dtype=torch.uint8, generator=drawn)
+
+
+def normalised(images: Tensor) -> Tensor:
+    return v2.functional.normalize(images.float() / 255, list(MEAN), list(STD))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("flip", [True, False])
+def test_probabilities_of_crops_are_those_of_torchvisions(flip: bool) -> None:
+    net, images = network(), stored()
+    wanted = Augmentation(MEAN, STD, flip=flip, size=24)
+    centre = net(normalised(v2.CenterCrop(24)(images))).softmax(1)
+    found = predict_probabilities(net, ResidentImages(images), wanted, CPU)
+    torch.testing.assert_close(found, centre, rtol=1e-4, atol=1e-5)
+    peer = v2.TenCrop(24) if flip else v2.FiveCrop(24)
+    ten = torch.stack([net(normalised(crop)) for crop in peer(images)]).mean(0).softmax(1)
+    found = predict_probabilities(net, ResidentImages(images), wanted, CPU, crops="ten")
+    torch.testing.assert_close(found, ten, rtol=1e-4, atol=1e-5)
+    assert (ten - centre).abs().max() > 0.01
+    some = torch.tensor([4, 1])
+    part = predict_probabilities(net, ResidentImages(images), wanted, CPU, indices=some, crops="ten")
+    torch.testing.assert_close(part, ten[some], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [None, 24])
+def test_pictures_without_a_margin_have_no_ten_crops(size: int | None) -> None:
+    with pytest.raises(UserError, match="larger than the 24x24 pixels .* --crops centre"):
+        source, wanted = ResidentImages(stored(24)), Augmentation(MEAN, STD, size=size)
+        predict_probabilities(network(), source, wanted, CPU, crops="ten")
+
+
+@pytest.mark.filterwarnings("ignore:y_pred contains classes")
+@pytest.mark.parametrize("occurring", [6, 4])
+def test_the_mean_of_classes_is_sklearns_balanced_accuracy(occurring: int) -> None:
+    drawn = torch.Generator().manual_seed(2)
+    labels = (occurring * torch.rand(300, generator=drawn) ** 2).long()
+    probabilities = (torch.rand(300, 6, generator=drawn) + 0.5 * nn.functional.one_hot(labels, 6)).softmax(1)
+    expected = balanced_accuracy_score(labels.numpy(), probabilities.argmax(1).numpy())
+    assert mean_class_accuracy(probabilities, labels) == pytest.approx(expected, abs=1e-12)
+    assert expected != pytest.approx(accuracy(probabilities, labels), abs=1e-3)
+
+
+def colours(folder: Path, count: int) -> None:
+    """Wide pictures of a colour each, not easily told apart, of three classes with unequal numbers."""
+    drawn = np.random.default_rng(len(folder.name))
+    for label, name in enumerate(CLASSES):
+        (folder / name).mkdir(parents=True)
+        for number in range(count + 2 * label):
+            values = drawn.integers(0, 200, (32, 44, 3))
+            values[..., 2 - label] += 30
+            Image.fromarray(values.astype(np.uint8)).save(folder / name / f"{number}.png")
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("pictures")
+    colours(folder / "train", 8)
+    colours(folder / "test", 4)
+    return folder
+
+
+def trained_run(pictures: Path, out: Path, **data: Any) -> Path:
+    options = DataOptions(train=str(pictures / "train"), test=str(pictures / "test"), **data)
+    config = TrainConfig(steps=8, batch_size=8, eval_every=2, log_every=4, threads=1, device="cpu")
+    train(start(Run(Supervised(), options, config=config), out), lambda record: None)
+    return out
+
+
+@pytest.fixture(scope="module")
+def run(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("runs") / "run"
+    options = ["--image-size", "24", "--stored-size", "28", "--fit", "squash", "--crop", "resized"]
+    options += [
+        "--validation",
+        "0.25",
+        "--steps",
+        "8",
+        "--batch-size",
+        "8",
+        "--threads",
+        "1",
+        "--device",
+        "cpu",
+    ]
+    folders = ["--train", str(pictures / "train"), "--test", str(pictures / "test")]
+    main(["train", "supervised", *folders, *options, "--out", str(out)])
+    return out
+
+
+def squashed(files: list[Path]) -> Tensor:
+    return torch.stack([decode(file, 28, fit="squash") for file in files])
+
+
+@torch.no_grad()
+def test_a_run_with_crops_is_evaluated_as_by_hand(run: Path, pictures: Path) -> None:
+    trained = load_trained(run, "cpu")
+    assert trained.shape == (3, 24, 24) and trained.stored_size == 28 and trained.step == 8
+    files = [file for name in CLASSES for file in sorted((pictures / "test" / name).iterdir())]
+    labels = [CLASSES.index(file.parent.name) for file in files]
+    mean, std = list(trained.augmentation.mean), list(trained.augmentation.std)
+    for crops, peer in (("centre", v2.CenterCrop(24)), ("ten", v2.TenCrop(24))):
+        seen = peer(squashed(files))
+        views = [
+            v2.functional.normalize(x.float() / 255, mean, std) for x in (seen if crops == "ten" else [seen])
+        ]
+        logits = torch.stack([trained.net(view) for view in views]).mean(0)
+        right = logits.argmax(1).numpy()
+        found = evaluate(trained, crops=crops)  # type: ignore[arg-type]
+        assert found.pictures == len(files)
+        assert found.accuracy == pytest.approx(float(np.mean(right == labels)), abs=1e-6)
+        assert found.mean_class_accuracy == pytest.approx(balanced_accuracy_score(labels, right), abs=1e-6)
+    probabilities = predict(trained, files[:3]).probabilities
+    centre = v2.functional.normalize(v2.CenterCrop(24)(squashed(files[:3])).float() / 255, mean, std)
+    torch.testing.assert_close(probabilities, trained.net(centre).softmax(1), rtol=1e-4, atol=1e-5)
+
+
+def test_the_commands_say_what_they_did(
+    run: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trained = load_trained(run, "cpu")
+    for crops in ("centre", "ten"):
+        main(["evaluate", str(run), "--crops", crops, "--device", "cpu"])
+        shown, found = capsys.readouterr().out, evaluate(trained, crops=crops)  # type: ignore[arg-type]
+        for row, value in (("mean of classes", found.mean_class_accuracy), ("all", found.accuracy)):
+            line = next(line for line in shown.splitlines() if row in line)
+            assert f"{100 * value:.2f} %" in line
+    out = tmp_path / "best.csv"
+    main(
+        [
+            "predict",
+            str(run),
+            str(pictures / "test"),
+            "--weights",
+            "best",
+            "--out",
+            str(out),
+            "--device",
+            "cpu",
+        ]
+    )
+    best = predict(load_trained(run, "cpu", "best"), [pictures / "test"])
+    confidences = [float(row["confidence"]) for row in csv.DictReader(out.read_text().splitlines())]
+    assert confidences == pytest.approx(best.probabilities.max(1).values.tolist(), abs=1e-3)
+
+
+def test_the_best_weights_are_those_of_the_best_validation(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    best = read_checkpoint(run / CURRENT)["best"]
+    trained = load_trained(run, "cpu", "best")
+    assert trained.step == best["step"]
+    assert all(torch.equal(value, best["teacher"][name]) for name, value in trained.net.state_dict().items())
+    main(["evaluate", str(run), "--weights", "best", "--device", "cpu"])
+    assert f"Teacher after step {best['step']} " in capsys.readouterr().out
+
+
+def test_a_run_with_crops_goes_on_where_it_was(run: Path) -> None:
+    assert reopen(run).trainer.step == 8
+
+
+def test_ten_crops_of_pictures_stored_as_seen_read_them_larger(pictures: Path, tmp_path: Path) -> None:
+    trained = load_trained(trained_run(pictures, tmp_path / "run", image_size=24), "cpu")
+    assert trained.stored_size == 24
+    larger = DataOptions(
+        train=str(pictures / "train"), test=str(pictures / "test"), image_size=24, stored_size=27
+    )
+    test = larger.load().test
+    assert test is not None and test.images.shape == (3, 27, 27)
+    wanted = Augmentation(trained.augmentation.mean, trained.augmentation.std, size=24)
+    probabilities = predict_probabilities(trained.net, test.images, wanted, CPU, crops="ten")
+    assert evaluate(trained, crops="ten").accuracy == pytest.approx(accuracy(probabilities, test.labels))
+    with pytest.raises(UserError, match="no best weights: train with --validation"):
+        load_trained(tmp_path / "run", "cpu", "best")
+
+
+def test_a_run_of_before_is_read_as_it_was(pictures: Path, tmp_path: Path) -> None:
+    folder = trained_run(pictures, tmp_path / "run", image_size=24)
+    before = evaluate(load_trained(folder, "cpu"))
+    description = json.loads((folder / "config.json").read_text())
+    for part, names in (("data", ("stored_size", "fit")), ("dataset", ("stored_size",))):
+        for name in names:
+            del description[part][name]
+    del description["dataset"]["augmentation"]["size"]
+    (folder / "config.json").write_text(json.dumps(description))
+    trained = load_trained(folder, "cpu")
+    assert trained.stored_size == 24 and evaluate(trained) == before
+    assert reopen(folder).trainer.step == 8
+
+
+def test_ten_crops_of_data_with_a_size_of_their_own_are_refused(tmp_path: Path) -> None:
+    config = TrainConfig(steps=2, batch_size=8, threads=1, device="cpu")
+    opened = start(Run(Supervised(), DataOptions(data="digits", labels=20), config=config), tmp_path / "run")
+    train(opened, lambda record: None)
+    with pytest.raises(
+        UserError, match="those of --data digits have a size of their own: take --crops centre"
+    ):
+        evaluate(load_trained(tmp_path / "run", "cpu"), crops="ten")
