@@ -1,22 +1,40 @@
-"""Training algorithms, one file each. ``ALGORITHMS`` is the registry."""
+"""Training algorithms, one file each. ``ALGORITHMS`` is the registry; ``TRANSFER`` those of it that start from a trained network."""
 
 if __name__ != "ssl_mix.algorithms":
     raise ImportError(f"this folder is the package ssl_mix.algorithms, not {__name__!r}")
 
 from ssl_mix.algorithm import Algorithm  # noqa: E402
+from ssl_mix.algorithms.bi_tuning import BiTuning  # noqa: E402
+from ssl_mix.algorithms.bss import BSS  # noqa: E402
+from ssl_mix.algorithms.co_tuning import CoTuning  # noqa: E402
+from ssl_mix.algorithms.delta import DELTA  # noqa: E402
+from ssl_mix.algorithms.fine_tuning import FineTuning  # noqa: E402
 from ssl_mix.algorithms.fixmatch import FixMatch  # noqa: E402
 from ssl_mix.algorithms.flexmatch import FlexMatch  # noqa: E402
 from ssl_mix.algorithms.freematch import FreeMatch  # noqa: E402
+from ssl_mix.algorithms.l2_sp import L2SP  # noqa: E402
 from ssl_mix.algorithms.mean_teacher import MeanTeacher  # noqa: E402
 from ssl_mix.algorithms.mixmatch import MixMatch  # noqa: E402
 from ssl_mix.algorithms.pi_model import PiModel  # noqa: E402
 from ssl_mix.algorithms.pseudo_label import PseudoLabel  # noqa: E402
 from ssl_mix.algorithms.remixmatch import ReMixMatch  # noqa: E402
+from ssl_mix.algorithms.self_tuning import SelfTuning  # noqa: E402
 from ssl_mix.algorithms.softmatch import SoftMatch  # noqa: E402
+from ssl_mix.algorithms.stochnorm import StochNorm  # noqa: E402
 from ssl_mix.algorithms.supervised import Supervised  # noqa: E402
 from ssl_mix.algorithms.uda import UDA  # noqa: E402
 from ssl_mix.algorithms.vat import VAT  # noqa: E402
 
+TRANSFER: dict[str, type[Algorithm]] = {
+    "fine-tuning": FineTuning,
+    "l2-sp": L2SP,
+    "bss": BSS,
+    "delta": DELTA,
+    "stochnorm": StochNorm,
+    "co-tuning": CoTuning,
+    "bi-tuning": BiTuning,
+    "self-tuning": SelfTuning,
+}
 ALGORITHMS: dict[str, type[Algorithm]] = {
     "supervised": Supervised,
     "pseudo-label": PseudoLabel,
@@ -30,12 +48,20 @@ ALGORITHMS: dict[str, type[Algorithm]] = {
     "flexmatch": FlexMatch,
     "freematch": FreeMatch,
     "softmatch": SoftMatch,
+    **TRANSFER,
 }
 
 __all__ = [
     "ALGORITHMS",
+    "BSS",
+    "DELTA",
+    "L2SP",
+    "TRANSFER",
     "UDA",
     "VAT",
+    "BiTuning",
+    "CoTuning",
+    "FineTuning",
     "FixMatch",
     "FlexMatch",
     "FreeMatch",
@@ -44,6 +70,8 @@ __all__ = [
     "PiModel",
     "PseudoLabel",
     "ReMixMatch",
+    "SelfTuning",
     "SoftMatch",
+    "StochNorm",
     "Supervised",
 ]

@@ -19,10 +19,11 @@ from measuring import append_line, circumstances
 
 from ssl_mix import AsymmetricMix, TrainConfig
 from ssl_mix.algorithms import Supervised
+from ssl_mix.data_options import DataOptions
 from ssl_mix.datasets import DataSet, load_folder
 from ssl_mix.engine.execution import keep_freed_memory
 from ssl_mix.net_options import NetOptions
-from ssl_mix.runs import DataOptions, Run
+from ssl_mix.runs import Run
 from ssl_mix.summary import summarise
 
 ETA = AsymmetricMix(eta=0.1)

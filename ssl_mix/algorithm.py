@@ -1,6 +1,7 @@
 """The contract between an algorithm and the training loop."""
 
 import inspect
+from collections.abc import Iterable
 from typing import Any
 
 from torch import Tensor, nn
@@ -17,11 +18,13 @@ class Algorithm(nn.Module):
         labeled_views: views of the labelled pictures that ``forward`` reads ("plain", "weak", "strong").
         unlabeled_views: views of the unlabelled pictures; empty for an algorithm that needs none.
         unlabeled_ratio: unlabelled pictures per labelled one in a batch (mu).
+        body_parts: names of modules that ``extend`` adds to the network and that learn at the rate of its body, not of new layers.
     """
 
     labeled_views: tuple[str, ...] = ("weak",)
     unlabeled_views: tuple[str, ...] = ()
     unlabeled_ratio: int = 0
+    body_parts: tuple[str, ...] = ()
 
     def __init__(self) -> None:
         super().__init__()
@@ -30,6 +33,14 @@ class Algorithm(nn.Module):
         """Add what the method needs to the network, and its buffers to itself, before the teacher is copied."""
         del task
         return net
+
+    def begin(self, nets: Nets, labeled: Iterable[tuple[Tensor, Tensor]]) -> None:
+        """Learn what the method needs from the labelled pictures, once, before the first step.
+
+        Args:
+            nets: as in ``forward``; the teacher, in evaluation mode, still has the weights of the student.
+            labeled: normalised plain pictures (n, C, H, W) and their labels (n,), chunk by chunk, read as they are asked for.
+        """
 
     def forward(self, nets: Nets, batch: Batch, step: Step) -> StepOutput:
         """The loss of one batch. Changes no buffer, mutates no input, never waits for the device."""

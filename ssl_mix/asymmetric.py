@@ -25,6 +25,8 @@ MixedBy = Literal["mixup", "cutmix", "fmix", "gridmix", "resizemix", "smoothmix"
 MixMask = Literal["confident", "none"]
 MixView = Literal["weak", "strong"]
 MixNorm = Literal["apart", "shared"]
+MixSide = Literal["minor", "major"]
+MixHalves = Literal["labeled", "both"]
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,10 @@ class AsymmetricMix:
         mix_ramp: "cosine" ramps the asymmetric term over the run, "none" gives it full weight from the first step.
         mixed_by: the mixer, by name.
         mix_mask: which guesses count in the asymmetric term: the "confident" ones, by the algorithm's own mask, or all ("none").
-        mix_view: the view of the unlabelled pictures that labelled ones are mixed into.
+        mix_view: the view of the unlabelled pictures that labelled ones are mixed into; default: the first that the algorithm has.
+        mix_side: whether the labelled picture has the "minor" share of an asymmetric pair, as in the paper, or the "major" one, as in
+            the authors' transfer code (OpenMixup).
+        mix_halves: which classes of an asymmetric pair are decoupled: the "labeled" one, as in the paper, or "both" (OpenMixup).
         mix_norm: "apart" leaves the running batch-norm statistics alone; "shared" lets mixed pictures move them.
 
     Raises:
@@ -67,12 +72,15 @@ class AsymmetricMix:
     mix_ramp: Ramp = "cosine"
     mixed_by: MixedBy = "mixup"
     mix_mask: MixMask = "confident"
-    mix_view: MixView = "weak"
+    mix_view: MixView | None = None
     mix_norm: MixNorm = "apart"
+    mix_side: MixSide = "minor"
+    mix_halves: MixHalves = "labeled"
 
     def __post_init__(self) -> None:
         for name, known in _CHOICES.items():
-            check_choice(name, getattr(self, name), get_args(known))
+            if getattr(self, name) is not None:
+                check_choice(name, getattr(self, name), get_args(known))
         for name in ("eta", "eta_power", "mix_weight"):
             check_not_negative(name, getattr(self, name))
         check_positive("mix_alpha", self.mix_alpha)
@@ -83,7 +91,7 @@ class AsymmetricMix:
         Raises:
             ValueError: the asymmetric term would mix a view that the algorithm does not have.
         """
-        if self.asymmetric and self.mix_view not in unlabeled_views:
+        if self.asymmetric and self.mix_view not in (None, *unlabeled_views):
             have = ", ".join(unlabeled_views) or "none"
             raise UserError(
                 f"mix_view={self.mix_view!r} is not among the unlabelled views of this algorithm ({have}): choose one of these"
@@ -135,7 +143,8 @@ class AsymmetricMix:
                 raise UserError(
                     f"mix={self.mix!r} needs unlabelled pictures and guesses for them (unlabeled=, pseudo=), got none"
                 )
-            terms.append(self._asymmetric(images, labels, unlabeled[self.mix_view], pseudo, step))
+            view: str = self.mix_view or next(iter(unlabeled))
+            terms.append(self._asymmetric(images, labels, unlabeled[view], pseudo, step))
         if not terms:
             return images.new_zeros(()), {}
         with frozen_running_statistics(net) if self.mix_norm == "apart" else nullcontext():
@@ -162,16 +171,25 @@ class AsymmetricMix:
         count = len(images)
         order = torch.randperm(len(unlabeled), generator=step.generator)
         chosen = order[torch.arange(count) % len(order)].to(unlabeled.device, non_blocking=True)
-        folded = sample_folded_beta(count, self.mix_alpha, step.generator, images.device)
+        minor = sample_folded_beta(count, self.mix_alpha, step.generator, images.device)
+        share = 1 - minor if self.mix_side == "minor" else minor  # of the unlabelled picture
         # The labelled picture is the partner: a mixer that clips its box can only make its share smaller.
-        mixed, unlabeled_share = self.mixer().mix(
-            unlabeled.index_select(0, chosen), images, lam=1 - folded, generator=step.generator
+        mixed, share = self.mixer().mix(
+            unlabeled.index_select(0, chosen), images, lam=share, generator=step.generator
         )
-        target = MixedTarget(labels, pseudo.labels.index_select(0, chosen), 1 - unlabeled_share)
+        target = MixedTarget(labels, pseudo.labels.index_select(0, chosen), 1 - share)
         mask = pseudo.mask.index_select(0, chosen) if self.mix_mask == "confident" else None
-        loss = AsymmetricMixupLoss(self.eta, eta_power=self.eta_power)
         weight = self.mix_weight * self._ramp(step)
-        return _Term("loss/asymmetric", mixed, weight, lambda logits: loss(logits, target, mask))
+        return _Term("loss/asymmetric", mixed, weight, lambda logits: self._halves(logits, target, mask))
+
+    def _halves(self, logits: Tensor, target: MixedTarget, mask: Tensor | None) -> Tensor:
+        """The loss of asymmetric pairs, with the decoupled term of one half or of both."""
+        values: Tensor
+        if self.mix_halves == "labeled":
+            values = AsymmetricMixupLoss(self.eta, eta_power=self.eta_power)(logits, target, mask)
+            return values
+        values = DecoupledMixupLoss(self.eta, eta_power=self.eta_power, reduction="none")(logits, target)
+        return (values if mask is None else mask * values).mean()
 
     def _ramp(self, step: Step) -> float:
         return (1 - math.cos(math.pi * step.progress)) / 2 if self.mix_ramp == "cosine" else 1.0
@@ -212,6 +230,8 @@ _CHOICES = {
     "mix_mask": MixMask,
     "mix_view": MixView,
     "mix_norm": MixNorm,
+    "mix_side": MixSide,
+    "mix_halves": MixHalves,
 }
 
 

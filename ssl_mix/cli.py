@@ -12,11 +12,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from ssl_mix.algorithms import ALGORITHMS
+from ssl_mix.augment.crops import Crops
 from ssl_mix.banks import PseudoLabelBank
 from ssl_mix.datasets import DATASETS
 from ssl_mix.demo import demo
 from ssl_mix.errors import UserError, check_count, nearest
-from ssl_mix.inference import TrainedRun, evaluate, load_trained, predict
+from ssl_mix.inference import TrainedRun, Weights, evaluate, load_trained, predict
 from ssl_mix.mixers import MIXERS
 from ssl_mix.models import MODELS
 from ssl_mix.progress import console, reading_bar, say, warn
@@ -29,9 +30,9 @@ from ssl_mix.training import reopen
 RunFolder = tyro.conf.Positional[Path]
 
 
-def load(run: Path, device: str) -> TrainedRun:
+def load(run: Path, device: str, weights: Weights = "last") -> TrainedRun:
     """A trained run, with a note for each newer checkpoint that could not be used."""
-    trained = load_trained(run, device)
+    trained = load_trained(run, device, weights)
     for message in trained.warnings:
         warn(message)
     return trained
@@ -55,30 +56,46 @@ def resume(run: RunFolder) -> None:
 
 
 def evaluate_command(
-    run: RunFolder, *, data_dir: str | None = None, test: str | None = None, device: str = "auto"
+    run: RunFolder,
+    *,
+    data_dir: str | None = None,
+    test: str | None = None,
+    crops: Crops = "centre",
+    weights: Weights = "last",
+    device: str = "auto",
 ) -> None:
-    """Test accuracy of a run's teacher, in all and by class.
+    """Test accuracy of a run's teacher, in all, by class and as the mean of classes.
 
     Args:
         run: folder of the run.
-        data_dir: where the files of cifar10, cifar100, svhn or stl10 are now, if they have moved.
+        data_dir: where the files of a data set with a name are now, if they have moved.
         test: another folder of test pictures with the same classes.
+        crops: "centre", or "ten": the mean over corners and centre with their mirror images, as published codes of fine-grained
+            transfer evaluate; for data sets of folders and for fine-grained transfer.
+        weights: the "last" ones, or those that were "best" on the part that --validation held out.
         device: "auto", "cpu" or "cuda".
     """
-    trained = load(run, device)
+    trained = load(run, device, weights)
     with reading_bar() as progress:
-        found = evaluate(trained, data_dir=data_dir, test=test, progress=progress)
-    say(f"Teacher after step {trained.state['step']} on {found.pictures} test pictures")
+        found = evaluate(trained, data_dir=data_dir, test=test, crops=crops, progress=progress)
+    say(f"Teacher after step {trained.step} on {found.pictures} test pictures")
     table = Table("class", "accuracy")
     for name, value in found.per_class.items():
         table.add_row(escape(name), f"{100 * value:.2f} %")
     table.add_section()
+    table.add_row("mean of classes", f"{100 * found.mean_class_accuracy:.2f} %")
     table.add_row("all", f"{100 * found.accuracy:.2f} %")
     console.print(table)
 
 
 def predict_command(
-    run: RunFolder, paths: tyro.conf.Positional[list[Path]], *, out: Path, top: int = 5, device: str = "auto"
+    run: RunFolder,
+    paths: tyro.conf.Positional[list[Path]],
+    *,
+    out: Path,
+    top: int = 5,
+    weights: Weights = "last",
+    device: str = "auto",
 ) -> None:
     """Classify pictures with a run's teacher and write a CSV file: file, class, confidence, next likely classes.
 
@@ -87,13 +104,14 @@ def predict_command(
         paths: pictures, and folders that are searched for pictures.
         out: the CSV file.
         top: how many classes to name for each picture.
+        weights: the "last" ones, or those that were "best" on the part that --validation held out.
         device: "auto", "cpu" or "cuda".
     """
     check_count("top", top)
     check_writable(out)
     if not paths:
         raise UserError("no picture to predict: give files or folders after the run")
-    trained = load(run, device)
+    trained = load(run, device, weights)
     with reading_bar() as progress:
         found = predict(trained, paths, progress=progress)
     for path, reason in found.broken:

@@ -12,13 +12,14 @@ from rich.table import Table
 from ssl_mix.algorithm import Algorithm
 from ssl_mix.algorithms import FixMatch, Supervised
 from ssl_mix.asymmetric import AsymmetricMix
+from ssl_mix.data_options import DataOptions
 from ssl_mix.engine.config import TrainConfig
 from ssl_mix.engine.run_folder import Record, create_run_folder, read_metrics, write_text
 from ssl_mix.errors import check_positive
 from ssl_mix.plots import plot_comparison, save_png
 from ssl_mix.progress import console, say, training_bar
 from ssl_mix.report import REPORT, Section, render
-from ssl_mix.runs import DataOptions, Run
+from ssl_mix.runs import Run
 from ssl_mix.summary import Summary, summarise
 from ssl_mix.training import start, train
 

@@ -4,20 +4,26 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor, nn
 
 from ssl_mix.augment import Augmentation
+from ssl_mix.augment.crops import Crops
+from ssl_mix.data_options import DataOptions, Progress
 from ssl_mix.datasets import ResidentImages, decode_all, list_pictures
 from ssl_mix.engine.checkpoint import load_checkpoint
 from ssl_mix.engine.execution import resolve_device
 from ssl_mix.engine.run_folder import read_config
-from ssl_mix.errors import UserError
-from ssl_mix.evaluation import accuracy, predict_probabilities
-from ssl_mix.runs import Progress, Run
+from ssl_mix.errors import UserError, check_choice
+from ssl_mix.evaluation import accuracy, mean_class_accuracy, predict_probabilities
+from ssl_mix.models.pretrained import restore_source_head
+from ssl_mix.runs import Run
 from ssl_mix.types import Task
+
+Weights = Literal["last", "best"]
+MARGIN = 8 / 7
 
 
 @dataclass(frozen=True)
@@ -28,8 +34,10 @@ class TrainedRun:
         run: what defines it.
         net: the teacher, on ``device``, in evaluation mode.
         state: the whole checkpoint, on the CPU.
+        step: after which the teacher was as it is here.
         classes: names.
-        shape: (C, H, W) of the pictures.
+        shape: (C, H, W) of what the network sees.
+        stored_size: side in pixels of the stored pictures, of which that is a crop.
         augmentation: normalises them.
         device: where the network is.
         warnings: newer checkpoints that could not be used.
@@ -38,37 +46,66 @@ class TrainedRun:
     run: Run
     net: nn.Module
     state: dict[str, Any]
+    step: int
     classes: tuple[str, ...]
     shape: tuple[int, int, int]
+    stored_size: int
     augmentation: Augmentation
     device: torch.device
     warnings: tuple[str, ...]
 
 
-def load_trained(folder: Path, device: str = "auto") -> TrainedRun:
+def load_trained(folder: Path, device: str = "auto", weights: Weights = "last") -> TrainedRun:
     """The teacher of the run in ``folder``; its data need not be there.
 
+    Args:
+        folder: of the run.
+        device: "auto", "cpu" or "cuda".
+        weights: of the teacher: the "last" ones, or those that were "best" on the held-out part.
+
     Raises:
-        ValueError: no run there, or no usable checkpoint.
+        ValueError: no run there, no usable checkpoint, or no best weights.
     """
+    check_choice("weights", weights, get_args(Weights))
     description = read_config(folder)
     run, dataset = Run.from_description(description), description["dataset"]
     state, refused = load_checkpoint(folder)
     if state is None:
         raise UserError(f"{folder} has no checkpoint yet: train it first (ssl-mix resume {folder})")
+    chosen = _weights(state, weights, folder)
     place = resolve_device(device)
     shape, classes = tuple(dataset["image_shape"]), tuple(dataset["classes"])
     untrained = dataclasses.replace(run.net, pretrained="none")  # its first weights are needed no more
     net = untrained.build(shape, len(classes), run.config.seed)
+    restore_source_head(net, chosen["teacher"])
     net = run.algorithm.extend(net, Task(len(classes), len(state["bank"]["label"]), shape))
-    net.load_state_dict(state["teacher"])
+    net.load_state_dict(chosen["teacher"])
     run.algorithm.load_state_dict(state["algorithm"])
     options: dict[str, Any] = {
         name: tuple(v) if isinstance(v, list) else v for name, v in dataset["augmentation"].items()
     }
     return TrainedRun(
-        run, net.to(place).eval(), state, classes, shape, Augmentation(**options), place, tuple(refused)
+        run=run,
+        net=net.to(place).eval(),
+        state=state,
+        step=chosen["step"],
+        classes=classes,
+        shape=shape,
+        stored_size=dataset.get("stored_size", shape[1]),  # runs of before stored what the network saw
+        augmentation=Augmentation(**options),
+        device=place,
+        warnings=tuple(refused),
     )
+
+
+def _weights(state: dict[str, Any], weights: Weights, folder: Path) -> dict[str, Any]:
+    """The part of a checkpoint with "step" and "teacher" of the weights that are asked for."""
+    if weights == "last":
+        return state
+    best: dict[str, Any] | None = state.get("best")
+    if best is None:
+        raise UserError(f"{folder} has no best weights: train with --validation SHARE to find some")
+    return best
 
 
 class Evaluation(NamedTuple):
@@ -77,11 +114,13 @@ class Evaluation(NamedTuple):
     Attributes:
         pictures: how many.
         accuracy: share whose largest probability is right.
+        mean_class_accuracy: mean of ``per_class`` over the classes that occur.
         per_class: the same by class name.
     """
 
     pictures: int
     accuracy: float
+    mean_class_accuracy: float
     per_class: dict[str, float]
 
 
@@ -90,35 +129,60 @@ def evaluate(
     *,
     data_dir: str | None = None,
     test: str | None = None,
+    crops: Crops = "centre",
     progress: Progress | None = None,
 ) -> Evaluation:
     """Accuracy of the teacher on the test part of the run's data.
 
     Args:
         trained: from ``load_trained``.
-        data_dir: where the files of cifar10, cifar100, svhn or stl10 are now; default: where they were.
+        data_dir: where the files of a data set with a name are now; default: where they were.
         test: another folder of test pictures with the same classes.
+        crops: "centre", or the mean over "ten". For those, pictures that were stored at the size of what the network sees are read
+            at 8/7 of it, as 256 is of 224.
         progress: told how far reading the pictures is.
 
     Raises:
-        ValueError: the data cannot be read, have no test part, or other classes.
+        ValueError: the data cannot be read, have no test part, or other classes; ten crops of data that have a size of their own.
     """
+    check_choice("crops", crops, get_args(Crops))
     options = trained.run.data
     options = dataclasses.replace(
         options, data_dir=data_dir or options.data_dir, test=test or options.test
     ).absolute()
+    augmentation = trained.augmentation
+    if crops == "ten":
+        options = _with_margin(options, trained)
+        augmentation = dataclasses.replace(augmentation, size=trained.shape[1])
     data = options.load(progress)
     if data.test is None:
         raise UserError("this run has no test pictures: give --test DIR with one sub-folder per class")
     if data.classes != trained.classes:
         raise UserError(f"expected the classes {', '.join(trained.classes)}, found {', '.join(data.classes)}")
-    probabilities = predict_probabilities(trained.net, data.test.images, trained.augmentation, trained.device)
+    probabilities = predict_probabilities(
+        trained.net, data.test.images, augmentation, trained.device, crops=crops
+    )
     labels = data.test.labels
     per_class = {
         name: accuracy(probabilities[labels == position], labels[labels == position])
         for position, name in enumerate(trained.classes)
     }
-    return Evaluation(len(labels), accuracy(probabilities, labels), per_class)
+    return Evaluation(
+        len(labels), accuracy(probabilities, labels), mean_class_accuracy(probabilities, labels), per_class
+    )
+
+
+def _with_margin(options: DataOptions, trained: TrainedRun) -> DataOptions:
+    """Options that store pictures larger than what the network sees."""
+    size = trained.shape[1]
+    if trained.stored_size > size:
+        return options
+    if not options.in_files:
+        raise UserError(
+            f"--crops ten needs pictures larger than the {size}x{size} pixels that the network sees; those of --data {options.data} "
+            "have a size of their own: take --crops centre"
+        )
+    return dataclasses.replace(options, stored_size=round(size * MARGIN))
 
 
 class Predictions(NamedTuple):
@@ -136,7 +200,7 @@ class Predictions(NamedTuple):
 
 
 def predict(trained: TrainedRun, paths: Sequence[Path], *, progress: Progress | None = None) -> Predictions:
-    """Class probabilities of pictures, resized as in training.
+    """Class probabilities of pictures, resized and cut as in training, by what the network sees of their centre.
 
     Args:
         trained: from ``load_trained``.
@@ -147,8 +211,9 @@ def predict(trained: TrainedRun, paths: Sequence[Path], *, progress: Progress | 
         ValueError: a path is missing, or there is no picture to read.
     """
     files = [file for path in paths for file in find_pictures(path)]
-    channels, size, _ = trained.shape
-    images, kept, broken = decode_all(files, size, channels=channels, progress=progress)
+    images, kept, broken = decode_all(
+        files, trained.stored_size, trained.shape[0], trained.run.data.fit, progress=progress
+    )
     if not len(kept):
         raise UserError(
             "no picture to predict: " + "; ".join(f"{path} ({reason})" for path, reason in broken[:3])

@@ -1,18 +1,22 @@
 """Which network a run trains, and from what weights."""
 
 import dataclasses
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+import torchvision
 from torch import nn
 
 from ssl_mix.engine.run_folder import read_config
 from ssl_mix.errors import UserError
-from ssl_mix.models import build_model, default_network
+from ssl_mix.models import MODELS, build_model, default_network
 from ssl_mix.models.freeze import freeze
 from ssl_mix.models.wide_resnet import FirstBlock
 from ssl_mix.randomness import stream_seed
+
+OWN = tuple(name for name in MODELS if ":" not in name)  # a folder may happen to have such a name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +25,9 @@ class NetOptions:
 
     Args:
         net: "small-cnn", "wrn-28-K" for a width K, "preact-resnet-18", "resnet-18", "resnext-50", "timm:NAME" or
-            "torchvision:NAME"; default: small-cnn for pictures under 16 pixels, else wrn-28-2.
+            "torchvision:NAME"; or weights to start from, as for ``pretrained``: the folder of a run, or a file whose name begins with
+            that of its network in torchvision or timm (resnet50-0676ba61.pth). Default: small-cnn for pictures under 16 pixels,
+            else wrn-28-2.
         first_block: what the first convolution of later stages of a wide residual network reads: "activated" as in the
             original, or "raw" as in the PyTorch ports behind most published numbers.
         bn_momentum: share of the new batch in the running batch-norm statistics; 0.001 suits long runs only.
@@ -45,7 +51,9 @@ class NetOptions:
             object.__setattr__(self, "pretrained", "default" if self.pretrained else "none")
 
     def resolved(self) -> "NetOptions":
-        """The same with an absolute path, and with the network of the run that the weights come from if none is named."""
+        """The same with an absolute path, and with the network that the weights belong to if none is named."""
+        if self.net is not None and Path(self.net).exists() and self.net not in OWN:
+            return self._from_weights(Path(self.net).absolute()).resolved()
         if self.pretrained in ("none", "default"):
             return self
         source = Path(self.pretrained).absolute()
@@ -54,6 +62,15 @@ class NetOptions:
             return options
         name, first_block = _network_of(source)
         return dataclasses.replace(options, net=name, first_block=self.first_block or first_block)
+
+    def _from_weights(self, source: Path) -> "NetOptions":
+        """What ``--net FILE-or-RUN`` means: weights, and the network that they are of."""
+        if self.pretrained not in ("none", "default", str(source)):
+            raise UserError(
+                f"--net {self.net} and --pretrained {self.pretrained} both name weights: give one of them"
+            )
+        name = None if source.is_dir() else named_after(source)
+        return dataclasses.replace(self, net=name, pretrained=str(source))
 
     def build(self, shape: tuple[int, int, int], num_classes: int, seed: int) -> nn.Module:
         """The network for pictures (C, H, W), its weights drawn from the seed's own stream."""
@@ -82,6 +99,28 @@ class NetOptions:
             raise UserError(
                 f"--pretrained {self.pretrained} is a run of {name}, not of {self.net}: leave out --net, or give --net {name}"
             )
+
+
+def named_after(file: Path) -> str:
+    """The network of torchvision, else of timm, with the longest name that the name of a file of weights begins with.
+
+    Raises:
+        ValueError: there is none.
+    """
+    import timm  # takes a second
+
+    known = {
+        "torchvision": torchvision.models.list_models(module=torchvision.models),
+        "timm": timm.list_models(),
+    }
+    for library, names in known.items():
+        fitting = [name for name in names if re.match(rf"{re.escape(name)}(?![a-z0-9])", file.name)]
+        if fitting:
+            return f"{library}:{max(fitting, key=len)}"
+    raise UserError(
+        f"the name of {file} does not begin with that of a network of torchvision or timm: say which it is, "
+        f"as in --net timm:resnet50 --pretrained {file}"
+    )
 
 
 def _network_of(folder: Path) -> tuple[str, FirstBlock | None]:

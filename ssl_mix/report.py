@@ -78,11 +78,14 @@ def _rows(values: dict[str, Any]) -> list[tuple[str, Any]]:
 
 def summary_rows(summary: Summary) -> list[tuple[str, str]]:
     """The summary as (what, value) rows; what is not known is left out."""
-    shares = {
-        "test accuracy, last": summary.last,
+    several = {
         "test accuracy, median of the last 10 evaluations": summary.median10,
         "test accuracy, median of the last 20 evaluations": summary.median20,
         "test accuracy, best (picked on the test part: not a fair estimate)": summary.best,
+    }
+    shares = {
+        "test accuracy, last": summary.last,
+        **(several if summary.evaluations > 1 else {}),
         "test accuracy where validation was best": summary.at_best_validation,
         "unlabelled pictures with a confident guess": summary.coverage,
         "right among those": summary.precision,

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from ssl_mix.algorithms import Supervised
 from ssl_mix.augment import Augmentation
+from ssl_mix.data_options import DataOptions
 from ssl_mix.datasets import DataSet
 from ssl_mix.errors import UserError, check_count
 from ssl_mix.inference import load_trained
@@ -16,7 +17,6 @@ from ssl_mix.mixers import MIXERS, Mixed, Mixer, Pair, build_mixer
 from ssl_mix.net_options import NetOptions
 from ssl_mix.plots import save_png
 from ssl_mix.progress import reading_bar, say, warn
-from ssl_mix.runs import DataOptions
 
 SHARES = (0.35, 0.5, 0.7)
 
@@ -91,7 +91,8 @@ def resized(pictures: Tensor, size: int) -> Tensor:
 def network(run: Path | None, data: DataSet) -> tuple[nn.Module, Augmentation, dict[str, Mixer]]:
     """The teacher of a run, or an untrained small network; the normalisation that it expects; mixers that the run has trained."""
     if run is None:
-        small = NetOptions(net="small-cnn").build(data.train.images.shape, len(data.classes), 0)
+        seen = data.augmentation.seen(data.train.images.shape)
+        small = NetOptions(net="small-cnn").build(seen, len(data.classes), 0)
         return small.eval(), data.augmentation, {}
     trained = load_trained(run, "cpu")
     if trained.shape[0] != data.train.images.shape[0]:

@@ -35,7 +35,7 @@ def apart(net: nn.Module, images: Tensor) -> Tensor:
 def step_output(
     terms: Mapping[str, tuple[float, Tensor]],
     mixing: tuple[Tensor, dict[str, Tensor]],
-    pseudo: PseudoLabels,
+    pseudo: PseudoLabels | None,
     carry: dict[str, Tensor] | None = None,
 ) -> StepOutput:
     """The sum of the weighted terms and of the mixing terms, with each term and the coverage as metrics.
@@ -43,9 +43,11 @@ def step_output(
     Args:
         terms: weight and value of each term by name.
         mixing: what ``AsymmetricMix`` returned.
-        pseudo: the guesses of this step.
+        pseudo: the guesses of this step, if any were made.
         carry: news for the algorithm's buffers.
     """
     loss = sum((weight * value for weight, value in terms.values()), start=mixing[0])
     metrics = {f"loss/{name}": value.detach() for name, (_, value) in terms.items()}
-    return StepOutput(loss, {**metrics, **mixing[1], "coverage": pseudo.mask.mean()}, carry or {}, pseudo)
+    if pseudo is not None:
+        metrics["coverage"] = pseudo.mask.mean()
+    return StepOutput(loss, {**metrics, **mixing[1]}, carry or {}, pseudo)

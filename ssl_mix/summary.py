@@ -11,6 +11,7 @@ class Summary:
     """The result of a run.
 
     Attributes:
+        evaluations: how often the test part was scored.
         last: test accuracy of the last evaluation.
         median10: median of the last ten evaluations, or of all where there are fewer.
         median20: likewise of the last twenty.
@@ -22,6 +23,7 @@ class Summary:
         seconds: training and evaluation.
     """
 
+    evaluations: int
     last: float | None
     median10: float | None
     median20: float | None
@@ -37,18 +39,24 @@ def summarise(records: list[Record]) -> Summary:
     """The summary of all records of a run."""
     tested = [record for record in records if "test_accuracy" in record]
     scores = [record["test_accuracy"] for record in tested]
-    validated = [record for record in tested if "validation_accuracy" in record]
     final = records[-1] if records else {}
     return Summary(
+        evaluations=len(scores),
         last=scores[-1] if scores else None,
         median10=statistics.median(scores[-10:]) if scores else None,
         median20=statistics.median(scores[-20:]) if scores else None,
         best=max(scores, default=None),
-        at_best_validation=max(validated, key=lambda r: r["validation_accuracy"])["test_accuracy"]
-        if validated
-        else None,
+        at_best_validation=_at_best_validation(records),
         coverage=final.get("bank_coverage"),
         precision=final.get("bank_precision"),
         agreement=final.get("bank_agreement"),
         seconds=final.get("seconds", 0.0),
     )
+
+
+def _at_best_validation(records: list[Record]) -> float | None:
+    """Test accuracy of the best weights on the held-out part: measured at the end, or on the way in a run that is not over."""
+    if records and "test_accuracy_best" in records[-1]:
+        return records[-1]["test_accuracy_best"]
+    both = [record for record in records if {"test_accuracy", "validation_accuracy"} <= record.keys()]
+    return max(both, key=lambda record: record["validation_accuracy"])["test_accuracy"] if both else None

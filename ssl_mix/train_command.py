@@ -10,15 +10,16 @@ from rich.table import Table
 
 from ssl_mix.algorithm import Algorithm
 from ssl_mix.algorithms import ALGORITHMS
+from ssl_mix.data_options import DataOptions
 from ssl_mix.engine.config import TrainConfig
 from ssl_mix.engine.execution import keep_freed_memory
 from ssl_mix.engine.run_folder import read_metrics
 from ssl_mix.errors import UserError, check_choice, nearest
 from ssl_mix.net_options import NetOptions
 from ssl_mix.progress import console, reading_bar, say, training_bar, warn
-from ssl_mix.recipes import RECIPES
+from ssl_mix.recipes import RECIPES, Asked
 from ssl_mix.report import REPORT, summary_rows
-from ssl_mix.runs import DataOptions, Run
+from ssl_mix.runs import Run
 from ssl_mix.summary import summarise
 from ssl_mix.training import OpenRun, start, train
 
@@ -51,9 +52,10 @@ def train_command(
     name = _value_of("--recipe", arguments, "small")
     if name not in RECIPES:
         raise UserError(f"unknown recipe {name!r}: choose {', '.join(RECIPES)}.{nearest(name, RECIPES)}")
-    defaults = RECIPES[name](_value_of("--data", arguments, None))
-    if defaults.algorithm is not None and arguments[1:2] and arguments[1] in ALGORITHMS:
-        check_choice(f"with --recipe {name} the algorithm", arguments[1], (defaults.algorithm,))
+    algorithm = arguments[1] if arguments[1:2] and arguments[1] in ALGORITHMS else None
+    defaults = RECIPES[name](Asked(_value_of("--data", arguments, None), algorithm))
+    if defaults.algorithm is not None and algorithm is not None:
+        check_choice(f"with --recipe {name} the algorithm", algorithm, (defaults.algorithm,))
     choices = tuple(
         Annotated[
             cls, tyro.conf.subcommand(key, constructor=_with_defaults(cls, defaults.options.get(key, {})))

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from ssl_mix.data_options import Progress
 from ssl_mix.datasets import Split
 from ssl_mix.engine.checkpoint import load_checkpoint, save_checkpoint
 from ssl_mix.engine.run_folder import (
@@ -27,7 +28,7 @@ from ssl_mix.engine.trainer import Trainer
 from ssl_mix.errors import UserError
 from ssl_mix.models.pretrained import loading_notes
 from ssl_mix.report import write_report
-from ssl_mix.runs import Progress, Run
+from ssl_mix.runs import Run
 from ssl_mix.tables import PSEUDO_LABELS, pseudo_label_rows, write_csv
 
 
@@ -76,15 +77,14 @@ def reopen(folder: Path, *, progress: Progress | None = None) -> OpenRun:
     """
     description = read_config(folder)
     run = Run.from_description(description)
-    data = run.data.load(progress)
-    trainer = run.trainer(data, Split.load(folder / SPLIT))
-    now = run.describe(data, trainer.split)
+    data, split = run.data.load(progress), Split.load(folder / SPLIT)
+    now = run.describe(data, split)
     identity = identity_of(now)
     check_same(identity_of(description), identity, folder / "config.json")
     state, refused = load_checkpoint(folder)
     if state is not None:
         check_same(json.loads(state["identity"]), identity, folder / "checkpoint.pt")
-        trainer.load_state_dict(state)
+    trainer = run.trainer(data, split, state)
     changed = [name for name, old in description["versions"].items() if now["versions"][name] != old]
     if changed:
         refused.append(
@@ -156,16 +156,25 @@ def identity_of(description: dict[str, Any]) -> dict[str, Any]:
 
 def check_same(expected: dict[str, Any], found: dict[str, Any], source: Path) -> None:
     """Raise with the differences unless both identities agree."""
-    before = expected.get("net.pretrained")
-    if isinstance(before, bool):  # a yes or no once
-        expected = {**expected, "net.pretrained": "default" if before else "none"}
+    before, now = _flat(expected), _flat(found)
+    if isinstance(before.get("net.pretrained"), bool):  # a yes or no once
+        before["net.pretrained"] = "default" if before["net.pretrained"] else "none"
     differences = [  # an option that did not exist then has its default now
-        f"{name}: {value!r} then, {found.get(name)!r} now"
-        for name, value in sorted(expected.items())
-        if value != found.get(name)
+        f"{name}: {value!r} then, {now.get(name)!r} now"
+        for name, value in sorted(before.items())
+        if value != now.get(name)
     ]
     if differences:
         raise UserError(f"this is not the run that {source} belongs to: " + "; ".join(differences))
+
+
+def _flat(identity: dict[str, Any]) -> dict[str, Any]:
+    """Options within options by their full names."""
+    flat: dict[str, Any] = {}
+    for name, value in identity.items():
+        inner = _flat(value) if isinstance(value, dict) else {"": value}
+        flat |= {f"{name}.{key}".rstrip("."): leaf for key, leaf in inner.items()}
+    return flat
 
 
 def small_set_notes(run: Run, split: Split) -> tuple[str, ...]:

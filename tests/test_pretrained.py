@@ -13,6 +13,7 @@ from torch import nn
 
 from ssl_mix import TrainConfig, Trainer
 from ssl_mix.algorithms import FixMatch, Supervised
+from ssl_mix.data_options import DataOptions
 from ssl_mix.datasets import choose_split, load_digits_data
 from ssl_mix.errors import UserError
 from ssl_mix.inference import evaluate, load_trained
@@ -20,7 +21,7 @@ from ssl_mix.models import build_model
 from ssl_mix.models.batch_norm import batch_statistics, frozen_running_statistics
 from ssl_mix.models.pretrained import load_pretrained, loading_notes, source_classifier
 from ssl_mix.net_options import NetOptions
-from ssl_mix.runs import DataOptions, Run
+from ssl_mix.runs import Run
 from ssl_mix.training import reopen, start, train
 
 CONFIG = TrainConfig(steps=3, batch_size=8, eval_every=3, threads=1)

@@ -30,7 +30,10 @@ MAY_IMPORT = {
     "algorithm": BASE,
     "asymmetric": BASE | PARTS,
     "composition": BASE | PARTS,
-    "algorithms": BASE | PARTS | {"algorithm", "asymmetric", "composition", "own_mixing", "steps"},
+    "algorithms": BASE
+    | PARTS
+    | {"algorithm", "asymmetric", "composition", "own_mixing", "relationship", "steps"},
+    "relationship": BASE,
     "datasets": BASE | {"augment"},
     "evaluation": BASE | PARTS | {"datasets"},
     "engine": BASE | PARTS | {"algorithm", "datasets", "evaluation"},

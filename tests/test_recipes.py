@@ -11,7 +11,7 @@ from ssl_mix.algorithms import ALGORITHMS
 from ssl_mix.cli import main
 from ssl_mix.datasets import DataSet, ResidentImages, choose_split, load_digits_data
 from ssl_mix.engine.optimizer import learning_rate
-from ssl_mix.recipes import RECIPES
+from ssl_mix.recipes import RECIPES, Asked
 
 PAPERS = [name for name in RECIPES if name not in ("small", "paper")]
 
@@ -23,21 +23,21 @@ def pictures(data: DataSet) -> torch.Tensor:
 
 @pytest.mark.parametrize("name", list(RECIPES))
 def test_a_recipe_names_a_network_and_an_algorithm_that_exist(name: str) -> None:
-    recipe = RECIPES[name](None)
+    recipe = RECIPES[name](Asked())
     size = recipe.data.image_size or 32
     with torch.device("meta"):
         net = recipe.net.build((3, size, size), 7, 0)
     assert sum(parameter.numel() for parameter in net.parameters()) > 1e5
     assert recipe.algorithm in (None, *ALGORITHMS)
     for data in (None, "cifar100", "svhn"):
-        for algorithm, options in RECIPES[name](data).options.items():
+        for algorithm, options in RECIPES[name](Asked(data)).options.items():
             made = ALGORITHMS[algorithm](**options).hyperparameters()
             assert {key: made[key] for key in options} == options
 
 
 @pytest.mark.parametrize("name", PAPERS)
 def test_a_paper_is_followed_in_epochs_and_its_own_network_is_evaluated(name: str) -> None:
-    config = RECIPES[name](None).config
+    config = RECIPES[name](Asked()).config
     assert config.eval_every is not None and config.steps % config.eval_every == 0
     assert config.ema_decay == 0
     published = {"dm-cifar100": 800, "dm-imagenet": 100, "sem": 200, "lumix-xcit": 400, "lumix": 300}
@@ -46,7 +46,7 @@ def test_a_paper_is_followed_in_epochs_and_its_own_network_is_evaluated(name: st
 
 
 def test_deit_warms_up_for_five_epochs_from_a_millionth() -> None:
-    config = RECIPES["lumix-deit-s"](None).config
+    config = RECIPES["lumix-deit-s"](Asked()).config
     epoch = config.steps // 300
     assert config.warmup_steps == 5 * epoch
     assert learning_rate(config, 0) == pytest.approx(1e-6)
@@ -56,7 +56,7 @@ def test_deit_warms_up_for_five_epochs_from_a_millionth() -> None:
 
 @pytest.mark.parametrize("name", ["sem-preactresnet18", "lumix-convnext-t"])
 def test_a_recipe_trains(name: str) -> None:
-    recipe = RECIPES[name](None)
+    recipe = RECIPES[name](Asked())
     assert recipe.algorithm is not None
     data = load_digits_data()
     split = choose_split(data.train.labels, 10, per_class=4, seed=0, classes=data.classes)

@@ -16,9 +16,10 @@ import torch
 
 from ssl_mix import AsymmetricMix, Batch, Nets, Step, StepOutput, TrainConfig, UserError
 from ssl_mix.algorithms import FixMatch, Supervised
+from ssl_mix.data_options import DataOptions
 from ssl_mix.engine.checkpoint import CURRENT, read_checkpoint
 from ssl_mix.engine.run_folder import read_metrics
-from ssl_mix.runs import DataOptions, Run
+from ssl_mix.runs import Run
 from ssl_mix.training import reopen, start, train
 
 OPTIONS = ["--data", "digits", "--labels", "20", "--batch-size", "8", "--log-every", "7", "--threads", "1"]

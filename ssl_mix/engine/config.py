@@ -30,7 +30,8 @@ class TrainConfig:
         nesterov: let SGD look ahead by that share.
         weight_decay: on convolution and linear weights; biases and norms have none, nor what timm exempts.
         schedule: "cosine" is the semi-supervised benchmarks' ``lr cos(7 pi t / 16 T)``; "half-cosine" goes from ``lr`` to
-            ``final_lr``; "step" takes a tenth at half of the steps and again at three quarters; "constant" keeps ``lr``.
+            ``final_lr``; "step" takes a tenth at each of ``milestones``; "constant" keeps ``lr``.
+        milestones: steps at which "step" takes a tenth; default: half of the steps and three quarters.
         final_lr: where "half-cosine" ends.
         warmup_steps: steps in which the learning rate rises evenly from 1e-6 to the schedule.
         ema_decay: decay of the teacher's moving average.
@@ -45,6 +46,7 @@ class TrainConfig:
         threads: CPU threads of PyTorch; default: its own choice.
         log_every: steps between two records.
         eval_every: steps between two evaluations of the teacher; default: ten in a run.
+        test_scored: the test part is evaluated "always", or "once", at the end, so that nothing can be chosen by it.
         checkpoint_every: steps between two checkpoints; default: ten in a run, but at least every 1000 steps.
 
     Raises:
@@ -60,6 +62,7 @@ class TrainConfig:
     nesterov: bool = True
     weight_decay: float = 5e-4
     schedule: Schedule = "cosine"
+    milestones: tuple[int, ...] = ()
     final_lr: float = 0.0
     warmup_steps: int = 0
     ema_decay: float = 0.999
@@ -74,6 +77,7 @@ class TrainConfig:
     threads: int | None = None
     log_every: int = 20
     eval_every: int | None = None
+    test_scored: Literal["always", "once"] = "always"
     checkpoint_every: int | None = None
 
     def __post_init__(self) -> None:
@@ -87,6 +91,10 @@ class TrainConfig:
         check_choice("optimizer", self.optimizer, ("sgd", "adamw"))
         check_choice("schedule", self.schedule, get_args(Schedule))
         check_choice("amp", self.amp, ("auto", "bf16", "off"))
+        check_choice("test_scored", self.test_scored, ("always", "once"))
+        object.__setattr__(self, "milestones", tuple(self.milestones))  # JSON knows lists alone
+        for milestone in self.milestones:
+            check_count("milestones", milestone)
         check_choice("ema_buffers", self.ema_buffers, ("copy", "average"))
         for name in ("momentum", "ema_decay"):
             check_share(name, getattr(self, name))
@@ -94,6 +102,8 @@ class TrainConfig:
             check_not_negative(name, getattr(self, name))
         if self.final_lr and self.schedule != "half-cosine":
             raise UserError(f"final_lr belongs to schedule 'half-cosine', not to {self.schedule!r}")
+        if self.milestones and self.schedule != "step":
+            raise UserError(f"milestones belong to schedule 'step', not to {self.schedule!r}")
         if self.warmup_steps >= self.steps:
             raise UserError(f"warmup_steps ({self.warmup_steps}) must be fewer than steps ({self.steps})")
 

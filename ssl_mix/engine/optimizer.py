@@ -88,5 +88,6 @@ def scheduled(config: TrainConfig, step: int) -> float:
     if config.schedule == "half-cosine":
         return config.final_lr + (config.lr - config.final_lr) * (1 + math.cos(math.pi * done)) / 2
     if config.schedule == "step":
-        return config.lr * 0.1 ** ((done >= 0.5) + (done >= 0.75))
+        milestones = config.milestones or (config.steps / 2, config.steps * 3 / 4)
+        return config.lr * 0.1 ** sum(step >= milestone for milestone in milestones)
     return config.lr

@@ -1,5 +1,6 @@
 """The one training loop."""
 
+import copy
 import math
 import time
 from collections.abc import Iterator
@@ -10,14 +11,15 @@ from torch import Tensor, nn
 
 from ssl_mix.algorithm import Algorithm
 from ssl_mix.banks import PseudoLabelBank
-from ssl_mix.datasets import DataSet, ImageSource, ShuffledIndex, Split
+from ssl_mix.datasets import DataSet, ShuffledIndex, Split
 from ssl_mix.engine.config import TrainConfig
 from ssl_mix.engine.execution import autocast, compiled, prepare
 from ssl_mix.engine.meter import DivergedError, Meter
 from ssl_mix.engine.optimizer import body_of, build_optimizer, learning_rate, set_learning_rate
+from ssl_mix.engine.parts import check_parts
+from ssl_mix.engine.scores import test_scores, validation_accuracy
 from ssl_mix.engine.teacher import Teacher
-from ssl_mix.errors import UserError, check_count
-from ssl_mix.evaluation.accuracy import accuracy, predict_probabilities
+from ssl_mix.evaluation import predict_probabilities
 from ssl_mix.randomness import stream_generator, stream_seed
 from ssl_mix.types import Batch, Nets, Samples, Step, Task
 
@@ -53,6 +55,8 @@ class Trainer:
         stop: set it to end ``fit`` cleanly after the current step.
         bank: the pseudo-label bank.
         teacher: the moving average of the student, which is what gets evaluated.
+        best: "step", "validation_accuracy" and "teacher" (its state) of the best evaluation on the held-out part so far, the first
+            of equals; None without one.
     """
 
     def __init__(
@@ -67,13 +71,15 @@ class Trainer:
         self.device = prepare(config)
         self.data, self.split, self.algorithm = data, split, algorithm
         check_parts(algorithm, split)
-        task = Task(len(data.classes), len(split.unlabeled), data.train.images.shape)
+        seen = data.augmentation.seen(data.train.images.shape)
+        task = Task(len(data.classes), len(split.unlabeled), seen)
         layout = torch.channels_last if config.channels_last else torch.contiguous_format
         body = body_of(net)  # before the algorithm adds to it
         with torch.random.fork_rng(devices=[]):  # what an algorithm adds has weights of its own
             torch.default_generator.manual_seed(stream_seed(config.seed, "extension"))
             student = algorithm.extend(net, task).to(self.device).to(memory_format=layout)
         self.algorithm.to(self.device)
+        body += [p for name in algorithm.body_parts for p in student.get_submodule(name).parameters()]
         self.teacher = Teacher(
             student, decay=config.ema_decay, warmup=config.ema_warmup, buffers=config.ema_buffers
         )
@@ -86,32 +92,38 @@ class Trainer:
         self.unlabeled = torch.tensor(split.unlabeled, dtype=torch.int64)
         self.labels = data.train.labels[self.labeled].to(self.device)
         self.step, self.stop, self.seconds = 0, False, 0.0
+        self.best: dict[str, Any] | None = None
 
     def _runnable(self, student: nn.Module) -> nn.Module:
         if not self.config.compile:
             return student
         layout = torch.channels_last if self.config.channels_last else torch.contiguous_format
-        shape = (self.config.batch_size, *self.data.train.images.shape)
+        seen = self.data.augmentation.seen(self.data.train.images.shape)
+        shape = (self.config.batch_size, *seen)
         sample = torch.zeros(shape, device=self.device).to(memory_format=layout)
         return compiled(student.train(), sample, autocast(self.config, self.device))
 
     def fit(self) -> Iterator[dict[str, float]]:
         """Train to the last step, yielding a record every ``log_every`` steps and whenever one is due otherwise.
 
-        A record holds the means since the last one of the loss, its terms and the algorithm's metrics; step, learning rate, seconds
-        and pictures per second; and, where due, the accuracies of the teacher.
+        A record holds the means since the last one of the loss, its terms and the algorithm's metrics; step, learning rate, seconds,
+        pictures per second and the share of the time spent waiting for pictures; and, where due, the accuracies of the teacher.
 
         Raises:
             DivergedError: a loss term became NaN or infinite.
         """
         began, since = time.perf_counter() - self.seconds, (time.perf_counter(), self.step)
-        remaining = range(self.config.steps - self.step)  # none if the run is finished
-        for _, raw in zip(remaining, self.batches(self.step), strict=False):
+        waited, batches = 0.0, self.batches(self.step)
+        while self.step < self.config.steps:
+            asked = time.perf_counter()
+            raw = next(batches)
+            waited += time.perf_counter() - asked
             self.train_step(raw)
             if self.config.logs_at(self.step):
                 record = self.record()
                 now = time.perf_counter()
                 record["images_per_second"] = self.images_per_step * (self.step - since[1]) / (now - since[0])
+                record["data_wait"], waited = waited / (now - since[0]), 0.0
                 if self.config.evaluates_at(self.step):
                     record |= self.evaluate()
                 self.seconds = record["seconds"] = time.perf_counter() - began
@@ -146,6 +158,8 @@ class Trainer:
     def train_step(self, raw: RawBatch) -> None:
         """One step of training, without a host synchronisation."""
         config, step = self.config, self.step
+        if step == 0:
+            self.algorithm.begin(self.nets, self._plain_labeled())
         torch.manual_seed(stream_seed(config.seed, "network", step))  # for dropout and its like
         batch = self.augment(raw)
         with autocast(config, self.device):
@@ -162,6 +176,15 @@ class Trainer:
             metrics["guesses_changed"] = self.bank.update(output.pseudo, step)
         self.meter.add(metrics, step)
         self.step += 1
+
+    def _plain_labeled(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Normalised plain pictures of the labelled part and their labels, by the batch."""
+        parts, labels_of_parts = (
+            torch.split(part, self.config.batch_size) for part in (self.labeled, self.labels)
+        )
+        images = self.data.train.images.batches(iter(parts), self.device)
+        for batch, labels in zip(images, labels_of_parts, strict=True):
+            yield self.data.augmentation.views(batch, ("plain",), torch.Generator())["plain"], labels
 
     def augment(self, raw: RawBatch) -> Batch:
         """The views that the algorithm asks for."""
@@ -197,15 +220,17 @@ class Trainer:
             )
 
     def evaluate(self) -> dict[str, float]:
-        """Accuracy of the teacher on the test and validation parts, and the state of the bank."""
+        """Accuracy of the teacher on the validation and test parts, and the state of the bank."""
         found: dict[str, float] = {}
-        if self.data.test is not None:
-            found["test_accuracy"] = self._accuracy(self.data.test.images, self.data.test.labels)
         if self.split.validation:
-            held_out = torch.tensor(self.split.validation)
-            found["validation_accuracy"] = self._accuracy(
-                self.data.train.images, self.data.train.labels[held_out], held_out
-            )
+            found["validation_accuracy"] = self._validate()
+        if self.config.test_scored == "always" or self._is_over():
+            found |= test_scores(self.teacher.net, self.data, self.device)
+        if self.best is not None and self._is_over():
+            best = copy.deepcopy(self.teacher.net)
+            best.load_state_dict(self.best["teacher"])
+            scores = test_scores(best, self.data, self.device)
+            found |= {f"{name}_best": value for name, value in scores.items()}
         if self.algorithm.unlabeled_views:
             found["bank_coverage"] = self.bank.coverage().item()
             truth = self.data.train.labels[self.unlabeled].to(self.device)
@@ -215,11 +240,16 @@ class Trainer:
             found |= {f"guesses/{name}": count for name, count in counts}
         return {name: value for name, value in found.items() if not math.isnan(value)}
 
-    def _accuracy(self, images: ImageSource, labels: Tensor, indices: Tensor | None = None) -> float:
-        probabilities = predict_probabilities(
-            self.teacher.net, images, self.data.augmentation, self.device, indices=indices
-        )
-        return accuracy(probabilities, labels)
+    def _is_over(self) -> bool:
+        return self.step == self.config.steps
+
+    def _validate(self) -> float:
+        """Accuracy on the held-out part; the best weights so far are kept."""
+        found = validation_accuracy(self.teacher.net, self.data, self.split, self.device)
+        if self.best is None or found > self.best["validation_accuracy"]:
+            state = {name: value.clone() for name, value in self.teacher.net.state_dict().items()}
+            self.best = {"step": self.step, "validation_accuracy": found, "teacher": state}
+        return found
 
     def _agreement(self) -> float:
         """Share of unlabelled pictures, of 1000 spread evenly, that teacher and student last took for the same class."""
@@ -246,6 +276,7 @@ class Trainer:
             "algorithm": self.algorithm.state_dict(),
             "bank": self.bank.state_dict(),
             "meter": self.meter.state_dict(),
+            "best": self.best,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -259,18 +290,4 @@ class Trainer:
         ):
             module.load_state_dict(state[part])
         self.meter.load_state_dict(state["meter"], self.device)
-        self.step, self.seconds = state["step"], state["seconds"]
-
-
-def check_parts(algorithm: Algorithm, split: Split) -> None:
-    """Raise where the split lacks what the algorithm needs."""
-    name = type(algorithm).__name__
-    if not split.labeled:
-        raise UserError(f"{name} needs labelled pictures, got none: raise the number of labels")
-    if algorithm.unlabeled_views:
-        check_count("unlabeled_ratio", algorithm.unlabeled_ratio)
-    if algorithm.unlabeled_views and not split.unlabeled:
-        raise UserError(
-            f"{name} needs unlabelled pictures, and every training picture is labelled: choose fewer labels, "
-            "give a folder of unlabelled pictures, or train 'supervised'"
-        )
+        self.step, self.seconds, self.best = state["step"], state["seconds"], state.get("best")

