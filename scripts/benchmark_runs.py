@@ -151,8 +151,7 @@ def plan_run(
         SystemExit: a flag is unknown.
     """
     arguments = [algorithm, *words, "--out", str(folder)]
-    run = read_run(arguments)
-    run = dataclasses.replace(run, data=run.data.absolute())
+    run = read_run(arguments).settled()
     choice: dict[str, Any] = dict.fromkeys(
         ("labels", "labels_per_class", "label_rate", "label_list", "split_seed")
     )

@@ -1,7 +1,7 @@
 """Which pictures a run learns from, as options: read them, choose the labels."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -72,6 +72,9 @@ class DataOptions:
             random part as is usual for ImageNet; default: what the data set wants.
         randaugment: variant of the strong view: "torchssl" as in TorchSSL and USB, "kekmodel" as in FixMatch-pytorch, "google" as in
             FixMatch's own code; default: what the data set wants, "torchssl".
+        mean: of each channel, in [0, 1], that normalisation takes away; default: that with which pre-trained weights were trained, else that
+            of the data set.
+        std: deviation of each channel that normalisation divides by; default: likewise.
         memory_gb: pictures that need more are read from the disk again and again; default: half of the free memory.
     """
 
@@ -95,6 +98,8 @@ class DataOptions:
     fit: Fit = "cut"
     crop: Crop | None = None
     randaugment: Variant | None = None
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
     memory_gb: float | None = None
 
     def absolute(self) -> "DataOptions":
@@ -114,6 +119,10 @@ class DataOptions:
         data = self._read(progress)
         wanted = {"crop": self.crop, "variant": self.randaugment}
         given: dict[str, Any] = {name: value for name, value in wanted.items() if value is not None}
+        channels = data.train.images.shape[0]
+        for name in ("mean", "std"):
+            if getattr(self, name) is not None:
+                given[name] = _for_channels(channels, name, getattr(self, name))
         if self.stored_size not in (None, self._seen_size):
             given |= {"size": self._seen_size, "padding": 0}  # what is stored beside a crop makes it move
         return dataclasses.replace(data, augmentation=dataclasses.replace(data.augmentation, **given))
@@ -224,3 +233,12 @@ class DataOptions:
             include_labeled=self.include_labeled,
             classes=data.classes,
         )
+
+
+def _for_channels(channels: int, name: str, values: Sequence[float]) -> tuple[float, ...]:
+    """Normalisation for as many channels as the pictures have; grey ones are seen as pictures in colour with equal channels."""
+    if channels == 1:
+        return (sum(values) / len(values),)
+    if len(values) not in (1, channels):
+        raise UserError(f"{name} must have {channels} values, one for each channel, got {len(values)}")
+    return tuple(float(value) for value in values) * (channels // len(values))

@@ -4,6 +4,7 @@ import dataclasses
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 import torchvision
@@ -16,6 +17,7 @@ from ssl_mix.models.freeze import freeze
 from ssl_mix.models.wide_resnet import FirstBlock
 from ssl_mix.randomness import stream_seed
 
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 OWN = tuple(name for name in MODELS if ":" not in name)  # a folder may happen to have such a name
 
 
@@ -90,6 +92,27 @@ class NetOptions:
             )
         freeze(net, self.frozen, norms=self.frozen_norms)
         return net
+
+    def normalisation(self) -> dict[str, tuple[float, ...]]:
+        """Mean and deviation of the pictures that the first weights were trained on, where they are known.
+
+        Those of ImageNet for weights of torchvision, what timm says of its own, what a run recorded.
+        """
+        options = self.resolved()
+        library, _, name = (options.net or "").partition(":")
+        found: Any = None
+        if options.pretrained == "none":
+            return {}
+        if Path(options.pretrained).is_dir():
+            found = read_config(Path(options.pretrained))["dataset"]["augmentation"]
+        elif library == "torchvision":
+            found = {"mean": IMAGENET_MEAN, "std": IMAGENET_STD}
+        elif library == "timm":
+            import timm  # takes a second
+
+            settings = timm.get_pretrained_cfg(name)
+            found = settings and {"mean": settings.mean, "std": settings.std}
+        return {} if found is None else {key: tuple(found[key]) for key in ("mean", "std")}
 
     def _check_source(self) -> None:
         if self.net is None or self.pretrained in ("none", "default") or not Path(self.pretrained).is_dir():

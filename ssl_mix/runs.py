@@ -32,6 +32,13 @@ class Run:
     net: NetOptions = NetOptions()
     config: TrainConfig = TrainConfig()
 
+    def settled(self) -> "Run":
+        """The same with what depends on this machine and on other files written out: absolute paths, and the normalisation that
+        the first weights want."""
+        given = {name: value for name in ("mean", "std") if (value := getattr(self.data, name)) is not None}
+        data: Any = dataclasses.replace(self.data.absolute(), **(self.net.normalisation() | given))
+        return dataclasses.replace(self, data=data)
+
     def trainer(self, data: DataSet, split: Split, state: dict[str, Any] | None = None) -> Trainer:
         """A trainer at step 0, or at that of a checkpoint, for which no pre-trained weights are read."""
         options = self.net if state is None else dataclasses.replace(self.net, pretrained="none")

@@ -56,7 +56,7 @@ def start(run: Run, folder: Path, *, overwrite: bool = False, progress: Progress
         ValueError: anything the user can mend; no folder has been made or replaced then.
     """
     threads = run.config.threads or torch.get_num_threads()  # the number decides the last bits of sums
-    run = replace(run, data=run.data.absolute(), config=replace(run.config, threads=threads))
+    run = replace(run.settled(), config=replace(run.config, threads=threads))
     data = run.data.load(progress)
     split = run.data.choose_split(data, run.config.seed)
     trainer = run.trainer(data, split)

@@ -269,3 +269,24 @@ def test_an_identity_within_an_identity_is_compared_option_by_option(
     config["algorithm"]["mixing"]["eta"] = 0.7
     Path("run/config.json").write_text(json.dumps(config))
     assert "algorithm.mixing.eta: 0.1 then, 0.7 now" in mistake(["resume", "run"], capsys)
+
+
+def test_pictures_are_normalised_as_the_weights_are_used_to(base: Path) -> None:
+    recorded = json.loads((base / "config.json").read_text())["dataset"]["augmentation"]
+    run = read_run(["fine-tuning", "--net", str(base), "--data", "digits", "--out", "x"]).settled()
+    assert (run.data.mean, run.data.std) == (tuple(recorded["mean"]), tuple(recorded["std"]))
+    given = read_run(
+        ["fine-tuning", "--net", str(base), "--data", "digits", "--mean", "0.25", "--out", "x"]
+    ).settled()
+    assert given.data.load().augmentation.mean == (0.25,)
+    for flags, mean in (
+        (["--net", "torchvision:resnet18"], (0.485, 0.456, 0.406)),
+        (["--net", "timm:vit_base_patch16_224.augreg_in21k"], (0.5, 0.5, 0.5)),
+        (["--net", "torchvision:resnet18", "--pretrained", "none"], None),
+    ):
+        settled = read_run(["fine-tuning", *flags, "--data", "digits", "--out", "x"]).settled()
+        assert settled.data.mean == mean
+        loaded = settled.data.load().augmentation.mean
+        assert loaded == pytest.approx((sum(mean) / 3,) if mean else (0.305,))
+    wrong = read_run(["fixmatch", "--data", "digits", "--std", "0.2", "--out", "x"])
+    assert wrong.data.load().augmentation.std == (0.2,)
