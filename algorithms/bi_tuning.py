@@ -122,4 +122,4 @@ def _encode(net: nn.Module, images: Tensor) -> _Encoded:
 def _rows(head: nn.Linear) -> Tensor:
     """Weights and bias of each class at length 1, (C, D + 1)."""
     bias = head.weight.new_zeros(head.out_features) if head.bias is None else head.bias
-    return F.normalize(torch.cat((head.weight, bias[:, None]), dim=1).float(), dim=1)
+    return F.normalize(full_precision(torch.cat((head.weight, bias[:, None]), dim=1)), dim=1)

@@ -22,7 +22,7 @@ class BSS(FineTuning):
     ``loss = CE + shrinkage_weight * (sum of the k smallest squared singular values of the features (B, D))``.
 
     Args:
-        shrinkage_weight: eta.
+        shrinkage_weight: eta in the paper, of the shrinking term.
         smallest: k, how many singular values.
         view: of the labelled pictures, see :class:`FineTuning`.
 

@@ -33,7 +33,7 @@ class CoTuning(FineTuning):
     of the labelled pictures. Mixed pictures and guesses concern the target head alone.
 
     Args:
-        source_weight: lambda.
+        source_weight: lambda in the paper, of the source classifier's term.
         relationship: "logistic" regression of target classes on source probabilities, turned round by Bayes' rule; or the "direct"
             mean of source probabilities over the pictures of each class.
         view: see :class:`FineTuning`, as the following.

@@ -58,6 +58,13 @@ class DELTA(FineTuning):
         self.source = copy.deepcopy(net).requires_grad_(False).eval()
         return super().extend(net, task)
 
+    def train(self, mode: bool = True) -> "DELTA":
+        """The starting network stays in evaluation mode."""
+        super().train(mode)
+        if hasattr(self, "source"):
+            self.source.eval()
+        return self
+
     def terms(self, net: nn.Module, images: Tensor, labels: Tensor) -> Terms:
         """See ``FineTuning``."""
         with outputs_of(net, self._convolutions) as maps:

@@ -284,7 +284,7 @@ def parser_of(description: str | None, out: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2], help="their numbers, not how many")
     parser.add_argument(
         "--only",
         action="append",

@@ -78,18 +78,20 @@ def _rows(values: dict[str, Any]) -> list[tuple[str, Any]]:
 
 def summary_rows(summary: Summary) -> list[tuple[str, str]]:
     """The summary as (what, value) rows; what is not known is left out."""
+    many = summary.evaluations > 10
     several = {
         "test accuracy, median of the last 10 evaluations": summary.median10,
-        "test accuracy, median of the last 20 evaluations": summary.median20,
+        **({"test accuracy, median of the last 20 evaluations": summary.median20} if many else {}),
         "test accuracy, best (picked on the test part: not a fair estimate)": summary.best,
     }
     shares = {
         "test accuracy, last": summary.last,
         **(several if summary.evaluations > 1 else {}),
         "test accuracy where validation was best": summary.at_best_validation,
-        "unlabelled pictures with a confident guess": summary.coverage,
+        "unlabelled pictures guessed confidently when last seen": summary.coverage,
         "right among those": summary.precision,
         "guessed alike by teacher and student": summary.agreement,
+        "training time spent waiting for pictures": summary.data_wait,
     }
     rows = [(name, f"{100 * value:.2f} %") for name, value in shares.items() if value is not None]
     return [*rows, ("seconds", f"{summary.seconds:.1f}")]

@@ -20,6 +20,7 @@ class Summary:
         coverage: share of unlabelled pictures whose guess passes at the end.
         precision: share of right ones among those, where the truth is known.
         agreement: share of unlabelled pictures that teacher and student take for the same class at the end.
+        data_wait: share of the training time spent waiting for pictures.
         seconds: training and evaluation.
     """
 
@@ -32,6 +33,7 @@ class Summary:
     coverage: float | None
     precision: float | None
     agreement: float | None
+    data_wait: float | None
     seconds: float
 
 
@@ -39,6 +41,7 @@ def summarise(records: list[Record]) -> Summary:
     """The summary of all records of a run."""
     tested = [record for record in records if "test_accuracy" in record]
     scores = [record["test_accuracy"] for record in tested]
+    waits = [record["data_wait"] for record in records if "data_wait" in record]
     final = records[-1] if records else {}
     return Summary(
         evaluations=len(scores),
@@ -50,6 +53,7 @@ def summarise(records: list[Record]) -> Summary:
         coverage=final.get("bank_coverage"),
         precision=final.get("bank_precision"),
         agreement=final.get("bank_agreement"),
+        data_wait=statistics.mean(waits) if waits else None,
         seconds=final.get("seconds", 0.0),
     )
 

@@ -23,6 +23,7 @@ from ssl_mix.runs import Run
 from ssl_mix.summary import summarise
 from ssl_mix.training import OpenRun, start, train
 
+MUCH_WAITING = 0.2  # share of the training time
 FLAT = (tyro.conf.OmitSubcommandPrefixes, tyro.conf.OmitArgPrefixes, tyro.conf.CascadeSubcommandArgs)
 
 
@@ -124,16 +125,28 @@ def finish(opened: OpenRun) -> None:
     if trainer.device.type == "cpu":
         keep_freed_memory()
     name = type(trainer.algorithm).__name__
+    say(
+        f"{name} on {trainer.data.name}: {len(trainer.split.labeled)} labelled and {len(trainer.split.unlabeled)} unlabelled pictures "
+        f"of {len(trainer.data.classes)} classes, on {trainer.device}; the first record comes after step "
+        f"{min(trainer.config.log_every, trainer.config.steps)} of {trainer.config.steps}"
+    )
     with training_bar(name, trainer.config.steps, trainer.step) as show:
         finished = train(opened, show)
     if not finished:
         say(f"stopped after step {trainer.step}; go on with: ssl-mix resume {folder}")
         return
+    summary = summarise(read_metrics(folder))
+    if (summary.data_wait or 0.0) > MUCH_WAITING:
+        warn(
+            f"training waited {summary.data_wait:.0%} of its time for pictures to be read: keep them in memory (--memory-gb), or "
+            "store smaller files"
+        )
+    test = "" if trainer.data.test else " --test DIR"
     table = Table(title=f"{name} on {trainer.data.name}", show_header=False)
-    for row in summary_rows(summarise(read_metrics(folder))):
+    for row in summary_rows(summary):
         table.add_row(*row)
     console.print(table)
     say(
         f"Report  {folder / REPORT}\nCurves  tensorboard --logdir {folder}\n"
-        f"Next    ssl-mix evaluate {folder}\n        ssl-mix predict {folder} PICTURE... --out predictions.csv"
+        f"Next    ssl-mix evaluate {folder}{test}\n        ssl-mix predict {folder} PICTURE... --out predictions.csv"
     )

@@ -33,6 +33,10 @@ def arguments(*extra, algorithms=("fixmatch",), mix=("none",), train=TINY):
     return [*own, "--algorithms", *algorithms, "--mix", *mix, *extra, "--", *train]
 
 
+def read_lines(file, planned):
+    return importlib.import_module("benchmark_runs").read_lines(file, planned)
+
+
 def lines():
     return [json.loads(line) for line in Path("r.jsonl").read_text().splitlines()]
 
@@ -175,7 +179,28 @@ def test_lines_of_other_settings_are_left_out(script):
     job = planned[0].job._asdict()
     found = [job | {"identity": planned[0].identity}, job | {"identity": {"train.lr": 1.0}}]
     Path("r.jsonl").write_text("".join(json.dumps(x) + "\n" for x in found))
-    assert importlib.import_module("benchmark_runs").read_lines(Path("r.jsonl"), planned) == found[:1]
+    assert read_lines(Path("r.jsonl"), planned) == found[:1]
+
+
+def test_lines_that_were_measured_before_still_count(script):
+    """Options that came later had their default then."""
+    own = [
+        "--data",
+        "digits",
+        "--labels",
+        "40",
+        "--json",
+        "r.jsonl",
+        "--algorithms",
+        "supervised",
+        "fixmatch",
+    ]
+    flags = ["--steps", "500", "--batch-size", "32", "--lr", "0.1"]
+    planned = script.plan(script.read_options([*own, "--", *flags]))
+    found = read_lines(ROOT / "scripts/results/cifar_ssl.jsonl", planned)
+    assert len(planned) == len(found) == 9
+    other = script.plan(script.read_options([*own, "--", *flags, "--ema-decay", "0.9"]))
+    assert read_lines(ROOT / "scripts/results/cifar_ssl.jsonl", other) == []
 
 
 def test_the_command_that_is_printed_can_be_typed(script):

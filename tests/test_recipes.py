@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from ssl_mix import TrainConfig, Trainer
-from ssl_mix.algorithms import ALGORITHMS
+from ssl_mix.algorithms import ALGORITHMS, TRANSFER
 from ssl_mix.cli import main
 from ssl_mix.datasets import DataSet, ResidentImages, choose_split, load_digits_data
 from ssl_mix.engine.optimizer import learning_rate
 from ssl_mix.recipes import RECIPES, Asked
 
-PAPERS = [name for name in RECIPES if name not in ("small", "paper")]
+PAPERS = [name for name in RECIPES if name not in ("small", "paper", "recommended", "openmixup")]
 
 
 def pictures(data: DataSet) -> torch.Tensor:
@@ -26,7 +26,7 @@ def test_a_recipe_names_a_network_and_an_algorithm_that_exist(name: str) -> None
     recipe = RECIPES[name](Asked())
     size = recipe.data.image_size or 32
     with torch.device("meta"):
-        net = recipe.net.build((3, size, size), 7, 0)
+        net = dataclasses.replace(recipe.net, pretrained="none").build((3, size, size), 7, 0)
     assert sum(parameter.numel() for parameter in net.parameters()) > 1e5
     assert recipe.algorithm in (None, *ALGORITHMS)
     for data in (None, "cifar100", "svhn"):
@@ -118,3 +118,41 @@ def test_a_recipe_for_another_algorithm_is_refused(capsys: pytest.CaptureFixture
 def test_wrong_schedules_are_refused(options: Any, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         TrainConfig(**options)
+
+
+@pytest.mark.parametrize("recipe", ["small", "paper", "recommended", "openmixup"])
+@pytest.mark.parametrize("name", list(TRANSFER))
+def test_transfer_starts_from_weights_and_scores_the_test_part_once(name: str, recipe: str) -> None:
+    found = RECIPES[recipe](Asked("cub200", name))
+    assert found.net.pretrained == "default"
+    assert found.config.test_scored == "once" and found.config.head_lr_factor == 10
+    for algorithm, options in found.options.items():
+        assert ALGORITHMS[algorithm](**options).hyperparameters().items() >= options.items()
+    if recipe != "small":
+        assert (found.data.image_size, found.data.stored_size, found.data.crop) == (224, 256, "resized")
+
+
+def test_the_published_codes_are_followed() -> None:
+    """Steps, batch, weight decay, milestones, view and teacher of each method's own code."""
+    codes = {
+        "fine-tuning": (9050, 48, 5e-4, (6000,), "weak", 0.0),
+        "l2-sp": (9050, 48, 0.0, (6000,), "weak", 0.0),
+        "co-tuning": (9050, 48, 5e-4, (6000,), "weak", 0.0),
+        "bi-tuning": (9050, 48, 5e-4, (6000,), "weak", 0.999),
+        "self-tuning": (27005, 24, 1e-4, (6000, 12000, 18000, 24000), "strong", 0.998001),
+    }
+    for name, expected in codes.items():
+        found = RECIPES["paper"](Asked("cub200", name))
+        config = found.config
+        settings = (config.steps, config.batch_size, config.weight_decay, config.milestones)
+        assert (*settings, found.options[name]["view"], config.ema_decay) == expected
+        assert (config.lr, found.data.fit, found.data.randaugment) == (1e-3, "squash", "kekmodel")
+    assert not RECIPES["paper"](Asked("cub200", "bss")).config.nesterov
+
+
+def test_the_authors_code_and_their_paper_mix_differently() -> None:
+    paper = RECIPES["paper"](Asked("cub200", "self-tuning")).options["self-tuning"]["mixing"]
+    code = RECIPES["openmixup"](Asked("cub200", "self-tuning")).options["self-tuning"]
+    assert (paper.mix_side, paper.mix_halves, paper.mix_alpha) == ("minor", "labeled", 0.2)
+    assert (code["mixing"].mix_side, code["mixing"].mix_halves) == ("major", "both")
+    assert code["mix_head"] == "own" and code["mixing"].mix_ramp == "cosine"

@@ -290,3 +290,47 @@ def test_pictures_are_normalised_as_the_weights_are_used_to(base: Path) -> None:
         assert loaded == pytest.approx((sum(mean) / 3,) if mean else (0.305,))
     wrong = read_run(["fixmatch", "--data", "digits", "--std", "0.2", "--out", "x"])
     assert wrong.data.load().augmentation.std == (0.2,)
+
+
+def test_the_published_recipe_on_birds_in_folders(base: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for part, count in (("train", 10), ("test", 2)):
+        for label, name in enumerate(("001.Albatross", "002.Auklet")):
+            folder = Path("cub", part, name)
+            folder.mkdir(parents=True)
+            for number in range(count):
+                Image.new("RGB", (30, 24), (100 * label, 20 * number, 60)).save(folder / f"{number}.jpg")
+    main(["train", "supervised", "--train", "cub/train", "--test", "cub/test", *QUICK, "--out", "source"])
+    smaller = [
+        "--image-size",
+        "16",
+        "--stored-size",
+        "20",
+        "--steps",
+        "4",
+        "--milestones",
+        "2",
+        "--threads",
+        "1",
+    ]
+    flags = ["--data", "cub200", "--data-dir", "cub", "--label-rate", "0.3", "--recipe", "paper", *smaller]
+    main(
+        [
+            "train",
+            "co-tuning",
+            "--net",
+            "source",
+            *flags,
+            "--batch-size",
+            "4",
+            "--mix",
+            "dm-as",
+            "--out",
+            "run",
+        ]
+    )
+    split = json.loads(Path("run/split.json").read_text())
+    assert (len(split["labeled"]), len(split["unlabeled"])) == (6, 14)
+    assert json.loads(Path("run/config.json").read_text())["dataset"]["augmentation"]["variant"] == "kekmodel"
+    capsys.readouterr()
+    main(["evaluate", "run", "--crops", "ten"])
+    assert "4 test pictures" in capsys.readouterr().out
