@@ -1,7 +1,7 @@
 """Bi-Tuning: fine-tune on labels, and on how pictures of a class resemble each other, in features and in a projection.
 
 Source: Zhong et al., "Bi-tuning: Efficient Transfer from Pre-trained Models" (ECML-PKDD 2022), equations 3 and 5, in the form of TLlib.
-Differs: the key encoder is the teacher of the trainer, whose decay is ``--ema-decay`` (published: 0.999, without warm-up).
+Differs: the key encoder is the teacher of the trainer, whose decay is ``--ema-decay`` (published: 0.999, without warm-up), and the teacher is evaluated, not the student.
 
 Published accuracy of CUB-200 with 15 / 30 / 50 / 100 % of the labels (ResNet-50, centre crop, best epoch on the test part): 55.8, 69.3,
 77.2, 83.1 (TLlib).

@@ -80,23 +80,24 @@ class DELTA(FineTuning):
 
 
 def last_convolutions(net: nn.Module) -> tuple[str, ...]:
-    """Name of the last convolution of each stage, those of shortcuts left out.
+    """Name of the last convolution between the end of the stage before and the end of each stage, those of shortcuts left out.
 
     Raises:
-        ValueError: the network names no stages, or one has no convolution before its end.
+        ValueError: the network names no stages, or one has no convolution.
     """
     names = list(dict(net.named_modules()))
-    found = []
+    found, begin = [], 0
     for stage in hidden_layer_names(net):
         end = max(place for place, name in enumerate(names) if f"{name}.".startswith(f"{stage}."))
         inside = [
             name
-            for name in names[: end + 1]
+            for name in names[begin : end + 1]
             if isinstance(net.get_submodule(name), nn.Conv2d) and not any(part in name for part in SHORTCUTS)
         ]
         if not inside:
-            raise UserError(f"DELTA compares convolutions, and {type(net).__name__} has none up to {stage!r}")
+            raise UserError(f"DELTA compares convolutions, and {stage!r} of {type(net).__name__} has none")
         found.append(inside[-1])
+        begin = end + 1
     return tuple(found)
 
 

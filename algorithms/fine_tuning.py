@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from ssl_mix.algorithm import Algorithm
 from ssl_mix.asymmetric import AsymmetricMix
 from ssl_mix.errors import check_choice, check_count, check_share
-from ssl_mix.models.added import ThroughMixHead, add_mix_head
+from ssl_mix.models.added import add_mix_head, mixing_net
 from ssl_mix.steps import apart, logits_of, step_output
 from ssl_mix.targets import confident_guesses
 from ssl_mix.types import Batch, Nets, PseudoLabels, Samples, Step, StepOutput, Task
@@ -66,7 +66,7 @@ class FineTuning(Algorithm):
 
     def extend(self, net: nn.Module, task: Task) -> nn.Module:
         """A second head for mixed pictures, if they are to have one."""
-        if self.mix_head == "own":
+        if self.mix_head == "own" and self.mixing.mix != "none":
             add_mix_head(net)
         return net
 
@@ -78,8 +78,7 @@ class FineTuning(Algorithm):
         u = batch.unlabeled
         pseudo = None if u is None else self._guesses(nets.student, u)
         views = None if u is None else u.views
-        mixing_net = ThroughMixHead(nets.student) if self.mix_head == "own" else nets.student
-        mixed = self.mixing(mixing_net, x, labels, step, unlabeled=views, pseudo=pseudo)
+        mixed = self.mixing(mixing_net(nets.student), x, labels, step, unlabeled=views, pseudo=pseudo)
         return step_output(terms, mixed, pseudo)
 
     def terms(self, net: nn.Module, images: Tensor, labels: Tensor) -> Terms:

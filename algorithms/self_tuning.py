@@ -23,7 +23,7 @@ from ssl_mix.banks import ClassQueue
 from ssl_mix.errors import check_choice, check_count, check_not_negative, check_positive, check_share
 from ssl_mix.losses import group_contrast
 from ssl_mix.losses._common import full_precision
-from ssl_mix.models.added import ThroughMixHead, add_mix_head, add_projector, projected
+from ssl_mix.models.added import add_mix_head, add_projector, mixing_net, projected
 from ssl_mix.models.batch_norm import batch_statistics
 from ssl_mix.steps import step_output
 from ssl_mix.targets import confident_guesses
@@ -90,7 +90,7 @@ class SelfTuning(Algorithm):
     def extend(self, net: nn.Module, task: Task) -> nn.Module:
         """A projector, the queue, and a second head for mixed pictures, if they are to have one."""
         add_projector(net, self.width)
-        if self.mix_head == "own":
+        if self.mix_head == "own" and self.mixing.mix != "none":
             add_mix_head(net)
         self.queue = ClassQueue(task.num_classes, self.depth, self.width)
         return net
@@ -109,9 +109,10 @@ class SelfTuning(Algorithm):
             "labeled_contrast": (self.contrast_weight, self._contrast(x, self.queue, labels)),
             "unlabeled_contrast": (self.contrast_weight, self._contrast(u, later, pseudo.labels)),
         }
-        mixing_net = ThroughMixHead(nets.student) if self.mix_head == "own" else nets.student
         images = batch.labeled.views[self.view]
-        mixed = self.mixing(mixing_net, images, labels, step, unlabeled=batch.unlabeled.views, pseudo=pseudo)
+        mixed = self.mixing(
+            mixing_net(nets.student), images, labels, step, unlabeled=batch.unlabeled.views, pseudo=pseudo
+        )
         carry = {"keys": torch.cat((x.key, u.key)), "labels": torch.cat((labels, pseudo.labels))}
         return step_output(terms, mixed, pseudo, carry)
 

@@ -15,7 +15,7 @@ take no mixing terms run with "none" alone. Two controls more than ``ssl-mix tra
 "dm-as" without it.
 
 Each run is a folder OUT/DATA-RATE/METHOD-MIX/splitS-seedK: a finished one is skipped, a cut one resumed to the bit, one with other settings
-refused. Every finished run becomes one line of JSON, with ten crops scored too where pictures are stored larger than the network sees them. The
+refused. Every finished run becomes one line of JSON (errors in per cent), with ten crops scored too where pictures are stored larger than the network sees them. The
 tables are made of these lines: accuracy by method and rate, ours beside published numbers with their metric, and what mixing adds on
 the same seeds.
 
@@ -53,7 +53,7 @@ from ssl_mix.algorithms import ALGORITHMS, TRANSFER
 from ssl_mix.data_options import DataOptions
 from ssl_mix.datasets import DataSet
 from ssl_mix.engine.run_folder import read_metrics
-from ssl_mix.errors import check_choice
+from ssl_mix.errors import UserError, check_choice
 from ssl_mix.inference import evaluate, load_trained
 from ssl_mix.summary import summarise
 
@@ -71,7 +71,7 @@ METRICS = {
     "last": "last step, centre crop",
     "ten_crops": "last step, ten crops",
     "at_best_validation": "step best on the held-out part, centre crop",
-    "mean_class_accuracy": "last step, centre crop, mean of classes",
+    "mean_of_classes": "last step, centre crop, mean of classes",
 }
 ORDER = tuple(dict.fromkeys((*TRANSFER, *ALGORITHMS)))
 OWN = (*benchmark_runs.OWN, "--label-rate", "--view")
@@ -166,7 +166,7 @@ def result(planned: Planned) -> Line:
         "last": error(found.last),
         "ten_crops": error(ten_crop_accuracy(planned)),
         "at_best_validation": error(found.at_best_validation),
-        "mean_class_accuracy": percent(records[-1].get("test_mean_class_accuracy")),
+        "mean_of_classes": error(records[-1].get("test_mean_class_accuracy")),
         "coverage": percent(found.coverage),
         "precision": percent(found.precision),
     }
@@ -266,7 +266,7 @@ def chosen(lines: Sequence[Line], kind: tuple[str, str], rate: float) -> list[Li
 def accuracy(line: Line, metric: str) -> float | None:
     """In per cent; None where the run does not have it."""
     value: float | None = line[metric]
-    return value if metric == "mean_class_accuracy" or value is None else 100 - value
+    return None if value is None else 100 - value
 
 
 def read_options(arguments: Sequence[str]) -> argparse.Namespace:
@@ -293,6 +293,9 @@ def read_options(arguments: Sequence[str]) -> argparse.Namespace:
     options = parse(parser, arguments, OWN)
     for name in options.methods:
         check_choice("method", name, ALGORITHMS)
+    for rate in options.rates:
+        if not 1 <= rate <= 100:
+            raise UserError(f"rates are in per cent, from 1 to 100, got {rate:g}: 15 for 15 %")
     known = [
         *ALGORITHMS,
         *options.data,

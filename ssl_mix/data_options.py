@@ -22,7 +22,7 @@ from ssl_mix.datasets import (
     read_label_list,
 )
 from ssl_mix.datasets.decode import Fit
-from ssl_mix.errors import UserError, check_choice, check_count, check_positive
+from ssl_mix.errors import UserError, check_choice, check_count, check_positive, check_share
 
 FOLDER_SIZE, STL10_SIZE, FINE_GRAINED_SIZE = 32, 96, 224
 Data = Literal[
@@ -71,7 +71,7 @@ class DataOptions:
         crop: of the weak view: "pad" shifts pictures by a few pixels (larger stored ones: takes a crop anywhere), "resized" resizes a
             random part as is usual for ImageNet; default: what the data set wants.
         randaugment: variant of the strong view: "torchssl" as in TorchSSL and USB, "kekmodel" as in FixMatch-pytorch, "google" as in
-            FixMatch's own code; default: what the data set wants, "torchssl".
+            FixMatch's own code, "self-tuning" as in that code; default: what the data set wants, "torchssl".
         mean: of each channel, in [0, 1], that normalisation takes away; default: that with which pre-trained weights were trained, else that
             of the data set.
         std: deviation of each channel that normalisation divides by; default: likewise.
@@ -162,6 +162,10 @@ class DataOptions:
         return self.image_size or (FINE_GRAINED_SIZE if self.data in FINE_GRAINED else FOLDER_SIZE)
 
     def _check_sizes(self) -> None:
+        for value in self.mean or ():
+            check_share("mean", value)
+        for value in self.std or ():
+            check_positive("std", value)
         for name in ("image_size", "stored_size"):
             if getattr(self, name) is not None:
                 check_count(name, getattr(self, name))

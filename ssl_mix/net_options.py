@@ -1,6 +1,7 @@
 """Which network a run trains, and from what weights."""
 
 import dataclasses
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from ssl_mix.engine.run_folder import read_config
 from ssl_mix.errors import UserError
 from ssl_mix.models import MODELS, build_model, default_network
 from ssl_mix.models.freeze import freeze
+from ssl_mix.models.pretrained import SUFFIXES
 from ssl_mix.models.wide_resnet import FirstBlock
 from ssl_mix.randomness import stream_seed
 
@@ -35,7 +37,8 @@ class NetOptions:
         bn_momentum: share of the new batch in the running batch-norm statistics; 0.001 suits long runs only.
         drop_path: stochastic depth, for networks of timm.
         pretrained: weights to start from: "none" (random), "default" (what timm or torchvision offers, downloaded), a local file
-            (.pth, .pt, .safetensors), or the folder of a run, whose network is the default then.
+            (.pth, .pt, .safetensors), or the folder of a run, whose network is the default then. Without it, those that ``net`` names,
+            else none. "none" beside a ``net`` that names weights takes the network without them.
         frozen: how many of the first stages of the network, with its stem, to leave as they are.
         frozen_norms: let all batch-norm layers normalise by the running statistics they start with, usual for tiny batches.
     """
@@ -44,7 +47,7 @@ class NetOptions:
     first_block: FirstBlock | None = None
     bn_momentum: float | None = None
     drop_path: float = 0.0
-    pretrained: str = "none"
+    pretrained: str | None = None
     frozen: int = 0
     frozen_norms: bool = False
 
@@ -54,10 +57,11 @@ class NetOptions:
 
     def resolved(self) -> "NetOptions":
         """The same with an absolute path, and with the network that the weights belong to if none is named."""
-        if self.net is not None and Path(self.net).exists() and self.net not in OWN:
+        if self.net is not None and self.net not in OWN and _is_path(self.net):
             return self._from_weights(Path(self.net).absolute()).resolved()
-        if self.pretrained in ("none", "default"):
-            return self
+        if self.pretrained in (None, "none", "default"):
+            return dataclasses.replace(self, pretrained=self.pretrained or "none")
+        assert self.pretrained is not None
         source = Path(self.pretrained).absolute()
         options = dataclasses.replace(self, pretrained=str(source))
         if self.net is not None or not source.is_dir():
@@ -67,12 +71,17 @@ class NetOptions:
 
     def _from_weights(self, source: Path) -> "NetOptions":
         """What ``--net FILE-or-RUN`` means: weights, and the network that they are of."""
-        if self.pretrained not in ("none", "default", str(source)):
+        if not source.exists():
+            raise UserError(f"--net {self.net} names weights, and there is no such file or folder")
+        if self.pretrained not in (None, "none", "default", str(source)):
             raise UserError(
                 f"--net {self.net} and --pretrained {self.pretrained} both name weights: give one of them"
             )
-        name = None if source.is_dir() else named_after(source)
-        return dataclasses.replace(self, net=name, pretrained=str(source))
+        name, first_block = _network_of(source) if source.is_dir() else (named_after(source), None)
+        weights = "none" if self.pretrained == "none" else str(source)
+        return dataclasses.replace(
+            self, net=name, pretrained=weights, first_block=self.first_block or first_block
+        )
 
     def build(self, shape: tuple[int, int, int], num_classes: int, seed: int) -> nn.Module:
         """The network for pictures (C, H, W), its weights drawn from the seed's own stream."""
@@ -88,7 +97,7 @@ class NetOptions:
                 first_block=options.first_block,
                 bn_momentum=self.bn_momentum,
                 drop_path=self.drop_path,
-                pretrained=options.pretrained,
+                pretrained=options.pretrained or "none",
             )
         freeze(net, self.frozen, norms=self.frozen_norms)
         return net
@@ -101,8 +110,9 @@ class NetOptions:
         options = self.resolved()
         library, _, name = (options.net or "").partition(":")
         found: Any = None
-        if options.pretrained == "none":
+        if options.pretrained in (None, "none"):
             return {}
+        assert options.pretrained is not None
         if Path(options.pretrained).is_dir():
             found = read_config(Path(options.pretrained))["dataset"]["augmentation"]
         elif library == "torchvision":
@@ -115,13 +125,21 @@ class NetOptions:
         return {} if found is None else {key: tuple(found[key]) for key in ("mean", "std")}
 
     def _check_source(self) -> None:
-        if self.net is None or self.pretrained in ("none", "default") or not Path(self.pretrained).is_dir():
+        if self.net is None or self.pretrained in (None, "none", "default"):
+            return
+        assert self.pretrained is not None
+        if not Path(self.pretrained).is_dir():
             return
         name, _ = _network_of(Path(self.pretrained))
         if name != self.net:
             raise UserError(
                 f"--pretrained {self.pretrained} is a run of {name}, not of {self.net}: leave out --net, or give --net {name}"
             )
+
+
+def _is_path(net: str) -> bool:
+    """Whether ``net`` names weights: a file or a folder, there or not, and no network."""
+    return Path(net).exists() or Path(net).suffix in SUFFIXES or os.sep in net.partition(":")[0]
 
 
 def named_after(file: Path) -> str:

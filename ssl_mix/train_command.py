@@ -54,7 +54,9 @@ def train_command(
     if name not in RECIPES:
         raise UserError(f"unknown recipe {name!r}: choose {', '.join(RECIPES)}.{nearest(name, RECIPES)}")
     algorithm = arguments[1] if arguments[1:2] and arguments[1] in ALGORITHMS else None
-    defaults = RECIPES[name](Asked(_value_of("--data", arguments, None), algorithm))
+    size = _value_of("--image-size", arguments, "")
+    asked = Asked(_value_of("--data", arguments, None), algorithm, int(size) if size.isdecimal() else None)
+    defaults = RECIPES[name](asked)
     if defaults.algorithm is not None and algorithm is not None:
         check_choice(f"with --recipe {name} the algorithm", algorithm, (defaults.algorithm,))
     choices = tuple(
@@ -84,8 +86,8 @@ def train_command(
             data: the pictures.
             net: the network.
             config: how to train.
-            recipe: defaults of the flags: "small" for runs up to about 10,000 steps, "paper" for the published semi-supervised CIFAR
-                settings, and those of other papers; ``ssl-mix list`` says what each is.
+            recipe: defaults of the flags: "small" for runs up to about 10,000 steps, "paper" for the published settings of the
+                algorithm, "recommended" and "openmixup" for transfer, and those of papers; ``ssl-mix list`` says what each is.
             overwrite: replace the run that --out holds.
         """
         del recipe
@@ -126,9 +128,9 @@ def finish(opened: OpenRun) -> None:
         keep_freed_memory()
     name = type(trainer.algorithm).__name__
     say(
-        f"{name} on {trainer.data.name}: {len(trainer.split.labeled)} labelled and {len(trainer.split.unlabeled)} unlabelled pictures "
-        f"of {len(trainer.data.classes)} classes, on {trainer.device}; the first record comes after step "
-        f"{min(trainer.config.log_every, trainer.config.steps)} of {trainer.config.steps}"
+        f"{name} on {trainer.data.name}: {len(trainer.split.labeled)} labelled, {len(trainer.split.validation)} held out and "
+        f"{len(trainer.split.unlabeled)} unlabelled pictures of {len(trainer.data.classes)} classes, on {trainer.device}; "
+        f"step {trainer.step} of {trainer.config.steps}, a record every {trainer.config.log_every}"
     )
     with training_bar(name, trainer.config.steps, trainer.step) as show:
         finished = train(opened, show)

@@ -71,7 +71,8 @@ def test_a_head_of_the_same_shape_is_kept(tmp_path: Path) -> None:
     theirs = random_net("torchvision:resnet18", 5)
     torch.save(theirs.state_dict(), tmp_path / "weights.pth")
     net = build_model("torchvision:resnet18", 5, pretrained=str(tmp_path / "weights.pth")).eval()
-    assert torch.equal(net(PICTURES), theirs(PICTURES)) and loading_notes(net) == ()
+    assert torch.equal(net(PICTURES), theirs(PICTURES))
+    assert "not new" in " ".join(loading_notes(net))
     source = source_classifier(net)
     assert source is not None and source.weight is not net.head.weight  # type: ignore[union-attr]
 
@@ -104,7 +105,7 @@ def spoiled(state: dict[str, Any], change: str) -> dict[str, Any]:
         ("missing", r"blocks\.3\.weight is missing"),
         ("shape", r"blocks\.3\.weight should have shape \[64, 32, 3, 3\], has \[64, 16, 3, 3\]"),
         ("no tensors", "holds no state dict"),
-        ("code", "cannot be read as weights"),
+        ("code", r"torch\.save\(net\.state_dict\(\)"),
     ],
 )
 def test_weights_that_do_not_fit_are_refused(change: str, words: str, tmp_path: Path) -> None:
@@ -197,7 +198,7 @@ def test_a_run_from_a_run_is_described_started_and_reopened(
     monkeypatch.chdir(digits_run.parent)
     options = DataOptions(data="digits", labels_per_class=4)
     opened = start(Run(Supervised(), options, NetOptions(pretrained="run"), CONFIG), tmp_path / "new")
-    assert opened.trainer.step == 0 and all("head" not in note for note in opened.warnings)
+    assert opened.trainer.step == 0 and any("head" in note and "not new" in note for note in opened.warnings)
     stored = json.loads((tmp_path / "new" / "config.json").read_text())["net"]
     assert stored["net"] == "small-cnn" and stored["pretrained"] == str(digits_run)
     train(opened, lambda record: None)
@@ -266,7 +267,7 @@ def test_a_network_with_frozen_norms_computes_in_training_what_it_does_in_evalua
     ("name", "count", "expected"),
     [
         ("torchvision:resnet18", 1, {"conv1", "bn1", "layer1"}),
-        ("timm:resnet18", 2, {"conv1", "bn1", "layer1"}),  # its first stage is the stem
+        ("timm:resnet18", 1, {"conv1", "bn1", "layer1"}),
         ("wrn-28-1", 1, {"stem", "blocks"}),
     ],
 )

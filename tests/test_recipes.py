@@ -136,9 +136,10 @@ def test_the_published_codes_are_followed() -> None:
     """Steps, batch, weight decay, milestones, view and teacher of each method's own code."""
     codes = {
         "fine-tuning": (9050, 48, 5e-4, (6000,), "weak", 0.0),
-        "l2-sp": (9050, 48, 0.0, (6000,), "weak", 0.0),
+        "l2-sp": (10_000, 48, 0.0, (6000,), "weak", 0.0),
+        "bss": (9002, 48, 5e-4, (6000,), "weak", 0.0),
         "co-tuning": (9050, 48, 5e-4, (6000,), "weak", 0.0),
-        "bi-tuning": (9050, 48, 5e-4, (6000,), "weak", 0.999),
+        "bi-tuning": (10_000, 48, 5e-4, (6000,), "weak", 0.999),
         "self-tuning": (27005, 24, 1e-4, (6000, 12000, 18000, 24000), "strong", 0.998001),
     }
     for name, expected in codes.items():
@@ -146,7 +147,8 @@ def test_the_published_codes_are_followed() -> None:
         config = found.config
         settings = (config.steps, config.batch_size, config.weight_decay, config.milestones)
         assert (*settings, found.options[name]["view"], config.ema_decay) == expected
-        assert (config.lr, found.data.fit, found.data.randaugment) == (1e-3, "squash", "kekmodel")
+        fit = "cut" if name in ("l2-sp", "bi-tuning") else "squash"
+        assert (config.lr, found.data.fit, found.data.randaugment) == (1e-3, fit, "self-tuning")
     assert not RECIPES["paper"](Asked("cub200", "bss")).config.nesterov
 
 
@@ -156,3 +158,17 @@ def test_the_authors_code_and_their_paper_mix_differently() -> None:
     assert (paper.mix_side, paper.mix_halves, paper.mix_alpha) == ("minor", "labeled", 0.2)
     assert (code["mixing"].mix_side, code["mixing"].mix_halves) == ("major", "both")
     assert code["mix_head"] == "own" and code["mixing"].mix_ramp == "cosine"
+
+
+def test_recommended_treats_all_alike() -> None:
+    found = {name: RECIPES["recommended"](Asked("cub200", name)) for name in (*TRANSFER, "mean-teacher")}
+    assert {found[name].options[name]["view"] for name in TRANSFER} == {"strong"}
+    assert len({(each.config.steps, each.config.batch_size, each.config.lr) for each in found.values()}) == 1
+    assert {name for name, each in found.items() if each.config.weight_decay == 0} == {"l2-sp", "delta"}
+    assert {name for name, each in found.items() if each.config.ema_decay > 0} == {
+        "bi-tuning",
+        "self-tuning",
+        "mean-teacher",
+    }
+    smaller = RECIPES["recommended"](Asked("cub200", "bss", 56)).data
+    assert (smaller.image_size, smaller.stored_size) == (56, 64)

@@ -13,12 +13,13 @@ from torch import nn
 
 from ssl_mix import AsymmetricMix, TrainConfig, Trainer
 from ssl_mix.algorithms import TRANSFER, BiTuning, CoTuning, FineTuning, SelfTuning
+from ssl_mix.algorithms.delta import last_convolutions
 from ssl_mix.cli import main
 from ssl_mix.datasets import choose_split, load_digits_data
 from ssl_mix.engine.optimizer import learning_rate
 from ssl_mix.engine.run_folder import read_metrics
 from ssl_mix.evaluation import accuracy, predict_probabilities
-from ssl_mix.models import SmallCNN
+from ssl_mix.models import SmallCNN, build_model
 from ssl_mix.models.pretrained import keep_source_head
 from ssl_mix.net_options import named_after
 from ssl_mix.train_command import read_run
@@ -181,7 +182,7 @@ def trainer(algorithm: Any, **config: Any) -> Trainer:
 @pytest.mark.parametrize(
     ("algorithm", "new"),
     [
-        (SelfTuning(width=8, mix_head="own"), {"head", "mix_head"}),
+        (SelfTuning(width=8, mix_head="own", mixing=AsymmetricMix(mix="as")), {"head", "mix_head"}),
         (BiTuning(width=8), {"head"}),
         (CoTuning(), {"head"}),
         (FineTuning(mixing=AsymmetricMix(mix="dm"), mix_head="own"), {"head", "mix_head"}),
@@ -293,7 +294,7 @@ def test_pictures_are_normalised_as_the_weights_are_used_to(base: Path) -> None:
 
 
 def test_the_published_recipe_on_birds_in_folders(base: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for part, count in (("train", 10), ("test", 2)):
+    for part, count in (("train", 14), ("test", 2)):
         for label, name in enumerate(("001.Albatross", "002.Auklet")):
             folder = Path("cub", part, name)
             folder.mkdir(parents=True)
@@ -329,8 +330,45 @@ def test_the_published_recipe_on_birds_in_folders(base: Path, capsys: pytest.Cap
         ]
     )
     split = json.loads(Path("run/split.json").read_text())
-    assert (len(split["labeled"]), len(split["unlabeled"])) == (6, 14)
-    assert json.loads(Path("run/config.json").read_text())["dataset"]["augmentation"]["variant"] == "kekmodel"
+    assert (len(split["labeled"]), len(split["unlabeled"])) == (10, 18)
+    assert (
+        json.loads(Path("run/config.json").read_text())["dataset"]["augmentation"]["variant"] == "self-tuning"
+    )
     capsys.readouterr()
     main(["evaluate", "run", "--crops", "ten"])
     assert "4 test pictures" in capsys.readouterr().out
+
+
+def test_a_network_without_its_weights_must_be_asked_for(
+    base: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """--net RUN starts from its weights, with --pretrained none beside it the network is taken without them."""
+    built = {}
+    for flags in ([], ["--pretrained", "default"], ["--pretrained", "none"]):
+        run = read_run(["fine-tuning", "--net", str(base), *flags, "--data", "digits", "--out", "x"])
+        built[" ".join(flags)] = run.net.build((1, 8, 8), 10, 0).blocks[0].weight
+        assert run.net.resolved().net == "small-cnn"
+    trained = torch.load(base / "checkpoint.pt", weights_only=True)["teacher"]["blocks.0.weight"]
+    assert torch.equal(built[""], trained) and torch.equal(built["--pretrained default"], trained)
+    assert not torch.equal(built["--pretrained none"], trained)
+    random = read_run(["fixmatch", "--net", "small-cnn", "--data", "digits", "--out", "x"])
+    assert torch.equal(random.net.build((1, 8, 8), 10, 0).blocks[0].weight, built["--pretrained none"])
+    for gone in ("gone.pth", "runs/gone"):
+        assert "no such file or folder" in mistake(
+            ["train", "bss", "--net", gone, *DIGITS, "--out", "x"], capsys
+        )
+
+
+def test_delta_compares_stages_by_convolutions_of_their_own() -> None:
+    assert last_convolutions(build_model("timm:resnet50", 3))[0] == "body.layer1.2.conv3"
+    assert len(last_convolutions(build_model("timm:resnet50", 3))) == 4
+    with pytest.raises(ValueError, match="has none"):
+        last_convolutions(build_model("timm:vit_tiny_patch16_224", 3, image_size=224))
+
+
+def test_milestones_of_a_recipe_can_be_taken_away(capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ["bss", "--recipe", "paper", "--data", "cub200", "--out", "x"]
+    run = read_run([*asked, "--schedule", "half-cosine", "--milestones"])
+    assert run.config.milestones == () and run.config.schedule == "half-cosine"
+    with pytest.raises(ValueError, match="beyond the 100 steps"):
+        TrainConfig(steps=100, schedule="step", milestones=(100, 200))

@@ -10,17 +10,19 @@ from ssl_mix.errors import check_choice
 
 
 class _Square(NamedTuple):
-    """Smallest and largest side as a share of the picture's, its colour, and its value in pictures with one channel."""
+    """Smallest and largest side as a share of the picture's, or in pixels, its colour, and its value in pictures with one channel."""
 
     low: float
     high: float
     colour: tuple[int, int, int]
     grey: int
+    pixels: bool = False
 
 
 SQUARES: dict[Variant, _Square] = {
     "torchssl": _Square(0.0, 0.5, (125, 123, 114), 124),
     "kekmodel": _Square(0.5, 0.5, (127, 127, 127), 127),
+    "self-tuning": _Square(16, 16, (127, 127, 127), 127, pixels=True),
     "google": _Square(0.5, 0.5, (0, 0, 0), 0),
 }
 
@@ -29,7 +31,7 @@ def cutout(images: Tensor, *, variant: Variant = "torchssl", generator: torch.Ge
     """Paint a square at a place of its own in each picture, clipped at the borders.
 
     The centre is uniform over the picture. The side is a share of the picture's shorter side: "torchssl" U(0, 0.5), "kekmodel" and
-    "google" 0.5 (16 of 32 pixels). A pixel is hidden where its middle lies in the square.
+    "google" 0.5 (16 of 32 pixels), "self-tuning" 16 pixels. A pixel is hidden where its middle lies in the square.
 
     Args:
         images: (N, C, H, W) uint8 with 1 or 3 channels; left as they are.
@@ -45,7 +47,9 @@ def cutout(images: Tensor, *, variant: Variant = "torchssl", generator: torch.Ge
     check_choice("variant", variant, SQUARES)
     square, (count, channels, height, width) = SQUARES[variant], images.shape
     share, x, y = torch.rand(3, count, generator=generator).unbind(0)
-    half = min(height, width) * (square.low + (square.high - square.low) * share) / 2
+    half = (
+        (1 if square.pixels else min(height, width)) * (square.low + (square.high - square.low) * share) / 2
+    )
     rows = _near(y, half, height).mul_(255).to(images.device, non_blocking=True)
     columns = _near(x, half, width).to(images.device, non_blocking=True)
     hidden = (rows[:, :, None] * columns[:, None, :])[:, None]

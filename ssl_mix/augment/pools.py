@@ -1,15 +1,16 @@
-"""What each of the three RandAugments draws from.
+"""What each of the RandAugments draws from.
 
 Four different things are called RandAugment in semi-supervised learning; three of them are here.
 
 - "torchssl" (TorchSSL, USB): 3 operations, always applied, continuous magnitudes.
 - "kekmodel" (FixMatch-pytorch): 2 operations, each applied with probability 1/2, levels 1 to 9 of 10.
+- "self-tuning" (Self-Tuning's code): the operations of "kekmodel", with a Cutout of 16 pixels whatever the size of the picture.
 - "google" (google-research/fixmatch, RAMC): likewise, with stronger enhancement and fewer bits left by posterize.
 """
 
 from typing import Literal, NamedTuple
 
-Variant = Literal["torchssl", "kekmodel", "google"]
+Variant = Literal["torchssl", "kekmodel", "google", "self-tuning"]
 
 BLENDS = ("brightness", "autocontrast", "contrast", "color", "sharpness")
 GEOMETRY = ("rotate", "shear_x", "shear_y", "translate_x", "translate_y")
@@ -61,8 +62,10 @@ def _pool(
 
 
 _MILD = Range(0.05, 0.95)
+_KEKMODEL = _pool(2, 0.5, 10, _MILD, 0.3, Range(4, 8, whole=True))
 POOLS: dict[Variant, Pool] = {
     "torchssl": _pool(3, 1.0, None, _MILD, 0.3, Range(4, 8, whole=True)),
-    "kekmodel": _pool(2, 0.5, 10, _MILD, 0.3, Range(4, 8, whole=True)),
+    "kekmodel": _KEKMODEL,
+    "self-tuning": _KEKMODEL,
     "google": _pool(2, 0.5, 10, Range(0.1, 1.9), 10 / 32, Range(4, 0, whole=True)),
 }

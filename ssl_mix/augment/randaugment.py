@@ -35,7 +35,7 @@ class RandAugment:
     """Random picture operations, drawn for each picture by itself.
 
     Args:
-        variant: "torchssl", "kekmodel" or "google", see ``ssl_mix.augment.pools``.
+        variant: "torchssl", "kekmodel", "google" or "self-tuning", see ``ssl_mix.augment.pools``.
         geometry: factor on the ranges of rotation, shear and translation; below 1 for tiny pictures.
 
     Raises:

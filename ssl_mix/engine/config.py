@@ -103,7 +103,14 @@ class TrainConfig:
         if self.final_lr and self.schedule != "half-cosine":
             raise UserError(f"final_lr belongs to schedule 'half-cosine', not to {self.schedule!r}")
         if self.milestones and self.schedule != "step":
-            raise UserError(f"milestones belong to schedule 'step', not to {self.schedule!r}")
+            raise UserError(
+                f"milestones belong to schedule 'step', not to {self.schedule!r}: those of a recipe are taken away by "
+                "--milestones with nothing behind it"
+            )
+        if self.milestones and min(self.milestones) >= self.steps:
+            raise UserError(
+                f"milestones {self.milestones} lie beyond the {self.steps} steps: name earlier ones"
+            )
         if self.warmup_steps >= self.steps:
             raise UserError(f"warmup_steps ({self.warmup_steps}) must be fewer than steps ({self.steps})")
 

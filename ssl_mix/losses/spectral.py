@@ -44,5 +44,6 @@ def spectral_shrinkage(features: Tensor, *, smallest: int = 1) -> Tensor:
 
 def _smallest_directions(rows: Tensor, count: int) -> Tensor:
     """Eigenvectors of the ``count`` smallest eigenvalues of ``rows rows^T``, as columns (len(rows), count)."""
-    vectors: Tensor = torch.linalg.eigh(rows @ rows.T).eigenvectors  # by rising eigenvalue
+    gram = (rows @ rows.T).nan_to_num()  # where the features have diverged, let the loss say so
+    vectors: Tensor = torch.linalg.eigh(gram).eigenvectors  # by rising eigenvalue
     return vectors[:, :count]

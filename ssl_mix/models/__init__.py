@@ -6,6 +6,7 @@
 import re
 from pathlib import Path
 
+import torchvision
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -64,7 +65,9 @@ def build_model(
         fits = family in families or ("wrn-28-K" in families and name.startswith("wrn-"))
         if given and not fits:
             remedy = (
-                "" if pretrained != "default" else f": {WITHOUT_DOWNLOAD[0].lower()}{WITHOUT_DOWNLOAD[1:]}"
+                ""
+                if pretrained != "default"
+                else f". Name a network that has weights (--net torchvision:resnet18). {WITHOUT_DOWNLOAD}"
             )
             raise UserError(
                 f"{option} is for networks of the kind {' or '.join(families)}, not for {name!r}{remedy}"
@@ -121,5 +124,11 @@ def _own_network(name: str, num_classes: int, channels: int, first_block: FirstB
     wide = re.fullmatch(r"wrn-28-([1-9]\d*)", name)
     if not wide:
         known = ", ".join(MODELS)
-        raise UserError(f"unknown network {name!r}: choose {known}.{nearest(name, [*MODELS, 'wrn-28-2'])}")
+        theirs = [
+            f"torchvision:{found}" for found in torchvision.models.list_models(module=torchvision.models)
+        ]
+        meant = f"torchvision:{name}" if f"torchvision:{name}" in theirs else name
+        raise UserError(
+            f"unknown network {name!r}: choose {known}.{nearest(meant, [*MODELS, 'wrn-28-2', *theirs])}"
+        )
     return WideResNet(int(wide[1]), num_classes, channels=channels, first_block=first_block)

@@ -39,6 +39,11 @@ def add_mix_head(net: nn.Module) -> None:
     net.mix_head = nn.Linear(feature_width(net), net.head.out_features)  # type: ignore[union-attr, arg-type]
 
 
+def mixing_net(net: nn.Module) -> nn.Module:
+    """What classifies mixed pictures: ``net`` with its ``mix_head``, if it has been given one."""
+    return ThroughMixHead(net) if hasattr(net, "mix_head") else net
+
+
 class ThroughMixHead(nn.Module):
     """A view of a network that answers with its ``mix_head``; it holds no weights of its own.
 

@@ -28,7 +28,10 @@ class TimmNetwork(nn.Module):
             )
         self.body: Any = body
         known = dict(body.named_modules())
-        stages = [info["module"] for info in getattr(body, "feature_info", []) if info["module"] in known]
+        named = [info["module"] for info in getattr(body, "feature_info", []) if info["module"] in known]
+        stages = [
+            name for name in named if any(True for _ in known[name].parameters())
+        ]  # not the stem's activation
         if stages:
             self.hidden_layers = tuple(f"body.{stage}" for stage in stages)
 

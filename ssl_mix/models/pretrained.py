@@ -1,5 +1,6 @@
 """Weights that a network starts from: a file, or a run of before."""
 
+import pickle
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -51,7 +52,9 @@ def load_pretrained(net: nn.Module, source: Path) -> Pretrained:
         notes.append(f"the head is new, with random weights for {classes} classes: {source} has {had}")
         state = {name: value for name, value in state.items() if not name.startswith(f"{head}.")}
         state |= {name: value for name, value in own.items() if name.startswith(f"{head}.")}
-    _check(state, own, source)
+    else:
+        notes.append(f"the head is that of {source}, which has as many classes: it is not new")
+    _check(state, own, source, type(getattr(net, "body", net)).__name__)
     unused = sorted(state.keys() - own.keys())
     if unused:
         notes.append(f"{len(unused)} weights of {source} have no place in the network, {unused[0]!r} for one")
@@ -119,6 +122,11 @@ def _read(source: Path) -> Any:
 
             return load_file(source)
         return torch.load(source, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise UserError(
+            f"{source} holds something else than tensors and plain values by name: save weights with "
+            "torch.save(net.state_dict(), FILE)"
+        ) from error
     except Exception as error:  # as many kinds as there are ways to damage a file
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UserError(f"{source} cannot be read as weights (tensors and plain values): {reason}") from error
@@ -164,7 +172,7 @@ def _linear(weight: Tensor | None, bias: Tensor | None) -> nn.Linear | None:
     return head
 
 
-def _check(state: State, own: State, source: Path) -> None:
+def _check(state: State, own: State, source: Path, network: str) -> None:
     wrong = []
     for name, value in own.items():
         if name not in state:  # weights of long ago do not count batches
@@ -173,4 +181,6 @@ def _check(state: State, own: State, source: Path) -> None:
             wrong.append(f"{name} should have shape {list(value.shape)}, has {list(state[name].shape)}")
     if wrong:
         more = f"; and {len(wrong) - 5} more" if len(wrong) > 5 else ""
-        raise UserError(f"the weights of {source} do not fit this network: {'; '.join(wrong[:5])}{more}")
+        raise UserError(
+            f"the weights of {source} do not fit this network ({network}): {'; '.join(wrong[:5])}{more}"
+        )

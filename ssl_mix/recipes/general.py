@@ -7,7 +7,7 @@ from ssl_mix.data_options import DataOptions
 from ssl_mix.engine.config import TrainConfig
 from ssl_mix.net_options import NetOptions
 from ssl_mix.recipes.recipe import Asked, Recipe
-from ssl_mix.recipes.transfer import published_transfer
+from ssl_mix.recipes.transfer import published_transfer, transfer_training
 
 
 def small(asked: Asked) -> Recipe:
@@ -22,7 +22,15 @@ def small(asked: Asked) -> Recipe:
     Command: ``ssl-mix train fixmatch --data digits --labels 40 --out runs/digits``.
     """
     if asked.algorithm in TRANSFER:
-        config = TrainConfig(lr=0.003, head_lr_factor=10.0, schedule="half-cosine", test_scored="once")
+        defaults = TrainConfig()
+        config = transfer_training(
+            asked.algorithm,
+            lr=0.003,
+            schedule="half-cosine",
+            ema_decay=defaults.ema_decay,
+            ema_warmup=True,
+            log_every=defaults.log_every,
+        )
         return Recipe(DataOptions(), NetOptions(pretrained="default"), config)
     options: dict[str, dict[str, Any]] = {"mixmatch": {"unlabeled_weight": 10.0}}
     return Recipe(DataOptions(), NetOptions(), TrainConfig(), options=options)
@@ -43,7 +51,7 @@ def paper(asked: Asked) -> Recipe:
     keeps FreeMatch's threshold between 0.9 and 0.95.
     """
     if asked.algorithm in TRANSFER:
-        return published_transfer(asked.algorithm)
+        return published_transfer(asked)
     hundred = asked.data == "cifar100"
     options: dict[str, dict[str, Any]] = {
         "cifar100": {"mixmatch": {"unlabeled_weight": 150.0}},

@@ -13,10 +13,12 @@ class Asked(NamedTuple):
     Attributes:
         data: the data set.
         algorithm: how to learn.
+        image_size: side of what the network sees.
     """
 
     data: str | None = None
     algorithm: str | None = None
+    image_size: int | None = None
 
 
 class Recipe(NamedTuple):

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from ssl_mix.algorithms import TRANSFER
 from ssl_mix.asymmetric import AsymmetricMix
 from ssl_mix.data_options import DataOptions
 from ssl_mix.engine.config import TrainConfig
@@ -10,28 +11,27 @@ from ssl_mix.recipes.recipe import Asked, Recipe
 
 CONTRASTIVE = ("bi-tuning", "self-tuning")
 MIXING = ("fine-tuning", "co-tuning", "self-tuning")
+OWN_DECAY = ("l2-sp", "delta")  # which replace weight decay
+FROM_TLLIB = ("l2-sp", "delta", "bi-tuning")
 RESNET = NetOptions(net="torchvision:resnet50", pretrained="default")
 
 
-def published_transfer(algorithm: str) -> Recipe:
+def published_transfer(asked: Asked) -> Recipe:
     """What the method's own code does, as far as it is known; see ``docs/transfer.md``."""
     decoupled = AsymmetricMix(mix_alpha=0.2, mix_ramp="none", mix_mask="none", mix_norm="shared")
-    options: dict[str, Any] = {"view": "strong" if algorithm == "self-tuning" else "weak"}
-    if algorithm in MIXING:
-        options["mixing"] = decoupled
     config: dict[str, Any] = {"steps": 9050, "batch_size": 48, "milestones": (6000,)}
-    if algorithm in ("l2-sp", "delta"):
-        config |= {"weight_decay": 0.0}
-    if algorithm == "bss":
-        config |= {"nesterov": False}
-    if algorithm == "self-tuning":
+    if asked.algorithm in FROM_TLLIB:
+        config |= {"steps": 10_000}
+    if asked.algorithm == "bss":
+        config |= {"steps": 9002, "nesterov": False}
+    if asked.algorithm == "self-tuning":
         milestones = (6000, 12000, 18000, 24000)
         config |= {"steps": 27005, "batch_size": 24, "milestones": milestones, "weight_decay": 1e-4}
     return Recipe(
-        _pictures(fit="squash", randaugment="kekmodel"),
+        _pictures(asked, fit="cut" if asked.algorithm in FROM_TLLIB else "squash"),
         RESNET,
-        _training(algorithm, schedule="step", **config),
-        options={algorithm: options},
+        transfer_training(asked.algorithm, schedule="step", **config),
+        options=_options("strong" if asked.algorithm == "self-tuning" else "weak", mixing=decoupled),
     )
 
 
@@ -45,12 +45,11 @@ def recommended(asked: Asked) -> Recipe:
     Command: ``ssl-mix train self-tuning --recipe recommended --data cub200 --data-dir DIR --label-rate 0.15 --mix dm-as --out runs/cub``;
     ``scripts/fine_grained_transfer.py`` runs the table with its controls. GPU hours: not run.
     """
-    mixing = AsymmetricMix(eta_power=1.0)
     return Recipe(
-        _pictures(),
+        _pictures(asked),
         RESNET,
-        _training(asked.algorithm, steps=12_000, batch_size=24, schedule="half-cosine"),
-        options={name: {"mixing": mixing} for name in MIXING},
+        transfer_training(asked.algorithm, steps=12_000, batch_size=24, schedule="half-cosine"),
+        options=_options("strong", mixing=AsymmetricMix(eta_power=1.0)),
     )
 
 
@@ -72,24 +71,43 @@ def openmixup(asked: Asked) -> Recipe:
         mix_side="major",
         mix_halves="both",
     )
-    options: dict[str, Any] = {"view": "weak", "mix_head": "own", "mixing": mixing}
     return Recipe(
-        _pictures(),
+        _pictures(asked),
         RESNET,
-        _training(asked.algorithm, steps=27_000, batch_size=24, schedule="half-cosine", nesterov=False),
-        options=dict.fromkeys(MIXING, options),
+        transfer_training(
+            asked.algorithm, steps=27_000, batch_size=24, schedule="half-cosine", nesterov=False
+        ),
+        options=_options("weak", mixing=mixing, mix_head="own"),
     )
 
 
-def _pictures(**options: Any) -> DataOptions:
-    """Pictures stored at 256 pixels, of which the network sees crops of 224."""
-    return DataOptions(image_size=224, stored_size=256, crop="resized", **options)
+def _options(view: str, **mixing: Any) -> dict[str, dict[str, Any]]:
+    """One view for every method, and how those mix that do."""
+    return {name: {"view": view, **(mixing if name in MIXING else {})} for name in TRANSFER}
 
 
-def _training(algorithm: str | None, **config: Any) -> TrainConfig:
-    """New layers learn ten times as fast; the network itself is evaluated, or the key encoder, and the test part once."""
-    decay = {
-        "ema_decay": 0.998001 if algorithm == "self-tuning" else 0.999 if algorithm in CONTRASTIVE else 0.0
+def _pictures(asked: Asked, **options: Any) -> DataOptions:
+    """Pictures of which the network sees crops, usually 224 of 256 pixels."""
+    seen = asked.image_size or 224
+    stored = round(seen * 8 / 7)
+    return DataOptions(
+        image_size=seen, stored_size=stored, crop="resized", randaugment="self-tuning", **options
+    )
+
+
+def transfer_training(algorithm: str | None, **config: Any) -> TrainConfig:
+    """New layers learn ten times as fast, and the test part is scored once.
+
+    The network itself is evaluated, but for methods that learn from a moving average. Semi-supervised methods keep theirs.
+    """
+    decay = 0.0 if algorithm in TRANSFER.keys() - CONTRASTIVE else 0.999
+    shared: dict[str, Any] = {
+        "lr": 1e-3,
+        "head_lr_factor": 10.0,
+        "ema_decay": 0.998001 if algorithm == "self-tuning" else decay,  # 0.999 twice a step
+        "ema_warmup": False,
+        "weight_decay": 0.0 if algorithm in OWN_DECAY else 5e-4,
+        "test_scored": "once",
+        "log_every": 50,
     }
-    shared = {"lr": 1e-3, "head_lr_factor": 10.0, "ema_warmup": False, "test_scored": "once", "log_every": 50}
-    return TrainConfig(**{**shared, **decay, **config})
+    return TrainConfig(**{**shared, **config})

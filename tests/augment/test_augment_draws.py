@@ -57,7 +57,7 @@ def test_padding_that_does_not_fit_is_refused(padding: int) -> None:
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_operations_are_drawn_with_their_probabilities(variant: str) -> None:
-    draws, probability = {"torchssl": (3, 1.0), "kekmodel": (2, 0.5), "google": (2, 0.5)}[variant]
+    draws, probability = {"torchssl": (3, 1.0), "google": (2, 0.5)}.get(variant, (2, 0.5))
     operation = RandAugment(variant).sample(10_000, 32, 32, seeded()).operation  # type: ignore[arg-type]
     assert operation.shape == (draws, 10_000)
     expected = np.full(14, probability / 14)
@@ -83,6 +83,7 @@ LIMITS = {
     "google": {"brightness": (0.28, 1.72), "posterize": (1, 4), "rotate": (-27, 27), "shear_x": (-0.27, 0.27),
                "translate_y": (-9, 9), "solarize": (25.6, 230.4)},
 }  # fmt: skip
+LIMITS["self-tuning"] = LIMITS["kekmodel"]
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -142,6 +143,7 @@ def test_a_batch_is_altered_as_its_pictures_are_alone(variant: str, channels: in
     [
         ("torchssl", (125, 123, 114), 0.0, 0.5),
         ("kekmodel", (127,) * 3, 0.5, 0.5),
+        ("self-tuning", (127,) * 3, 0.5, 0.5),  # 16 of 32 pixels
         ("google", (0,) * 3, 0.5, 0.5),
     ],
 )
@@ -167,6 +169,13 @@ def test_cutout_is_square_in_pictures_that_are_not(height: int, width: int) -> N
     hidden = cutout(images, variant="google", generator=seeded())[:, 0] == 0
     assert hidden.any(dim=2).sum(1).max() == hidden.any(dim=1).sum(1).max() == 10
     assert hidden.any(dim=0).all() and (images == 200).all()
+
+
+def test_the_square_of_self_tuning_has_16_pixels_in_pictures_of_any_size() -> None:
+    hidden = cutout(
+        torch.full((500, 3, 224, 224), 200, dtype=torch.uint8), variant="self-tuning", generator=seeded()
+    )
+    assert (hidden[:, 0] == 127).sum((1, 2)).max() == 16 * 16
 
 
 def test_cutout_of_grey_pictures_is_grey() -> None:
