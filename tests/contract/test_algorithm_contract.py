@@ -298,7 +298,7 @@ def views(names: tuple[str, ...], count: int, seed: int) -> dict[str, Tensor]:
     return found
 
 
-def random_batch(algorithm: Algorithm, labeled: int = 5, unlabeled: int = 13) -> Batch:
+def random_batch(algorithm: Algorithm, labeled: int = 16, unlabeled: int = 40) -> Batch:
     first = Samples(
         views(algorithm.labeled_views, labeled, 1), torch.arange(labeled), torch.arange(labeled) % CLASSES
     )
@@ -310,10 +310,13 @@ def random_batch(algorithm: Algorithm, labeled: int = 5, unlabeled: int = 13) ->
 
 
 def network(algorithm: Algorithm) -> nn.Module:
-    """A network whose guesses are of all degrees of confidence."""
+    """A network whose guesses are of every class and all degrees of confidence: logits of mean 0 and deviation 1."""
     net = pretrained_network()
-    nn.init.normal_(net.head.weight, std=0.5)
-    return algorithm.extend(net, Task(CLASSES, 13, (1, 8, 8)))
+    with torch.no_grad(), torch.autocast("cpu", enabled=False):
+        logits = net(torch.randn(256, 1, 8, 8))
+        net.head.weight /= logits.std(0)[:, None]
+        net.head.bias.copy_((net.head.bias - logits.mean(0)) / logits.std(0))
+    return algorithm.extend(net, Task(CLASSES, 40, (1, 8, 8)))
 
 
 def networks(algorithm: Algorithm) -> Nets:
@@ -422,10 +425,10 @@ def test_every_loss_term_is_nonzero_and_moves_the_network(name: str) -> None:
 def loss_of(name: str, keywords: dict[str, Any]) -> tuple[float, float, float, int]:
     """The loss of a step and of the next one, the running statistics behind them, and mu."""
     algorithm = ALGORITHMS[name](**keywords)
-    nets = networks(algorithm)
-    first = algorithm(nets, random_batch(algorithm), step())
+    nets, batch = networks(algorithm), random_batch(algorithm)
+    first = algorithm(nets, batch, step())
     algorithm.commit(first.carry)
-    second = algorithm(nets, random_batch(algorithm), step())
+    second = algorithm(nets, batch, step())
     moved = sum(buffer.double().sum().item() for buffer in nets.student.buffers())
     return first.loss.item(), second.loss.item(), moved, algorithm.unlabeled_ratio
 
