@@ -1,15 +1,17 @@
 """``ssl-mix train``: flags derived from the signatures of the algorithms, with the defaults of a recipe."""
 
+import dataclasses
 import inspect
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Union, get_type_hints
+from typing import Annotated, Any, Literal, Union, get_args, get_type_hints
 
 import tyro
 from rich.table import Table
 
 from ssl_mix.algorithm import Algorithm
 from ssl_mix.algorithms import ALGORITHMS
+from ssl_mix.asymmetric import Mix
 from ssl_mix.data_options import DataOptions
 from ssl_mix.engine.config import TrainConfig
 from ssl_mix.engine.execution import keep_freed_memory
@@ -39,17 +41,22 @@ def read_run(arguments: Sequence[str]) -> Run:
     return run
 
 
-def train_now(run: Run, out: Path, overwrite: bool) -> None:
+def train_now(run: Run, out: Path, overwrite: bool, notes: Sequence[str]) -> None:
     """Start a run and train it to its end."""
+    for note in notes:
+        warn(note)
     with reading_bar() as progress:
         opened = start(run, out, overwrite=overwrite, progress=progress)
     finish(opened)
 
 
 def train_command(
-    arguments: Sequence[str], then: Callable[[Run, Path, bool], Any] = train_now
+    arguments: Sequence[str], then: Callable[[Run, Path, bool, Sequence[str]], Any] = train_now
 ) -> Callable[..., Any]:
-    """The ``train`` command with the defaults of the recipe that the arguments name; ``then`` gets the run, --out and --overwrite."""
+    """The ``train`` command with the defaults of the recipe that the arguments name.
+
+    ``then`` gets the run, --out, --overwrite, and notes on arguments that mean nothing to this run.
+    """
     name = _value_of("--recipe", arguments, "small")
     if name not in RECIPES:
         raise UserError(f"unknown recipe {name!r}: choose {', '.join(RECIPES)}.{nearest(name, RECIPES)}")
@@ -91,9 +98,24 @@ def train_command(
             overwrite: replace the run that --out holds.
         """
         del recipe
-        return then(Run(algorithm, data, net, config), out, overwrite)
+        return then(Run(algorithm, data, net, config), out, overwrite, _without_effect(algorithm, arguments))
 
     return command
+
+
+def _without_effect(algorithm: Algorithm, arguments: Sequence[str]) -> list[str]:
+    """A note for each option of mixing that is given to a run that does not mix."""
+    mixing = getattr(algorithm, "mixing", None)
+    if mixing is None or mixing.mix != "none" or getattr(algorithm, "loss", "").startswith("dm"):
+        return []
+    flags = (
+        "--" + field.name.replace("_", "-") for field in dataclasses.fields(mixing) if field.name != "mix"
+    )
+    return [
+        f"{flag} has no effect with --mix none: choose {', '.join(get_args(Mix)[1:])}"
+        for flag in flags
+        if _value_of(flag, arguments, None) is not None
+    ]
 
 
 def _value_of(flag: str, arguments: Sequence[str], default: str | None) -> Any:

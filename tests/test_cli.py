@@ -178,6 +178,22 @@ def test_mistakes_end_with_one_clear_message(
     assert not Path("x").exists()
 
 
+@pytest.mark.parametrize(
+    ("flags", "named"),
+    [
+        (["--eta=0.3", "--mix-alpha", "0.2"], ["--eta", "--mix-alpha"]),
+        (["--eta=0.3", "--mix", "dm"], []),
+        ([], []),
+    ],
+)
+def test_options_of_mixing_that_mean_nothing_are_named(
+    flags: list[str], named: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["train", "fixmatch", *DIGITS, *flags, "--out", "run"])
+    notes = capsys.readouterr().err
+    assert re.findall(r"(--\S+) has no effect with --mix none", notes) == named
+
+
 def test_mistakes_in_using_a_run(capsys: pytest.CaptureFixture[str]) -> None:
     main(["train", "supervised", *DIGITS, "--out", "run"])
     capsys.readouterr()
