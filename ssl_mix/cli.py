@@ -24,7 +24,7 @@ from ssl_mix.progress import console, reading_bar, say, warn
 from ssl_mix.recipes import RECIPES
 from ssl_mix.show_mixers import show_mixers
 from ssl_mix.tables import prediction_rows, pseudo_label_rows, write_csv
-from ssl_mix.train_command import FLAT, finish, train_command
+from ssl_mix.train_command import FLAT, finish, own_words, train_command
 from ssl_mix.training import reopen
 
 RunFolder = tyro.conf.Positional[Path]
@@ -183,13 +183,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "list": list_command,
         }
         check_names(given, commands)
-        tyro.extras.subcommand_cli_from_dict(
-            commands,
-            prog="ssl-mix",
-            description="Learn image classifiers from few labels.",
-            args=given,
-            config=FLAT,
-        )
+        with own_words():
+            tyro.extras.subcommand_cli_from_dict(
+                commands,
+                prog="ssl-mix",
+                description="Learn image classifiers from few labels.",
+                args=given,
+                config=FLAT,
+            )
     except UserError as error:
         if debug:
             raise

@@ -2,9 +2,11 @@
 
 import dataclasses
 import inspect
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Literal, Union, get_args, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_type_hints
 
 import tyro
 from rich.table import Table
@@ -25,6 +27,7 @@ from ssl_mix.runs import Run
 from ssl_mix.summary import summarise
 from ssl_mix.training import OpenRun, start, train
 
+_Made = TypeVar("_Made")
 MUCH_WAITING = 0.2  # share of the training time
 FLAT = (tyro.conf.OmitSubcommandPrefixes, tyro.conf.OmitArgPrefixes, tyro.conf.CascadeSubcommandArgs)
 
@@ -37,8 +40,22 @@ def read_run(arguments: Sequence[str]) -> Run:
         SystemExit: a flag is unknown; a message is on stderr.
     """
     command = train_command(["train", *arguments], lambda run, *_: run)
-    run: Run = tyro.cli(command, prog="ssl-mix train", args=list(arguments), config=FLAT)
+    with own_words():
+        run: Run = tyro.cli(command, prog="ssl-mix train", args=list(arguments), config=FLAT)
     return run
+
+
+class _Refused(Exception):
+    """Carries a UserError past the parser, which catches any ValueError and says what it takes for its cause."""
+
+
+@contextmanager
+def own_words() -> Iterator[None]:
+    """Within the block a mistake in an option of ``train`` is told in our own words."""
+    try:
+        yield
+    except _Refused as refused:
+        raise UserError(str(refused)) from refused
 
 
 def train_now(run: Run, out: Path, overwrite: bool, notes: Sequence[str]) -> None:
@@ -73,15 +90,18 @@ def train_command(
         for key, cls in ALGORITHMS.items()
     )
     algorithms: Any = Union[choices]  # noqa: UP007 (built from the registry)
+    data_flags: Any = _group(defaults.data)
+    net_flags: Any = _group(defaults.net)
+    train_flags: Any = _group(defaults.config)
     recipes: Any = Literal[tuple(RECIPES)]
 
     def command(
         algorithm: algorithms,
         *,
         out: Path,
-        data: DataOptions = defaults.data,
-        net: NetOptions = defaults.net,
-        config: TrainConfig = defaults.config,
+        data: data_flags,
+        net: net_flags,
+        config: train_flags,
         recipe: recipes = "small",
         overwrite: bool = False,
     ) -> Any:
@@ -100,6 +120,7 @@ def train_command(
         del recipe
         return then(Run(algorithm, data, net, config), out, overwrite, _without_effect(algorithm, arguments))
 
+    command.__doc__ = _unwrapped(command.__doc__)
     return command
 
 
@@ -127,18 +148,32 @@ def _value_of(flag: str, arguments: Sequence[str], default: str | None) -> Any:
     return default
 
 
-def _with_defaults(algorithm: type[Algorithm], defaults: dict[str, Any]) -> Callable[..., Algorithm]:
-    """A function that makes the algorithm, with its docstring and its signature but for other defaults."""
+def _group(defaults: DataOptions | NetOptions | TrainConfig) -> Any:
+    """A group of flags with these defaults, as a type."""
+    cls = type(defaults)
+    return Annotated[cls, tyro.conf.arg(constructor=_with_defaults(cls, vars(defaults)))]
 
-    def make(**keywords: Any) -> Algorithm:
-        return algorithm(**keywords)
 
-    signature = inspect.signature(algorithm)
+def _with_defaults(cls: type[_Made], defaults: dict[str, Any]) -> Callable[..., _Made]:
+    """A function that makes an instance, with the docstring of the class and its signature but for other defaults."""
+
+    def make(**keywords: Any) -> _Made:
+        try:
+            return cls(**keywords)
+        except UserError as error:
+            raise _Refused(error) from error
+
+    signature = inspect.signature(cls)
     parameters = [p.replace(default=defaults.get(n, p.default)) for n, p in signature.parameters.items()]
     make.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
-    make.__annotations__ = get_type_hints(algorithm.__init__)
-    make.__doc__ = algorithm.__doc__
+    make.__annotations__ = get_type_hints(cls.__init__)
+    make.__doc__ = _unwrapped(cls.__doc__)
     return make
+
+
+def _unwrapped(docstring: str | None) -> str:
+    """A docstring with the text of each argument in one line, for the parser to wrap."""
+    return re.sub(r"\n {8}(?=\S)", " ", inspect.cleandoc(docstring or ""))
 
 
 def finish(opened: OpenRun) -> None:

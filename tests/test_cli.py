@@ -144,7 +144,10 @@ def test_list_names_everything_in_a_line(capsys: pytest.CaptureFixture[str]) -> 
             ["train", "fixmatch", *DIGITS, "--threshold", "1.5", "--out", "x"],
             r"threshold must lie in \[0, 1\], got 1.5",
         ),
-        (["train", "fixmatch", *DIGITS, "--steps", "0", "--out", "x"], "steps must be above 0, got 0"),
+        (
+            ["train", "fixmatch", *DIGITS, "--steps", "0", "--out", "x"],
+            "^ssl-mix: steps must be above 0, got 0 $",
+        ),
         (["train", "fixmatch", *DIGITS, "--mix", "dmas", "--out", "x"], "dm-as"),
         (["train", "supervised", *DIGITS, "--mix", "as", "--out", "x"], "supervised training has none"),
         (["train", "supervised", *DIGITS, "--loss", "dm-ce", "--out", "x"], "choose a mixer"),
