@@ -29,8 +29,8 @@ class CoTuning(FineTuning):
     """Fine-tune the source classifier too, on what it says of each target class.
 
     ``loss = CE(target head, y) + source_weight * sum_s -p(s | y) log p_source(s | x)`` on the labelled pictures, plus the terms of
-    ``mixing``. The relationship p(s | y) of source classes s to target classes y is learned once, before training, from what the source head says
-    of the labelled pictures. Mixed pictures and guesses concern the target head alone.
+    ``mixing``. The relationship p(s | y) of source classes s to target classes y is learned once, before training, from what the
+    source head says of the labelled pictures. Mixed pictures and guesses concern the target head alone.
 
     Args:
         source_weight: lambda in the paper, of the source classifier's term.

@@ -29,8 +29,9 @@ SHORTCUTS = ("shortcut", "downsample")
 class DELTA(FineTuning):
     """Fine-tune, but keep the feature maps near those at the start.
 
-    ``loss = CE + feature_weight / 2 * sum_j |FM_j - FM_j at the start|^2 + head_weight / 2 * |head|^2``. FM_j is what the last convolution of stage j makes of the labelled pictures, before batch norm and shortcut; its squares are summed
-    over pictures and channels, and averaged over places. The starting network is frozen and normalises by its running statistics.
+    ``loss = CE + feature_weight / 2 * sum_j |FM_j - FM_j at the start|^2 + head_weight / 2 * |head|^2``. FM_j is what the last
+    convolution of stage j makes of the labelled pictures, before batch norm and shortcut; its squares are summed over pictures and
+    channels, and averaged over places. The starting network is frozen and normalises by its running statistics.
 
     Args:
         feature_weight: of the distance of the feature maps.

@@ -30,8 +30,9 @@ Terms = Mapping[str, tuple[float, Tensor]]
 class FineTuning(Algorithm):
     """Go on training a network, with a new head, on the labelled pictures.
 
-    ``loss = CE(p(x), y)``, plus the terms of ``mixing``. "as" and "dm-as" mix labelled pictures into unlabelled ones, whose labels the student guesses from the same view, without gradient.
-    Fine-tuning is then semi-supervised: "mixup" and "dm" are the controls that use labelled pictures alone.
+    ``loss = CE(p(x), y)``, plus the terms of ``mixing``. "as" and "dm-as" mix labelled pictures into unlabelled ones, whose labels
+    the student guesses from the same view, without gradient. Fine-tuning is then semi-supervised: "mixup" and "dm" are the controls
+    that use labelled pictures alone.
 
     Args:
         view: "weak": flip and crop; "strong": RandAugment and Cutout too. Of labelled and unlabelled pictures.

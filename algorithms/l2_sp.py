@@ -18,7 +18,8 @@ from ssl_mix.types import Task
 class L2SP(FineTuning):
     """Fine-tune, but stay near the starting point.
 
-    ``loss = CE + body_weight / 2 * |w - w0|^2 + head_weight / 2 * |head|^2``, w0 the weights at the start. Every parameter that is not of the head counts in w, scale and shift of batch norm included.
+    ``loss = CE + body_weight / 2 * |w - w0|^2 + head_weight / 2 * |head|^2``, w0 the weights at the start. Every parameter that is
+    not of the head counts in w, scale and shift of batch norm included.
 
     Args:
         body_weight: alpha, of the distance to the start.

@@ -33,10 +33,11 @@ from ssl_mix.types import Batch, Nets, Samples, Step, StepOutput, Task
 class SelfTuning(Algorithm):
     """Fine-tune, and let pictures of a class, true or guessed, resemble each other.
 
-    ``loss = CE(p(x), y) + contrast_weight * [PGC(x, y) + PGC(u, guess)]``, plus the terms of ``mixing``. PGC is :func:`ssl_mix.losses.group_contrast`. Of each picture there are two views: the student sees the query, the teacher, which normalises by the batch, the key. The guess is
-    the student's answer to the query, and every guess counts in the contrast. Keys of labelled pictures enter the queue before the
-    unlabelled pictures are compared with it. The head reads the features, not their projection, and mixed pictures never enter the
-    queue.
+    ``loss = CE(p(x), y) + contrast_weight * [PGC(x, y) + PGC(u, guess)]``, plus the terms of ``mixing``. PGC is
+    :func:`ssl_mix.losses.group_contrast`. Of each picture there are two views: the student sees the query, the teacher, which
+    normalises by the batch, the key. The guess is the student's answer to the query, and every guess counts in the contrast. Keys
+    of labelled pictures enter the queue before the unlabelled pictures are compared with it. The head reads the features, not their
+    projection, and mixed pictures never enter the queue.
 
     Args:
         contrast_weight: of both contrasts; 0 leaves fine-tuning, with which to tell what they are worth.

@@ -3,9 +3,10 @@
     python scripts/bench_mixers.py [--sizes 32 224] [--rounds 15] [--only cutmix timm] [--json scripts/results/bench_mixers.jsonl]
 
 128 pictures of 32 x 32 and 64 of 224 x 224, float32. All of one size take turns in one process, each a turn of 10 ms or one call,
-and medians are compared. Each line mixes a batch with itself and makes its target. Ours have their defaults: partners by a random permutation, lam and boxes per
-picture, a CPU generator. The floor is one ``torch.lerp`` of the batch with its permuted copy, both ready, into memory that is there
-already; "lerp, new memory" gathers the copy and allocates both. timm writes into the batch it is given.
+and medians are compared. Each line mixes a batch with itself and makes its target. Ours have their defaults: partners by a random
+permutation, lam and boxes per picture, a CPU generator. The floor is one ``torch.lerp`` of the batch with its permuted copy, both
+ready, into memory that is there already; "lerp, new memory" gathers the copy and allocates both. timm writes into the batch it is
+given.
 
 Network: small-cnn at 32 pixels, ResNet-18 at 224. The call of a mixer that asks it includes the pass; "network, forward" is that
 pass alone. Manifold mixup's pass is the one that training needs anyway. Where a mixer computes saliency, the first line gets it

@@ -3,10 +3,10 @@
     python scripts/cifar_ssl.py --data cifar10 --algorithms fixmatch mixmatch --mix none mixup dm as dm-as --labels 40 250 4000 \
         --out runs/cifar_ssl --json cifar_ssl.jsonl -- --download --recipe paper
 
-What follows ``--`` goes to ``ssl-mix train`` as it is, for every run; ``--only 'NAMES: FLAGS'`` adds flags for some algorithms. Each
-run is a folder OUT/DATA-LABELS/ALGORITHM-MIX/seedK: a finished one is skipped, a cut one resumed to the bit, one with other settings
-refused; combinations that mean nothing are left out. Labelled pictures depend on the data, their number and the seed alone. Every finished run becomes one line of JSON;
-the table is made of these lines, beside published numbers with their metric.
+What follows ``--`` goes to ``ssl-mix train`` as it is, for every run; ``--only 'NAMES: FLAGS'`` adds flags for some algorithms.
+Each run is a folder OUT/DATA-LABELS/ALGORITHM-MIX/seedK: a finished one is skipped, a cut one resumed to the bit, one with other
+settings refused; combinations that mean nothing are left out. Labelled pictures depend on the data, their number and the seed
+alone. Every finished run becomes one line of JSON; the table is made of these lines, beside published numbers with their metric.
 
 The tables of the papers: ``--recipe paper``, 2^20 steps of WRN-28-2 (WRN-28-8 for cifar100), for cifar10, cifar100 (400, 2500,
 10000 labels), svhn and stl10. GPU hours: not run. On two CPU cores: ``-- --net small-cnn --steps 1600 --batch-size 32``.

@@ -14,10 +14,10 @@ take no mixing terms run with "none" alone. Two controls more than ``ssl-mix tra
 (``--eta 0``): "mce" is "as" without it, labelled pictures mixed into unlabelled ones with plain mixup cross-entropy; "mixup-mce" is
 "dm-as" without it.
 
-Each run is a folder OUT/DATA-RATE/METHOD-MIX/splitS-seedK: a finished one is skipped, a cut one resumed to the bit, one with other settings
-refused. Every finished run becomes one line of JSON (errors in per cent), with ten crops scored too where pictures are stored larger than the network sees them. The
-tables are made of these lines: accuracy by method and rate, ours beside published numbers with their metric, and what mixing adds on
-the same seeds.
+Each run is a folder OUT/DATA-RATE/METHOD-MIX/splitS-seedK: a finished one is skipped, a cut one resumed to the bit, one with other
+settings refused. Every finished run becomes one line of JSON (errors in per cent), with ten crops scored too where pictures are
+stored larger than the network sees them. The tables are made of these lines: accuracy by method and rate, ours beside published
+numbers with their metric, and what mixing adds on the same seeds.
 
 GPU hours: not run.
 """

@@ -36,8 +36,8 @@ class Panel(NamedTuple):
 def draw_mixers(panels: Sequence[Panel]) -> Figure:
     """Rows: the pictures, then each mixer. Columns: for each pair of a panel the mixed picture and its mask.
 
-    A mixer that a panel lacks leaves its cells empty. A mask is white where the base picture (the left one of the first row) shows and black where its partner does; ``lam`` is the
-    base picture's share.
+    A mixer that a panel lacks leaves its cells empty. A mask is white where the base picture (the left one of the first row) shows
+    and black where its partner does; ``lam`` is the base picture's share.
     """
     widths = [2 * len(panel.images_a) for panel in panels]
     mixers = list(dict.fromkeys(name for panel in panels for name in panel.mixed))

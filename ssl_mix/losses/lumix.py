@@ -56,9 +56,10 @@ def lumix_lam(
 ) -> Tensor:
     """``(1 - r1 - r2) lam + r1 lam_r + r2 lam_s``: the label weight of class a, perturbed.
 
-    ``lam_r`` is random; ``lam_s = p_a / (p_a + p_b) = sigmoid(z_a - z_b)`` is what the network sees of class **a**, the class
-    that ``lam`` weights. Where lam is 0 or 1 the picture shows one class, about which nothing is uncertain: it stays. The result can be handed to any loss of mixed pictures, for example
-    :func:`ssl_mix.losses.decoupled_mixup_cross_entropy`, with :func:`lumix_regulariser` added.
+    ``lam_r`` is random; ``lam_s = p_a / (p_a + p_b) = sigmoid(z_a - z_b)`` is what the network sees of class **a**, the class that
+    ``lam`` weights. Where lam is 0 or 1 the picture shows one class, about which nothing is uncertain: it stays. The result can be
+    handed to any loss of mixed pictures, for example :func:`ssl_mix.losses.decoupled_mixup_cross_entropy`, with
+    :func:`lumix_regulariser` added.
 
     Args:
         logits: (N, C) float; half precision is computed in float32.

@@ -120,8 +120,8 @@ class DecoupledMixupLoss(nn.Module):
 class AsymmetricMixupLoss(nn.Module):
     """AS as a criterion: ``labels_a`` of the target are true labels, ``labels_b`` guesses, ``lam`` the labelled share.
 
-    ``criterion(logits, target)``, or ``criterion(logits, target, mask)`` with the confidence masks (N,) of the guesses. Dense targets are refused: they have lost which class is the true one. Formula:
-    :func:`ssl_mix.losses.asymmetric_mixup_cross_entropy`.
+    ``criterion(logits, target)``, or ``criterion(logits, target, mask)`` with the confidence masks (N,) of the guesses. Dense
+    targets are refused: they have lost which class is the true one. Formula: :func:`ssl_mix.losses.asymmetric_mixup_cross_entropy`.
 
     Args:
         eta: weight of the decoupled term.

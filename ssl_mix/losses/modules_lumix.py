@@ -28,13 +28,13 @@ def _smooth_like(target: Tensor, soft: Tensor) -> Tensor:
 class LUMixLoss(nn.Module):
     """LUMix as a criterion: cross-entropy with the perturbed weight ``lam'``, plus ``eta * R(lam')``.
 
-    See :func:`ssl_mix.losses.lumix_cross_entropy`. A dense target (N, C) does not say which picture was the base: ``labels_a``
-    is then the class of the larger weight, and ``lam`` that weight. The network's opinion belongs to the same class, so that
-    it acts as it would in the original order; and the random weight is symmetric for ``noise="beta"`` (``lam_r`` and
-    ``1 - lam_r`` are equally likely), so that the loss has the same distribution. Clipped normal noise has a mean of 0.32 and
-    leans away from class a: there the order matters, and dense targets are refused. Label smoothing of a dense target
-    stays in the cross-entropy; with C = 2 it cannot be told from mixing, and counts as such. A picture of one class, and labels (N,) int64, are not perturbed: ``-log p`` (or BCE with
-    target 1) and ``eta * (1 - p)``.
+    See :func:`ssl_mix.losses.lumix_cross_entropy`. A dense target (N, C) does not say which picture was the base: ``labels_a`` is
+    then the class of the larger weight, and ``lam`` that weight. The network's opinion belongs to the same class, so that it acts
+    as it would in the original order; and the random weight is symmetric for ``noise="beta"`` (``lam_r`` and ``1 - lam_r`` are
+    equally likely), so that the loss has the same distribution. Clipped normal noise has a mean of 0.32 and leans away from class
+    a: there the order matters, and dense targets are refused. Label smoothing of a dense target stays in the cross-entropy; with C
+    = 2 it cannot be told from mixing, and counts as such. A picture of one class, and labels (N,) int64, are not perturbed: ``-log
+    p`` (or BCE with target 1) and ``eta * (1 - p)``.
 
     Args:
         random_ratio: share of the random weight in ``lam'``.

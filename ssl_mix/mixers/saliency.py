@@ -85,8 +85,8 @@ def fine_grained_saliency(images: Tensor, *, step: int = 1) -> Tensor:
 def gradient_saliency(net: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
     """How much each pixel moves the cross entropy of a network: ``sqrt(mean_c (dL / dx)^2)``.
 
-    One forward and one backward pass in eval mode, also within ``no_grad`` and ``inference_mode``. No ``.grad`` of any parameter is touched, and the
-    network is left as it was.
+    One forward and one backward pass in eval mode, also within ``no_grad`` and ``inference_mode``. No ``.grad`` of any parameter is
+    touched, and the network is left as it was.
 
     Args:
         net: from pictures to logits.

@@ -18,8 +18,8 @@ def transport_plan(shares: Tensor, shown: Tensor, distance_weight: float) -> Ten
     """Which patch each cell receives.
 
     Moving patch i to cell j costs ``distance_weight d_ij^2 - s_i [j is shown]``. In each of T rounds every patch asks for its
-    cheapest cell, of equals the first; a cell takes the cheapest patch that asks, and the others never ask there again. A cell that no patch has in
-    the end keeps its own.
+    cheapest cell, of equals the first; a cell takes the cheapest patch that asks, and the others never ask there again. A cell that
+    no patch has in the end keeps its own.
 
     Args:
         shares: saliency of each patch, (N, T, T) with sum 1.

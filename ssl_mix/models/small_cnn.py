@@ -7,7 +7,8 @@ from torch import Tensor, nn
 class SmallCNN(nn.Module):
     """Small convolutional network, for pictures from 8 pixels on.
 
-    Three 3 x 3 convolutions (32, 64, 64 channels) with batch norm and ReLU, halved twice, average-pooled. About 57,000 parameters: enough for 8 x 8 digits, and quick on a CPU.
+    Three 3 x 3 convolutions (32, 64, 64 channels) with batch norm and ReLU, halved twice, average-pooled. About 57,000 parameters:
+    enough for 8 x 8 digits, and quick on a CPU.
 
     Args:
         num_classes: C, logits per picture.
