@@ -130,7 +130,8 @@ def _reading_notes(readings: Sequence[Reading], size: int) -> list[str]:
     if broken:
         named = ", ".join(f"{path} ({reason})" for path, reason in broken[:NAMED])
         more = f" and {len(broken) - NAMED} more" if len(broken) > NAMED else ""
-        notes.append(f"{len(broken)} files cannot be read as pictures and were left out: {named}{more}")
+        what = "1 file" if len(broken) == 1 else f"{len(broken)} files"
+        notes.append(f"left out {what} that cannot be read as pictures: {named}{more}")
     if enlarged:
         notes.append(f"{enlarged} pictures are smaller than {size}x{size} and were enlarged")
     return notes

@@ -78,7 +78,8 @@ def evaluate_command(
     trained = load(run, device, weights)
     with reading_bar() as progress:
         found = evaluate(trained, data_dir=data_dir, test=test, crops=crops, progress=progress)
-    say(f"Teacher after step {trained.step} on {found.pictures} test pictures")
+    crop = "ten crops of each" if crops == "ten" else "central crops"
+    say(f"Teacher after step {trained.step} ({weights} weights) on {found.pictures} test pictures, {crop}")
     table = Table("class", "accuracy")
     for name, value in found.per_class.items():
         table.add_row(escape(name), f"{100 * value:.2f} %")

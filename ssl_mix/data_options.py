@@ -53,7 +53,8 @@ class DataOptions:
         extra: learn from the "extra" pictures of svhn too, as the published tables do.
         train: folder with one sub-folder of training pictures per class.
         test: folder with the same sub-folders of test pictures.
-        labeled: folder with one sub-folder of labelled pictures per class; all of them are used as labelled.
+        labeled: folder with one sub-folder of labelled pictures per class; all of them are used as labelled. Alone it is the same as
+            ``train``.
         unlabeled: folder of pictures without labels, flat or nested.
         labels: how many labels to use in all, the same number for each class; default: all.
         labels_per_class: how many labels to use for each class.
@@ -138,8 +139,8 @@ class DataOptions:
         }
         if self.labeled and self.unlabeled:
             return load_two_folders(Path(self.labeled), Path(self.unlabeled), test, **reading)
-        if self.train:
-            return load_folder(Path(self.train), test, **reading)
+        if self.train or self.labeled:
+            return load_folder(Path(str(self.train or self.labeled)), test, **reading)
         if self.data == "digits":
             return load_digits_data()
         if self.data == "svhn":
@@ -197,9 +198,8 @@ class DataOptions:
         self._check_sizes()
         if self.memory_gb is not None:
             check_positive("memory_gb", self.memory_gb)
-        if bool(self.labeled) != bool(self.unlabeled):
-            given, missing = ("labeled", "unlabeled") if self.labeled else ("unlabeled", "labeled")
-            raise UserError(f"--{given} needs --{missing} beside it: one folder with labels and one without")
+        if self.unlabeled and not self.labeled:
+            raise UserError("--unlabeled needs --labeled beside it: one folder with labels and one without")
         if self.labeled and (self.train or self.data not in (None, "folder")):
             raise UserError(
                 "give either --labeled and --unlabeled, or --data (with --train for a folder), not both"
@@ -208,6 +208,13 @@ class DataOptions:
             raise UserError(f"--train goes with --data folder, got --data {self.data}")
         if self.test and self.data not in (None, "folder"):
             raise UserError(f"--data {self.data} has a test part of its own: leave out --test")
+        for name in ("train", "labeled"):
+            folder = getattr(self, name)
+            if self.test and folder and Path(self.test).resolve() == Path(folder).resolve():
+                raise UserError(
+                    f"--test and --{name} name the same folder: accuracy on pictures that were learned from says nothing. Give others, "
+                    "or leave out --test"
+                )
         if self.extra and self.data != "svhn":
             raise UserError("--extra goes with --data svhn alone: no other data set has extra pictures")
         if self.data == "folder" and not (self.train or self.labeled):

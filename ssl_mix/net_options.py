@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from ssl_mix.engine.run_folder import read_config
 from ssl_mix.errors import UserError
 from ssl_mix.models import MODELS, build_model, default_network
 from ssl_mix.models.freeze import freeze
-from ssl_mix.models.pretrained import SUFFIXES
+from ssl_mix.models.pretrained import SUFFIXES, load_pretrained
 from ssl_mix.models.wide_resnet import FirstBlock
 from ssl_mix.randomness import stream_seed
 
@@ -83,10 +84,16 @@ class NetOptions:
             self, net=name, pretrained=weights, first_block=self.first_block or first_block
         )
 
-    def build(self, shape: tuple[int, int, int], num_classes: int, seed: int) -> nn.Module:
-        """The network for pictures (C, H, W), its weights drawn from the seed's own stream."""
+    def build(
+        self, shape: tuple[int, int, int], num_classes: int, seed: int, classes: Sequence[str] = ()
+    ) -> nn.Module:
+        """The network for pictures (C, H, W), its weights drawn from the seed's own stream.
+
+        Where the names of the ``classes`` are given, the classifier of a run that had others is not kept.
+        """
         options = self.resolved()
         options._check_source()
+        file = None if options.pretrained in (None, "none", "default") else Path(str(options.pretrained))
         with torch.random.fork_rng(devices=[]):  # weights are drawn on the CPU
             torch.default_generator.manual_seed(stream_seed(seed, "weights"))
             net = build_model(
@@ -97,8 +104,10 @@ class NetOptions:
                 first_block=options.first_block,
                 bn_momentum=self.bn_momentum,
                 drop_path=self.drop_path,
-                pretrained=options.pretrained or "none",
+                pretrained="none" if file else options.pretrained or "none",
             )
+            if file:
+                load_pretrained(net, file, keep_head=_may_share_head(file, classes))
         freeze(net, self.frozen, norms=self.frozen_norms)
         return net
 
@@ -135,6 +144,12 @@ class NetOptions:
             raise UserError(
                 f"--pretrained {self.pretrained} is a run of {name}, not of {self.net}: leave out --net, or give --net {name}"
             )
+
+
+def _may_share_head(source: Path, classes: Sequence[str]) -> bool:
+    """Whether a classifier of the weights may serve these classes, as far as their names are known."""
+    known = read_config(source)["dataset"]["classes"] if source.is_dir() else []
+    return not known or not classes or list(known) == list(classes)
 
 
 def _is_path(net: str) -> bool:

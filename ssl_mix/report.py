@@ -88,7 +88,7 @@ def summary_rows(summary: Summary) -> list[tuple[str, str]]:
         "test accuracy, last": summary.last,
         **(several if summary.evaluations > 1 else {}),
         "test accuracy where validation was best": summary.at_best_validation,
-        "unlabelled pictures guessed confidently when last seen": summary.coverage,
+        "unlabelled pictures whose guess counted when last seen": summary.coverage,
         "right among those": summary.precision,
         "guessed alike by teacher and student": summary.agreement,
         "training time spent waiting for pictures": summary.data_wait,

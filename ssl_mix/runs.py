@@ -42,9 +42,8 @@ class Run:
     def trainer(self, data: DataSet, split: Split, state: dict[str, Any] | None = None) -> Trainer:
         """A trainer at step 0, or at that of a checkpoint, for which no pre-trained weights are read."""
         options = self.net if state is None else dataclasses.replace(self.net, pretrained="none")
-        net = options.build(
-            data.augmentation.seen(data.train.images.shape), len(data.classes), self.config.seed
-        )
+        shape = data.augmentation.seen(data.train.images.shape)
+        net = options.build(shape, len(data.classes), self.config.seed, data.classes)
         if state is None:
             return Trainer(self.algorithm, net, data, split, self.config)
         restore_source_head(net, state["student"])

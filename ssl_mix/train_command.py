@@ -13,7 +13,7 @@ from rich.table import Table
 
 from ssl_mix.algorithm import Algorithm
 from ssl_mix.algorithms import ALGORITHMS
-from ssl_mix.asymmetric import Mix
+from ssl_mix.asymmetric import AsymmetricMix, Mix
 from ssl_mix.data_options import DataOptions
 from ssl_mix.engine.config import TrainConfig
 from ssl_mix.engine.execution import keep_freed_memory
@@ -80,6 +80,8 @@ def train_command(
     algorithm = arguments[1] if arguments[1:2] and arguments[1] in ALGORITHMS else None
     size = _value_of("--image-size", arguments, "")
     asked = Asked(_value_of("--data", arguments, None), algorithm, int(size) if size.isdecimal() else None)
+    if algorithm is not None:
+        _check_mixes(algorithm, arguments)
     defaults = RECIPES[name](asked)
     if defaults.algorithm is not None and algorithm is not None:
         check_choice(f"with --recipe {name} the algorithm", algorithm, (defaults.algorithm,))
@@ -129,14 +131,26 @@ def _without_effect(algorithm: Algorithm, arguments: Sequence[str]) -> list[str]
     mixing = getattr(algorithm, "mixing", None)
     if mixing is None or mixing.mix != "none" or getattr(algorithm, "loss", "").startswith("dm"):
         return []
-    flags = (
-        "--" + field.name.replace("_", "-") for field in dataclasses.fields(mixing) if field.name != "mix"
-    )
+    choices = ", ".join(get_args(Mix)[1:])
     return [
-        f"{flag} has no effect with --mix none: choose {', '.join(get_args(Mix)[1:])}"
-        for flag in flags
-        if _value_of(flag, arguments, None) is not None
+        f"{flag} has no effect with --mix none: choose {choices}"
+        for flag in _mixing_flags(arguments)
+        if flag != "--mix"
     ]
+
+
+def _check_mixes(algorithm: str, arguments: Sequence[str]) -> None:
+    """Raise where an algorithm that takes no mixing terms is given options of them."""
+    mixing = [name for name, cls in ALGORITHMS.items() if "mixing" in inspect.signature(cls).parameters]
+    given = _mixing_flags(arguments)
+    if algorithm not in mixing and given:
+        raise UserError(f"{algorithm} takes no mixing terms ({given[0]}); these do: {', '.join(mixing)}")
+
+
+def _mixing_flags(arguments: Sequence[str]) -> list[str]:
+    """The options of mixing among the arguments."""
+    flags = ("--" + field.name.replace("_", "-") for field in dataclasses.fields(AsymmetricMix))
+    return [flag for flag in flags if _value_of(flag, arguments, None) is not None]
 
 
 def _value_of(flag: str, arguments: Sequence[str], default: str | None) -> Any:
@@ -184,10 +198,12 @@ def finish(opened: OpenRun) -> None:
     if trainer.device.type == "cpu":
         keep_freed_memory()
     name = type(trainer.algorithm).__name__
+    split = trainer.split
+    unused = "" if trainer.algorithm.unlabeled_views or not split.unlabeled else " (not used)"
     say(
-        f"{name} on {trainer.data.name}: {len(trainer.split.labeled)} labelled, {len(trainer.split.validation)} held out and "
-        f"{len(trainer.split.unlabeled)} unlabelled pictures of {len(trainer.data.classes)} classes, on {trainer.device}; "
-        f"step {trainer.step} of {trainer.config.steps}, a record every {trainer.config.log_every}"
+        f"{name} on {trainer.data.name}: {len(split.labeled)} labelled, {len(split.validation)} held out and "
+        f"{len(split.unlabeled)} unlabelled pictures{unused}, {len(trainer.data.classes)} classes, on {trainer.device}; "
+        f"step {trainer.step} of {trainer.config.steps}"
     )
     with training_bar(name, trainer.config.steps, trainer.step) as show:
         finished = train(opened, show)

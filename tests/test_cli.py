@@ -127,6 +127,19 @@ def test_a_labelled_and_an_unlabelled_folder(
         assert "--test DIR" in mistake(["evaluate", "run"], capsys)
 
 
+def test_labelled_pictures_alone_are_enough_to_fine_tune(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folders(tmp_path)
+    folder = ["--labeled", "labeled", "--test", "test", "--image-size", "16"]
+    options = [*folder, "--net", "small-cnn", "--pretrained", "none", *QUICK]
+    main(["train", "fine-tuning", *options, "--out", "run"])
+    assert "6 labelled, 0 held out and 0 unlabelled pictures, 2 classes" in capsys.readouterr().out
+    assert "choose fewer labels" in mistake(["train", "fixmatch", *options, "--out", "other"], capsys)
+    main(["train", "fine-tuning", *options, "--unlabeled", "unlabeled", "--out", "both"])
+    assert "16 unlabelled pictures (not used)" in capsys.readouterr().out
+
+
 def test_list_names_everything_in_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     main(["list"])
     output = capsys.readouterr().out
@@ -149,6 +162,10 @@ def test_list_names_everything_in_a_line(capsys: pytest.CaptureFixture[str]) -> 
             "^ssl-mix: steps must be above 0, got 0 $",
         ),
         (["train", "fixmatch", *DIGITS, "--mix", "dmas", "--out", "x"], "dm-as"),
+        (
+            ["train", "bss", *DIGITS, "--mix", "dm", "--out", "x"],
+            r"^ssl-mix: bss takes no mixing terms \(--mix\)",
+        ),
         (["train", "supervised", *DIGITS, "--mix", "as", "--out", "x"], "supervised training has none"),
         (["train", "supervised", *DIGITS, "--loss", "dm-ce", "--out", "x"], "choose a mixer"),
         (["train", "fixmatch", *DIGITS, "--device", "cuda:99", "--out", "x"], "'cuda:99' is not there"),
@@ -162,7 +179,8 @@ def test_list_names_everything_in_a_line(capsys: pytest.CaptureFixture[str]) -> 
             "fewer than the 500",
         ),
         (["train", "fixmatch", *QUICK, "--out", "x"], "nothing to learn from"),
-        (["train", "fixmatch", *QUICK, "--labeled", "a", "--out", "x"], "--labeled needs --unlabeled"),
+        (["train", "fixmatch", *QUICK, "--unlabeled", "a", "--out", "x"], "--unlabeled needs --labeled"),
+        (["train", "fixmatch", *QUICK, "--labeled", "a", "--test", "b/../a", "--out", "x"], "same folder"),
         (["train", "fixmatch", *QUICK, "--data", "folder", "--out", "x"], "needs --train DIR"),
         (["train", "fixmatch", *QUICK, "--data", "digits", "--test", "a", "--out", "x"], "leave out --test"),
         (["train", "fixmatch", *QUICK, "--data", "folder", "--train", "nowhere", "--out", "x"], "nowhere"),

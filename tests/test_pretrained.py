@@ -187,6 +187,17 @@ def test_a_run_gives_its_network_and_the_weights_of_its_teacher(digits_run: Path
     assert torch.equal(other.head.weight, random.head.weight)  # type: ignore[arg-type,union-attr]
 
 
+def test_the_classifier_of_a_run_serves_the_same_classes_alone(digits_run: Path) -> None:
+    options = NetOptions(pretrained=str(digits_run))
+    digits = [str(digit) for digit in range(10)]
+    same, other = (options.build((1, 8, 8), 10, 0, classes) for classes in (digits, "abcdefghij"))
+    random = NetOptions(net="small-cnn").build((1, 8, 8), 10, 0)
+    source = source_classifier(other)
+    assert source is not None and torch.equal(source.weight, same.head.weight)  # type: ignore[arg-type,union-attr]
+    assert torch.equal(other.head.weight, random.head.weight)  # type: ignore[arg-type,union-attr]
+    assert "the head is new" in loading_notes(other)[0] and "not new" in loading_notes(same)[0]
+
+
 def test_a_run_of_another_network_is_refused(digits_run: Path) -> None:
     with pytest.raises(UserError, match="run of small-cnn, not of wrn-28-1"):
         NetOptions(net="wrn-28-1", pretrained=str(digits_run)).build((1, 8, 8), 10, 0)

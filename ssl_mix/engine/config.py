@@ -24,7 +24,7 @@ class TrainConfig:
         batch_size: labelled pictures per step. May exceed the labelled set, which is then repeated within the batch.
         optimizer: "sgd" or "adamw".
         lr: learning rate.
-        head_lr_factor: learning rate of new layers (the head, and what the algorithm adds) over that of the others; 10 is usual for
+        head_lr_factor: learning rate of the head and of what the algorithm adds, over that of the other layers; 10 is usual for
             pre-trained networks.
         momentum: share of the last update that SGD keeps.
         nesterov: let SGD look ahead by that share.
@@ -109,7 +109,7 @@ class TrainConfig:
             )
         if self.milestones and min(self.milestones) >= self.steps:
             raise UserError(
-                f"milestones {self.milestones} lie beyond the {self.steps} steps: name earlier ones"
+                f"milestones {self.milestones} lie beyond the {self.steps} steps: name earlier ones (--milestones)"
             )
         if self.warmup_steps >= self.steps:
             raise UserError(f"warmup_steps ({self.warmup_steps}) must be fewer than steps ({self.steps})")

@@ -14,6 +14,6 @@ def check_parts(algorithm: Algorithm, split: Split) -> None:
         check_count("unlabeled_ratio", algorithm.unlabeled_ratio)
     if algorithm.unlabeled_views and not split.unlabeled:
         raise UserError(
-            f"{name} needs unlabelled pictures, and every training picture is labelled: choose fewer labels, "
-            "give a folder of unlabelled pictures, or train 'supervised'"
+            f"{name} needs unlabelled pictures, and every training picture is labelled: choose fewer labels "
+            "(--labels, --label-rate), give a folder of unlabelled pictures (--unlabeled), or train 'supervised' or 'fine-tuning'"
         )

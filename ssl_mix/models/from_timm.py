@@ -98,7 +98,7 @@ def _fetched(name: str, num_classes: int, options: dict[str, Any]) -> TimmNetwor
         body: Any = timm.create_model(name, pretrained=True, **options)
     except Exception as error:  # a download fails in as many ways as there are libraries below it
         raise UserError(
-            f"the weights of timm's {name!r} cannot be fetched: {error}. {WITHOUT_DOWNLOAD}"
+            f"the weights of timm's {name!r} cannot be fetched: {str(error).rstrip('.')}. {WITHOUT_DOWNLOAD}"
         ) from error
     source = copy.deepcopy(body.get_classifier())
     if num_classes != body.num_classes:

@@ -96,6 +96,6 @@ def _fetched(name: str, options: dict[str, Any]) -> nn.Module:
         Exception
     ) as error:  # no network, a damaged download, no room for it, a size that the weights are not made for
         raise UserError(
-            f"the weights of torchvision's {name!r} cannot be fetched: {error}. {WITHOUT_DOWNLOAD}"
+            f"the weights of torchvision's {name!r} cannot be fetched: {str(error).rstrip('.')}. {WITHOUT_DOWNLOAD}"
         ) from error
     return body

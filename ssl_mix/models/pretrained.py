@@ -30,13 +30,14 @@ class Pretrained(NamedTuple):
     notes: tuple[str, ...]
 
 
-def load_pretrained(net: nn.Module, source: Path) -> Pretrained:
+def load_pretrained(net: nn.Module, source: Path, *, keep_head: bool = True) -> Pretrained:
     """Give ``net`` the weights of a file or of a run's teacher; its head stays as it is where theirs has another shape.
 
     Args:
         net: a network of :func:`ssl_mix.models.build_model`. Keeps the source head beside itself, see :func:`source_classifier`.
         source: a state dict (.pth, .pt, .safetensors), bare or under "state_dict", "model" or "teacher", whose names may all
             begin with "module." or "backbone."; or the folder of a run.
+        keep_head: whether a classifier of the right shape is taken over; if not, the head stays as it is.
 
     Raises:
         ValueError: no such file, no state dict, or a weight other than the head's that is missing or has another shape.
@@ -46,9 +47,9 @@ def load_pretrained(net: nn.Module, source: Path) -> Pretrained:
     own = net.state_dict()
     weight, bias = state.get(f"{head}.weight"), state.get(f"{head}.bias")
     notes = []
-    if weight is None or weight.shape != own[f"{head}.weight"].shape:
+    if weight is None or weight.shape != own[f"{head}.weight"].shape or not keep_head:
         classes = len(own[f"{head}.weight"])
-        had = "no classifier" if weight is None else f"a classifier of shape {list(weight.shape)}"
+        had = "no classifier" if weight is None else f"one of other classes, of shape {list(weight.shape)}"
         notes.append(f"the head is new, with random weights for {classes} classes: {source} has {had}")
         state = {name: value for name, value in state.items() if not name.startswith(f"{head}.")}
         state |= {name: value for name, value in own.items() if name.startswith(f"{head}.")}
@@ -128,7 +129,7 @@ def _read(source: Path) -> Any:
             "torch.save(net.state_dict(), FILE)"
         ) from error
     except Exception as error:  # as many kinds as there are ways to damage a file
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = (f"{type(error).__name__} {error}".strip()).splitlines()[0]
         raise UserError(f"{source} cannot be read as weights (tensors and plain values): {reason}") from error
 
 

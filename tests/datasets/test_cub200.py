@@ -145,7 +145,7 @@ def test_pictures_that_are_missing_are_told(tmp_path: Path) -> None:
     (official(tmp_path / "CUB_200_2011") / "images" / CLASSES[0] / "Bird_0004.jpg").unlink()
     data = load_cub200(tmp_path, image_size=16)
     assert contents(data.train) == [pair for pair in expected(1) if pair[0] != 50]
-    assert "1 files cannot be read as pictures and were left out" in data.notes[0]
+    assert "left out 1 file that cannot be read as pictures" in data.notes[0]
 
 
 def test_a_download_unpacks_what_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

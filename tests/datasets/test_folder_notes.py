@@ -44,7 +44,7 @@ def test_broken_files_are_named_counted_and_left_out(folder: Path) -> None:
     )
     (note,) = data.notes
     assert note == (
-        "4 files cannot be read as pictures and were left out: "
+        "left out 4 files that cannot be read as pictures: "
         f"{folder}/cat/0.jpg (not a picture of a known format), "
         f"{folder}/cat/3.jpg (not a picture of a known format), "
         f"{folder}/dog/4.jpg (No such file or directory) and 1 more"
@@ -59,7 +59,7 @@ def test_decompression_bombs_are_left_out(folder: Path, monkeypatch: pytest.Monk
     data = load(folder)
     assert len(data.train.labels) == 19
     (note,) = data.notes
-    assert re.search("1 files .*cat/0.jpg .*decompression bomb", note)
+    assert re.search("1 file .*cat/0.jpg .*decompression bomb", note)
 
 
 @pytest.mark.parametrize("budget", [None, 1])

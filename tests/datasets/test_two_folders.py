@@ -71,7 +71,7 @@ def test_the_labelled_folder_inside_the_unlabelled_one(folders: tuple[Path, Path
 def test_files_that_cannot_be_read_are_left_to_the_decoder(folders: tuple[Path, Path]) -> None:
     (folders[1] / "gone.bmp").symlink_to(folders[1] / "nowhere.bmp")
     (note,) = load(folders).notes
-    assert "1 files cannot be read" in note and "gone.bmp (No such file or directory)" in note
+    assert "left out 1 file that cannot be read" in note and "gone.bmp (No such file or directory)" in note
 
 
 def test_nothing_unlabelled(folders: tuple[Path, Path]) -> None:
