@@ -369,7 +369,9 @@ def finish(each: Planned, file: Path, result: Callable[[Planned], Line]) -> None
     """Train a run to its end, and add its line unless it is there."""
     train(each)
     if not read_lines(file, [each]):
-        append_line(file, result(each))
+        line = result(each)
+        append_line(file, line)
+        print(f"done {each.folder}  error {line['error_last']} %", flush=True)
 
 
 def run_script(name: str, work: Callable[[Sequence[str]], None], arguments: Sequence[str] | None) -> None:

@@ -52,9 +52,9 @@ LABELS = {
     "stl10": (40, 250, 1000),
 }
 METRICS = {
-    "last": "error of the last evaluation",
-    "median20": "median of the last 20",
-    "best": "best, picked on the test part",
+    "error_last": "error of the last evaluation",
+    "error_median20": "median of the last 20",
+    "error_best": "best, picked on the test part",
 }
 
 
@@ -111,7 +111,7 @@ def result(planned: Planned) -> dict[str, Any]:
     """What came out of a finished run, in per cent."""
     records = read_metrics(planned.folder)
     found = summarise(records)
-    errors = {name: error(getattr(found, name)) for name in METRICS}
+    errors = {name: error(getattr(found, name.removeprefix("error_"))) for name in METRICS}
     shares = {name: percent(getattr(found, name)) for name in ("coverage", "precision", "agreement")}
     return line_of(planned, records, errors | shares)
 

@@ -68,10 +68,10 @@ CONTROLS: dict[str, tuple[str, ...]] = {
     "dm-as": ("none", "mixup", "dm", "as", "mixup-mce"),
 }
 METRICS = {
-    "last": "last step, centre crop",
-    "ten_crops": "last step, ten crops",
-    "at_best_validation": "step best on the held-out part, centre crop",
-    "mean_of_classes": "last step, centre crop, mean of classes",
+    "error_last": "last step, centre crop",
+    "error_ten_crops": "last step, ten crops",
+    "error_at_best_validation": "step best on the held-out part, centre crop",
+    "error_mean_of_classes": "last step, centre crop, mean of classes",
 }
 ORDER = tuple(dict.fromkeys((*TRANSFER, *ALGORITHMS)))
 OWN = (*benchmark_runs.OWN, "--label-rate", "--view")
@@ -163,10 +163,10 @@ def result(planned: Planned) -> Line:
     records = read_metrics(planned.folder)
     found = summarise(records)
     values = {
-        "last": error(found.last),
-        "ten_crops": error(ten_crop_accuracy(planned)),
-        "at_best_validation": error(found.at_best_validation),
-        "mean_of_classes": error(records[-1].get("test_mean_class_accuracy")),
+        "error_last": error(found.last),
+        "error_ten_crops": error(ten_crop_accuracy(planned)),
+        "error_at_best_validation": error(found.at_best_validation),
+        "error_mean_of_classes": error(records[-1].get("test_mean_class_accuracy")),
         "coverage": percent(found.coverage),
         "precision": percent(found.precision),
     }
@@ -219,7 +219,9 @@ def published_beside(lines: Sequence[Line], data: str, kinds: Kinds, rates: Sequ
     for method, mix in kinds:
         for rate in rates:
             some = chosen(lines, (method, mix), rate)
-            ours = [cell(accuracy(line, metric) for line in some) for metric in ("last", "ten_crops")]
+            ours = [
+                cell(accuracy(line, metric) for line in some) for metric in ("error_last", "error_ten_crops")
+            ]
             for found in published_transfer(data, rate, method if mix == "none" else f"{method}+{mix}"):
                 deviation = "" if found.deviation is None else f" +- {found.deviation:.2f}"
                 theirs = f"{found.mean}{deviation}"
@@ -253,8 +255,8 @@ def differences(lines: Sequence[Line], data: str, kinds: Kinds, rates: Sequence[
 
 def paired(lines: Sequence[Line], controls: Sequence[Line]) -> list[float]:
     """Differences in accuracy between lines and controls of the same seed and split."""
-    known = {(line["split_seed"], line["seed"]): accuracy(line, "last") for line in controls}
-    pairs = ((accuracy(line, "last"), known.get((line["split_seed"], line["seed"]))) for line in lines)
+    known = {(line["split_seed"], line["seed"]): accuracy(line, "error_last") for line in controls}
+    pairs = ((accuracy(line, "error_last"), known.get((line["split_seed"], line["seed"]))) for line in lines)
     return [ours - theirs for ours, theirs in pairs if ours is not None and theirs is not None]
 
 

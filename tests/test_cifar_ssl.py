@@ -52,10 +52,10 @@ def test_runs_once_resumes_and_prints(script, capsys):
     ]  # fmt: skip
     assert len({x["identity"]["dataset.split_sha256"] for x in found}) == 1
     records = read_metrics(Path("runs/digits-40/fixmatch-none/seed0"))
-    assert found[1]["last"] == pytest.approx(100 * (1 - records[-1]["test_accuracy"]), abs=1e-3)
+    assert found[1]["error_last"] == pytest.approx(100 * (1 - records[-1]["test_accuracy"]), abs=1e-3)
     assert found[1]["identity"]["train.steps"] == 4 and found[1]["coverage"] is not None
     text = Path("t.md").read_text()
-    assert f"| fixmatch | none | {found[1]['last']:.2f} (1) |" in text
+    assert f"| fixmatch | none | {found[1]['error_last']:.2f} (1) |" in text
 
     script.main(chosen)  # everything is finished: nothing is trained, no line is added
     assert "ssl-mix train" not in capsys.readouterr().out
@@ -75,8 +75,8 @@ def test_a_cut_run_is_resumed_to_the_same_numbers(script, capsys):
     capsys.readouterr()
     script.main(arguments())
     assert "cut  ssl-mix resume" in capsys.readouterr().out
-    assert {k: lines()[0][k] for k in ("last", "median20", "best")} == {
-        k: whole[k] for k in ("last", "median20", "best")
+    assert {k: lines()[0][k] for k in ("error_last", "error_median20", "error_best")} == {
+        k: whole[k] for k in ("error_last", "error_median20", "error_best")
     }
 
 
@@ -105,7 +105,7 @@ def test_a_run_with_other_flags_is_refused(script):
 
 def test_other_pictures_are_another_run(script, tmp_path):
     """The same flags but for the folder: not the same result."""
-    for part, seed in (("p", 0), ("q", 1)):
+    for seed, part in enumerate(("p", "q", "test")):
         draw = np.random.default_rng(seed)
         for name in ("a", "b"):
             (tmp_path / part / name).mkdir(parents=True)
@@ -114,9 +114,9 @@ def test_other_pictures_are_another_run(script, tmp_path):
                 Image.fromarray(pixels).save(tmp_path / part / name / f"{index}.png")
     own = ["--data", "folder", "--labels", "4", "--seeds", "0", "--json", "r.jsonl", "--out", "runs"]
     own += ["--algorithms", "supervised", "--mix", "none", "--", "--image-size", "8", *TINY]
-    script.main([*own, "--train", "p", "--test", "p"])
+    script.main([*own, "--train", "p", "--test", "test"])
     with pytest.raises(SystemExit, match="dataset.fingerprint"):
-        script.main([*own, "--train", "q", "--test", "q"])
+        script.main([*own, "--train", "q", "--test", "test"])
 
 
 def test_what_is_wrong_is_said_before_any_training(script, capsys):
@@ -161,12 +161,12 @@ def test_what_makes_no_sense_is_left_out(script, capsys):
 
 def line(**changes):
     job = {"algorithm": "fixmatch", "mix": "none", "labels": 250, "seed": 0}
-    return job | {"last": 5.0, "median20": 5.5, "best": 4.0} | changes
+    return job | {"error_last": 5.0, "error_median20": 5.5, "error_best": 4.0} | changes
 
 
 def test_the_table_has_means_deviations_and_published_numbers(script):
-    found = [line(seed=seed, last=last) for seed, last in enumerate((4.0, 5.0, 6.0))]
-    found += [line(mix="dm-as", last=3.0), line(labels=40, last=None)]
+    found = [line(seed=seed, error_last=last) for seed, last in enumerate((4.0, 5.0, 6.0))]
+    found += [line(mix="dm-as", error_last=3.0), line(labels=40, error_last=None)]
     text = script.table(found, "cifar10")
     assert "| algorithm | mixing | 40 labels | 250 labels |" in text
     assert "| fixmatch | none |  | 5.00 +- 1.00 (3) |" in text

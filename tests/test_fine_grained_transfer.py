@@ -88,14 +88,16 @@ def test_runs_once_and_prints(script, pictures, capsys):
     assert {x["identity"]["algorithm.view"] for x in lines()} == {"strong"}
     final = read_metrics(Path("runs/folder-50/fine-tuning-mce/split0-seed0"))[-1]
     line = found["fine-tuning", "mce"]
-    assert line["last"] == pytest.approx(100 * (1 - final["test_accuracy"]), abs=1e-3)
-    assert line["at_best_validation"] == pytest.approx(100 * (1 - final["test_accuracy_best"]), abs=1e-3)
+    assert line["error_last"] == pytest.approx(100 * (1 - final["test_accuracy"]), abs=1e-3)
+    assert line["error_at_best_validation"] == pytest.approx(
+        100 * (1 - final["test_accuracy_best"]), abs=1e-3
+    )
     assert line["coverage"] == pytest.approx(100 * final["bank_coverage"], abs=1e-3)
     text = Path("t.md").read_text()
-    assert line["ten_crops"] is None and "ten crops" not in text
+    assert line["error_ten_crops"] is None and "ten crops" not in text
     assert "folder: accuracy in %, step best on the held-out part" in text
     assert f"| fine-tuning | mce | {100 * final['test_accuracy']:.2f} (1) |" in text
-    gain = found["fine-tuning", "none"]["last"] - line["last"]
+    gain = found["fine-tuning", "none"]["error_last"] - line["error_last"]
     assert f"| fine-tuning | mce | none | {gain:+.2f} (1) |" in text
 
     before = lines()
@@ -129,7 +131,7 @@ def test_ten_crops_are_scored_where_the_network_sees_a_part(script, pictures):
     with torch.no_grad():
         logits = sum(trained.net(trained.augmentation.normalise(crop)) for crop in crops)
     right = (logits.argmax(dim=1) == data.test.labels).double().mean().item()
-    assert line["ten_crops"] == pytest.approx(100 * (1 - right), abs=1e-3)
+    assert line["error_ten_crops"] == pytest.approx(100 * (1 - right), abs=1e-3)
 
 
 def test_seeds_share_a_split_unless_it_shall_vary(script, pictures):
@@ -217,17 +219,25 @@ def test_wrong_options(script, wrong, words):
 
 def line(**changes):
     job = {"data": "cub200", "rate": 15.0, "method": "self-tuning", "mix": "none", "split_seed": 0, "seed": 0}
-    found = {"last": 40.0, "ten_crops": 39.0, "at_best_validation": None, "mean_of_classes": None}
+    found = {
+        "error_last": 40.0,
+        "error_ten_crops": 39.0,
+        "error_at_best_validation": None,
+        "error_mean_of_classes": None,
+    }
     return job | found | changes
 
 
 def test_the_tables_have_means_pairs_and_published_numbers(script):
-    found = [line(seed=seed, last=last) for seed, last in enumerate((40.0, 42.0, 50.0))]
-    found += [line(seed=seed, last=last, mix="dm-as") for seed, last in enumerate((37.0, 40.0))]
-    found += [line(seed=1, last=41.5, mix="mixup-mce"), line(seed=1, last=1.0, rate=30.0, method="l2-sp")]
+    found = [line(seed=seed, error_last=last) for seed, last in enumerate((40.0, 42.0, 50.0))]
+    found += [line(seed=seed, error_last=last, mix="dm-as") for seed, last in enumerate((37.0, 40.0))]
     found += [
-        line(seed=2, split_seed=1, last=0.0, mix="dm-as", rate=30.0),
-        line(data="fgvc-aircraft", last=2.0),
+        line(seed=1, error_last=41.5, mix="mixup-mce"),
+        line(seed=1, error_last=1.0, rate=30.0, method="l2-sp"),
+    ]
+    found += [
+        line(seed=2, split_seed=1, error_last=0.0, mix="dm-as", rate=30.0),
+        line(data="fgvc-aircraft", error_last=2.0),
     ]
     text = script.table(found, "cub200")
     assert "| method | mixing | 15 % | 30 % |" in text
@@ -244,5 +254,5 @@ def test_the_tables_have_means_pairs_and_published_numbers(script):
     )
     assert text.index("| l2-sp |") < text.index("| self-tuning |")  # in the order of the papers
     assert "held-out" not in text and "98.00" not in text
-    classes = script.table([line(mean_of_classes=87.5)], "cub200")
+    classes = script.table([line(error_mean_of_classes=87.5)], "cub200")
     assert "mean of classes" in classes and "| self-tuning | none | 12.50 (1) |" in classes
