@@ -19,10 +19,10 @@ from ssl_mix.models import build_model
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
-PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 MIXING = (ROOT / "docs/mixing.md").read_text()
 SEMI = (ROOT / "docs/semi-supervised.md").read_text()
 TRANSFERRED = (ROOT / "docs/transfer.md").read_text()
+PYTHON = re.findall(r"```python\n(.*?)```", README + TRANSFERRED, re.DOTALL)
 COMMANDS = sorted(
     set(
         re.findall(
@@ -125,8 +125,27 @@ def test_the_tables_of_semi_supervised_results_are_what_was_measured() -> None:
     }
     for row in rows:
         found = [
-            100 - x["last"] for x in lines if (x["identity"]["dataset.name"], x["algorithm"], x["mix"]) == row
+            100 - x["error_last"]
+            for x in lines
+            if (x["identity"]["dataset.name"], x["algorithm"], x["mix"]) == row
         ]
         assert len(found) == 3, row
         text = f"{statistics.mean(found):.1f} +- {statistics.stdev(found):.1f}"
         assert re.search(rf"^\| `{row[1]}` \|.*{re.escape(text)}", SEMI, re.MULTILINE), (row, text)
+
+
+def test_the_tables_of_transfer_results_are_what_was_measured() -> None:
+    """Mean and deviation of the accuracy of each method, mixing, learning rate and rate of labels."""
+    lines = [json.loads(x) for x in (ROOT / "scripts/results/transfer.jsonl").read_text().splitlines()]
+    found: dict[tuple[Any, ...], list[float]] = {}
+    for x in lines:
+        key = x["set"], x["identity"]["train.lr"], x["method"], x["mix"], x["rate"]
+        found.setdefault(key, []).append(100 - x["error_last"])
+    for (data, _, method, mix, rate), values in found.items():
+        assert len(values) == 3, (method, mix)
+        text = f"{statistics.mean(values):.1f} +- {statistics.stdev(values):.1f}"
+        bound = (
+            data == "CIFAR-10, 5 classes" or rate == 100
+        )  # random weights, all labels: named below the table
+        row = "" if bound else rf"^\| `{method}` \| `{mix}` \|.*"
+        assert re.search(row + re.escape(text), TRANSFERRED, re.MULTILINE), (method, mix, text)
