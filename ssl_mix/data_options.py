@@ -208,13 +208,6 @@ class DataOptions:
             raise UserError(f"--train goes with --data folder, got --data {self.data}")
         if self.test and self.data not in (None, "folder"):
             raise UserError(f"--data {self.data} has a test part of its own: leave out --test")
-        for name in ("train", "labeled"):
-            folder = getattr(self, name)
-            if self.test and folder and Path(self.test).resolve() == Path(folder).resolve():
-                raise UserError(
-                    f"--test and --{name} name the same folder: accuracy on pictures that were learned from says nothing. Give others, "
-                    "or leave out --test"
-                )
         if self.extra and self.data != "svhn":
             raise UserError("--extra goes with --data svhn alone: no other data set has extra pictures")
         if self.data == "folder" and not (self.train or self.labeled):
@@ -224,6 +217,16 @@ class DataOptions:
                 "nothing to learn from: give --data digits, --data cifar10, --data folder --train DIR, "
                 "or --labeled DIR --unlabeled DIR"
             )
+
+    def check_test_is_apart(self) -> None:
+        """Raise where test pictures are those that are learned from."""
+        for name in ("train", "labeled"):
+            folder = getattr(self, name)
+            if self.test and folder and Path(self.test).resolve() == Path(folder).resolve():
+                raise UserError(
+                    f"--test and --{name} name the same folder: accuracy on pictures that were learned from says nothing. "
+                    "Give others, or leave out --test"
+                )
 
     def choose_split(self, data: DataSet, seed: int) -> Split:
         """The labelled, held-out and unlabelled pictures.

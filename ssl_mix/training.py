@@ -57,6 +57,7 @@ def start(run: Run, folder: Path, *, overwrite: bool = False, progress: Progress
     """
     threads = run.config.threads or torch.get_num_threads()  # the number decides the last bits of sums
     run = replace(run.settled(), config=replace(run.config, threads=threads))
+    run.data.check_test_is_apart()
     data = run.data.load(progress)
     split = run.data.choose_split(data, run.config.seed)
     trainer = run.trainer(data, split)

@@ -138,6 +138,8 @@ def test_labelled_pictures_alone_are_enough_to_fine_tune(
     assert "choose fewer labels" in mistake(["train", "fixmatch", *options, "--out", "other"], capsys)
     main(["train", "fine-tuning", *options, "--unlabeled", "unlabeled", "--out", "both"])
     assert "16 unlabelled pictures (not used)" in capsys.readouterr().out
+    main(["evaluate", "both", "--test", "labeled"])  # how well it knows what it learned from may be asked for
+    assert "6 test pictures" in capsys.readouterr().out
 
 
 def test_list_names_everything_in_a_line(capsys: pytest.CaptureFixture[str]) -> None:
