@@ -117,6 +117,14 @@ def test_weights_that_do_not_fit_are_refused(change: str, words: str, tmp_path: 
     assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
 
 
+def test_a_missing_weight_of_a_library_is_named_as_there(tmp_path: Path) -> None:
+    state = timm.create_model("resnet18", num_classes=4).state_dict()
+    del state["layer1.0.conv1.weight"]
+    torch.save(state, tmp_path / "weights.pth")
+    with pytest.raises(UserError, match=r": layer1\.0\.conv1\.weight is missing$"):
+        build_model("timm:resnet18", 4, pretrained=str(tmp_path / "weights.pth"))
+
+
 @pytest.mark.parametrize(("name", "words"), [("gone.pth", "is not there"), ("notes.txt", r"\.safetensors")])
 def test_files_that_are_none_are_refused(name: str, words: str, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("no weights")

@@ -58,7 +58,9 @@ def load_pretrained(net: nn.Module, source: Path, *, keep_head: bool = True) -> 
     _check(state, own, source, type(getattr(net, "body", net)).__name__)
     unused = sorted(state.keys() - own.keys())
     if unused:
-        notes.append(f"{len(unused)} weights of {source} have no place in the network, {unused[0]!r} for one")
+        notes.append(
+            f"{len(unused)} weights of {source} have no place in the network, {_theirs(unused[0])!r} for one"
+        )
     net.load_state_dict(state, strict=False)
     source_head = _linear(weight, bias)
     keep_source_head(net, source_head)
@@ -156,6 +158,11 @@ def _renamed(state: State, net: nn.Module) -> State:
     }
 
 
+def _theirs(name: str) -> str:
+    """The name that a weight has in the file of a library's network."""
+    return name.removeprefix("body.")
+
+
 def _head_name(net: nn.Module) -> str:
     names: list[str] = [name for name, module in net.named_modules() if module is net.head]
     return names[0]
@@ -177,9 +184,10 @@ def _check(state: State, own: State, source: Path, network: str) -> None:
     wrong = []
     for name, value in own.items():
         if name not in state:  # weights of long ago do not count batches
-            wrong += [] if name.endswith("num_batches_tracked") else [f"{name} is missing"]
+            wrong += [] if name.endswith("num_batches_tracked") else [f"{_theirs(name)} is missing"]
         elif state[name].shape != value.shape:
-            wrong.append(f"{name} should have shape {list(value.shape)}, has {list(state[name].shape)}")
+            had = list(state[name].shape)
+            wrong.append(f"{_theirs(name)} should have shape {list(value.shape)}, has {had}")
     if wrong:
         more = f"; and {len(wrong) - 5} more" if len(wrong) > 5 else ""
         raise UserError(
