@@ -205,6 +205,10 @@ def finish(opened: OpenRun) -> None:
         f"{len(split.unlabeled)} unlabelled pictures{unused}, {len(trainer.data.classes)} classes, on {trainer.device}; "
         f"step {trainer.step} of {trainer.config.steps}"
     )
+    if trainer.step == 0 and type(trainer.algorithm).begin is not Algorithm.begin:
+        say(
+            f"{name} looks at all labelled pictures before the first step: many classes take a minute or more"
+        )
     with training_bar(name, trainer.config.steps, trainer.step) as show:
         finished = train(opened, show)
     if not finished:
