@@ -139,8 +139,8 @@ class DataOptions:
         }
         if self.labeled and self.unlabeled:
             return load_two_folders(Path(self.labeled), Path(self.unlabeled), test, **reading)
-        if self.train or self.labeled:
-            return load_folder(Path(str(self.train or self.labeled)), test, **reading)
+        if folder := self.train or self.labeled:
+            return load_folder(Path(folder), test, **reading)
         if self.data == "digits":
             return load_digits_data()
         if self.data == "svhn":

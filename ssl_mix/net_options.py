@@ -56,14 +56,18 @@ class NetOptions:
         if isinstance(self.pretrained, bool):  # runs of before stored a yes or no
             object.__setattr__(self, "pretrained", "default" if self.pretrained else "none")
 
+    @property
+    def _source(self) -> Path | None:
+        """The file, or the folder of a run, that ``pretrained`` names."""
+        return None if self.pretrained in (None, "none", "default") else Path(str(self.pretrained))
+
     def resolved(self) -> "NetOptions":
         """The same with an absolute path, and with the network that the weights belong to if none is named."""
         if self.net is not None and self.net not in OWN and _is_path(self.net):
             return self._from_weights(Path(self.net).absolute()).resolved()
-        if self.pretrained in (None, "none", "default"):
+        if self._source is None:
             return dataclasses.replace(self, pretrained=self.pretrained or "none")
-        assert self.pretrained is not None
-        source = Path(self.pretrained).absolute()
+        source = self._source.absolute()
         options = dataclasses.replace(self, pretrained=str(source))
         if self.net is not None or not source.is_dir():
             return options
@@ -93,7 +97,7 @@ class NetOptions:
         """
         options = self.resolved()
         options._check_source()
-        file = None if options.pretrained in (None, "none", "default") else Path(str(options.pretrained))
+        source = options._source
         with torch.random.fork_rng(devices=[]):  # weights are drawn on the CPU
             torch.default_generator.manual_seed(stream_seed(seed, "weights"))
             net = build_model(
@@ -104,10 +108,10 @@ class NetOptions:
                 first_block=options.first_block,
                 bn_momentum=self.bn_momentum,
                 drop_path=self.drop_path,
-                pretrained="none" if file else options.pretrained or "none",
+                pretrained="none" if source else options.pretrained or "none",
             )
-            if file:
-                load_pretrained(net, file, keep_head=_may_share_head(file, classes))
+            if source:
+                load_pretrained(net, source, keep_head=_may_share_head(source, classes))
         freeze(net, self.frozen, norms=self.frozen_norms)
         return net
 
@@ -119,11 +123,10 @@ class NetOptions:
         options = self.resolved()
         library, _, name = (options.net or "").partition(":")
         found: Any = None
-        if options.pretrained in (None, "none"):
+        if options.pretrained == "none":
             return {}
-        assert options.pretrained is not None
-        if Path(options.pretrained).is_dir():
-            found = read_config(Path(options.pretrained))["dataset"]["augmentation"]
+        if options._source is not None and options._source.is_dir():
+            found = read_config(options._source)["dataset"]["augmentation"]
         elif library == "torchvision":
             found = {"mean": IMAGENET_MEAN, "std": IMAGENET_STD}
         elif library == "timm":
@@ -134,12 +137,9 @@ class NetOptions:
         return {} if found is None else {key: tuple(found[key]) for key in ("mean", "std")}
 
     def _check_source(self) -> None:
-        if self.net is None or self.pretrained in (None, "none", "default"):
+        if self.net is None or self._source is None or not self._source.is_dir():
             return
-        assert self.pretrained is not None
-        if not Path(self.pretrained).is_dir():
-            return
-        name, _ = _network_of(Path(self.pretrained))
+        name, _ = _network_of(self._source)
         if name != self.net:
             raise UserError(
                 f"--pretrained {self.pretrained} is a run of {name}, not of {self.net}: leave out --net, or give --net {name}"

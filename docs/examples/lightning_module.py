@@ -11,6 +11,8 @@ from ssl_mix.mixers import FMix
 
 
 class Classifier(lightning.LightningModule):
+    """A small network for digits, trained on mixed ones."""
+
     def __init__(self) -> None:
         super().__init__()
         self.net = nn.Sequential(nn.Flatten(), nn.Linear(64, 256), nn.ReLU(), nn.Linear(256, 10))
@@ -21,8 +23,7 @@ class Classifier(lightning.LightningModule):
         return self.criterion(self.net(mixed), target)
 
     def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
-        images, labels = batch
-        self.log("accuracy", (self.net(images).argmax(dim=1) == labels).float().mean())
+        self.log("accuracy", (self.net(batch[0]).argmax(dim=1) == batch[1]).float().mean())
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return torch.optim.Adam(self.parameters(), lr=3e-3)

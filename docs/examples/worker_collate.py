@@ -11,10 +11,12 @@ from ssl_mix.types import MixedTarget
 
 
 def collate(samples: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, MixedTarget]:
+    """A batch mixed by the worker that collates it."""
     return ResizeMix()(*default_collate(samples))
 
 
 def main() -> None:
+    """Train on mixed digits, and print the test accuracy."""
     torch.manual_seed(0)
     pixels, classes = load_digits(return_X_y=True)
     images, labels = torch.from_numpy(pixels).float().view(-1, 1, 8, 8) / 16, torch.from_numpy(classes)

@@ -47,9 +47,8 @@ def cutout(images: Tensor, *, variant: Variant = "torchssl", generator: torch.Ge
     check_choice("variant", variant, SQUARES)
     square, (count, channels, height, width) = SQUARES[variant], images.shape
     share, x, y = torch.rand(3, count, generator=generator).unbind(0)
-    half = (
-        (1 if square.pixels else min(height, width)) * (square.low + (square.high - square.low) * share) / 2
-    )
+    unit = 1 if square.pixels else min(height, width)
+    half = unit * (square.low + (square.high - square.low) * share) / 2
     rows = _near(y, half, height).mul_(255).to(images.device, non_blocking=True)
     columns = _near(x, half, width).to(images.device, non_blocking=True)
     hidden = (rows[:, :, None] * columns[:, None, :])[:, None]
