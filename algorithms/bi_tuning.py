@@ -14,15 +14,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ssl_mix.algorithm import Algorithm
+from ssl_mix.algorithm import Algorithm, step_output
 from ssl_mix.algorithms.fine_tuning import View
 from ssl_mix.banks import ClassQueue
 from ssl_mix.errors import check_choice, check_count, check_not_negative, check_positive
 from ssl_mix.losses import group_contrast
-from ssl_mix.losses._common import full_precision
-from ssl_mix.models.added import add_projector, feature_width, projected
-from ssl_mix.models.batch_norm import batch_statistics
-from ssl_mix.steps import step_output
+from ssl_mix.passes import batch_statistics, full_precision
+from ssl_mix.transfer.heads import add_projector, feature_width, projected
 from ssl_mix.types import Batch, Nets, Step, StepOutput, Task
 
 

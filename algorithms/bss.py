@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ssl_mix.algorithms.fine_tuning import FineTuning, Terms, View
 from ssl_mix.errors import check_count, check_not_negative
 from ssl_mix.losses import spectral_shrinkage
-from ssl_mix.losses._common import full_precision
+from ssl_mix.passes import full_precision
 
 
 class BSS(FineTuning):

@@ -17,11 +17,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ssl_mix.algorithms.fine_tuning import FineTuning, MixHead, Terms, View
-from ssl_mix.asymmetric import AsymmetricMix
 from ssl_mix.errors import UserError, check_choice, check_not_negative
-from ssl_mix.losses._common import full_precision
+from ssl_mix.mixing.terms import MixingTerms
 from ssl_mix.models.pretrained import source_classifier
-from ssl_mix.relationship import learn_relationship
+from ssl_mix.passes import full_precision
+from ssl_mix.transfer.relationship import learn_relationship
 from ssl_mix.types import Nets, Task
 
 
@@ -60,7 +60,7 @@ class CoTuning(FineTuning):
         threshold: float = 0.0,
         unlabeled_ratio: int = 1,
         mix_head: MixHead = "shared",
-        mixing: AsymmetricMix = AsymmetricMix(),  # noqa: B008 (frozen)
+        mixing: MixingTerms = MixingTerms(),  # noqa: B008 (frozen)
     ) -> None:
         super().__init__(
             view=view, threshold=threshold, unlabeled_ratio=unlabeled_ratio, mix_head=mix_head, mixing=mixing

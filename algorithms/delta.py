@@ -20,7 +20,7 @@ from ssl_mix.algorithms.fine_tuning import FineTuning, Terms, View
 from ssl_mix.algorithms.l2_sp import head_size
 from ssl_mix.errors import UserError, check_not_negative
 from ssl_mix.mixers.hooks import find_layer, hidden_layer_names, unwrapped
-from ssl_mix.steps import logits_of
+from ssl_mix.passes import logits_of
 from ssl_mix.types import Task
 
 SHORTCUTS = ("shortcut", "downsample")

@@ -14,12 +14,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ssl_mix.algorithm import Algorithm
-from ssl_mix.asymmetric import AsymmetricMix
+from ssl_mix.algorithm import Algorithm, step_output
 from ssl_mix.errors import check_choice, check_count, check_share
-from ssl_mix.models.added import add_mix_head, mixing_net
-from ssl_mix.steps import apart, logits_of, step_output
+from ssl_mix.mixing.terms import MixingTerms
+from ssl_mix.passes import apart, logits_of
 from ssl_mix.targets import confident_guesses
+from ssl_mix.transfer.heads import add_mix_head, mixing_net
 from ssl_mix.types import Batch, Nets, PseudoLabels, Samples, Step, StepOutput, Task
 
 View = Literal["weak", "strong"]
@@ -52,7 +52,7 @@ class FineTuning(Algorithm):
         threshold: float = 0.0,
         unlabeled_ratio: int = 1,
         mix_head: MixHead = "shared",
-        mixing: AsymmetricMix = AsymmetricMix(),  # noqa: B008 (frozen)
+        mixing: MixingTerms = MixingTerms(),  # noqa: B008 (frozen)
     ) -> None:
         super().__init__()
         check_choice("view", view, ("weak", "strong"))

@@ -10,10 +10,10 @@ Expected error with the paper's settings (RandAugment, CIFAR-10, 5 folds, as pub
 
 import torch.nn.functional as F
 
-from ssl_mix.algorithm import Algorithm
-from ssl_mix.asymmetric import AsymmetricMix
+from ssl_mix.algorithm import Algorithm, parts, step_output
 from ssl_mix.errors import check_count, check_not_negative, check_share
-from ssl_mix.steps import parts, step_output, together
+from ssl_mix.mixing.terms import MixingTerms
+from ssl_mix.passes import together
 from ssl_mix.targets import confident_guesses
 from ssl_mix.types import Batch, Nets, Step, StepOutput
 
@@ -43,7 +43,7 @@ class FixMatch(Algorithm):
         threshold: float = 0.95,
         unlabeled_weight: float = 1.0,
         unlabeled_ratio: int = 7,
-        mixing: AsymmetricMix = AsymmetricMix(),  # noqa: B008 (frozen)
+        mixing: MixingTerms = MixingTerms(),  # noqa: B008 (frozen)
     ) -> None:
         super().__init__()
         check_share("threshold", threshold)

@@ -12,11 +12,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ssl_mix.algorithm import Algorithm
-from ssl_mix.asymmetric import AsymmetricMix
+from ssl_mix.algorithm import Algorithm, parts, step_output
 from ssl_mix.banks import NEVER, last_positions
 from ssl_mix.errors import check_choice, check_count, check_not_negative, check_share
-from ssl_mix.steps import parts, step_output, together
+from ssl_mix.mixing.terms import MixingTerms
+from ssl_mix.passes import together
 from ssl_mix.targets import confident_guesses
 from ssl_mix.types import Batch, Nets, Step, StepOutput, Task
 
@@ -56,7 +56,7 @@ class FlexMatch(Algorithm):
         threshold_warmup: bool = True,
         unlabeled_weight: float = 1.0,
         unlabeled_ratio: int = 7,
-        mixing: AsymmetricMix = AsymmetricMix(),  # noqa: B008 (frozen)
+        mixing: MixingTerms = MixingTerms(),  # noqa: B008 (frozen)
     ) -> None:
         super().__init__()
         check_share("threshold", threshold)

@@ -10,10 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ssl_mix.algorithm import Algorithm
-from ssl_mix.asymmetric import AsymmetricMix
+from ssl_mix.algorithm import Algorithm, parts, step_output
 from ssl_mix.errors import UserError, check_count, check_not_negative, check_share
-from ssl_mix.steps import parts, step_output, together
+from ssl_mix.mixing.terms import MixingTerms
+from ssl_mix.passes import together
 from ssl_mix.targets import guess_labels
 from ssl_mix.types import Batch, Nets, Step, StepOutput, Task
 
@@ -61,7 +61,7 @@ class FreeMatch(Algorithm):
         highest_threshold: float = 1.0,
         unlabeled_weight: float = 1.0,
         unlabeled_ratio: int = 7,
-        mixing: AsymmetricMix = AsymmetricMix(),  # noqa: B008 (frozen)
+        mixing: MixingTerms = MixingTerms(),  # noqa: B008 (frozen)
     ) -> None:
         super().__init__()
         for name, share in (("average_decay", average_decay), ("lowest_threshold", lowest_threshold)):

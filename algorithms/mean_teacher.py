@@ -10,11 +10,10 @@ numbers of USB are of a version whose consistency loss was always zero.
 import torch
 import torch.nn.functional as F
 
-from ssl_mix.algorithm import Algorithm
-from ssl_mix.asymmetric import AsymmetricMix
+from ssl_mix.algorithm import Algorithm, parts, step_output
 from ssl_mix.errors import check_count, check_not_negative, check_share
-from ssl_mix.models.batch_norm import batch_statistics
-from ssl_mix.steps import apart, logits_of, parts, step_output
+from ssl_mix.mixing.terms import MixingTerms
+from ssl_mix.passes import apart, batch_statistics, logits_of
 from ssl_mix.targets import guess_labels, ramp_up
 from ssl_mix.types import Batch, Nets, Step, StepOutput
 
@@ -44,7 +43,7 @@ class MeanTeacher(Algorithm):
         unlabeled_weight: float = 50.0,
         ramp: float = 0.4,
         unlabeled_ratio: int = 1,
-        mixing: AsymmetricMix = AsymmetricMix(),  # noqa: B008 (frozen)
+        mixing: MixingTerms = MixingTerms(),  # noqa: B008 (frozen)
     ) -> None:
         super().__init__()
         check_not_negative("unlabeled_weight", unlabeled_weight)

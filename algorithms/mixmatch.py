@@ -11,11 +11,11 @@ from typing import get_args
 import torch
 import torch.nn.functional as F
 
-from ssl_mix.algorithm import Algorithm
-from ssl_mix.asymmetric import AsymmetricMix
+from ssl_mix.algorithm import Algorithm, parts, step_output
 from ssl_mix.errors import check_choice, check_count, check_not_negative, check_positive, check_share
-from ssl_mix.own_mixing import LamPer, mix_pool, one_hot
-from ssl_mix.steps import apart, parts, step_output
+from ssl_mix.mixing.pool import LamPer, mix_pool, one_hot
+from ssl_mix.mixing.terms import MixingTerms
+from ssl_mix.passes import apart
 from ssl_mix.targets import guess_labels, ramp_up, sharpen
 from ssl_mix.types import Batch, Nets, Step, StepOutput
 
@@ -57,7 +57,7 @@ class MixMatch(Algorithm):
         unlabeled_weight: float = 100.0,
         ramp: float = 0.4,
         unlabeled_ratio: int = 1,
-        mixing: AsymmetricMix = AsymmetricMix(),  # noqa: B008 (frozen)
+        mixing: MixingTerms = MixingTerms(),  # noqa: B008 (frozen)
     ) -> None:
         super().__init__()
         check_positive("temperature", temperature)

@@ -12,8 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ssl_mix.algorithm import Algorithm
-from ssl_mix.asymmetric import AsymmetricMix
+from ssl_mix.algorithm import Algorithm, parts, step_output
 from ssl_mix.errors import (
     UserError,
     check_choice,
@@ -22,10 +21,9 @@ from ssl_mix.errors import (
     check_positive,
     check_share,
 )
-from ssl_mix.losses._common import full_precision
-from ssl_mix.models.batch_norm import frozen_running_statistics
-from ssl_mix.own_mixing import LamPer, mix_pool, one_hot
-from ssl_mix.steps import apart, parts, step_output
+from ssl_mix.mixing.pool import LamPer, mix_pool, one_hot
+from ssl_mix.mixing.terms import MixingTerms
+from ssl_mix.passes import apart, frozen_running_statistics, full_precision
 from ssl_mix.targets import align, guess_labels, ramp_up, sharpen
 from ssl_mix.types import Batch, Nets, Step, StepOutput, Task
 
@@ -76,7 +74,7 @@ class ReMixMatch(Algorithm):
         rotation_weight: float = 0.5,
         ramp: float = 1 / 64,
         unlabeled_ratio: int = 1,
-        mixing: AsymmetricMix = AsymmetricMix(),  # noqa: B008 (frozen)
+        mixing: MixingTerms = MixingTerms(),  # noqa: B008 (frozen)
     ) -> None:
         super().__init__()
         check_positive("temperature", temperature)

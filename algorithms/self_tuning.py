@@ -16,17 +16,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ssl_mix.algorithm import Algorithm
+from ssl_mix.algorithm import Algorithm, step_output
 from ssl_mix.algorithms.fine_tuning import MixHead, View
-from ssl_mix.asymmetric import AsymmetricMix
 from ssl_mix.banks import ClassQueue
 from ssl_mix.errors import check_choice, check_count, check_not_negative, check_positive, check_share
 from ssl_mix.losses import group_contrast
-from ssl_mix.losses._common import full_precision
-from ssl_mix.models.added import add_mix_head, add_projector, mixing_net, projected
-from ssl_mix.models.batch_norm import batch_statistics
-from ssl_mix.steps import step_output
+from ssl_mix.mixing.terms import MixingTerms
+from ssl_mix.passes import batch_statistics, full_precision
 from ssl_mix.targets import confident_guesses
+from ssl_mix.transfer.heads import add_mix_head, add_projector, mixing_net, projected
 from ssl_mix.types import Batch, Nets, Samples, Step, StepOutput, Task
 
 
@@ -70,7 +68,7 @@ class SelfTuning(Algorithm):
         unlabeled_ratio: int = 1,
         view: View = "strong",
         mix_head: MixHead = "shared",
-        mixing: AsymmetricMix = AsymmetricMix(),  # noqa: B008 (frozen)
+        mixing: MixingTerms = MixingTerms(),  # noqa: B008 (frozen)
     ) -> None:
         super().__init__()
         check_not_negative("contrast_weight", contrast_weight)

@@ -7,8 +7,6 @@ import torch
 from torch import Tensor, nn
 
 from ssl_mix.algorithm import Algorithm
-from ssl_mix.asymmetric import AsymmetricMix
-from ssl_mix.composition import LabelPolicy, Loss, MixingLoss, check_composition
 from ssl_mix.errors import check_choice, check_not_negative, check_share
 from ssl_mix.losses import semantic_equivariance
 from ssl_mix.mixers import (
@@ -21,7 +19,9 @@ from ssl_mix.mixers import (
     capture_class_attention,
     transmix_lam,
 )
-from ssl_mix.models.batch_norm import frozen_running_statistics
+from ssl_mix.mixing.criterion import LabelPolicy, Loss, MixingLoss, check_composition
+from ssl_mix.mixing.terms import MixingTerms
+from ssl_mix.passes import frozen_running_statistics
 from ssl_mix.types import Batch, Nets, Step, StepOutput, Task
 
 
@@ -60,7 +60,7 @@ class Supervised(Algorithm):
         stop_mixing: float = 0.0,
         label_smoothing: float = 0.0,
         view: Literal["weak", "strong"] = "weak",
-        mixing: AsymmetricMix = AsymmetricMix(),  # noqa: B008 (frozen)
+        mixing: MixingTerms = MixingTerms(),  # noqa: B008 (frozen)
     ) -> None:
         super().__init__()
         check_choice("mixer", mixer, ("none", *MIXERS))
@@ -112,7 +112,7 @@ class Supervised(Algorithm):
             terms = {"loss/labeled": self._loss.plain(nets.student(x), labels)}
         else:
             terms = self._mixed(mixer, nets, x, labels, step.generator)
-        mixing = AsymmetricMix() if stop.over(step.progress) else self.mixing
+        mixing = MixingTerms() if stop.over(step.progress) else self.mixing
         extra, extra_terms = mixing(nets.student, x, labels, step)
         weights = {"loss/sem": self.regulariser_weight}
         total = sum((weights.get(name, 1.0) * value for name, value in terms.items()), start=extra)

@@ -13,10 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ssl_mix.algorithm import Algorithm
-from ssl_mix.asymmetric import AsymmetricMix
+from ssl_mix.algorithm import Algorithm, parts, step_output
 from ssl_mix.errors import check_choice, check_count, check_not_negative, check_positive, check_share
-from ssl_mix.steps import parts, step_output, together
+from ssl_mix.mixing.terms import MixingTerms
+from ssl_mix.passes import together
 from ssl_mix.targets import confident_guesses
 from ssl_mix.types import Batch, Nets, Step, StepOutput
 
@@ -60,7 +60,7 @@ class UDA(Algorithm):
         tsa_confidence: Confidence = "true",
         tsa_mean: MeanOver = "batch",
         unlabeled_ratio: int = 7,
-        mixing: AsymmetricMix = AsymmetricMix(),  # noqa: B008 (frozen)
+        mixing: MixingTerms = MixingTerms(),  # noqa: B008 (frozen)
     ) -> None:
         super().__init__()
         check_share("threshold", threshold)

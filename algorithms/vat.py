@@ -12,10 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ssl_mix.algorithm import Algorithm
-from ssl_mix.asymmetric import AsymmetricMix
+from ssl_mix.algorithm import Algorithm, parts, step_output
 from ssl_mix.errors import check_count, check_not_negative, check_positive, check_share
-from ssl_mix.steps import apart, logits_of, parts, step_output
+from ssl_mix.mixing.terms import MixingTerms
+from ssl_mix.passes import apart, logits_of
 from ssl_mix.targets import guess_labels, ramp_up
 from ssl_mix.types import Batch, Nets, Step, StepOutput
 
@@ -53,7 +53,7 @@ class VAT(Algorithm):
         power_iterations: int = 1,
         ramp: float = 0.4,
         unlabeled_ratio: int = 1,
-        mixing: AsymmetricMix = AsymmetricMix(),  # noqa: B008 (frozen)
+        mixing: MixingTerms = MixingTerms(),  # noqa: B008 (frozen)
     ) -> None:
         super().__init__()
         check_not_negative("unlabeled_weight", unlabeled_weight)

@@ -6,31 +6,20 @@ if __name__ != "ssl_mix.datasets":
 from collections.abc import Callable  # noqa: E402
 
 from ssl_mix.datasets.cifar import load_cifar, load_cifar10, load_cifar100  # noqa: E402
-from ssl_mix.datasets.cub200 import load_cub200  # noqa: E402
 from ssl_mix.datasets.data import DataSet, ImageSet  # noqa: E402
 from ssl_mix.datasets.decode import decode  # noqa: E402
 from ssl_mix.datasets.decode_many import decode_all  # noqa: E402
 from ssl_mix.datasets.digits import load_digits_data  # noqa: E402
-from ssl_mix.datasets.fgvc_aircraft import load_fgvc_aircraft  # noqa: E402
+from ssl_mix.datasets.fine_grained import FINE_GRAINED  # noqa: E402
 from ssl_mix.datasets.folder import load_folder, load_two_folders  # noqa: E402
 from ssl_mix.datasets.images import ImageSource, ResidentImages, StreamedImages  # noqa: E402
 from ssl_mix.datasets.label_list import read_label_list  # noqa: E402
 from ssl_mix.datasets.listing import list_pictures  # noqa: E402
-from ssl_mix.datasets.oxford_flowers import load_oxford_flowers  # noqa: E402
-from ssl_mix.datasets.oxford_pets import load_oxford_pets  # noqa: E402
 from ssl_mix.datasets.sampling import ShuffledIndex  # noqa: E402
 from ssl_mix.datasets.splits import Split, choose_split  # noqa: E402
-from ssl_mix.datasets.stanford_cars import load_stanford_cars  # noqa: E402
 from ssl_mix.datasets.stl10 import load_stl10  # noqa: E402
 from ssl_mix.datasets.svhn import load_svhn  # noqa: E402
 
-FINE_GRAINED: dict[str, Callable[..., DataSet]] = {
-    "cub200": load_cub200,
-    "stanford-cars": load_stanford_cars,
-    "fgvc-aircraft": load_fgvc_aircraft,
-    "oxford-pets": load_oxford_pets,
-    "oxford-flowers": load_oxford_flowers,
-}
 DATASETS: dict[str, Callable[..., DataSet]] = {
     "digits": load_digits_data,
     "cifar10": load_cifar10,
@@ -58,13 +47,8 @@ __all__ = [
     "load_cifar",
     "load_cifar10",
     "load_cifar100",
-    "load_cub200",
     "load_digits_data",
-    "load_fgvc_aircraft",
     "load_folder",
-    "load_oxford_flowers",
-    "load_oxford_pets",
-    "load_stanford_cars",
     "load_stl10",
     "load_svhn",
     "load_two_folders",

@@ -94,6 +94,8 @@ def files_needed(
     """
     try:
         yield
+    except UserError:  # says itself what is wrong
+        raise
     except Exception as error:  # no network, no space, a bad checksum, a file that ends early
         if download is None:
             remedy = by_hand

@@ -48,6 +48,14 @@ def load_folder(
     return assemble(listing, _test_listing(test, classes), classes, notes, options)
 
 
+def list_parts(train: Path, test: Path) -> tuple[Listing, Listing, tuple[str, ...]]:
+    """The files and the classes of a folder of training pictures and one of test pictures, each with a sub-folder per class."""
+    listing, classes, _ = _labeled(train)
+    tested = _test_listing(test, classes)
+    assert tested is not None
+    return listing, tested, classes
+
+
 def load_two_folders(
     labeled: Path,
     unlabeled: Path,

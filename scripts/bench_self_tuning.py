@@ -85,7 +85,7 @@ def make_trainer(side: str, options: argparse.Namespace) -> Trainer:
 def measure(options: argparse.Namespace) -> dict[str, dict[str, float]]:
     """Median seconds of a step, pictures per second and peak memory in MiB of each side."""
     trainers = {side: make_trainer(side, options) for side in SIDES}
-    batches = {side: trainer.batches(0) for side, trainer in trainers.items()}
+    batches = {side: trainer.feed.batches(0) for side, trainer in trainers.items()}
     seconds: dict[str, list[float]] = {side: [] for side in SIDES}
     for turn in range(options.steps + WARM_STEPS):
         for side, trainer in trainers.items():
@@ -94,7 +94,7 @@ def measure(options: argparse.Namespace) -> dict[str, dict[str, float]]:
             trainer.train_step(raw)
             if turn >= WARM_STEPS:
                 seconds[side].append(now(trainer.device) - began)
-    images = trainers["ours"].images_per_step
+    images = trainers["ours"].feed.images_per_step
     medians = {side: statistics.median(taken) for side, taken in seconds.items()}
     return {
         side: {
@@ -124,7 +124,7 @@ def own_peak(side: str, options: argparse.Namespace) -> float:
     """Peak memory of two steps of this process, MiB."""
     trainer = make_trainer(side, options)
     before = resident_mib("VmRSS")
-    batches = trainer.batches(0)
+    batches = trainer.feed.batches(0)
     for _ in range(WARM_STEPS):
         trainer.train_step(next(batches))
     if trainer.device.type == "cuda":

@@ -42,8 +42,8 @@ from ssl_mix import TrainConfig, Trainer
 from ssl_mix.algorithm import Algorithm
 from ssl_mix.algorithms import FixMatch, FlexMatch
 from ssl_mix.augment import Augmentation
+from ssl_mix.cli.terminal import keep_freed_memory
 from ssl_mix.datasets import DataSet, ImageSet, ResidentImages, choose_split
-from ssl_mix.engine.execution import keep_freed_memory
 from ssl_mix.models import build_model
 
 ALGORITHMS: dict[str, Callable[[], Algorithm]] = {"fixmatch": FixMatch, "flexmatch": FlexMatch}
@@ -115,13 +115,13 @@ class Ours:
         self.net = build_model("wrn-28-2", CLASSES, first_block="raw", bn_momentum=0.001)
         self.trainer = Trainer(ALGORITHMS[algorithm](), self.net, data, split, config)
         self.net = self.trainer.student
-        self.batches = self.trainer.batches(0)
-        self._augment, self._augmenting = self.trainer.augment, 0.0
-        self.trainer.augment = self._timed_augment  # type: ignore[method-assign]
+        self.batches = self.trainer.feed.batches(0)
+        self._augment, self._augmenting = self.trainer.feed.augment, 0.0
+        self.trainer.feed.augment = self._timed_augment  # type: ignore[method-assign]
 
-    def _timed_augment(self, raw: Any) -> Any:
+    def _timed_augment(self, raw: Any, step: int) -> Any:
         began = now(self.trainer.device)
-        batch = self._augment(raw)
+        batch = self._augment(raw, step)
         self._augmenting = now(self.trainer.device) - began
         return batch
 

@@ -52,9 +52,9 @@ def make_trainer(options: argparse.Namespace) -> Trainer:
 
 def work(trainer: Trainer) -> dict[str, Callable[[], object]]:
     """The whole step, the bound, and the parts of the step, as functions to be timed."""
-    batches = trainer.batches(0)
+    batches = trainer.feed.batches(0)
     raw = next(batches)
-    batch = trainer.augment(raw)
+    batch = trainer.feed.augment(raw, trainer.step)
     assert batch.unlabeled is not None
     ready = torch.cat((batch.labeled.views["weak"], *batch.unlabeled.views.values()))
     labels = torch.zeros(len(ready), dtype=torch.int64, device=trainer.device)
@@ -75,7 +75,7 @@ def work(trainer: Trainer) -> dict[str, Callable[[], object]]:
     return {
         "step": lambda: trainer.train_step(next(batches)),
         "bound": bound,
-        "augmentation": lambda: trainer.augment(next(batches)),
+        "augmentation": lambda: trainer.feed.augment(next(batches), trainer.step),
         "forward_backward": forward_backward,
         "optimizer": trainer.optimizer.step,
         "teacher": lambda: trainer.teacher.update(0),
@@ -107,12 +107,12 @@ def main() -> None:
         "benchmark": "fixmatch_step",
         "net": options.net,
         "batch_size": options.batch_size,
-        "views": trainer.images_per_step,
+        "views": trainer.feed.images_per_step,
         "amp": options.amp,
         "compile": options.compile,
         "rounds": options.rounds,
         "step_over_bound": medians["step"] / medians["bound"],
-        "images_per_second": trainer.images_per_step / medians["step"],
+        "images_per_second": trainer.feed.images_per_step / medians["step"],
         "step_ms": 1000 * medians["step"],
         "bound_ms": 1000 * medians["bound"],
         "parts": parts,

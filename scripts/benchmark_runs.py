@@ -20,15 +20,15 @@ from measuring import append_line, circumstances
 
 from ssl_mix.algorithms import ALGORITHMS
 from ssl_mix.augment.views import Augmentation
-from ssl_mix.data_options import DataOptions
+from ssl_mix.cli.train import read_run
 from ssl_mix.datasets import DataSet, Split
 from ssl_mix.engine.execution import resolve_device
-from ssl_mix.engine.parts import check_parts
-from ssl_mix.engine.run_folder import Record, read_config, read_metrics
+from ssl_mix.engine.feed import check_parts
 from ssl_mix.errors import UserError, check_count
-from ssl_mix.runs import Run
-from ssl_mix.train_command import read_run
-from ssl_mix.training import check_same, identity_of
+from ssl_mix.runs.data_options import DataOptions
+from ssl_mix.runs.folder import Record, read_config, read_metrics
+from ssl_mix.runs.run import Run
+from ssl_mix.runs.session import check_same, identity_of
 
 MIXES = ("none", "mixup", "dm", "as", "dm-as")
 OWN = ("--data", "--labels", "--labels-per-class", "--seed", "--split-seed", "--mix", "--out", "--overwrite")

@@ -38,11 +38,11 @@ from benchmark_runs import (
 from published import published
 
 from ssl_mix.algorithms import ALGORITHMS, TRANSFER
-from ssl_mix.data_options import DataOptions
 from ssl_mix.datasets import DataSet
-from ssl_mix.engine.run_folder import read_metrics
 from ssl_mix.errors import UserError, check_choice
-from ssl_mix.summary import summarise
+from ssl_mix.reports.summary import summarise
+from ssl_mix.runs.data_options import DataOptions
+from ssl_mix.runs.folder import read_metrics
 
 SEMI_SUPERVISED = [name for name in ALGORITHMS if name not in TRANSFER]
 LABELS = {

@@ -14,7 +14,7 @@ from matplotlib.cbook import get_sample_data
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
-from ssl_mix.cli import main as ssl_mix
+from ssl_mix.cli.main import main as ssl_mix
 
 CUTTINGS, SIDE = 60, 224
 

@@ -50,12 +50,12 @@ from benchmark_runs import (
 from published_transfer import published_transfer
 
 from ssl_mix.algorithms import ALGORITHMS, TRANSFER
-from ssl_mix.data_options import DataOptions
 from ssl_mix.datasets import DataSet
-from ssl_mix.engine.run_folder import read_metrics
 from ssl_mix.errors import UserError, check_choice
-from ssl_mix.inference import evaluate, load_trained
-from ssl_mix.summary import summarise
+from ssl_mix.reports.summary import summarise
+from ssl_mix.runs.data_options import DataOptions
+from ssl_mix.runs.folder import read_metrics
+from ssl_mix.runs.trained import evaluate, load_trained
 
 WITHOUT_DECOUPLING = {"mce": "as", "mixup-mce": "dm-as"}
 CONTROLS: dict[str, tuple[str, ...]] = {

@@ -17,16 +17,16 @@ from typing import Any
 
 from measuring import append_line, circumstances
 
-from ssl_mix import AsymmetricMix, TrainConfig
+from ssl_mix import MixingTerms, TrainConfig
 from ssl_mix.algorithms import Supervised
-from ssl_mix.data_options import DataOptions
+from ssl_mix.cli.terminal import keep_freed_memory
 from ssl_mix.datasets import DataSet, load_folder
-from ssl_mix.engine.execution import keep_freed_memory
-from ssl_mix.net_options import NetOptions
-from ssl_mix.runs import Run
-from ssl_mix.summary import summarise
+from ssl_mix.reports.summary import summarise
+from ssl_mix.runs.data_options import DataOptions
+from ssl_mix.runs.net_options import NetOptions
+from ssl_mix.runs.run import Run
 
-ETA = AsymmetricMix(eta=0.1)
+ETA = MixingTerms(eta=0.1)
 TERMS: dict[str, dict[str, Any]] = {
     "": {},
     " + DM(CE)": {"loss": "dm-ce", "mixing": ETA},

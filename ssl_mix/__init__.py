@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from ssl_mix._version import __version__
 from ssl_mix.algorithm import Algorithm
-from ssl_mix.asymmetric import AsymmetricMix
 from ssl_mix.banks import PseudoLabelBank
 from ssl_mix.errors import UserError
 from ssl_mix.losses import AsymmetricMixupLoss, DecoupledMixupBCELoss, DecoupledMixupLoss, LUMixLoss
 from ssl_mix.mixers import CutMix, Mixup
+from ssl_mix.mixing.terms import MixingTerms
 from ssl_mix.types import Batch, MixedTarget, Nets, PseudoLabels, Samples, Step, StepOutput, Task
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Algorithm",
-    "AsymmetricMix",
+    "MixingTerms",
     "AsymmetricMixupLoss",
     "Batch",
     "CutMix",

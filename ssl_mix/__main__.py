@@ -1,6 +1,6 @@
 """``python -m ssl_mix`` is the ``ssl-mix`` command."""
 
-from ssl_mix.cli import main
+from ssl_mix.cli.main import main
 
 if __name__ == "__main__":
     main()

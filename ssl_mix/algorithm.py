@@ -1,12 +1,12 @@
 """The contract between an algorithm and the training loop."""
 
 import inspect
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from torch import Tensor, nn
 
-from ssl_mix.types import Batch, Nets, Step, StepOutput, Task
+from ssl_mix.types import Batch, Nets, PseudoLabels, Samples, Step, StepOutput, Task
 
 
 class Algorithm(nn.Module):
@@ -58,3 +58,30 @@ class Algorithm(nn.Module):
     def extra_repr(self) -> str:
         """The hyper-parameters, for ``print(algorithm)``."""
         return ", ".join(f"{name}={value!r}" for name, value in self.hyperparameters().items())
+
+
+def parts(batch: Batch) -> tuple[Tensor, Tensor, Samples]:
+    """Weak views of the labelled pictures (B, C, H, W), their labels (B,), and the unlabelled half of a batch."""
+    assert batch.unlabeled is not None and batch.labeled.target is not None
+    return batch.labeled.views["weak"], batch.labeled.target, batch.unlabeled
+
+
+def step_output(
+    terms: Mapping[str, tuple[float, Tensor]],
+    mixing: tuple[Tensor, dict[str, Tensor]],
+    pseudo: PseudoLabels | None,
+    carry: dict[str, Tensor] | None = None,
+) -> StepOutput:
+    """The sum of the weighted terms and of the mixing terms, with each term and the coverage as metrics.
+
+    Args:
+        terms: weight and value of each term by name.
+        mixing: what ``MixingTerms`` returned.
+        pseudo: the guesses of this step, if any were made.
+        carry: news for the algorithm's buffers.
+    """
+    loss = sum((weight * value for weight, value in terms.values()), start=mixing[0])
+    metrics = {f"loss/{name}": value.detach() for name, (_, value) in terms.items()}
+    if pseudo is not None:
+        metrics["coverage"] = pseudo.mask.mean()
+    return StepOutput(loss, {**metrics, **mixing[1]}, carry or {}, pseudo)

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from ssl_mix.losses._common import full_precision
+from ssl_mix.passes import full_precision
 from ssl_mix.types import PseudoLabels, Step
 
 

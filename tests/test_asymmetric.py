@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from scipy import stats
 from torch import nn
 
-from ssl_mix.asymmetric import AsymmetricMix, sample_folded_beta
 from ssl_mix.errors import UserError
+from ssl_mix.mixing.terms import MixingTerms, sample_folded_beta
 from ssl_mix.types import PseudoLabels, Step
 
 CLASSES = 6
@@ -54,7 +54,7 @@ class Scene:
     def run(self, number=60, total=100, seed=0, **options):
         """The loss and its terms in one step of a run."""
         step = Step(number, total, torch.Generator().manual_seed(seed))
-        mix = AsymmetricMix(**options)
+        mix = MixingTerms(**options)
         views = None if self.unlabeled is None else {"weak": self.unlabeled, "strong": 1 - self.unlabeled}
         return mix(self.net, self.images, self.labels, step, unlabeled=views, pseudo=self.pseudo)
 
@@ -257,15 +257,15 @@ def test_the_asymmetric_term_needs_guesses(mix, missing):
 )
 def test_wrong_options(options):
     with pytest.raises(UserError, match=rf"\b{next(iter(options))}\b"):
-        AsymmetricMix(**options)
+        MixingTerms(**options)
 
 
 def test_options_cannot_change_after_the_check():
     with pytest.raises(dataclasses.FrozenInstanceError):
-        AsymmetricMix().eta = -1.0
+        MixingTerms().eta = -1.0
 
 
 def test_defaults_are_off_and_the_papers():
-    assert AsymmetricMix() == AsymmetricMix(
+    assert MixingTerms() == MixingTerms(
         mix="none", eta=0.1, eta_power=0.0, mix_weight=1.0, mix_alpha=1.0, mix_ramp="cosine", mixed_by="mixup"
     )

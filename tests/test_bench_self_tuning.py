@@ -36,7 +36,7 @@ def test_both_sides_take_the_same_step(bench: ModuleType) -> None:
     )
     trainers = {side: bench.make_trainer(side, options) for side in bench.SIDES}
     for trainer in trainers.values():
-        trainer.train_step(next(trainer.batches(0)))
+        trainer.train_step(next(trainer.feed.batches(0)))
     ours, looped = trainers["ours"], trainers["looped"]
     torch.testing.assert_close(ours.algorithm.queue.keys, looped.algorithm.queue.keys)
     assert torch.equal(ours.algorithm.queue.next_slot, looped.algorithm.queue.next_slot)

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ssl_mix.cli import main as ssl_mix_main
-from ssl_mix.engine.run_folder import read_metrics
+from ssl_mix.cli.main import main as ssl_mix_main
+from ssl_mix.runs.folder import read_metrics
 
 ROOT = Path(__file__).resolve().parents[1]
 TINY = ["--net", "small-cnn", "--steps", "4", "--batch-size", "4", "--eval-every", "2"]
@@ -83,13 +83,13 @@ def test_a_cut_run_is_resumed_to_the_same_numbers(script, capsys):
 # The process dies as if killed, just after a checkpoint.
 CUT = """
 import os
-import ssl_mix.training as training
-save = training.save
-def save_and_die(opened):
-    save(opened)
+from ssl_mix.runs.session import Session
+save = Session.save
+def save_and_die(session):
+    save(session)
     os._exit(9)
-training.save = save_and_die
-from ssl_mix.cli import main
+Session.save = save_and_die
+from ssl_mix.cli.main import main
 main()
 """
 

@@ -10,13 +10,13 @@ import pytest
 from PIL import Image
 
 from ssl_mix.algorithms import ALGORITHMS, TRANSFER
-from ssl_mix.asymmetric import AsymmetricMix
-from ssl_mix.cli import main
-from ssl_mix.data_options import DataOptions
+from ssl_mix.cli.main import main
 from ssl_mix.engine.config import TrainConfig
 from ssl_mix.mixers import MIXERS
-from ssl_mix.net_options import NetOptions
+from ssl_mix.mixing.terms import MixingTerms
 from ssl_mix.recipes import RECIPES
+from ssl_mix.runs.data_options import DataOptions
+from ssl_mix.runs.net_options import NetOptions
 
 QUICK = ["--steps", "4", "--batch-size", "4", "--threads", "1"]
 DIGITS = ["--data", "digits", "--labels", "20", *QUICK]
@@ -239,7 +239,7 @@ def test_ctrl_c_outside_training_prints_no_traceback(
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("ssl_mix.train_command.start", interrupted)
+    monkeypatch.setattr("ssl_mix.cli.train.start", interrupted)
     with pytest.raises(SystemExit) as stop:
         main(["train", "fixmatch", *DIGITS, "--out", "x"])
     assert stop.value.code == 130
@@ -284,7 +284,7 @@ def test_every_flag_of_train_has_its_help(
     parts = (ALGORITHMS[name], DataOptions, NetOptions, TrainConfig)
     names = {keyword for part in parts for keyword in inspect.signature(part).parameters}
     if "mixing" in names:
-        names = names - {"mixing"} | set(inspect.signature(AsymmetricMix).parameters)
+        names = names - {"mixing"} | set(inspect.signature(MixingTerms).parameters)
     for keyword in (*names, "out", "overwrite", "recipe"):
         flag = "--" + keyword.replace("_", "-")
         found = re.search(rf"{flag}[ ,].*?\((default|required)", output, re.DOTALL)

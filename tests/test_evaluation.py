@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from sessions import train
 from sklearn.metrics import balanced_accuracy_score
 from torch import Tensor, nn
 from torchvision.transforms import v2
@@ -16,14 +17,14 @@ from torchvision.transforms import v2
 from ssl_mix import TrainConfig, UserError
 from ssl_mix.algorithms import Supervised
 from ssl_mix.augment import Augmentation
-from ssl_mix.cli import main
-from ssl_mix.data_options import DataOptions
+from ssl_mix.cli.main import main
 from ssl_mix.datasets import ResidentImages, decode
-from ssl_mix.engine.checkpoint import CURRENT, read_checkpoint
 from ssl_mix.evaluation import accuracy, mean_class_accuracy, predict_probabilities
-from ssl_mix.inference import evaluate, load_trained, predict
-from ssl_mix.runs import Run
-from ssl_mix.training import reopen, start, train
+from ssl_mix.runs.checkpoint import CURRENT, read_checkpoint
+from ssl_mix.runs.data_options import DataOptions
+from ssl_mix.runs.run import Run
+from ssl_mix.runs.session import reopen, start
+from ssl_mix.runs.trained import evaluate, load_trained, predict
 
 CPU = torch.device("cpu")
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)
@@ -103,7 +104,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def trained_run(pictures: Path, out: Path, **data: Any) -> Path:
     options = DataOptions(train=str(pictures / "train"), test=str(pictures / "test"), **data)
     config = TrainConfig(steps=8, batch_size=8, eval_every=2, log_every=4, threads=1, device="cpu")
-    train(start(Run(Supervised(), options, config=config), out), lambda record: None)
+    train(start(Run(Supervised(), options, config=config), out))
     return out
 
 
@@ -231,7 +232,7 @@ def test_a_run_of_before_is_read_as_it_was(pictures: Path, tmp_path: Path) -> No
 def test_ten_crops_of_data_with_a_size_of_their_own_are_refused(tmp_path: Path) -> None:
     config = TrainConfig(steps=2, batch_size=8, threads=1, device="cpu")
     opened = start(Run(Supervised(), DataOptions(data="digits", labels=20), config=config), tmp_path / "run")
-    train(opened, lambda record: None)
+    train(opened)
     with pytest.raises(
         UserError, match="those of --data digits have a size of their own: take --crops centre"
     ):

@@ -11,9 +11,9 @@ import torch
 from PIL import Image
 
 from ssl_mix.algorithms import TRANSFER
-from ssl_mix.cli import main as ssl_mix_main
-from ssl_mix.engine.run_folder import read_metrics
-from ssl_mix.inference import load_trained
+from ssl_mix.cli.main import main as ssl_mix_main
+from ssl_mix.runs.folder import read_metrics
+from ssl_mix.runs.trained import load_trained
 
 ROOT = Path(__file__).resolve().parents[1]
 PICTURES = 12  # of each class and part

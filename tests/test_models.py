@@ -12,8 +12,8 @@ from torch import nn
 
 from ssl_mix.errors import UserError
 from ssl_mix.models import build_model
-from ssl_mix.models.batch_norm import frozen_running_statistics
 from ssl_mix.models.from_torchvision import TorchvisionNetwork
+from ssl_mix.passes import frozen_running_statistics
 
 
 def parameters(net: nn.Module) -> int:

@@ -130,7 +130,7 @@ def test_installed_package_imports_from_elsewhere(installed, tmp_path):
 def test_installed_metadata(installed):
     (found,) = importlib.metadata.distributions(path=[str(installed)])
     (command,) = found.entry_points.select(group="console_scripts")
-    assert (command.name, command.value) == ("ssl-mix", "ssl_mix.cli:main")
+    assert (command.name, command.value) == ("ssl-mix", "ssl_mix.cli.main:main")
     assert (found.metadata["Name"], found.version) == ("ssl-mix", ssl_mix.__version__)
     assert found.metadata["Requires-Python"] == ">=3.10"
     assert callable(command.load())

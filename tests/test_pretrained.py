@@ -9,20 +9,21 @@ import timm
 import torch
 import torchvision
 from safetensors.torch import save_file
+from sessions import train
 from torch import nn
 
 from ssl_mix import TrainConfig, Trainer
 from ssl_mix.algorithms import FixMatch, Supervised
-from ssl_mix.data_options import DataOptions
 from ssl_mix.datasets import choose_split, load_digits_data
 from ssl_mix.errors import UserError
-from ssl_mix.inference import evaluate, load_trained
 from ssl_mix.models import build_model
-from ssl_mix.models.batch_norm import batch_statistics, frozen_running_statistics
 from ssl_mix.models.pretrained import load_pretrained, loading_notes, source_classifier
-from ssl_mix.net_options import NetOptions
-from ssl_mix.runs import Run
-from ssl_mix.training import reopen, start, train
+from ssl_mix.passes import batch_statistics, frozen_running_statistics
+from ssl_mix.runs.data_options import DataOptions
+from ssl_mix.runs.net_options import NetOptions
+from ssl_mix.runs.run import Run
+from ssl_mix.runs.session import reopen, start
+from ssl_mix.runs.trained import evaluate, load_trained
 
 CONFIG = TrainConfig(steps=3, batch_size=8, eval_every=3, threads=1)
 PICTURES = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
@@ -175,7 +176,7 @@ def digits_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of three steps on ten classes."""
     folder = tmp_path_factory.mktemp("source") / "run"
     options = DataOptions(data="digits", labels_per_class=4)
-    train(start(Run(Supervised(), options, NetOptions(), CONFIG), folder), lambda record: None)
+    train(start(Run(Supervised(), options, NetOptions(), CONFIG), folder))
     return folder
 
 
@@ -217,10 +218,10 @@ def test_a_run_from_a_run_is_described_started_and_reopened(
     monkeypatch.chdir(digits_run.parent)
     options = DataOptions(data="digits", labels_per_class=4)
     opened = start(Run(Supervised(), options, NetOptions(pretrained="run"), CONFIG), tmp_path / "new")
-    assert opened.trainer.step == 0 and any("head" in note and "not new" in note for note in opened.warnings)
+    assert opened.trainer.step == 0 and any("head" in note and "not new" in note for note in opened.notes)
     stored = json.loads((tmp_path / "new" / "config.json").read_text())["net"]
     assert stored["net"] == "small-cnn" and stored["pretrained"] == str(digits_run)
-    train(opened, lambda record: None)
+    train(opened)
     monkeypatch.chdir(tmp_path)
     assert reopen(tmp_path / "new").trainer.step == 3
 
@@ -311,6 +312,6 @@ def test_a_trained_run_is_used_without_the_weights_it_started_from(tmp_path: Pat
     run = Run(
         Supervised(), DataOptions(data="digits", labels=20), options, TrainConfig(steps=2, batch_size=4)
     )
-    train(start(run, tmp_path / "run"), lambda record: None)
+    train(start(run, tmp_path / "run"))
     (tmp_path / "weights.pth").unlink()
     assert 0 <= evaluate(load_trained(tmp_path / "run")).accuracy <= 1

@@ -12,7 +12,7 @@ import pytest
 import ssl_mix.losses
 from ssl_mix import TrainConfig, Trainer
 from ssl_mix.algorithms import ALGORITHMS, TRANSFER
-from ssl_mix.cli import main
+from ssl_mix.cli.main import main
 from ssl_mix.datasets import choose_split, load_digits_data
 from ssl_mix.mixers import MIXERS
 from ssl_mix.models import build_model

@@ -8,7 +8,7 @@ import torch
 
 from ssl_mix import TrainConfig, Trainer
 from ssl_mix.algorithms import ALGORITHMS, TRANSFER
-from ssl_mix.cli import main
+from ssl_mix.cli.main import main
 from ssl_mix.datasets import DataSet, ResidentImages, choose_split, load_digits_data
 from ssl_mix.engine.optimizer import learning_rate
 from ssl_mix.recipes import RECIPES, Asked

@@ -10,7 +10,7 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
 from ssl_mix.errors import UserError
 from ssl_mix.randomness import stream_seed
-from ssl_mix.relationship import STRENGTHS, learn_relationship
+from ssl_mix.transfer.relationship import STRENGTHS, learn_relationship
 
 
 def scene(each=12, classes=4, sources=9, spread=1.5, seed=0):
@@ -90,7 +90,7 @@ def test_logistic_is_bayes_rule_on_the_coefficients_of_scikit_learn(monkeypatch,
     found = learn_relationship(probabilities, labels, 4, seed=seed)
     assert found.method == "logistic"
     np.testing.assert_allclose(found.matrix.numpy(), expected, atol=1e-3)
-    monkeypatch.setattr("ssl_mix.relationship.TOLERANCE", 1e-8)
+    monkeypatch.setattr("ssl_mix.transfer.relationship.TOLERANCE", 1e-8)
     found = learn_relationship(probabilities, labels, 4, seed=seed)
     np.testing.assert_allclose(found.matrix.numpy(), expected, rtol=2e-5)
 
@@ -105,8 +105,8 @@ def test_probabilities_that_are_spread_thin_still_tell():
 
 def test_two_classes_are_fitted_as_the_multinomial_model(monkeypatch):
     """Against the multinomial objective, ``C * cross-entropy + |W|^2 / 2`` of both rows of W, minimised by another routine."""
-    monkeypatch.setattr("ssl_mix.relationship.STRENGTHS", (3.0,))
-    monkeypatch.setattr("ssl_mix.relationship.TOLERANCE", 1e-8)
+    monkeypatch.setattr("ssl_mix.transfer.relationship.STRENGTHS", (3.0,))
+    monkeypatch.setattr("ssl_mix.transfer.relationship.TOLERANCE", 1e-8)
     probabilities, labels = scene(classes=2)
     source, target = probabilities.numpy(), labels.numpy()
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from ssl_mix import UserError
-from ssl_mix.data_options import DataOptions
+from ssl_mix.runs.data_options import DataOptions
 
 
 @pytest.mark.parametrize("data", ["digits", "cifar10"])

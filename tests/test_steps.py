@@ -9,10 +9,9 @@ from ssl_mix.algorithms.vat import VAT, divergence, unit
 from ssl_mix.augment import Augmentation
 from ssl_mix.banks import PseudoLabelBank, last_positions
 from ssl_mix.errors import UserError
+from ssl_mix.mixing.pool import classify_in_parts, interleaved, mix_pool
 from ssl_mix.models import SmallCNN
-from ssl_mix.models.batch_norm import batch_statistics
-from ssl_mix.own_mixing import classify_in_parts, interleaved, mix_pool
-from ssl_mix.steps import apart, together
+from ssl_mix.passes import apart, batch_statistics, together
 from ssl_mix.targets import align, guess_labels, ramp_up, sharpen
 from ssl_mix.types import PseudoLabels, Step
 

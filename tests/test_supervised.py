@@ -6,11 +6,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from ssl_mix import AsymmetricMix, Batch, MixedTarget, Nets, Samples, Step, StepOutput, Task, UserError
+from ssl_mix import Batch, MixedTarget, MixingTerms, Nets, Samples, Step, StepOutput, Task, UserError
 from ssl_mix.algorithms import Supervised
-from ssl_mix.composition import LabelPolicy, Loss, MixingLoss
 from ssl_mix.losses import lumix_cross_entropy, lumix_lam, lumix_regulariser
 from ssl_mix.mixers import MIXERS, CutMix, MixerName, Mixup
+from ssl_mix.mixing.criterion import LabelPolicy, Loss, MixingLoss
 from ssl_mix.models import SmallCNN, build_model
 
 CLASSES = 4
@@ -110,7 +110,7 @@ def test_lumix_goes_with_the_decoupled_term(eta: float) -> None:
         decoupled = torch.where(target[0] == target[1], 0.0, halves)
         mixed_loss = -(lam * z_a + (1 - lam) * z_b) + eta * decoupled
         expected = mixed_loss.mean() + lumix_regulariser(logits, *target[:2], lam)
-    options: Any = {"loss": "dm-ce", "mixing": AsymmetricMix(eta=eta)} if eta else {}
+    options: Any = {"loss": "dm-ce", "mixing": MixingTerms(eta=eta)} if eta else {}
     torch.testing.assert_close(
         run(Supervised(mixer="cutmix", label_policy="lumix", **options)).loss, expected
     )
@@ -152,8 +152,8 @@ def test_mixing_stops_for_the_last_steps() -> None:
         ({"mixer": "cutmix", "loss": "dm-bce", "label_policy": "lumix"}, "lumix"),
         ({"mixer": "cutmix", "stop_mixing": 1.5}, "stop_mixing"),
         ({"view": "stong"}, "Did you mean 'strong'"),
-        ({"mixing": AsymmetricMix(mix="as")}, "pseudo-labels"),
-        ({"loss": "bce", "mixing": AsymmetricMix(mix="dm")}, "does not add up"),
+        ({"mixing": MixingTerms(mix="as")}, "pseudo-labels"),
+        ({"loss": "bce", "mixing": MixingTerms(mix="dm")}, "does not add up"),
     ],
 )
 def test_what_does_not_go_together_is_refused_with_the_reason(options: Any, words: str) -> None:
@@ -217,7 +217,7 @@ def test_lumix_leaves_a_picture_of_one_class_alone() -> None:
 
 
 def test_stopping_stops_the_added_terms_too() -> None:
-    algorithm = Supervised(mixing=AsymmetricMix(mix="dm"), stop_mixing=0.5)
+    algorithm = Supervised(mixing=MixingTerms(mix="dm"), stop_mixing=0.5)
     assert "loss/labeled_pairs" in run(algorithm, number=4).metrics
     assert "loss/labeled_pairs" not in run(algorithm, number=5).metrics
 

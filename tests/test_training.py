@@ -13,14 +13,15 @@ from typing import Any
 
 import pytest
 import torch
+from sessions import train
 
-from ssl_mix import AsymmetricMix, Batch, Nets, Step, StepOutput, TrainConfig, UserError
+from ssl_mix import Batch, MixingTerms, Nets, Step, StepOutput, TrainConfig, UserError
 from ssl_mix.algorithms import FixMatch, Supervised
-from ssl_mix.data_options import DataOptions
-from ssl_mix.engine.checkpoint import CURRENT, read_checkpoint
-from ssl_mix.engine.run_folder import read_metrics
-from ssl_mix.runs import Run
-from ssl_mix.training import reopen, start, train
+from ssl_mix.runs.checkpoint import CURRENT, read_checkpoint
+from ssl_mix.runs.data_options import DataOptions
+from ssl_mix.runs.folder import read_metrics
+from ssl_mix.runs.run import Run
+from ssl_mix.runs.session import reopen, start
 
 OPTIONS = ["--data", "digits", "--labels", "20", "--batch-size", "8", "--log-every", "7", "--threads", "1"]
 DM_AS = ["--mix", "dm-as", "--threshold", "0.5"]
@@ -30,17 +31,13 @@ def command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "ssl_mix", *arguments]
 
 
-def quick(mixing: AsymmetricMix = AsymmetricMix(), **config: Any) -> Run:  # noqa: B008 (frozen)
+def quick(mixing: MixingTerms = MixingTerms(), **config: Any) -> Run:  # noqa: B008 (frozen)
     options = {"steps": 12, "batch_size": 8, "log_every": 5, "eval_every": 6, "checkpoint_every": 4, **config}
     return Run(
         FixMatch(threshold=0.5, mixing=mixing),
         DataOptions(data="digits", labels=20),
         config=TrainConfig(**options),
     )
-
-
-def silent(record: dict[str, float]) -> None:
-    del record
 
 
 def comparable(records: list[dict[str, float]]) -> list[dict[str, float]]:
@@ -64,7 +61,7 @@ def assert_same_run(first: Path, second: Path) -> None:
 
 def test_a_run_folder_is_complete(tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    assert train(start(quick(), folder), silent)
+    assert train(start(quick(), folder))
     names = {
         "config.json",
         "split.json",
@@ -91,17 +88,17 @@ def test_a_run_folder_is_complete(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("stops", [[1], [4], [5, 6, 11]])
 def test_stopped_and_resumed_is_the_same_run(tmp_path: Path, stops: list[int]) -> None:
-    run = quick(AsymmetricMix(mix="dm-as"))
+    run = quick(MixingTerms(mix="dm-as"))
     whole, pieces = tmp_path / "whole", tmp_path / "pieces"
-    train(start(run, whole), silent)
-    opened = start(quick(AsymmetricMix(mix="dm-as")), pieces)
+    train(start(run, whole))
+    opened = start(quick(MixingTerms(mix="dm-as")), pieces)
     for stop in stops:
         stop_after(opened.trainer, stop)
-        assert not train(opened, silent)
+        assert not train(opened)
         assert read_checkpoint(pieces / CURRENT)["step"] == stop
         opened = reopen(pieces)
-        assert opened.trainer.step == stop and opened.warnings == ()
-    assert train(opened, silent)
+        assert opened.trainer.step == stop and opened.notes == ()
+    assert train(opened)
     assert_same_run(whole, pieces)
 
 
@@ -184,7 +181,7 @@ def test_stopping_a_diverged_run_does_not_replace_its_last_good_checkpoint(tmp_p
     )
     stop_after(opened.trainer, 6)
     with pytest.raises(UserError, match="NaN or infinite"):
-        train(opened, silent)
+        train(opened)
     assert not (tmp_path / "run" / CURRENT).exists()
 
 
@@ -213,7 +210,7 @@ def test_bad_input_leaves_no_folder_behind(tmp_path: Path) -> None:
 def test_resume_refuses_changed_settings_and_names_them(
     tmp_path: Path, part: str, name: str, value: Any
 ) -> None:
-    train(start(quick(), tmp_path / "run"), silent)
+    train(start(quick(), tmp_path / "run"))
     path = tmp_path / "run/config.json"
     config = json.loads(path.read_text())
     config[part][name] = value
@@ -223,7 +220,7 @@ def test_resume_refuses_changed_settings_and_names_them(
 
 
 def test_resume_refuses_another_split(tmp_path: Path) -> None:
-    train(start(quick(), tmp_path / "run"), silent)
+    train(start(quick(), tmp_path / "run"))
     path = tmp_path / "run/split.json"
     path.write_text(path.read_text().replace('"labeled": [', '"labeled": [0, ', 1))
     with pytest.raises(UserError, match="SHA-256"):
@@ -232,14 +229,14 @@ def test_resume_refuses_another_split(tmp_path: Path) -> None:
 
 def test_resume_uses_the_checkpoint_before_a_damaged_one(tmp_path: Path) -> None:
     whole, damaged = tmp_path / "whole", tmp_path / "damaged"
-    train(start(quick(), whole), silent)
+    train(start(quick(), whole))
     shutil.copytree(whole, damaged)
     content = (damaged / CURRENT).read_bytes()
     (damaged / CURRENT).write_bytes(content[: len(content) // 2])
     opened = reopen(damaged)
     assert opened.trainer.step == 8
-    assert len(opened.warnings) == 1 and "cut short" in opened.warnings[0]
-    train(opened, silent)
+    assert len(opened.notes) == 1 and "cut short" in opened.notes[0]
+    train(opened)
     assert_same_run(whole, damaged)
 
 
@@ -262,7 +259,7 @@ def test_an_infinite_loss_term_stops_the_run_and_keeps_the_last_good_checkpoint(
     opened = start(quick(eval_every=12), tmp_path / "run")
     opened.trainer.algorithm = Breaks(threshold=0.5)
     with pytest.raises(UserError, match=r"^loss/unlabeled became NaN or infinite in step 6;"):
-        train(opened, silent)
+        train(opened)
     assert read_checkpoint(tmp_path / "run" / CURRENT)["step"] == 4
     assert [record["step"] for record in read_metrics(tmp_path / "run")] == [4, 5]
 
@@ -270,7 +267,7 @@ def test_an_infinite_loss_term_stops_the_run_and_keeps_the_last_good_checkpoint(
 def test_weights_that_are_not_finite_are_never_saved(tmp_path: Path) -> None:
     opened = start(quick(lr=1e15, schedule="constant", log_every=100, checkpoint_every=1), tmp_path / "run")
     with pytest.raises(UserError, match="NaN or infinite in step [0-9]"):
-        train(opened, silent)
+        train(opened)
     state = read_checkpoint(tmp_path / "run" / CURRENT)
     assert all(weights.isfinite().all() for weights in state["student"].values())
 
@@ -284,16 +281,16 @@ def test_threads_are_fixed_when_a_run_starts(tmp_path: Path) -> None:
 
 def test_a_batch_larger_than_the_labelled_set_works_and_is_stated(tmp_path: Path) -> None:
     opened = start(quick(batch_size=32), tmp_path / "run")
-    assert opened.warnings == (
+    assert opened.notes == (
         "the batch (32) is larger than the labelled set (20): labelled pictures repeat within a batch",
     )
-    assert train(opened, silent)
-    assert start(quick(batch_size=20), tmp_path / "other").warnings == ()
+    assert train(opened)
+    assert start(quick(batch_size=20), tmp_path / "other").notes == ()
 
 
 def test_supervised_needs_no_unlabelled_pictures(tmp_path: Path) -> None:
     run = Run(Supervised(), DataOptions(data="digits"), config=TrainConfig(steps=3, batch_size=8))
-    assert train(start(run, tmp_path / "run"), silent)
+    assert train(start(run, tmp_path / "run"))
     assert not (tmp_path / "run/pseudo_labels.csv").exists()
 
 
@@ -307,7 +304,7 @@ def test_validation_pictures_are_held_out(tmp_path: Path) -> None:
     run = Run(run.algorithm, DataOptions(data="digits", labels=40, validation=0.5), config=run.config)
     opened = start(run, tmp_path / "run")
     assert len(opened.trainer.split.labeled) == len(opened.trainer.split.validation) == 20
-    train(opened, silent)
+    train(opened)
     evaluated = [record for record in read_metrics(tmp_path / "run") if "validation_accuracy" in record]
     assert [record["step"] for record in evaluated] == [6, 12]
     assert "where validation was best" in (tmp_path / "run/report.html").read_text()

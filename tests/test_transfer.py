@@ -9,21 +9,22 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image
+from sessions import train
 from torch import nn
 
-from ssl_mix import AsymmetricMix, TrainConfig, Trainer
+from ssl_mix import MixingTerms, TrainConfig, Trainer
 from ssl_mix.algorithms import TRANSFER, BiTuning, CoTuning, FineTuning, SelfTuning
 from ssl_mix.algorithms.delta import last_convolutions
-from ssl_mix.cli import main
+from ssl_mix.cli.main import main
+from ssl_mix.cli.train import read_run
 from ssl_mix.datasets import choose_split, load_digits_data
 from ssl_mix.engine.optimizer import learning_rate
-from ssl_mix.engine.run_folder import read_metrics
 from ssl_mix.evaluation import accuracy, predict_probabilities
 from ssl_mix.models import SmallCNN, build_model
 from ssl_mix.models.pretrained import keep_source_head
-from ssl_mix.net_options import named_after
-from ssl_mix.train_command import read_run
-from ssl_mix.training import OpenRun, reopen, start, train
+from ssl_mix.runs.folder import read_metrics
+from ssl_mix.runs.net_options import named_after
+from ssl_mix.runs.session import Session, reopen, start
 
 QUICK = ("--steps", "4", "--batch-size", "4", "--threads", "1")
 DIGITS = ("--data", "digits", "--labels", "40", *QUICK)
@@ -88,17 +89,16 @@ def test_an_interrupted_run_goes_on_to_the_same_bits_without_the_weights_it_bega
     if name == "self-tuning":
         flags += ["--mix", "dm-as"]
     whole = start(read_run(flags), Path("whole"))
-    assert train(whole, lambda record: None)
+    assert train(whole)
     cut = start(read_run(flags), Path("cut"))
 
-    def interrupt(record: dict[str, float]) -> None:
+    for record in cut.records():
         cut.trainer.stop = record["step"] == 2
-
-    assert not train(cut, interrupt)
+    assert not cut.finished
     shutil.rmtree(base)
-    resumed: OpenRun = reopen(Path("cut"))
+    resumed: Session = reopen(Path("cut"))
     assert resumed.trainer.step == 2
-    assert train(resumed, lambda record: None)
+    assert train(resumed)
     for part, expected in whole.trainer.state_dict().items():
         if part != "seconds":
             same(resumed.trainer.state_dict()[part], expected)
@@ -183,10 +183,10 @@ def trainer(algorithm: Any, **config: Any) -> Trainer:
 @pytest.mark.parametrize(
     ("algorithm", "new"),
     [
-        (SelfTuning(width=8, mix_head="own", mixing=AsymmetricMix(mix="as")), {"head", "mix_head"}),
+        (SelfTuning(width=8, mix_head="own", mixing=MixingTerms(mix="as")), {"head", "mix_head"}),
         (BiTuning(width=8), {"head"}),
         (CoTuning(), {"head"}),
-        (FineTuning(mixing=AsymmetricMix(mix="dm"), mix_head="own"), {"head", "mix_head"}),
+        (FineTuning(mixing=MixingTerms(mix="dm"), mix_head="own"), {"head", "mix_head"}),
     ],
     ids=lambda value: type(value).__name__,
 )
@@ -208,13 +208,13 @@ def test_the_relationship_is_what_the_source_says_of_the_labelled_pictures() -> 
     made = trainer(CoTuning(relationship="direct"))
     matrix = made.algorithm.relationship_matrix
     assert torch.equal(matrix, torch.full((10, 7), 1 / 7))
-    net, labels = made.student.eval(), made.labels
-    images = next(made.data.train.images.batches(iter([made.labeled]), made.device))
+    net, labels = made.student.eval(), made.feed.labels
+    images = next(made.data.train.images.batches(iter([made.feed.labeled]), made.device))
     with torch.no_grad():
         said = net.source_head(net.features(made.data.augmentation.normalise(images))).softmax(1)
     expected = torch.stack([said[labels == label].mean(0) for label in range(10)])
     net.train()
-    made.train_step(next(made.batches(0)))
+    made.train_step(next(made.feed.batches(0)))
     torch.testing.assert_close(matrix, expected)
 
 
@@ -248,7 +248,7 @@ def test_frozen_stages_stay_to_the_bit(base: Path) -> None:
     flags = ["self-tuning", "--net", str(base), *DIGITS, "--frozen", "1", "--frozen-norms", "--out", "run"]
     opened = start(read_run(flags), Path("run"))
     before = {name: value.clone() for name, value in opened.trainer.student.state_dict().items()}
-    assert train(opened, lambda record: None)
+    assert train(opened)
     after = opened.trainer.student.state_dict()
     frozen = [name for name in before if name.startswith(("blocks.0", "blocks.1")) or "running" in name]
     assert len(frozen) > 4 and all(torch.equal(before[name], after[name]) for name in frozen)

@@ -1,8 +1,6 @@
 """Where and how the arithmetic is done: device, precision, compilation."""
 
 import contextlib
-import ctypes
-import platform
 import warnings
 from contextlib import AbstractContextManager
 from typing import cast
@@ -43,19 +41,6 @@ def prepare(config: TrainConfig) -> torch.device:
     torch.backends.cudnn.deterministic = config.deterministic
     torch.backends.cudnn.benchmark = not config.deterministic
     return device
-
-
-def keep_freed_memory() -> bool:
-    """Let glibc keep large freed blocks for the next step instead of returning them to the system; True if it does.
-
-    By default every activation of a CPU step is a fresh mapping whose pages fault in one by one: float32 steps of WRN-28-2 on 480
-    pictures take a median of 4.0 s instead of 3.2 s then (2 cores). Process-wide, so for a command, not for a library.
-    """
-    mmap_max, trim_threshold = -4, -1  # M_MMAP_MAX, M_TRIM_THRESHOLD of malloc.h
-    if platform.libc_ver()[0] != "glibc":
-        return False
-    libc = ctypes.CDLL(None)
-    return bool(libc.mallopt(mmap_max, 0) and libc.mallopt(trim_threshold, 2**31 - 1))
 
 
 def autocast(config: TrainConfig, device: torch.device) -> AbstractContextManager[None]:

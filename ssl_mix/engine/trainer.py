@@ -4,33 +4,23 @@ import copy
 import math
 import time
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ssl_mix.algorithm import Algorithm
 from ssl_mix.banks import PseudoLabelBank
-from ssl_mix.datasets import DataSet, ShuffledIndex, Split
+from ssl_mix.datasets import DataSet, ImageSet, Split
 from ssl_mix.engine.config import TrainConfig
 from ssl_mix.engine.execution import autocast, compiled, prepare
+from ssl_mix.engine.feed import Feed, RawBatch
 from ssl_mix.engine.meter import DivergedError, Meter
 from ssl_mix.engine.optimizer import body_of, build_optimizer, learning_rate, set_learning_rate
-from ssl_mix.engine.parts import check_parts
-from ssl_mix.engine.scores import test_scores, validation_accuracy
 from ssl_mix.engine.teacher import Teacher
-from ssl_mix.evaluation import predict_probabilities
+from ssl_mix.evaluation import accuracy, mean_class_accuracy, predict_probabilities
 from ssl_mix.randomness import stream_generator, stream_seed
-from ssl_mix.types import Batch, Nets, Samples, Step, Task
-
-
-class RawBatch(NamedTuple):
-    """The pictures of one step as they are stored: uint8 on the device, positions on the CPU."""
-
-    labeled: Tensor
-    labeled_positions: Tensor
-    unlabeled: Tensor | None
-    unlabeled_positions: Tensor | None
+from ssl_mix.types import Nets, Step, Task
 
 
 class Trainer:
@@ -70,9 +60,8 @@ class Trainer:
         self.config = config = config or TrainConfig()
         self.device = prepare(config)
         self.data, self.split, self.algorithm = data, split, algorithm
-        check_parts(algorithm, split)
-        seen = data.augmentation.seen(data.train.images.shape)
-        task = Task(len(data.classes), len(split.unlabeled), seen)
+        self.feed = feed = Feed(algorithm, data, split, config, self.device)
+        task = Task(len(data.classes), len(split.unlabeled), feed.shape)
         layout = torch.channels_last if config.channels_last else torch.contiguous_format
         body = body_of(net)  # before the algorithm adds to it
         with torch.random.fork_rng(devices=[]):  # what an algorithm adds has weights of its own
@@ -88,9 +77,6 @@ class Trainer:
         self.nets = Nets(self._runnable(student), self.teacher.net)
         self.bank = PseudoLabelBank(task.num_unlabeled, task.num_classes).to(self.device)
         self.meter = Meter()
-        self.labeled = torch.tensor(split.labeled)
-        self.unlabeled = torch.tensor(split.unlabeled, dtype=torch.int64)
-        self.labels = data.train.labels[self.labeled].to(self.device)
         self.step, self.stop, self.seconds = 0, False, 0.0
         self.best: dict[str, Any] | None = None
 
@@ -98,8 +84,7 @@ class Trainer:
         if not self.config.compile:
             return student
         layout = torch.channels_last if self.config.channels_last else torch.contiguous_format
-        seen = self.data.augmentation.seen(self.data.train.images.shape)
-        shape = (self.config.batch_size, *seen)
+        shape = (self.config.batch_size, *self.feed.shape)
         sample = torch.zeros(shape, device=self.device).to(memory_format=layout)
         return compiled(student.train(), sample, autocast(self.config, self.device))
 
@@ -113,7 +98,7 @@ class Trainer:
             DivergedError: a loss term became NaN or infinite.
         """
         began, since = time.perf_counter() - self.seconds, (time.perf_counter(), self.step)
-        waited, batches = 0.0, self.batches(self.step)
+        waited, batches = 0.0, self.feed.batches(self.step)
         while self.step < self.config.steps:
             asked = time.perf_counter()
             raw = next(batches)
@@ -122,7 +107,9 @@ class Trainer:
             if self.config.logs_at(self.step):
                 record = self.record()
                 now = time.perf_counter()
-                record["images_per_second"] = self.images_per_step * (self.step - since[1]) / (now - since[0])
+                record["images_per_second"] = (
+                    self.feed.images_per_step * (self.step - since[1]) / (now - since[0])
+                )
                 record["data_wait"], waited = waited / (now - since[0]), 0.0
                 if self.config.evaluates_at(self.step):
                     record |= self.evaluate()
@@ -133,35 +120,13 @@ class Trainer:
                 self.stop, self.seconds = False, time.perf_counter() - began
                 return
 
-    @property
-    def images_per_step(self) -> int:
-        """Augmented pictures in a step, all views counted."""
-        per_labeled = len(self.algorithm.labeled_views)
-        per_labeled += self.algorithm.unlabeled_ratio * len(self.algorithm.unlabeled_views)
-        return self.config.batch_size * per_labeled
-
-    def batches(self, start: int) -> Iterator[RawBatch]:
-        """Raw batches from step ``start`` on, without end. The order is a pure function of (seed, step)."""
-        labeled = self._stream("labeled", self.labeled, self.config.batch_size, start)
-        if not self.algorithm.unlabeled_views:
-            yield from (RawBatch(images, positions, None, None) for images, positions in labeled)
-            return
-        size = self.config.batch_size * self.algorithm.unlabeled_ratio
-        unlabeled = self._stream("unlabeled", self.unlabeled, size, start)
-        yield from (RawBatch(*first, *second) for first, second in zip(labeled, unlabeled, strict=True))
-
-    def _stream(self, name: str, part: Tensor, size: int, start: int) -> Iterator[tuple[Tensor, Tensor]]:
-        order = ShuffledIndex(range(len(part)), size, seed=self.config.seed, stream=name)
-        wanted = (part[positions] for positions in order.from_step(start))
-        return zip(self.data.train.images.batches(wanted, self.device), order.from_step(start), strict=True)
-
     def train_step(self, raw: RawBatch) -> None:
         """One step of training, without a host synchronisation."""
         config, step = self.config, self.step
         if step == 0:
-            self.algorithm.begin(self.nets, self._plain_labeled())
+            self.algorithm.begin(self.nets, self.feed.plain_labeled())
         torch.manual_seed(stream_seed(config.seed, "network", step))  # for dropout and its like
-        batch = self.augment(raw)
+        batch = self.feed.augment(raw, step)
         with autocast(config, self.device):
             mixing = stream_generator(config.seed, "mixing", step)
             output = self.algorithm(self.nets, batch, Step(step, config.steps, mixing))
@@ -176,33 +141,6 @@ class Trainer:
             metrics["guesses_changed"] = self.bank.update(output.pseudo, step)
         self.meter.add(metrics, step)
         self.step += 1
-
-    def _plain_labeled(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Normalised plain pictures of the labelled part and their labels, by the batch."""
-        parts, labels_of_parts = (
-            torch.split(part, self.config.batch_size) for part in (self.labeled, self.labels)
-        )
-        images = self.data.train.images.batches(iter(parts), self.device)
-        for batch, labels in zip(images, labels_of_parts, strict=True):
-            yield self.data.augmentation.views(batch, ("plain",), torch.Generator())["plain"], labels
-
-    def augment(self, raw: RawBatch) -> Batch:
-        """The views that the algorithm asks for."""
-        generator = stream_generator(self.config.seed, "augmentation", self.step)
-        positions = raw.labeled_positions.to(self.device, non_blocking=True)
-        target = self.labels[positions]
-        labeled = Samples(
-            self._views(raw.labeled, self.algorithm.labeled_views, generator), positions, target
-        )
-        if raw.unlabeled is None or raw.unlabeled_positions is None:
-            return Batch(labeled, None)
-        views = self._views(raw.unlabeled, self.algorithm.unlabeled_views, generator)
-        return Batch(
-            labeled, Samples(views, raw.unlabeled_positions.to(self.device, non_blocking=True), None)
-        )
-
-    def _views(self, images: Tensor, names: tuple[str, ...], generator: torch.Generator) -> dict[str, Tensor]:
-        return self.data.augmentation.views(images, names, generator, channels_last=self.config.channels_last)
 
     def record(self) -> dict[str, float]:
         """Means since the last record, which starts anew; the one place where the host waits for the device."""
@@ -225,15 +163,15 @@ class Trainer:
         if self.split.validation:
             found["validation_accuracy"] = self._validate()
         if self.config.test_scored == "always" or self._is_over():
-            found |= test_scores(self.teacher.net, self.data, self.device)
+            found |= self._test_scores(self.teacher.net)
         if self.best is not None and self._is_over():
             best = copy.deepcopy(self.teacher.net)
             best.load_state_dict(self.best["teacher"])
-            scores = test_scores(best, self.data, self.device)
+            scores = self._test_scores(best)
             found |= {f"{name}_best": value for name, value in scores.items()}
         if self.algorithm.unlabeled_views:
             found["bank_coverage"] = self.bank.coverage().item()
-            truth = self.data.train.labels[self.unlabeled].to(self.device)
+            truth = self.data.train.labels[self.feed.unlabeled].to(self.device)
             found["bank_precision"] = self.bank.precision(truth).item()
             found["bank_agreement"] = self._agreement()
             counts = zip(self.data.classes, self.bank.class_counts().tolist(), strict=True)
@@ -245,24 +183,35 @@ class Trainer:
 
     def _validate(self) -> float:
         """Accuracy on the held-out part; the best weights so far are kept."""
-        found = validation_accuracy(self.teacher.net, self.data, self.split, self.device)
+        held_out = torch.tensor(self.split.validation)
+        found = accuracy(self._answers(self.data.train, held_out), self.data.train.labels[held_out])
         if self.best is None or found > self.best["validation_accuracy"]:
             state = {name: value.clone() for name, value in self.teacher.net.state_dict().items()}
             self.best = {"step": self.step, "validation_accuracy": found, "teacher": state}
         return found
 
+    def _answers(self, part: ImageSet, indices: Tensor) -> Tensor:
+        """Class probabilities by the teacher, (N, C) on the CPU."""
+        return predict_probabilities(
+            self.teacher.net, part.images, self.data.augmentation, self.device, indices=indices
+        )
+
+    def _test_scores(self, net: nn.Module) -> dict[str, float]:
+        """Accuracy on the test part, of all pictures and as a mean over classes; nothing where there is no such part."""
+        if self.data.test is None:
+            return {}
+        answers = predict_probabilities(net, self.data.test.images, self.data.augmentation, self.device)
+        labels = self.data.test.labels
+        return {
+            "test_accuracy": accuracy(answers, labels),
+            "test_mean_class_accuracy": mean_class_accuracy(answers, labels),
+        }
+
     def _agreement(self) -> float:
         """Share of unlabelled pictures, of 1000 spread evenly, that teacher and student last took for the same class."""
-        stride = -(-len(self.unlabeled) // 1000)
-        slots = torch.arange(0, len(self.unlabeled), stride)
-        probabilities = predict_probabilities(
-            self.teacher.net,
-            self.data.train.images,
-            self.data.augmentation,
-            self.device,
-            indices=self.unlabeled[slots],
-        )
-        classes = probabilities.argmax(dim=1).to(self.device)
+        stride = -(-len(self.feed.unlabeled) // 1000)
+        slots = torch.arange(0, len(self.feed.unlabeled), stride)
+        classes = self._answers(self.data.train, self.feed.unlabeled[slots]).argmax(dim=1).to(self.device)
         return self.bank.agreement(classes, slots.to(self.device)).item()
 
     def state_dict(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What every loss does first and last: check its arguments, compute in float32 or better, reduce."""
+"""What every loss does first and last: check its arguments, reduce."""
 
 from typing import Literal
 
@@ -19,13 +19,6 @@ def check_options(
     check_choice("sides", sides, ("both", "minor", "major"))
     check_not_negative("eta", eta)
     check_not_negative("eta_power", eta_power)
-
-
-def full_precision(logits: Tensor) -> Tensor:
-    """Logits in float32, or as they are where they already hold float32 or float64."""
-    if logits.ndim != 2 or not logits.is_floating_point():
-        raise UserError(f"logits must be float (N, C), got {logits.dtype} {tuple(logits.shape)}")
-    return logits if logits.dtype == torch.float64 else logits.float()
 
 
 def check_labels(logits: Tensor, **labels: Tensor) -> None:

@@ -2,19 +2,15 @@
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from ssl_mix.errors import UserError
-from ssl_mix.losses._common import (
-    Reduction,
-    check_labels,
-    check_options,
-    full_precision,
-    reduce,
-    weight_like,
-)
+from ssl_mix.losses._common import Reduction, check_labels, check_options, reduce, weight_like
 from ssl_mix.losses.decoupled import both_weights, half_weights
+from ssl_mix.losses.dense import PlainTarget, named
 from ssl_mix.losses.remainder import pair_loss
+from ssl_mix.passes import full_precision
+from ssl_mix.types import MixedTarget
 
 
 def asymmetric_mixup_cross_entropy(
@@ -64,3 +60,43 @@ def asymmetric_mixup_cross_entropy(
             )
         values = mask.to(values.dtype) * values
     return reduce(values, reduction)
+
+
+class AsymmetricMixupLoss(nn.Module):
+    """AS as a criterion: ``labels_a`` of the target are true labels, ``labels_b`` guesses, ``lam`` the labelled share.
+
+    ``criterion(logits, target)``, or ``criterion(logits, target, mask)`` with the confidence masks (N,) of the guesses. Dense
+    targets are refused: they have lost which class is the true one. Formula: :func:`ssl_mix.losses.asymmetric_mixup_cross_entropy`.
+
+    Args:
+        eta: weight of the decoupled term.
+        eta_power: 0 is the paper; above 0 the decoupled term fades with the labelled share.
+        reduction: "mean" over all samples, masked ones counted; "sum" or "none".
+
+    Raises:
+        ValueError: the target is no :class:`MixedTarget`, or a shape is wrong.
+    """
+
+    def __init__(self, eta: float = 0.1, *, eta_power: float = 0.0, reduction: Reduction = "mean") -> None:
+        super().__init__()
+        check_options(reduction=reduction, eta=eta, eta_power=eta_power)
+        self.eta, self.eta_power, self.reduction = eta, eta_power, reduction
+
+    def forward(
+        self, logits: Tensor, target: MixedTarget | PlainTarget, mask: Tensor | None = None
+    ) -> Tensor:
+        """The loss for logits (N, C), a :class:`MixedTarget` and the confidence mask (N,) of the guesses."""
+        logits = full_precision(logits)
+        mixed = named(logits, target)
+        if not isinstance(mixed, MixedTarget):
+            raise UserError(
+                "target must be a MixedTarget(labels, pseudo_labels, lam): a dense target does not say which class "
+                f"is the true one; got {type(target).__name__}"
+            )
+        return asymmetric_mixup_cross_entropy(
+            logits, *mixed, mask=mask, eta=self.eta, eta_power=self.eta_power, reduction=self.reduction
+        )
+
+    def extra_repr(self) -> str:
+        """The options, for ``print(loss)``."""
+        return f"eta={self.eta}, eta_power={self.eta_power}, reduction={self.reduction!r}"

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from ssl_mix.errors import UserError, check_positive
-from ssl_mix.losses._common import Reduction, check_labels, full_precision, reduce
+from ssl_mix.losses._common import Reduction, check_labels, reduce
+from ssl_mix.passes import full_precision
 
 
 def group_contrast(

@@ -4,7 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ssl_mix.losses._common import Reduction, check_labels, full_precision, reduce, weight_like
+from ssl_mix.losses._common import Reduction, check_labels, reduce, weight_like
+from ssl_mix.passes import full_precision
 
 
 def mixup_cross_entropy(

@@ -5,8 +5,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ssl_mix.errors import UserError, check_not_negative
-from ssl_mix.losses._common import Reduction, full_precision, reduce
+from ssl_mix.losses._common import Reduction, reduce
 from ssl_mix.losses.remainder import remainder_gap
+from ssl_mix.passes import full_precision
 
 
 def _merged(labels: Tensor, weights: Tensor) -> Tensor:

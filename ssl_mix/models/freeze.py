@@ -4,7 +4,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ssl_mix.errors import UserError, check_not_negative
-from ssl_mix.models.batch_norm import keep_running_statistics
+from ssl_mix.passes import keep_running_statistics
 
 
 def freeze(net: nn.Module, stages: int, *, norms: bool = False) -> None:

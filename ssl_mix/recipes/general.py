@@ -3,11 +3,11 @@
 from typing import Any
 
 from ssl_mix.algorithms import TRANSFER
-from ssl_mix.data_options import DataOptions
 from ssl_mix.engine.config import TrainConfig
-from ssl_mix.net_options import NetOptions
 from ssl_mix.recipes.recipe import Asked, Recipe
 from ssl_mix.recipes.transfer import published_transfer, transfer_training
+from ssl_mix.runs.data_options import DataOptions
+from ssl_mix.runs.net_options import NetOptions
 
 
 def small(asked: Asked) -> Recipe:

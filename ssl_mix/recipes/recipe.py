@@ -2,9 +2,9 @@
 
 from typing import Any, NamedTuple
 
-from ssl_mix.data_options import DataOptions
 from ssl_mix.engine.config import TrainConfig
-from ssl_mix.net_options import NetOptions
+from ssl_mix.runs.data_options import DataOptions
+from ssl_mix.runs.net_options import NetOptions
 
 
 class Asked(NamedTuple):

@@ -3,11 +3,11 @@
 import math
 from typing import Any
 
-from ssl_mix.asymmetric import AsymmetricMix
-from ssl_mix.data_options import DataOptions
 from ssl_mix.engine.config import TrainConfig
-from ssl_mix.net_options import NetOptions
+from ssl_mix.mixing.terms import MixingTerms
 from ssl_mix.recipes.recipe import Asked, Recipe
+from ssl_mix.runs.data_options import DataOptions
+from ssl_mix.runs.net_options import NetOptions
 
 CIFAR, TINY_IMAGENET, IMAGENET = 50_000, 100_000, 1_281_167  # training pictures
 
@@ -39,7 +39,7 @@ def _supervised(
 
 
 def _decoupled(eta: float) -> dict[str, Any]:
-    return {"mixer": "cutmix", "alpha": 0.2, "loss": "dm-ce", "mixing": AsymmetricMix(eta=eta)}
+    return {"mixer": "cutmix", "alpha": 0.2, "loss": "dm-ce", "mixing": MixingTerms(eta=eta)}
 
 
 def _dm_cifar100(net: str, weight_decay: float) -> Recipe:

@@ -3,11 +3,11 @@
 from typing import Any
 
 from ssl_mix.algorithms import TRANSFER
-from ssl_mix.asymmetric import AsymmetricMix
-from ssl_mix.data_options import DataOptions
 from ssl_mix.engine.config import TrainConfig
-from ssl_mix.net_options import NetOptions
+from ssl_mix.mixing.terms import MixingTerms
 from ssl_mix.recipes.recipe import Asked, Recipe
+from ssl_mix.runs.data_options import DataOptions
+from ssl_mix.runs.net_options import NetOptions
 
 CONTRASTIVE = ("bi-tuning", "self-tuning")
 MIXING = ("fine-tuning", "co-tuning", "self-tuning")
@@ -18,7 +18,7 @@ RESNET = NetOptions(net="torchvision:resnet50", pretrained="default")
 
 def published_transfer(asked: Asked) -> Recipe:
     """What the method's own code does, as far as it is known; see ``docs/transfer.md``."""
-    decoupled = AsymmetricMix(mix_alpha=0.2, mix_ramp="none", mix_mask="none", mix_norm="shared")
+    decoupled = MixingTerms(mix_alpha=0.2, mix_ramp="none", mix_mask="none", mix_norm="shared")
     config: dict[str, Any] = {"steps": 9050, "batch_size": 48, "milestones": (6000,)}
     if asked.algorithm in FROM_TLLIB:
         config |= {"steps": 10_000}
@@ -49,7 +49,7 @@ def recommended(asked: Asked) -> Recipe:
         _pictures(asked),
         RESNET,
         transfer_training(asked.algorithm, steps=12_000, batch_size=24, schedule="half-cosine"),
-        options=_options("strong", mixing=AsymmetricMix(eta_power=1.0)),
+        options=_options("strong", mixing=MixingTerms(eta_power=1.0)),
     )
 
 
@@ -63,7 +63,7 @@ def openmixup(asked: Asked) -> Recipe:
     Command: ``ssl-mix train self-tuning --recipe openmixup --data cub200 --data-dir DIR --label-rate 0.15 --mix dm-as --out runs/cub``.
     The authors publish no number of theirs with this code. Not run.
     """
-    mixing = AsymmetricMix(
+    mixing = MixingTerms(
         eta=0.05,
         eta_power=1.0,
         mix_mask="none",

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from ssl_mix.algorithms import ALGORITHMS
-from ssl_mix.asymmetric import AsymmetricMix
+from ssl_mix.mixing.terms import MixingTerms
 from ssl_mix.models import build_model
 from ssl_mix.models.pretrained import keep_source_head
 from ssl_mix.types import Batch, Nets, Samples, Step, Task
@@ -132,7 +132,7 @@ class Scene:
 
     @property
     def mixing(self):
-        return self.options.get("mixing", AsymmetricMix())
+        return self.options.get("mixing", MixingTerms())
 
     def refresh(self, labels=None):
         """New pictures, labels and positions."""
@@ -336,12 +336,12 @@ def assert_gradients(scene):
         assert inner == pytest.approx(slope(scene, along), rel=EXACT, abs=EXACT), list(along)
 
 
-DM, AS, BOTH = (AsymmetricMix(mix=mix) for mix in ("dm", "as", "dm-as"))
-OTHER = AsymmetricMix(mix="dm-as", eta=0.7, mix_weight=0.6, mix_alpha=0.4, mix_mask="none", mix_ramp="none")
-OPENMIXUP = AsymmetricMix(mix="dm-as", mix_side="major", mix_halves="both", mix_view="strong")
-MIXINGS = [{}, *({"mixing": m} for m in (AsymmetricMix(mix="mixup"), DM, AS, BOTH, OTHER, OPENMIXUP)),
+DM, AS, BOTH = (MixingTerms(mix=mix) for mix in ("dm", "as", "dm-as"))
+OTHER = MixingTerms(mix="dm-as", eta=0.7, mix_weight=0.6, mix_alpha=0.4, mix_mask="none", mix_ramp="none")
+OPENMIXUP = MixingTerms(mix="dm-as", mix_side="major", mix_halves="both", mix_view="strong")
+MIXINGS = [{}, *({"mixing": m} for m in (MixingTerms(mix="mixup"), DM, AS, BOTH, OTHER, OPENMIXUP)),
            {"mixing": BOTH, "mix_head": "own"}, {"mixing": BOTH, "threshold": 0.8}, {"mixing": AS, "threshold": 0.8},
-           {"mixing": AsymmetricMix(mix="dm-as", mix_mask="none"), "threshold": 1.0}]  # fmt: skip
+           {"mixing": MixingTerms(mix="dm-as", mix_mask="none"), "threshold": 1.0}]  # fmt: skip
 SMALL = {"depth": 3, "width": 4}
 SWITCHES = {
     "fine-tuning": [*MIXINGS, {"view": "weak"}, {"view": "weak", "mixing": BOTH}],
@@ -358,7 +358,7 @@ def short(value):
     """For the names of tests: what of a mixing differs from the default."""
     if not isinstance(value, dict):
         return str(value)
-    plain = vars(AsymmetricMix())
+    plain = vars(MixingTerms())
     values = {
         n: {k: w for k, w in vars(v).items() if w != plain[k]} if n == "mixing" else v
         for n, v in value.items()
@@ -414,7 +414,7 @@ def test_mixing_terms_are_added_once(name, options):
     """Half the weight takes half of the terms away, and nothing else."""
     option = options["mixing"]
     half = Scene(
-        name, **{**options, "mixing": AsymmetricMix(**{**vars(option), "mix_weight": option.mix_weight / 2})}
+        name, **{**options, "mixing": MixingTerms(**{**vars(option), "mix_weight": option.mix_weight / 2})}
     )
     whole = Scene(name, **options)
     difference = whole.run(70).loss - half.run(70).loss
@@ -446,7 +446,7 @@ def test_views(name):
         assert algorithm.unlabeled_views == (views if name == "self-tuning" else ())
     if name in ("fine-tuning", "co-tuning"):
         for mix, expected in {"mixup": (), "dm": (), "as": ("strong",), "dm-as": ("strong",)}.items():
-            algorithm = ALGORITHMS[name](mixing=AsymmetricMix(mix=mix))
+            algorithm = ALGORITHMS[name](mixing=MixingTerms(mix=mix))
             assert algorithm.unlabeled_views == expected
 
 
@@ -560,7 +560,7 @@ def test_co_tuning_starts_from_the_source_head_and_an_even_relationship():
 @pytest.mark.parametrize("name", ["fine-tuning", "co-tuning", "self-tuning"])
 def test_a_head_for_mixed_pictures_alone(name):
     """The clean head learns nothing from mixed pictures, the other nothing from clean ones."""
-    option = AsymmetricMix(mix="dm-as", mix_weight=0.0)
+    option = MixingTerms(mix="dm-as", mix_weight=0.0)
     scene = Scene(name, mixing=option, mix_head="own", **small(name))
     scene.run(70).loss.backward()
     silent = gradients(scene)

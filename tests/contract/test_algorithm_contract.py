@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ssl_mix import AsymmetricMix, Batch, Nets, Samples, Step, StepOutput, Task, TrainConfig, Trainer
+from ssl_mix import Batch, MixingTerms, Nets, Samples, Step, StepOutput, Task, TrainConfig, Trainer
 from ssl_mix.algorithm import Algorithm
 from ssl_mix.algorithms import ALGORITHMS
 from ssl_mix.augment import Augmentation
@@ -22,7 +22,7 @@ from ssl_mix.models.pretrained import keep_source_head
 CLASSES = 4
 
 # Keywords under which every term of the loss is switched on, where that is not the default.
-MIXED = AsymmetricMix(mix="dm-as", mix_ramp="none")
+MIXED = MixingTerms(mix="dm-as", mix_ramp="none")
 EVERYTHING: dict[str, list[dict[str, Any]]] = {
     "supervised": [
         {},
@@ -34,7 +34,7 @@ EVERYTHING: dict[str, list[dict[str, Any]]] = {
             "loss": "dm-ce",
             "label_policy": "lumix",
             "regulariser": "sem",
-            "mixing": AsymmetricMix(mix="dm"),
+            "mixing": MixingTerms(mix="dm"),
         },
     ],
     "pseudo-label": [{"threshold": 0.5}, {"threshold": 0.5, "mixing": MIXED}],
@@ -164,7 +164,7 @@ BAD: dict[str, list[dict[str, Any]]] = {
     "supervised": [
         {"mixer": "mixpu"},
         {"loss": "dm-ce"},
-        {"mixing": AsymmetricMix(mix="as")},
+        {"mixing": MixingTerms(mix="as")},
         {"regulariser_weight": -1.0},
         {"stop_mixing": 1.5},
         {"label_smoothing": 2.0},
@@ -362,7 +362,7 @@ def test_resumed_run_has_the_same_bits(name: str, keywords: dict[str, Any]) -> N
     for record in first.fit():
         begun.append(record)
         break
-    for raw in first.batches(first.step):  # two more steps, off the beat of the records
+    for raw in first.feed.batches(first.step):  # two more steps, off the beat of the records
         first.train_step(raw)
         if first.step == begun[0]["step"] + 2:
             break
@@ -445,7 +445,7 @@ def test_every_keyword_changes_something(name: str) -> None:
 
 
 @each
-@pytest.mark.parametrize("option", [field.name for field in dataclasses.fields(AsymmetricMix)])
+@pytest.mark.parametrize("option", [field.name for field in dataclasses.fields(MixingTerms)])
 def test_every_mixing_option_changes_something(name: str, option: str) -> None:
     if option in WITHOUT_EFFECT.get(name, ()):
         pytest.skip(f"{option} means nothing to {name}")
@@ -460,7 +460,7 @@ def test_every_mixing_option_changes_something(name: str, option: str) -> None:
 def test_a_view_to_be_mixed_must_be_there(name: str) -> None:
     if "mixing" not in inspect.signature(ALGORITHMS[name]).parameters:
         pytest.skip(f"{name} mixes nothing")
-    mixing = AsymmetricMix(mix="as", mix_view="strong")
+    mixing = MixingTerms(mix="as", mix_view="strong")
     needed = name in ("supervised", "pseudo-label", "pi-model", "mean-teacher", "vat")
     with pytest.raises(ValueError, match="mix_view|pseudo-labels") if needed else nullcontext():
         ALGORITHMS[name](mixing=mixing)
@@ -519,7 +519,7 @@ def test_step_on_a_gpu_never_waits_for_it(name: str, keywords: dict[str, Any]) -
     if name == "bss":
         pytest.skip("eigenvalues wait for the GPU")
     trainer = make(ALGORITHMS[name](**keywords), device="cuda")
-    batches = trainer.batches(0)
+    batches = trainer.feed.batches(0)
     trainer.train_step(next(batches))
     torch.cuda.set_sync_debug_mode("error")
     try:

@@ -9,9 +9,10 @@ import torch
 from PIL import Image
 from torchvision.datasets import utils
 
-from ssl_mix.data_options import DataOptions
-from ssl_mix.datasets import DATASETS, ImageSet, cub200, load_cub200
+from ssl_mix.datasets import DATASETS, FINE_GRAINED, ImageSet
+from ssl_mix.datasets.fine_grained import CUB_URL
 from ssl_mix.errors import UserError
+from ssl_mix.runs.data_options import DataOptions
 
 CLASSES = ("001.Black_footed_Albatross", "002.Laysan_Albatross", "010.Red_winged_Blackbird")
 # Number, class, part (1 for training), shade: not in the order of the classes, and 10 behind 2 as numbers are.
@@ -73,7 +74,7 @@ def expected(flag: int) -> list[tuple[int, int]]:
 @pytest.mark.parametrize("inner", ["CUB_200_2011", "."])
 def test_the_layout_of_the_authors(tmp_path: Path, inner: str) -> None:
     official(tmp_path / inner)
-    data = load_cub200(tmp_path, image_size=16)
+    data = FINE_GRAINED["cub200"](tmp_path, image_size=16)
     assert data.name == "cub200" and data.classes == CLASSES and not data.notes
     assert contents(data.train) == expected(1) and contents(data.test) == expected(0)
     assert data.train.files is not None
@@ -83,7 +84,7 @@ def test_the_layout_of_the_authors(tmp_path: Path, inner: str) -> None:
 @pytest.mark.parametrize("inner", [".", "CUB_200_2011", "CUB200", "cub200"])
 def test_folders_of_classes(tmp_path: Path, inner: str) -> None:
     prepared(tmp_path / inner)
-    data = load_cub200(tmp_path, image_size=16)
+    data = FINE_GRAINED["cub200"](tmp_path, image_size=16)
     assert data.name == "cub200" and data.classes == CLASSES and data.augmentation.crop == "resized"
     assert sorted(contents(data.train)) == sorted(expected(1))
     assert sorted(contents(data.test)) == sorted(expected(0))
@@ -91,7 +92,7 @@ def test_folders_of_classes(tmp_path: Path, inner: str) -> None:
 
 def test_the_layout_of_the_authors_goes_first(tmp_path: Path) -> None:
     prepared(official(tmp_path / "CUB_200_2011"))
-    files = load_cub200(tmp_path, image_size=16).train.files
+    files = FINE_GRAINED["cub200"](tmp_path, image_size=16).train.files
     assert files is not None and all("/images/" in Path(file).as_posix() for file in files)
 
 
@@ -100,7 +101,7 @@ def test_folders_of_other_classes_are_not_taken_for_birds(tmp_path: Path) -> Non
         for name in ("cat", "dog"):
             save(tmp_path / part / name / "1.jpg", 90)
     with pytest.raises(UserError, match="expected the files of cub200 in .*CUB_200_2011.*--download"):
-        load_cub200(tmp_path, image_size=16)
+        FINE_GRAINED["cub200"](tmp_path, image_size=16)
 
 
 def test_registry_and_options(tmp_path: Path) -> None:
@@ -131,19 +132,19 @@ def test_a_label_list_fits_both_layouts(tmp_path: Path, line: str, make: Callabl
 def test_one_missing_file(tmp_path: Path, name: str) -> None:
     (official(tmp_path / "CUB_200_2011") / f"{name}.txt").unlink()
     with pytest.raises(UserError, match="expected the files of cub200.*found none or damaged ones"):
-        load_cub200(tmp_path, image_size=16)
+        FINE_GRAINED["cub200"](tmp_path, image_size=16)
 
 
 def test_a_table_that_ends_early(tmp_path: Path) -> None:
     table = official(tmp_path / "CUB_200_2011") / "image_class_labels.txt"
     table.write_text("\n".join(table.read_text().splitlines()[:-1]))
     with pytest.raises(UserError, match="expected the files of cub200.*found none or damaged ones"):
-        load_cub200(tmp_path, image_size=16)
+        FINE_GRAINED["cub200"](tmp_path, image_size=16)
 
 
 def test_pictures_that_are_missing_are_told(tmp_path: Path) -> None:
     (official(tmp_path / "CUB_200_2011") / "images" / CLASSES[0] / "Bird_0004.jpg").unlink()
-    data = load_cub200(tmp_path, image_size=16)
+    data = FINE_GRAINED["cub200"](tmp_path, image_size=16)
     assert contents(data.train) == [pair for pair in expected(1) if pair[0] != 50]
     assert "left out 1 file that cannot be read as pictures" in data.notes[0]
 
@@ -157,8 +158,8 @@ def test_a_download_unpacks_what_is_read(tmp_path: Path, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(utils, "download_and_extract_archive", fetch)
     for _ in range(2):  # the second time nothing is fetched
-        assert contents(load_cub200(tmp_path, image_size=16, download=True).train) == expected(1)
-    assert asked == [(cub200.URL, "97eceeb196236b17998738112f37df78")]
+        assert contents(FINE_GRAINED["cub200"](tmp_path, image_size=16, download=True).train) == expected(1)
+    assert asked == [(CUB_URL, "97eceeb196236b17998738112f37df78")]
 
 
 def test_a_failing_download(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -170,4 +171,4 @@ def test_a_failing_download(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         "the download failed .*no route to host.*fetch https://data.caltech.edu.*tgz by hand and unpack it in"
     )
     with pytest.raises(UserError, match=message):
-        load_cub200(tmp_path, download=True)
+        FINE_GRAINED["cub200"](tmp_path, download=True)

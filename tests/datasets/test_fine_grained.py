@@ -12,9 +12,9 @@ from PIL import Image
 from scipy.io import savemat
 from torchvision import datasets
 
-from ssl_mix.data_options import DataOptions
 from ssl_mix.datasets import DATASETS, FINE_GRAINED, ImageSet
 from ssl_mix.errors import UserError
+from ssl_mix.runs.data_options import DataOptions
 
 # Shade and label in the order of the files' lines. Pets and flowers count their classes from 1.
 TRAIN = [(30, 1), (50, 0), (70, 2), (90, 0), (110, 1), (130, 2)]

@@ -10,9 +10,9 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from ssl_mix import UserError
-from ssl_mix.data_options import DataOptions
 from ssl_mix.datasets import StreamedImages, decode, decode_all, load_two_folders
 from ssl_mix.datasets.decode import Fit
+from ssl_mix.runs.data_options import DataOptions
 
 ORIENTATION = 0x0112
 BICUBIC = Image.Resampling.BICUBIC

@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from ssl_mix.augment.views import Augmentation
-from ssl_mix.data_options import DataOptions
 from ssl_mix.datasets import (
     DataSet,
     ImageSet,
@@ -17,6 +16,7 @@ from ssl_mix.datasets import (
     read_label_list,
 )
 from ssl_mix.errors import UserError
+from ssl_mix.runs.data_options import DataOptions
 
 BIRDS = ("001.Tern/1.jpg", "001.Tern/2.jpg", "002.Old Swallow/1.jpg", "002.Old Swallow/new 3.jpg")
 

@@ -12,10 +12,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ssl_mix.data_options import DataOptions
 from ssl_mix.datasets import choose_split, load_digits_data
 from ssl_mix.datasets.label_counts import label_counts
 from ssl_mix.errors import UserError
+from ssl_mix.runs.data_options import DataOptions
 
 PARTS = ("cub200", "stanford_cars", "FGVCAircraft")
 CUB = [30] * 194 + [29] * 6

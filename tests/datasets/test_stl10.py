@@ -10,9 +10,9 @@ import torch
 from PIL import Image
 from torchvision import datasets
 
-from ssl_mix.data_options import DataOptions
 from ssl_mix.datasets import DATASETS, ImageSet, load_stl10, stl10
 from ssl_mix.errors import UserError
+from ssl_mix.runs.data_options import DataOptions
 
 CLASSES = ["airplane", "bird", "car", "cat", "deer", "dog", "horse", "monkey", "ship", "truck"]
 LABELED, UNLABELED, TEST = 20, 7, 3

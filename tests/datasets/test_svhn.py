@@ -13,9 +13,9 @@ from torchvision import datasets
 from ssl_mix.augment.cutout import cutout
 from ssl_mix.augment.randaugment import RandAugment
 from ssl_mix.augment.weak import flip_and_crop
-from ssl_mix.data_options import DataOptions
 from ssl_mix.datasets import DATASETS, ImageSet, load_svhn
 from ssl_mix.errors import UserError
+from ssl_mix.runs.data_options import DataOptions
 
 # (H, W, C, N) as in the files; the digit 0 is called 10 there.
 PIXELS = np.random.default_rng(0).integers(0, 256, (32, 32, 3, 9), dtype=np.uint8)

@@ -8,9 +8,10 @@ import pytest
 import torch
 from torch import nn
 
+from ssl_mix.cli.terminal import keep_freed_memory
 from ssl_mix.engine import execution
 from ssl_mix.engine.config import TrainConfig
-from ssl_mix.engine.execution import autocast, compiled, keep_freed_memory, resolve_device
+from ssl_mix.engine.execution import autocast, compiled, resolve_device
 from ssl_mix.engine.optimizer import build_optimizer, learning_rate
 from ssl_mix.errors import UserError
 from ssl_mix.models import build_model

@@ -123,7 +123,7 @@ def test_new_layers_learn_faster_by_a_factor_that_the_schedule_keeps() -> None:
     trainer = Trainer(Supervised(mixer="automix"), net, data, split, config)
     new = {id(parameter) for parameter in (*net.head.parameters(), *trainer.algorithm.parameters())}  # type: ignore[union-attr]
     old = {id(parameter) for parameter in net.parameters()} - new
-    for step, raw in zip(range(8), trainer.batches(0), strict=False):
+    for step, raw in zip(range(8), trainer.feed.batches(0), strict=False):
         trainer.train_step(raw)
         for ids, factor in ((new, 10), (old, 1)):
             found = [g for g in trainer.optimizer.param_groups if ids & {id(p) for p in g["params"]}]
@@ -137,7 +137,7 @@ def test_a_faster_head_moves_as_far_as_plain_sgd_says_and_the_body_as_before() -
     one, ten = (make_sgd(factor) for factor in (1.0, 10.0))
     before = {name: value.clone() for name, value in one.student.state_dict().items()}
     for trainer in (one, ten):
-        trainer.train_step(next(trainer.batches(0)))
+        trainer.train_step(next(trainer.feed.batches(0)))
     for name, parameter in one.student.named_parameters():
         other = ten.student.get_parameter(name)
         moved, expected = other - before[name], (parameter - before[name]) * (10 if "head" in name else 1)

@@ -9,8 +9,8 @@ from timm.layers import BatchNormAct2d
 from torch import nn
 
 from ssl_mix.errors import UserError
-from ssl_mix.models.batch_norm import batch_statistics, frozen_running_statistics, keep_running_statistics
 from ssl_mix.models.stoch_norm import StochNorm2d, use_stoch_norm
+from ssl_mix.passes import batch_statistics, frozen_running_statistics, keep_running_statistics
 
 
 def pictures(seed=0, channels=6, dtype=torch.float32):

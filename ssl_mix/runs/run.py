@@ -12,13 +12,13 @@ import torchvision
 from ssl_mix._version import __version__
 from ssl_mix.algorithm import Algorithm
 from ssl_mix.algorithms import ALGORITHMS
-from ssl_mix.data_options import DataOptions
 from ssl_mix.datasets import DataSet, Split
 from ssl_mix.engine.config import TrainConfig
 from ssl_mix.engine.trainer import Trainer
 from ssl_mix.errors import UserError
 from ssl_mix.models.pretrained import restore_source_head
-from ssl_mix.net_options import NetOptions
+from ssl_mix.runs.data_options import DataOptions
+from ssl_mix.runs.net_options import NetOptions
 
 FORMAT = "ssl-mix run 1"
 

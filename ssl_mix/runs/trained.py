@@ -11,15 +11,15 @@ from torch import Tensor, nn
 
 from ssl_mix.augment import Augmentation
 from ssl_mix.augment.crops import Crops
-from ssl_mix.data_options import DataOptions, Progress
 from ssl_mix.datasets import ResidentImages, decode_all, list_pictures
-from ssl_mix.engine.checkpoint import load_checkpoint
 from ssl_mix.engine.execution import resolve_device
-from ssl_mix.engine.run_folder import read_config
 from ssl_mix.errors import UserError, check_choice
 from ssl_mix.evaluation import accuracy, mean_class_accuracy, predict_probabilities
 from ssl_mix.models.pretrained import restore_source_head
-from ssl_mix.runs import Run
+from ssl_mix.runs.checkpoint import load_checkpoint
+from ssl_mix.runs.data_options import DataOptions, Progress
+from ssl_mix.runs.folder import read_config
+from ssl_mix.runs.run import Run
 from ssl_mix.types import Task
 
 Weights = Literal["last", "best"]

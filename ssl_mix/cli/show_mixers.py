@@ -8,15 +8,15 @@ from torch import Tensor, nn
 
 from ssl_mix.algorithms import Supervised
 from ssl_mix.augment import Augmentation
-from ssl_mix.data_options import DataOptions
+from ssl_mix.cli.terminal import reading_bar, say, warn
 from ssl_mix.datasets import DataSet
 from ssl_mix.errors import UserError, check_count
-from ssl_mix.inference import load_trained
-from ssl_mix.mixer_grid import Panel, draw_mixers
 from ssl_mix.mixers import MIXERS, Mixed, Mixer, Pair, build_mixer
-from ssl_mix.net_options import NetOptions
-from ssl_mix.plots import save_png
-from ssl_mix.progress import reading_bar, say, warn
+from ssl_mix.reports.mixer_grid import Panel, draw_mixers
+from ssl_mix.reports.plots import save_png
+from ssl_mix.runs.data_options import DataOptions
+from ssl_mix.runs.net_options import NetOptions
+from ssl_mix.runs.trained import load_trained
 
 SHARES = (0.35, 0.5, 0.7)
 

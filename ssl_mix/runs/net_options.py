@@ -12,13 +12,13 @@ import torch
 import torchvision
 from torch import nn
 
-from ssl_mix.engine.run_folder import read_config
 from ssl_mix.errors import UserError
 from ssl_mix.models import MODELS, build_model, default_network
 from ssl_mix.models.freeze import freeze
 from ssl_mix.models.pretrained import SUFFIXES, load_pretrained
 from ssl_mix.models.wide_resnet import FirstBlock
 from ssl_mix.randomness import stream_seed
+from ssl_mix.runs.folder import read_config
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 OWN = tuple(name for name in MODELS if ":" not in name)  # a folder may happen to have such a name

@@ -8,7 +8,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ssl_mix.engine.run_folder import Record
+from ssl_mix.runs.folder import Record
 
 
 def curve(records: Sequence[Record], name: str) -> tuple[list[float], list[float]]:

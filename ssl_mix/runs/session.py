@@ -3,7 +3,7 @@
 import json
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,10 +12,13 @@ from typing import Any
 
 import torch
 
-from ssl_mix.data_options import Progress
 from ssl_mix.datasets import Split
-from ssl_mix.engine.checkpoint import load_checkpoint, save_checkpoint
-from ssl_mix.engine.run_folder import (
+from ssl_mix.engine.trainer import Trainer
+from ssl_mix.errors import UserError
+from ssl_mix.models.pretrained import loading_notes
+from ssl_mix.runs.checkpoint import load_checkpoint, save_checkpoint
+from ssl_mix.runs.data_options import Progress
+from ssl_mix.runs.folder import (
     FILES,
     SPLIT,
     MetricsWriter,
@@ -24,32 +27,57 @@ from ssl_mix.engine.run_folder import (
     read_config,
     write_text,
 )
-from ssl_mix.engine.trainer import Trainer
-from ssl_mix.errors import UserError
-from ssl_mix.models.pretrained import loading_notes
-from ssl_mix.report import write_report
-from ssl_mix.runs import Run
-from ssl_mix.tables import PSEUDO_LABELS, pseudo_label_rows, write_csv
+from ssl_mix.runs.run import Run
 
 
 @dataclass(frozen=True)
-class OpenRun:
-    """A run with its folder, ready to train.
+class Session:
+    """A run with its folder, ready to train: ``for record in session.records(): ...``.
 
     Attributes:
         folder: of the run.
         trainer: at the step to go on from.
         identity: what must be the same for a checkpoint to fit.
-        warnings: what the user must be told.
+        notes: what the user must be told.
     """
 
     folder: Path
     trainer: Trainer
     identity: dict[str, Any]
-    warnings: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def finished(self) -> bool:
+        """Whether the last step is taken."""
+        return self.trainer.step == self.trainer.config.steps
+
+    def records(self) -> Iterator[Record]:
+        """Train to the end, or until Ctrl-C, writing metrics and checkpoints.
+
+        Raises:
+            DivergedError: a loss term became NaN or infinite; the last checkpoint stays.
+        """
+        trainer = self.trainer
+        writer = MetricsWriter(self.folder, trainer.step)
+        try:
+            with stop_on_interrupt(trainer):
+                for record in trainer.fit():
+                    writer.write(record)
+                    if trainer.config.saves_at(trainer.step):
+                        self.save()
+                    yield record
+        finally:
+            writer.close()
+        if not self.finished:
+            trainer.check_finite()
+            self.save()
+
+    def save(self) -> None:
+        """Write a checkpoint."""
+        save_checkpoint(self.folder, {"identity": json.dumps(self.identity), **self.trainer.state_dict()})
 
 
-def start(run: Run, folder: Path, *, overwrite: bool = False, progress: Progress | None = None) -> OpenRun:
+def start(run: Run, folder: Path, *, overwrite: bool = False, progress: Progress | None = None) -> Session:
     """Read the data, check everything, and only then make the folder of a new run.
 
     Raises:
@@ -67,10 +95,10 @@ def start(run: Run, folder: Path, *, overwrite: bool = False, progress: Progress
     if data.train.files is not None:
         write_text(folder / FILES, json.dumps(data.train.files))
     notes = (*data.notes, *loading_notes(trainer.student), *small_set_notes(run, split))
-    return OpenRun(folder, trainer, identity_of(description), notes)
+    return Session(folder, trainer, identity_of(description), notes)
 
 
-def reopen(folder: Path, *, progress: Progress | None = None) -> OpenRun:
+def reopen(folder: Path, *, progress: Progress | None = None) -> Session:
     """The run in ``folder`` at its newest whole checkpoint.
 
     Raises:
@@ -91,40 +119,7 @@ def reopen(folder: Path, *, progress: Progress | None = None) -> OpenRun:
         refused.append(
             f"{', '.join(changed)} changed since the run began: it goes on, but not to the same bits"
         )
-    return OpenRun(folder, trainer, identity, tuple(refused))
-
-
-def train(opened: OpenRun, on_record: Callable[[Record], None]) -> bool:
-    """Train to the end, or until Ctrl-C, writing metrics and checkpoints; True if the end was reached.
-
-    Raises:
-        DivergedError: a loss term became NaN or infinite; the last checkpoint stays.
-    """
-    trainer, folder = opened.trainer, opened.folder
-    writer = MetricsWriter(folder, trainer.step)
-    try:
-        with stop_on_interrupt(trainer):
-            for record in trainer.fit():
-                writer.write(record)
-                if trainer.config.saves_at(trainer.step):
-                    save(opened)
-                on_record(record)
-    finally:
-        writer.close()
-    finished = trainer.step == trainer.config.steps
-    if not finished:
-        trainer.check_finite()
-        save(opened)
-    if trainer.algorithm.unlabeled_views:
-        rows = pseudo_label_rows(folder, trainer.bank, trainer.data.classes)
-        write_csv(folder / PSEUDO_LABELS, rows)
-    write_report(folder)
-    return finished
-
-
-def save(opened: OpenRun) -> None:
-    """Write a checkpoint."""
-    save_checkpoint(opened.folder, {"identity": json.dumps(opened.identity), **opened.trainer.state_dict()})
+    return Session(folder, trainer, identity, tuple(refused))
 
 
 @contextmanager

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import torch
 
-from ssl_mix.engine import checkpoint
-from ssl_mix.engine.checkpoint import CURRENT, PREVIOUS, load_checkpoint, read_checkpoint, save_checkpoint
+from ssl_mix.runs import checkpoint
 from ssl_mix.errors import UserError
+from ssl_mix.runs.checkpoint import CURRENT, PREVIOUS, load_checkpoint, read_checkpoint, save_checkpoint
 
 
 def state(step: int) -> dict[str, Any]:

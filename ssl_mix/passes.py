@@ -1,11 +1,37 @@
-"""What batch-norm layers normalise by, and whether they remember it, for one forward pass."""
+"""Forward passes, and the batch-norm statistics that they normalise by and move."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import MethodType
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+
+from ssl_mix.errors import UserError
+
+
+def full_precision(logits: Tensor) -> Tensor:
+    """Logits in float32, or as they are where they already hold float32 or float64."""
+    if logits.ndim != 2 or not logits.is_floating_point():
+        raise UserError(f"logits must be float (N, C), got {logits.dtype} {tuple(logits.shape)}")
+    return logits if logits.dtype == torch.float64 else logits.float()
+
+
+def logits_of(net: nn.Module, images: Tensor) -> Tensor:
+    """Logits (N, C) in full precision; in a student they move the running batch-norm statistics."""
+    return full_precision(net(images))
+
+
+def together(net: nn.Module, *images: Tensor) -> tuple[Tensor, ...]:
+    """Logits of each part from one forward pass: all share their batch-norm statistics, and move the running ones."""
+    return torch.split(logits_of(net, torch.cat(images)), [len(part) for part in images])
+
+
+def apart(net: nn.Module, images: Tensor) -> Tensor:
+    """Logits from a forward pass that normalises by its own batch and leaves running batch-norm statistics alone."""
+    with frozen_running_statistics(net):
+        return logits_of(net, images)
 
 
 def keep_running_statistics(layer: _BatchNorm) -> None:

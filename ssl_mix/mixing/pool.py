@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ssl_mix.mixers import Mixup
+from ssl_mix.passes import apart, logits_of
 from ssl_mix.randomness import sample_beta
-from ssl_mix.steps import apart, logits_of
 from ssl_mix.types import MixedTarget
 
 LamPer = Literal["sample", "batch"]

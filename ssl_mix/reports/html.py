@@ -8,9 +8,9 @@ import jinja2
 from matplotlib.figure import Figure
 
 from ssl_mix.datasets import Split
-from ssl_mix.engine.run_folder import SPLIT, read_config, read_metrics, write_text
-from ssl_mix.plots import plot_metrics, to_svg
-from ssl_mix.summary import Summary, summarise
+from ssl_mix.reports.plots import plot_metrics, to_svg
+from ssl_mix.reports.summary import Summary, summarise
+from ssl_mix.runs.folder import SPLIT, read_config, read_metrics, write_text
 
 REPORT = "report.html"
 TEMPLATE = """<!doctype html>

@@ -11,11 +11,10 @@ from torch import Tensor, nn
 
 from ssl_mix.errors import UserError, check_choice, check_not_negative, check_positive
 from ssl_mix.losses import AsymmetricMixupLoss, DecoupledMixupLoss
-from ssl_mix.losses._common import full_precision
 from ssl_mix.losses.decoupled import both_weights, half_weights
 from ssl_mix.losses.remainder import pair_loss
 from ssl_mix.mixers import Mixer, build_mixer
-from ssl_mix.models.batch_norm import frozen_running_statistics
+from ssl_mix.passes import frozen_running_statistics, full_precision
 from ssl_mix.randomness import sample_beta
 from ssl_mix.types import MixedTarget, PseudoLabels, Step
 
@@ -30,7 +29,7 @@ MixHalves = Literal["labeled", "both"]
 
 
 @dataclass(frozen=True)
-class AsymmetricMix:
+class MixingTerms:
     """Mixing terms added to an algorithm's loss: mixed labelled pairs, and labelled pictures mixed into unlabelled ones.
 
     - labelled pairs: ``mix_weight * DM(CE)`` on the labelled batch mixed with a permutation of itself;
@@ -85,7 +84,7 @@ class AsymmetricMix:
             check_not_negative(name, getattr(self, name))
         check_positive("mix_alpha", self.mix_alpha)
 
-    def for_views(self, unlabeled_views: tuple[str, ...]) -> "AsymmetricMix":
+    def for_views(self, unlabeled_views: tuple[str, ...]) -> "MixingTerms":
         """These options, for an algorithm that has these views of unlabelled pictures.
 
         Raises:

@@ -3,7 +3,7 @@
 import statistics
 from dataclasses import dataclass
 
-from ssl_mix.engine.run_folder import Record
+from ssl_mix.runs.folder import Record
 
 
 @dataclass(frozen=True)

@@ -11,17 +11,18 @@ from rich.table import Table
 
 from ssl_mix.algorithm import Algorithm
 from ssl_mix.algorithms import FixMatch, Supervised
-from ssl_mix.asymmetric import AsymmetricMix
-from ssl_mix.data_options import DataOptions
+from ssl_mix.cli.terminal import console, say, training_bar
 from ssl_mix.engine.config import TrainConfig
-from ssl_mix.engine.run_folder import Record, create_run_folder, read_metrics, write_text
 from ssl_mix.errors import check_positive
-from ssl_mix.plots import plot_comparison, save_png
-from ssl_mix.progress import console, say, training_bar
-from ssl_mix.report import REPORT, Section, render
-from ssl_mix.runs import Run
-from ssl_mix.summary import Summary, summarise
-from ssl_mix.training import start, train
+from ssl_mix.mixing.terms import MixingTerms
+from ssl_mix.reports import write_reports
+from ssl_mix.reports.html import REPORT, Section, render
+from ssl_mix.reports.plots import plot_comparison, save_png
+from ssl_mix.reports.summary import Summary, summarise
+from ssl_mix.runs.data_options import DataOptions
+from ssl_mix.runs.folder import Record, create_run_folder, read_metrics, write_text
+from ssl_mix.runs.run import Run
+from ssl_mix.runs.session import start
 
 FORMAT = "ssl-mix demo 1"
 PLOT, RESULTS = "curves.png", "results.json"
@@ -33,8 +34,8 @@ def methods() -> dict[str, Algorithm]:
     return {
         "supervised": Supervised(),
         "FixMatch": FixMatch(),
-        "FixMatch + AS": FixMatch(mixing=AsymmetricMix(mix="as")),
-        "FixMatch + DM/AS": FixMatch(mixing=AsymmetricMix(mix="dm-as")),
+        "FixMatch + AS": FixMatch(mixing=MixingTerms(mix="as")),
+        "FixMatch + DM/AS": FixMatch(mixing=MixingTerms(mix="dm-as")),
     }
 
 
@@ -75,8 +76,11 @@ def demo(
             folder = out / f"{name.lower().replace(' + ', '-').replace('/', '-')}-seed{seed}"
             opened = start(run, folder)
             with training_bar(f"seed {seed}  {name:<17}", steps) as show:
-                if not train(opened, show):
-                    raise KeyboardInterrupt
+                for record in opened.records():
+                    show(record)
+            write_reports(opened)
+            if not opened.finished:
+                raise KeyboardInterrupt
             results[name].append(read_metrics(folder))
     finish(out, results, labels_per_class)
 

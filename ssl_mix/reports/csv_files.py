@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ssl_mix.banks import NEVER, PseudoLabelBank
 from ssl_mix.datasets import Split
-from ssl_mix.engine.run_folder import FILES, SPLIT
+from ssl_mix.runs.folder import FILES, SPLIT
 
 PSEUDO_LABELS = "pseudo_labels.csv"
 

@@ -13,19 +13,17 @@ from rich.table import Table
 
 from ssl_mix.algorithm import Algorithm
 from ssl_mix.algorithms import ALGORITHMS
-from ssl_mix.asymmetric import AsymmetricMix, Mix
-from ssl_mix.data_options import DataOptions
+from ssl_mix.cli.terminal import console, keep_freed_memory, reading_bar, say, training_bar, warn
 from ssl_mix.engine.config import TrainConfig
-from ssl_mix.engine.execution import keep_freed_memory
-from ssl_mix.engine.run_folder import read_metrics
 from ssl_mix.errors import UserError, check_choice, nearest
-from ssl_mix.net_options import NetOptions
-from ssl_mix.progress import console, reading_bar, say, training_bar, warn
+from ssl_mix.mixing.terms import Mix, MixingTerms
 from ssl_mix.recipes import RECIPES, Asked
-from ssl_mix.report import REPORT, summary_rows
-from ssl_mix.runs import Run
-from ssl_mix.summary import summarise
-from ssl_mix.training import OpenRun, start, train
+from ssl_mix.reports import write_reports
+from ssl_mix.reports.html import REPORT, summary_rows
+from ssl_mix.runs.data_options import DataOptions
+from ssl_mix.runs.net_options import NetOptions
+from ssl_mix.runs.run import Run
+from ssl_mix.runs.session import Session, start
 
 _Made = TypeVar("_Made")
 MUCH_WAITING = 0.2  # share of the training time
@@ -149,7 +147,7 @@ def _check_mixes(algorithm: str, arguments: Sequence[str]) -> None:
 
 def _mixing_flags(arguments: Sequence[str]) -> list[str]:
     """The options of mixing among the arguments."""
-    flags = ("--" + field.name.replace("_", "-") for field in dataclasses.fields(AsymmetricMix))
+    flags = ("--" + field.name.replace("_", "-") for field in dataclasses.fields(MixingTerms))
     return [flag for flag in flags if _value_of(flag, arguments, None) is not None]
 
 
@@ -190,9 +188,9 @@ def _unwrapped(docstring: str | None) -> str:
     return re.sub(r"\n {8}(?=\S)", " ", inspect.cleandoc(docstring or ""))
 
 
-def finish(opened: OpenRun) -> None:
+def finish(opened: Session) -> None:
     """Train with a live bar, then say what came out and what to type next."""
-    for message in opened.warnings:
+    for message in opened.notes:
         warn(message)
     trainer, folder = opened.trainer, opened.folder
     if trainer.device.type == "cpu":
@@ -210,11 +208,12 @@ def finish(opened: OpenRun) -> None:
             f"{name} looks at all labelled pictures before the first step: many classes take a minute or more"
         )
     with training_bar(name, trainer.config.steps, trainer.step) as show:
-        finished = train(opened, show)
-    if not finished:
+        for record in opened.records():
+            show(record)
+    summary = write_reports(opened)
+    if not opened.finished:
         say(f"stopped after step {trainer.step}; go on with: ssl-mix resume {folder}")
         return
-    summary = summarise(read_metrics(folder))
     if (summary.data_wait or 0.0) > MUCH_WAITING:
         warn(
             f"training waited {summary.data_wait:.0%} of its time for pictures to be read: keep them in memory (--memory-gb), or "

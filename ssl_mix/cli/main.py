@@ -14,18 +14,18 @@ from rich.table import Table
 from ssl_mix.algorithms import ALGORITHMS
 from ssl_mix.augment.crops import Crops
 from ssl_mix.banks import PseudoLabelBank
+from ssl_mix.cli.demo import demo
+from ssl_mix.cli.show_mixers import show_mixers
+from ssl_mix.cli.terminal import console, reading_bar, say, warn
+from ssl_mix.cli.train import FLAT, finish, own_words, train_command
 from ssl_mix.datasets import DATASETS
-from ssl_mix.demo import demo
 from ssl_mix.errors import UserError, check_count, nearest
-from ssl_mix.inference import TrainedRun, Weights, evaluate, load_trained, predict
 from ssl_mix.mixers import MIXERS
 from ssl_mix.models import MODELS
-from ssl_mix.progress import console, reading_bar, say, warn
 from ssl_mix.recipes import RECIPES
-from ssl_mix.show_mixers import show_mixers
-from ssl_mix.tables import prediction_rows, pseudo_label_rows, write_csv
-from ssl_mix.train_command import FLAT, finish, own_words, train_command
-from ssl_mix.training import reopen
+from ssl_mix.reports.csv_files import prediction_rows, pseudo_label_rows, write_csv
+from ssl_mix.runs.session import reopen
+from ssl_mix.runs.trained import TrainedRun, Weights, evaluate, load_trained, predict
 
 RunFolder = tyro.conf.Positional[Path]
 

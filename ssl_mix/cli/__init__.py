@@ -1,0 +1,1 @@
+"""The ``ssl-mix`` command."""

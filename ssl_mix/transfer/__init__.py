@@ -1,0 +1,1 @@
+"""What starting from a trained network needs: the relationship of classes, added heads."""
