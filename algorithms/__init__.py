@@ -1,4 +1,5 @@
-"""Training algorithms, one file each. ``ALGORITHMS`` is the registry; ``TRANSFER`` those of it that start from a trained network."""
+"""Training algorithms, one file each. ``ALGORITHMS`` is the registry; ``TRANSFER`` those of it that start
+from a trained network."""
 
 if __name__ != "ssl_mix.algorithms":
     raise ImportError(f"this folder is the package ssl_mix.algorithms, not {__name__!r}")

@@ -1,11 +1,13 @@
-"""Bi-Tuning: fine-tune on labels, and on how pictures of a class resemble each other, in features and in a projection.
+"""Bi-Tuning: fine-tune on labels, and on how images of a class resemble each other, in features and in a
+projection.
 
-Source: Zhong et al., "Bi-tuning: Efficient Transfer from Pre-trained Models" (ECML-PKDD 2022), equations 3 and 5, in the form of TLlib.
-Differs: the key encoder is the teacher of the trainer, whose decay is ``--ema-decay`` (published: 0.999, without warm-up), and the
-teacher is evaluated, not the student.
+Source: Zhong et al., "Bi-tuning: Efficient Transfer from Pre-trained Models" (ECML-PKDD 2022), equations 3
+and 5, in the form of TLlib.
+Differs: the key encoder is the teacher of the trainer, whose decay is ``--ema-decay`` (published: 0.999,
+without warm-up), and the teacher is evaluated, not the student.
 
-Published accuracy of CUB-200 with 15 / 30 / 50 / 100 % of the labels (ResNet-50, centre crop, best epoch on the test part): 55.8, 69.3,
-77.2, 83.1 (TLlib).
+Published accuracy of CUB-200 with 15 / 30 / 50 / 100 % of the labels (ResNet-50, center crop, best epoch on
+the test part): 55.8, 69.3, 77.2, 83.1 (TLlib).
 """
 
 from typing import NamedTuple
@@ -25,12 +27,13 @@ from ssl_mix.types import Batch, Nets, Step, StepOutput, Task
 
 
 class BiTuning(Algorithm):
-    """Fine-tune, and let pictures of a class resemble each other.
+    """Fine-tune, and let images of a class resemble each other.
 
-    ``loss = CE + contrast_weight * (KL_z + KL_y)`` on two views, query and key, of the labelled pictures. KL_z is
-    :func:`ssl_mix.losses.group_contrast` of projections (PGC). KL_y is the same with the classifier's row of the class, detached,
-    as the query and the features of the picture as its own key: it pulls features towards their row. Features carry a 1, rows their
-    bias, and both have length 1. Keys come from the teacher, which normalises by the batch.
+    ``loss = CE + contrast_weight * (KL_z + KL_y)`` on two views, query and key, of the labeled images. KL_z
+    is :func:`ssl_mix.losses.group_contrast` of projections (PGC). KL_y is the same with the classifier's row
+    of the class, detached, as the query and the features of the image as its own key: it pulls features
+    towards their row. Features carry a 1, rows their bias, and both have length 1. Keys come from the
+    teacher, which normalizes by the batch.
 
     Args:
         contrast_weight: of both contrasts.
@@ -106,7 +109,8 @@ class BiTuning(Algorithm):
 
 
 class _Encoded(NamedTuple):
-    """What a network makes of pictures: features (N, D), those with a 1 at length 1 (N, D + 1), their projection (N, width)."""
+    """What a network makes of images: features (N, D), those with a 1 at length 1 (N, D + 1), their
+    projection (N, width)."""
 
     features: Tensor
     direction: Tensor

@@ -1,10 +1,10 @@
 """BSS: fine-tune, and suppress the directions in which the features of a batch hardly differ.
 
-Source: Chen et al., "Catastrophic Forgetting Meets Negative Transfer: Batch Spectral Shrinkage for Safe Transfer Learning"
-(NeurIPS 2019), equation 3.
+Source: Chen et al., "Catastrophic Forgetting Meets Negative Transfer: Batch Spectral Shrinkage for Safe
+Transfer Learning" (NeurIPS 2019), equation 3.
 
-Published accuracy with 15 % of the labels (ResNet-50, ten-crop): CUB-200 47.74, Stanford-Cars 40.57, FGVC-Aircraft 40.41 (Wang et al.,
-ICML 2021).
+Published accuracy with 15 % of the labels (ResNet-50, ten-crop): CUB-200 47.74, Stanford-Cars 40.57,
+FGVC-Aircraft 40.41 (Wang et al., ICML 2021).
 """
 
 import torch.nn.functional as F
@@ -24,10 +24,10 @@ class BSS(FineTuning):
     Args:
         shrinkage_weight: eta in the paper, of the shrinking term.
         smallest: k, how many singular values.
-        view: of the labelled pictures, see :class:`FineTuning`.
+        view: of the labeled images, see :class:`FineTuning`.
 
-    Differs: eigenvalues of the Gram matrix, which are the squared singular values, for a singular value decomposition. Finding them
-    makes the host wait for a GPU.
+    Differs: eigenvalues of the Gram matrix, which are the squared singular values, for a singular value
+    decomposition. Finding them makes the host wait for a GPU.
     """
 
     def __init__(self, *, shrinkage_weight: float = 0.001, smallest: int = 1, view: View = "strong") -> None:

@@ -1,11 +1,12 @@
 """Co-Tuning: fine-tune the classifier of the source task too, on what it says of each target class.
 
-Source: You et al., "Co-Tuning for Transfer Learning" (NeurIPS 2020), equations 1 to 6, and its code. Follows them but for these: the
-relationship is learned from the labelled pictures alone, by cross-validation, where the code takes a validation folder; and the
-probabilities of the source are not calibrated on the source data, which are not there.
+Source: You et al., "Co-Tuning for Transfer Learning" (NeurIPS 2020), equations 1 to 6, and its code. Follows
+them but for these: the relationship is learned from the labeled images alone, by cross-validation, where the
+code takes a validation folder; and the probabilities of the source are not calibrated on the source data,
+which are not there.
 
-Published accuracy with 15 % of the labels (ResNet-50, ten-crop): CUB-200 52.58 +- 0.53, Stanford-Cars 46.02 +- 0.18, FGVC-Aircraft
-44.09 +- 0.67 (Wang et al., ICML 2021).
+Published accuracy with 15 % of the labels (ResNet-50, ten-crop): CUB-200 52.58 +- 0.53, Stanford-Cars 46.02
++- 0.18, FGVC-Aircraft 44.09 +- 0.67 (Wang et al., ICML 2021).
 """
 
 import warnings
@@ -28,25 +29,27 @@ from ssl_mix.types import Nets, Task
 class CoTuning(FineTuning):
     """Fine-tune the source classifier too, on what it says of each target class.
 
-    ``loss = CE(target head, y) + source_weight * sum_s -p(s | y) log p_source(s | x)`` on the labelled pictures, plus the terms of
-    ``mixing``. The relationship p(s | y) of source classes s to target classes y is learned once, before training, from what the
-    source head says of the labelled pictures. Mixed pictures and guesses concern the target head alone.
+    ``loss = CE(target head, y) + source_weight * sum_s -p(s | y) log p_source(s | x)`` on the labeled images,
+    plus the terms of ``mixing``. The relationship p(s | y) of source classes s to target classes y is learned
+    once, before training, from what the source head says of the labeled images. Mixed images and
+    pseudo-labels concern the target head alone.
 
     Args:
         source_weight: lambda in the paper, of the source classifier's term.
-        relationship: "logistic" regression of target classes on source probabilities, turned round by Bayes' rule; or the "direct"
-            mean of source probabilities over the pictures of each class.
+        relationship: "logistic" regression of target classes on source probabilities, turned round by Bayes'
+            rule; or the "direct" mean of source probabilities over the images of each class.
         view: see :class:`FineTuning`, as the following.
-        threshold: confidence that a guess must reach.
-        unlabeled_ratio: unlabelled pictures per labelled one.
-        mix_head: which head answers for mixed pictures.
+        threshold: confidence that a pseudo-label must reach.
+        unlabeled_ratio: unlabeled images per labeled one.
+        mix_head: which head answers for mixed images.
         mixing: mixing terms added to the loss.
 
     Attributes:
         relationship_matrix: p(s | y), (C, S), rows sum to 1.
 
     Raises:
-        ValueError: an argument is out of range; in ``extend``: the network started from weights without a classifier.
+        ValueError: an argument is out of range; in ``extend``: the network started from weights without a
+            classifier.
     """
 
     relationship_matrix: Tensor
@@ -74,8 +77,10 @@ class CoTuning(FineTuning):
         head = source_classifier(net)
         if head is None:
             raise UserError(
-                "Co-Tuning needs the classifier that the network was pre-trained with, and these weights have none: give "
-                "--pretrained (a file with its classifier, a run, or default), or take self-tuning or fine-tuning"
+                "Co-Tuning needs the classifier that the network was pre-trained with, and these weights "
+                "have none: give "
+                "--pretrained (a file with its classifier, a run, or default), or take self-tuning or "
+                "fine-tuning"
             )
         net.source_head = head
         shape = task.num_classes, head.out_features
@@ -86,8 +91,8 @@ class CoTuning(FineTuning):
     def begin(self, nets: Nets, labeled: Iterable[tuple[Tensor, Tensor]]) -> None:
         """Learn the relationship."""
         net = nets.teacher
-        said = [(_source_logits(net, net.features(images)), labels) for images, labels in labeled]  # type: ignore[operator]
-        logits, labels = (torch.cat(parts).cpu() for parts in zip(*said, strict=True))
+        answers = [(_source_logits(net, net.features(images)), labels) for images, labels in labeled]  # type: ignore[operator]
+        logits, labels = (torch.cat(parts).cpu() for parts in zip(*answers, strict=True))
         matrix = self.relationship_matrix
         learned = learn_relationship(
             logits.softmax(dim=1), labels, num_classes=len(matrix), method=self.relationship

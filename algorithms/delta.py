@@ -1,11 +1,12 @@
 """DELTA: fine-tune, but keep the feature maps near those of the starting network.
 
-Source: Li et al., "DELTA: DEep Learning Transfer using Feature Map with Attention for Convolutional Networks" (ICLR 2019), equations
-4 and 5, in the form of TLlib, all filters with the same attention. Take it with ``--weight-decay 0``. The published attention, which needs a
-forward pass for each filter and batch (38,400 for ResNet-50), is left out.
+Source: Li et al., "DELTA: DEep Learning Transfer using Feature Map with Attention for Convolutional Networks"
+(ICLR 2019), equations 4 and 5, in the form of TLlib, all filters with the same attention. Take it with
+``--weight-decay 0``. The published attention, which needs a forward pass for each filter and batch (38,400
+for ResNet-50), is left out.
 
-Published accuracy with 15 % of the labels (ResNet-50, ten-crop, with attention): CUB-200 46.83, Stanford-Cars 39.37, FGVC-Aircraft 42.16
-(Wang et al., ICML 2021).
+Published accuracy with 15 % of the labels (ResNet-50, ten-crop, with attention): CUB-200 46.83, Stanford-Cars
+39.37, FGVC-Aircraft 42.16 (Wang et al., ICML 2021).
 """
 
 import copy
@@ -29,20 +30,22 @@ SHORTCUTS = ("shortcut", "downsample")
 class DELTA(FineTuning):
     """Fine-tune, but keep the feature maps near those at the start.
 
-    ``loss = CE + feature_weight / 2 * sum_j |FM_j - FM_j at the start|^2 + head_weight / 2 * |head|^2``. FM_j is what the last
-    convolution of stage j makes of the labelled pictures, before batch norm and shortcut; its squares are summed over pictures and
-    channels, and averaged over places. The starting network is frozen and normalises by its running statistics.
+    ``loss = CE + feature_weight / 2 * sum_j |FM_j - FM_j at the start|^2 + head_weight / 2 * |head|^2``. FM_j
+    is what the last convolution of stage j makes of the labeled images, before batch norm and shortcut; its
+    squares are summed over images and channels, and averaged over places. The starting network is frozen and
+    normalizes by its running statistics.
 
     Args:
         feature_weight: of the distance of the feature maps.
         head_weight: of the size of the head.
-        view: of the labelled pictures, see :class:`FineTuning`.
+        view: of the labeled images, see :class:`FineTuning`.
 
     Attributes:
         source: the starting network, frozen.
 
     Raises:
-        ValueError: a weight is negative; in ``extend``: the network does not name its stages (``hidden_layers``).
+        ValueError: a weight is negative; in ``extend``: the network does not name its stages
+            (``hidden_layers``).
     """
 
     def __init__(
@@ -81,7 +84,8 @@ class DELTA(FineTuning):
 
 
 def last_convolutions(net: nn.Module) -> tuple[str, ...]:
-    """Name of the last convolution between the end of the stage before and the end of each stage, those of shortcuts left out.
+    """Name of the last convolution between the end of the stage before and the end of each stage, those of
+    shortcuts left out.
 
     Raises:
         ValueError: the network names no stages, or one has no convolution.

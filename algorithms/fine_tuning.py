@@ -1,10 +1,12 @@
-"""Fine-Tuning: go on training a network, with a new head, on the labelled pictures; with mixing, on the others too.
+"""Fine-Tuning: go on training a network, with a new head, on the labeled images; with mixing, on the others
+too.
 
-The baseline that every transfer method is held against. Published ones differ in augmentation and schedule by more than methods do;
-compare with the same of both (``scripts/fine_grained_transfer.py``).
+The baseline that every transfer method is held against. Published ones differ in augmentation and schedule by
+more than methods do; compare with the same of both (``scripts/fine_grained_transfer.py``).
 
-Published accuracy with 15 % of the labels (ResNet-50, ten-crop): CUB-200 45.25, Stanford-Cars 36.77, FGVC-Aircraft 39.57 (Wang et al.,
-"Self-Tuning for Data-Efficient Deep Learning", ICML 2021, Table 1); CUB-200 51.2 (TLlib, centre crop, best epoch on the test part).
+Published accuracy with 15 % of the labels (ResNet-50, ten-crop): CUB-200 45.25, Stanford-Cars 36.77,
+FGVC-Aircraft 39.57 (Wang et al., "Self-Tuning for Data-Efficient Deep Learning", ICML 2021, Table 1); CUB-200
+51.2 (TLlib, center crop, best epoch on the test part).
 """
 
 from collections.abc import Mapping
@@ -18,7 +20,7 @@ from ssl_mix.algorithm import Algorithm, step_output
 from ssl_mix.errors import check_choice, check_count, check_share
 from ssl_mix.mixing.terms import MixingTerms
 from ssl_mix.passes import apart, logits_of
-from ssl_mix.targets import confident_guesses
+from ssl_mix.targets import confident_pseudo_labels
 from ssl_mix.transfer.heads import add_mix_head, mixing_net
 from ssl_mix.types import Batch, Nets, PseudoLabels, Samples, Step, StepOutput, Task
 
@@ -28,17 +30,18 @@ Terms = Mapping[str, tuple[float, Tensor]]
 
 
 class FineTuning(Algorithm):
-    """Go on training a network, with a new head, on the labelled pictures.
+    """Go on training a network, with a new head, on the labeled images.
 
-    ``loss = CE(p(x), y)``, plus the terms of ``mixing``. "as" and "dm-as" mix labelled pictures into unlabelled ones, whose labels
-    the student guesses from the same view, without gradient. Fine-tuning is then semi-supervised: "mixup" and "dm" are the controls
-    that use labelled pictures alone.
+    ``loss = CE(p(x), y)``, plus the terms of ``mixing``. "as" and "dm-as" mix labeled images into unlabeled
+    ones, whose labels the student predicts from the same view, without gradient. Fine-tuning is then
+    semi-supervised: "mixup" and "dm" are the controls that use labeled images alone.
 
     Args:
-        view: "weak": flip and crop; "strong": RandAugment and Cutout too. Of labelled and unlabelled pictures.
-        threshold: confidence that a guess must reach to count in the asymmetric term, in [0, 1].
-        unlabeled_ratio: unlabelled pictures per labelled one in a batch, where mixing wants them.
-        mix_head: mixed pictures are classified by the "shared" head, or by one of their "own", as in the authors' transfer code.
+        view: "weak": flip and crop; "strong": RandAugment and Cutout too. Of labeled and unlabeled images.
+        threshold: confidence that a pseudo-label must reach to count in the asymmetric term, in [0, 1].
+        unlabeled_ratio: unlabeled images per labeled one in a batch, where mixing wants them.
+        mix_head: mixed images are classified by the "shared" head, or by one of their "own", as in the
+            authors' transfer code.
         mixing: mixing terms added to the loss: decoupled mixup (DM) and the asymmetric strategy (AS).
 
     Raises:
@@ -66,7 +69,7 @@ class FineTuning(Algorithm):
         self.mixing = mixing.for_views(self.unlabeled_views)
 
     def extend(self, net: nn.Module, task: Task) -> nn.Module:
-        """A second head for mixed pictures, if they are to have one."""
+        """A second head for mixed images, if they are to have one."""
         if self.mix_head == "own" and self.mixing.mix != "none":
             add_mix_head(net)
         return net
@@ -77,15 +80,17 @@ class FineTuning(Algorithm):
         x, labels = batch.labeled.views[self.view], batch.labeled.target
         terms = self.terms(nets.student, x, labels)
         u = batch.unlabeled
-        pseudo = None if u is None else self._guesses(nets.student, u)
+        pseudo = None if u is None else self._pseudo_labels(nets.student, u)
         views = None if u is None else u.views
         mixed = self.mixing(mixing_net(nets.student), x, labels, step, unlabeled=views, pseudo=pseudo)
         return step_output(terms, mixed, pseudo)
 
     def terms(self, net: nn.Module, images: Tensor, labels: Tensor) -> Terms:
-        """Weight and value of each term on the labelled pictures; regularisers add theirs."""
+        """Weight and value of each term on the labeled images; regularizers add theirs."""
         return {"labeled": (1.0, F.cross_entropy(logits_of(net, images), labels))}
 
     @torch.no_grad()
-    def _guesses(self, net: nn.Module, unlabeled: Samples) -> PseudoLabels:
-        return confident_guesses(apart(net, unlabeled.views[self.view]), unlabeled.indices, self.threshold)
+    def _pseudo_labels(self, net: nn.Module, unlabeled: Samples) -> PseudoLabels:
+        return confident_pseudo_labels(
+            apart(net, unlabeled.views[self.view]), unlabeled.indices, self.threshold
+        )

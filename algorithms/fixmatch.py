@@ -1,11 +1,12 @@
-"""FixMatch: learn from the confident guesses that a network makes on gently altered pictures.
+"""FixMatch: learn from the confident pseudo-labels that a network makes on gently altered images.
 
-Source: Sohn et al., "FixMatch: Simplifying Semi-Supervised Learning with Consistency and Confidence" (NeurIPS 2020),
-equations 3 and 4, Algorithm 1. Follows the paper and google-research/fixmatch in everything but these: the augmentation is
-RandAugment, not CTAugment, with its variant chosen by the data set; labelled pictures may be left out of the unlabelled part.
+Source: Sohn et al., "FixMatch: Simplifying Semi-Supervised Learning with Consistency and Confidence" (NeurIPS
+2020), equations 3 and 4, Algorithm 1. Follows the paper and google-research/fixmatch in everything but these:
+the augmentation is RandAugment, not CTAugment, with its variant chosen by the data set; labeled images may be
+left out of the unlabeled part.
 
-Expected error with the paper's settings (RandAugment, CIFAR-10, 5 folds, as published): 13.81 (40 labels), 5.07 (250 labels),
-4.26 (4000 labels).
+Expected error with the paper's settings (RandAugment, CIFAR-10, 5 folds, as published): 13.81 (40 labels),
+5.07 (250 labels), 4.26 (4000 labels).
 """
 
 import torch.nn.functional as F
@@ -14,21 +15,22 @@ from ssl_mix.algorithm import Algorithm, parts, step_output
 from ssl_mix.errors import check_count, check_not_negative, check_share
 from ssl_mix.mixing.terms import MixingTerms
 from ssl_mix.passes import together
-from ssl_mix.targets import confident_guesses
+from ssl_mix.targets import confident_pseudo_labels
 from ssl_mix.types import Batch, Nets, Step, StepOutput
 
 
 class FixMatch(Algorithm):
-    """Learn from confident guesses on weakly altered pictures.
+    """Learn from confident pseudo-labels on weakly altered images.
 
-    ``loss = CE(p(weak x), y) + unlabeled_weight * mean(1[max q >= threshold] * CE(p(strong u), argmax q))`` with
-    ``q = p(weak u)`` detached, plus the terms of ``mixing``. One forward pass serves all three views, so they share their
-    batch-norm statistics, and the mean is over all unlabelled pictures of the batch, masked ones counted.
+    ``loss = CE(p(weak x), y) + unlabeled_weight * mean(1[max q >= threshold] * CE(p(strong u), argmax q))``
+    with ``q = p(weak u)`` detached, plus the terms of ``mixing``. One forward pass serves all three views, so
+    they share their batch-norm statistics, and the mean is over all unlabeled images of the batch, masked
+    ones counted.
 
     Args:
-        threshold: tau, the confidence a guess must reach, in [0, 1].
-        unlabeled_weight: lambda_u, weight of the unlabelled term.
-        unlabeled_ratio: mu, unlabelled pictures per labelled one in a batch.
+        threshold: tau, the confidence a pseudo-label must reach, in [0, 1].
+        unlabeled_weight: lambda_u, weight of the unlabeled term.
+        unlabeled_ratio: mu, unlabeled images per labeled one in a batch.
         mixing: mixing terms added to the loss: decoupled mixup (DM) and the asymmetric strategy (AS).
 
     Raises:
@@ -59,7 +61,7 @@ class FixMatch(Algorithm):
         x, labels, u = parts(batch)
         logits_x, logits_weak, logits_strong = together(nets.student, x, u.views["weak"], u.views["strong"])
 
-        pseudo = confident_guesses(logits_weak, u.indices, self.threshold)
+        pseudo = confident_pseudo_labels(logits_weak, u.indices, self.threshold)
         supervised = F.cross_entropy(logits_x, labels)
         unsupervised = (pseudo.mask * F.cross_entropy(logits_strong, pseudo.labels, reduction="none")).mean()
 

@@ -1,9 +1,11 @@
 """FlexMatch: a lower threshold for the classes that are learned more slowly.
 
-Source: Zhang et al., "FlexMatch: Boosting Semi-Supervised Learning with Curriculum Pseudo Labeling" (NeurIPS 2021), equations
-5 to 10, Algorithm 1. Pictures are counted as learned at the fixed threshold, not at the flexible one, as in Algorithm 1.
+Source: Zhang et al., "FlexMatch: Boosting Semi-Supervised Learning with Curriculum Pseudo Labeling" (NeurIPS
+2021), equations 5 to 10, Algorithm 1. Images are counted as learned at the fixed threshold, not at the
+flexible one, as in Algorithm 1.
 
-Expected error (CIFAR-10, TorchSSL, best checkpoint): 4.97 +- 0.06 (40 labels), 4.98 +- 0.09 (250), 4.19 +- 0.01 (4000).
+Expected error (CIFAR-10, TorchSSL, best checkpoint): 4.97 +- 0.06 (40 labels), 4.98 +- 0.09 (250), 4.19 +-
+0.01 (4000).
 """
 
 from typing import Literal, get_args
@@ -17,7 +19,7 @@ from ssl_mix.banks import NEVER, last_positions
 from ssl_mix.errors import check_choice, check_count, check_not_negative, check_share
 from ssl_mix.mixing.terms import MixingTerms
 from ssl_mix.passes import together
-from ssl_mix.targets import confident_guesses
+from ssl_mix.targets import confident_pseudo_labels
 from ssl_mix.types import Batch, Nets, Step, StepOutput, Task
 
 Mapping = Literal["convex", "linear", "concave"]
@@ -26,27 +28,28 @@ Mapping = Literal["convex", "linear", "concave"]
 class FlexMatch(Algorithm):
     """FixMatch with a lower threshold for the classes that are learned more slowly.
 
-    ``tau_c = threshold * M(beta_c)``, ``beta_c = sigma_c / max(max sigma, never)``: sigma_c unlabelled pictures were last
-    confidently taken for class c, and ``never`` have not been yet. A guess of class c counts where ``max q >= tau_c``; everything
-    else is as in FixMatch. The thresholds of a step come from the steps before it.
+    ``tau_c = threshold * M(beta_c)``, ``beta_c = sigma_c / max(max sigma, never)``: sigma_c unlabeled images
+    were last confidently taken for class c, and ``never`` have not been yet. A pseudo-label of class c counts
+    where ``max q >= tau_c``; everything else is as in FixMatch. The thresholds of a step come from the steps
+    before it.
 
     Args:
-        threshold: tau, the confidence from which a picture counts as learned, in [0, 1].
+        threshold: tau, the confidence from which an image counts as learned, in [0, 1].
         mapping: M(x): "convex" x / (2 - x), "linear" x, or "concave" ln(1 + x) / ln 2.
-        threshold_warmup: count ``never`` in; without it, thresholds are high as soon as one picture is learned.
-        unlabeled_weight: lambda_u, weight of the unlabelled term.
-        unlabeled_ratio: mu, unlabelled pictures per labelled one in a batch.
+        threshold_warmup: count ``never`` in; without it, thresholds are high as soon as one image is learned.
+        unlabeled_weight: lambda_u, weight of the unlabeled term.
+        unlabeled_ratio: mu, unlabeled images per labeled one in a batch.
         mixing: mixing terms added to the loss: decoupled mixup (DM) and the asymmetric strategy (AS).
 
     Attributes:
-        picture_class: class that each unlabelled picture was last confidently taken for, (U,) int64; -1 for never.
+        image_class: class that each unlabeled image was last confidently taken for, (U,) int64; -1 for never.
 
     Raises:
         ValueError: an argument is out of range.
     """
 
     unlabeled_views = ("weak", "strong")
-    picture_class: Tensor
+    image_class: Tensor
 
     def __init__(
         self,
@@ -69,13 +72,13 @@ class FlexMatch(Algorithm):
         self.mixing = mixing.for_views(self.unlabeled_views)
 
     def extend(self, net: nn.Module, task: Task) -> nn.Module:
-        """A slot for each unlabelled picture."""
-        self.register_buffer("picture_class", torch.full((task.num_unlabeled,), NEVER))
+        """A slot for each unlabeled image."""
+        self.register_buffer("image_class", torch.full((task.num_unlabeled,), NEVER))
         return net
 
     def thresholds(self, num_classes: int) -> Tensor:
         """tau_c of every class, (C,)."""
-        slots = self.picture_class + 1
+        slots = self.image_class + 1
         counts = slots.new_zeros(num_classes + 1).scatter_add_(0, slots, torch.ones_like(slots)).float()
         never, learned = counts[0], counts[1:]
         most = learned.max()
@@ -88,7 +91,7 @@ class FlexMatch(Algorithm):
         x, labels, u = parts(batch)
         logits_x, logits_weak, logits_strong = together(nets.student, x, u.views["weak"], u.views["strong"])
 
-        learned = confident_guesses(logits_weak, u.indices, self.threshold)
+        learned = confident_pseudo_labels(logits_weak, u.indices, self.threshold)
         flexible = self.thresholds(logits_weak.shape[1])[learned.labels]
         pseudo = learned._replace(mask=(learned.confidence >= flexible).float())
         supervised = F.cross_entropy(logits_x, labels)
@@ -100,7 +103,8 @@ class FlexMatch(Algorithm):
         return step_output(terms, mixed, pseudo, carry)
 
     def commit(self, carry: dict[str, Tensor]) -> None:
-        """Enter the confident guesses of the step; where a picture occurs twice, its last confident guess counts."""
-        slots, before = carry["indices"], self.picture_class[carry["indices"]]
-        last = last_positions(slots, len(self.picture_class), carry["learned"] > 0)
-        self.picture_class[slots] = torch.where(last >= 0, carry["labels"][last], before)
+        """Enter the confident pseudo-labels of the step; where an image occurs twice, its last confident
+        pseudo-label counts."""
+        slots, before = carry["indices"], self.image_class[carry["indices"]]
+        last = last_positions(slots, len(self.image_class), carry["learned"] > 0)
+        self.image_class[slots] = torch.where(last >= 0, carry["labels"][last], before)

@@ -1,9 +1,11 @@
 """FreeMatch: thresholds that follow how sure the network has become, over all and of each class.
 
-Source: Wang et al., "FreeMatch: Self-adaptive Thresholding for Semi-supervised Learning" (ICLR 2023), equations 5 to 11,
-Algorithm 1. As in the published code, the averages take the step in before the mask looks at them.
+Source: Wang et al., "FreeMatch: Self-adaptive Thresholding for Semi-supervised Learning" (ICLR 2023),
+equations 5 to 11, Algorithm 1. As in the published code, the averages take the step in before the mask looks
+at them.
 
-Expected error (CIFAR-10, USB, best checkpoint): 4.97 +- 0.09 (40 labels), 4.85 +- 0.10 (250), 4.14 +- 0.19 (4000).
+Expected error (CIFAR-10, USB, best checkpoint): 4.97 +- 0.09 (40 labels), 4.85 +- 0.10 (250), 4.14 +- 0.19
+(4000).
 """
 
 import torch
@@ -14,25 +16,26 @@ from ssl_mix.algorithm import Algorithm, parts, step_output
 from ssl_mix.errors import UserError, check_count, check_not_negative, check_share
 from ssl_mix.mixing.terms import MixingTerms
 from ssl_mix.passes import together
-from ssl_mix.targets import guess_labels
+from ssl_mix.targets import hard_pseudo_labels
 from ssl_mix.types import Batch, Nets, Step, StepOutput, Task
 
 
 class FreeMatch(Algorithm):
     """FixMatch with thresholds that follow how sure the network has become.
 
-    ``tau_c = tau * m_c / max m``: tau is the moving average of the mean confidence, m_c that of the mean probability of class c.
-    A guess of class c counts where ``max q >= tau_c``. The self-adaptive fairness term ``sum_c a_c log b_c``, ``a`` ~ m / h and
-    ``b`` ~ mean p(strong u) / h' over the guesses that count (each made to sum to 1; h, h' the histograms of guessed classes),
-    is negative by design: it keeps the answers spread over the classes. Everything else is as in FixMatch.
+    ``tau_c = tau * m_c / max m``: tau is the moving average of the mean confidence, m_c that of the mean
+    probability of class c. A pseudo-label of class c counts where ``max q >= tau_c``. The self-adaptive
+    fairness term ``sum_c a_c log b_c``, ``a`` ~ m / h and ``b`` ~ mean p(strong u) / h' over the
+    pseudo-labels that count (each made to sum to 1; h, h' the histograms of predicted classes), is negative
+    by design: it keeps the answers spread over the classes. Everything else is as in FixMatch.
 
     Args:
         average_decay: of the moving averages.
         fairness_weight: weight of the fairness term.
         lowest_threshold: tau is never below; the published code has 0.9 (TorchSSL) for SVHN.
         highest_threshold: tau is never above; the published code has 0.95 for SVHN.
-        unlabeled_weight: weight of the unlabelled term.
-        unlabeled_ratio: mu, unlabelled pictures per labelled one in a batch.
+        unlabeled_weight: weight of the unlabeled term.
+        unlabeled_ratio: mu, unlabeled images per labeled one in a batch.
         mixing: mixing terms added to the loss: decoupled mixup (DM) and the asymmetric strategy (AS).
 
     Attributes:
@@ -43,8 +46,8 @@ class FreeMatch(Algorithm):
     Raises:
         ValueError: an argument is out of range.
 
-    Differs from the published code: a class that no strongly altered picture is taken for adds 0 to the fairness term, where
-    the code adds the constant ``a_c log 1e-12``; the gradient is the same.
+    Differs from the published code: a class that no strongly altered image is taken for adds 0 to the
+    fairness term, where the code adds the constant ``a_c log 1e-12``; the gradient is the same.
     """
 
     unlabeled_views = ("weak", "strong")
@@ -69,7 +72,8 @@ class FreeMatch(Algorithm):
         check_share("highest_threshold", highest_threshold)
         if lowest_threshold > highest_threshold:
             raise UserError(
-                f"lowest_threshold ({lowest_threshold}) must not be above highest_threshold ({highest_threshold})"
+                f"lowest_threshold ({lowest_threshold}) must not be above highest_threshold "
+                f"({highest_threshold})"
             )
         check_not_negative("fairness_weight", fairness_weight)
         check_not_negative("unlabeled_weight", unlabeled_weight)
@@ -96,7 +100,7 @@ class FreeMatch(Algorithm):
         weak = torch.softmax(logits_weak.detach(), dim=1)
         averages = self._averages(weak)
         by_class = averages["global_threshold"] * averages["class_mean"] / averages["class_mean"].max()
-        pseudo = guess_labels(weak, u.indices, by_class[weak.argmax(dim=1)])
+        pseudo = hard_pseudo_labels(weak, u.indices, by_class[weak.argmax(dim=1)])
         supervised = F.cross_entropy(logits_x, labels)
         unsupervised = (pseudo.mask * F.cross_entropy(logits_strong, pseudo.labels, reduction="none")).mean()
         wanted = averages["class_mean"] / averages["class_histogram"]
@@ -110,7 +114,8 @@ class FreeMatch(Algorithm):
         return step_output(terms, mixed, pseudo, averages)
 
     def _averages(self, weak: Tensor) -> dict[str, Tensor]:
-        """The moving averages with this step's predictions (N, C) taken in; the bounds hold for the average itself."""
+        """The moving averages with this step's predictions (N, C) taken in; the bounds hold for the average
+        itself."""
         histogram = F.one_hot(weak.argmax(dim=1), weak.shape[1]).float().mean(dim=0)
         now = {
             "global_threshold": weak.amax(dim=1).mean(),
@@ -123,10 +128,11 @@ class FreeMatch(Algorithm):
 
 
 def fairness(logits: Tensor, mask: Tensor, wanted: Tensor) -> Tensor:
-    """``sum_c a_c log b_c``: ``a`` is ``wanted`` made to sum to 1, b the mean answer over its histogram, likewise.
+    """``sum_c a_c log b_c``: ``a`` is ``wanted`` made to sum to 1, b the mean answer over its histogram,
+    likewise.
 
     Args:
-        logits: of strongly altered pictures, (N, C).
+        logits: of strongly altered images, (N, C).
         mask: 1 for those that count, (N,).
         wanted: (C,), not negative.
     """

@@ -1,10 +1,11 @@
 """L2-SP: fine-tune, but stay near the starting point.
 
-Source: Li, Grandvalet and Davoine, "Explicit Inductive Bias for Transfer Learning with Convolutional Networks" (ICML 2018), equation 2,
-with the weights of TLlib. Take it with ``--weight-decay 0``, which it replaces.
+Source: Li, Grandvalet and Davoine, "Explicit Inductive Bias for Transfer Learning with Convolutional
+Networks" (ICML 2018), equation 2, with the weights of TLlib. Take it with ``--weight-decay 0``, which it
+replaces.
 
-Published accuracy with 15 % of the labels (ResNet-50, ten-crop): CUB-200 45.08, Stanford-Cars 36.10, FGVC-Aircraft 39.27 (Wang et al.,
-ICML 2021).
+Published accuracy with 15 % of the labels (ResNet-50, ten-crop): CUB-200 45.08, Stanford-Cars 36.10,
+FGVC-Aircraft 39.27 (Wang et al., ICML 2021).
 """
 
 import torch
@@ -18,13 +19,13 @@ from ssl_mix.types import Task
 class L2SP(FineTuning):
     """Fine-tune, but stay near the starting point.
 
-    ``loss = CE + body_weight / 2 * |w - w0|^2 + head_weight / 2 * |head|^2``, w0 the weights at the start. Every parameter that is
-    not of the head counts in w, scale and shift of batch norm included.
+    ``loss = CE + body_weight / 2 * |w - w0|^2 + head_weight / 2 * |head|^2``, w0 the weights at the start.
+    Every parameter that is not of the head counts in w, scale and shift of batch norm included.
 
     Args:
         body_weight: alpha, of the distance to the start.
         head_weight: beta, of the size of the head, which has no start to stay near.
-        view: of the labelled pictures, see :class:`FineTuning`.
+        view: of the labeled images, see :class:`FineTuning`.
 
     Attributes:
         start: w0, (P,) float32.

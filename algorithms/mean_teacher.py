@@ -1,10 +1,10 @@
 """Mean Teacher: agree with the moving average of yourself.
 
-Source: Tarvainen & Valpola, "Mean teachers are better role models" (NeurIPS 2017), equation 1. As in the semi-supervised
-benchmarks, the teacher normalises by the batch and keeps no statistics of it.
+Source: Tarvainen & Valpola, "Mean teachers are better role models" (NeurIPS 2017), equation 1. As in the
+semi-supervised benchmarks, the teacher normalizes by the batch and keeps no statistics of it.
 
-Expected error (CIFAR-10, TorchSSL, best checkpoint): 70.09 +- 1.60 (40 labels), 37.46 +- 3.30 (250), 8.10 +- 0.21 (4000). The
-numbers of USB are of a version whose consistency loss was always zero.
+Expected error (CIFAR-10, TorchSSL, best checkpoint): 70.09 +- 1.60 (40 labels), 37.46 +- 3.30 (250), 8.10 +-
+0.21 (4000). The numbers of USB are of a version whose consistency loss was always zero.
 """
 
 import torch
@@ -14,22 +14,23 @@ from ssl_mix.algorithm import Algorithm, parts, step_output
 from ssl_mix.errors import check_count, check_not_negative, check_share
 from ssl_mix.mixing.terms import MixingTerms
 from ssl_mix.passes import apart, batch_statistics, logits_of
-from ssl_mix.targets import guess_labels, ramp_up
+from ssl_mix.targets import hard_pseudo_labels, ramp_up
 from ssl_mix.types import Batch, Nets, Step, StepOutput
 
 
 class MeanTeacher(Algorithm):
-    """Agree with the teacher, the moving average of the network, on another view of the picture.
+    """Agree with the teacher, the moving average of the network, on another view of the image.
 
-    ``loss = CE(p(x), y) + unlabeled_weight * w(t) * mean (p(u) - q)^2`` over pictures and classes, ``q`` the teacher's answer to
-    another weak view, plus the terms of ``mixing``. The labelled pictures alone move the running batch-norm statistics.
+    ``loss = CE(p(x), y) + unlabeled_weight * w(t) * mean (p(u) - q)^2`` over images and classes, ``q`` the
+    teacher's answer to another weak view, plus the terms of ``mixing``. The labeled images alone move the
+    running batch-norm statistics.
 
     Args:
-        unlabeled_weight: weight of the unlabelled term.
+        unlabeled_weight: weight of the unlabeled term.
         ramp: share of the run in which that weight grows evenly from 0: ``w(t) = min(1, t / (ramp T))``.
-        unlabeled_ratio: unlabelled pictures per labelled one in a batch.
-        mixing: mixing terms added to the loss: decoupled mixup (DM) and the asymmetric strategy (AS), with the teacher's guesses,
-            each of which counts.
+        unlabeled_ratio: unlabeled images per labeled one in a batch.
+        mixing: mixing terms added to the loss: decoupled mixup (DM) and the asymmetric strategy (AS), with
+            the teacher's pseudo-labels, each of which counts.
 
     Raises:
         ValueError: an argument is out of range.
@@ -63,7 +64,7 @@ class MeanTeacher(Algorithm):
             target = torch.softmax(logits_of(nets.teacher, u.views["weak2"]), dim=1)
         unsupervised = F.mse_loss(answer, target)
 
-        pseudo = guess_labels(target, u.indices)
+        pseudo = hard_pseudo_labels(target, u.indices)
         mixed = self.mixing(nets.student, x, labels, step, unlabeled=u.views, pseudo=pseudo)
         weight = self.unlabeled_weight * ramp_up(step, self.ramp)
         return step_output({"labeled": (1.0, supervised), "unlabeled": (weight, unsupervised)}, mixed, pseudo)

@@ -1,9 +1,11 @@
-"""MixMatch: guess labels by averaging over views, sharpen them, and mix everything with everything.
+"""MixMatch: pseudo-labels by averaging over views, sharpen them, and mix everything with everything.
 
-Source: Berthelot et al., "MixMatch: A Holistic Approach to Semi-Supervised Learning" (NeurIPS 2019), equations 2 to 13,
-Algorithms 1 and 2, with the optimiser of the later FixMatch code and the settings of the semi-supervised benchmarks.
+Source: Berthelot et al., "MixMatch: A Holistic Approach to Semi-Supervised Learning" (NeurIPS 2019),
+equations 2 to 13, Algorithms 1 and 2, with the optimizer of the later FixMatch code and the settings of the
+semi-supervised benchmarks.
 
-Expected error (CIFAR-10, TorchSSL, best checkpoint): 36.19 +- 6.48 (40 labels), 13.63 +- 0.59 (250), 6.66 +- 0.26 (4000).
+Expected error (CIFAR-10, TorchSSL, best checkpoint): 36.19 +- 6.48 (40 labels), 13.63 +- 0.59 (250), 6.66 +-
+0.26 (4000).
 """
 
 from typing import get_args
@@ -16,30 +18,31 @@ from ssl_mix.errors import check_choice, check_count, check_not_negative, check_
 from ssl_mix.mixing.pool import LamPer, mix_pool, one_hot
 from ssl_mix.mixing.terms import MixingTerms
 from ssl_mix.passes import apart
-from ssl_mix.targets import guess_labels, ramp_up, sharpen
+from ssl_mix.targets import hard_pseudo_labels, ramp_up, sharpen
 from ssl_mix.types import Batch, Nets, Step, StepOutput
 
 
 class MixMatch(Algorithm):
-    """Mix labelled pictures and sharpened guesses, everything with everything.
+    """Mix labeled images and sharpened pseudo-labels, everything with everything.
 
-    Guesses: ``q = sharpen(mean of p over two weak views, temperature)``, detached. The labelled pictures and both views of the
-    unlabelled ones are mixed with a permutation of them all, each keeping the larger share. ``loss = CE(mixed x) +
-    unlabeled_weight * w(t) * mean (p - mixed target)^2`` over mixed unlabelled pictures and classes, plus the decoupled terms of
-    ``mixing`` on these mixed pictures.
+    Pseudo-labels: ``q = sharpen(mean of p over two weak views, temperature)``, detached. The labeled images
+    and both views of the unlabeled ones are mixed with a permutation of them all, each keeping the larger
+    share. ``loss = CE(mixed x) + unlabeled_weight * w(t) * mean (p - mixed target)^2`` over mixed unlabeled
+    images and classes, plus the decoupled terms of ``mixing`` on these mixed images.
 
     Args:
         temperature: of the sharpening.
         alpha: lam ~ Beta(alpha, alpha).
         lam_per: one lam for each "sample" (Google's code) or one for the whole "batch" (TorchSSL, USB).
-        interleave: let the batch-norm statistics of both kinds of pictures be remembered (Google, TorchSSL), or those of
-            labelled ones alone (USB).
-        unlabeled_weight: lambda_u, weight of the unlabelled term; the benchmarks take 150 for CIFAR-100.
-        ramp: share of the run in which that weight grows evenly from 0: ``w(t) = min(1, t / (ramp T))``; Google: 1/64.
-        unlabeled_ratio: unlabelled pictures per labelled one in a batch.
-        mixing: decoupled terms on the mixed pictures: where two labelled ones are mixed ("dm"), where a labelled and a guessed one
-            are ("as"). ``mixup``, ``mixed_by``, ``mix_alpha``, ``mix_view``, ``mix_mask`` and ``mix_norm`` have no effect: MixMatch
-            does its own mixing.
+        interleave: let the batch-norm statistics of both kinds of images be remembered (Google, TorchSSL), or
+            those of labeled ones alone (USB).
+        unlabeled_weight: lambda_u, weight of the unlabeled term; the benchmarks take 150 for CIFAR-100.
+        ramp: share of the run in which that weight grows evenly from 0: ``w(t) = min(1, t / (ramp T))``;
+            Google: 1/64.
+        unlabeled_ratio: unlabeled images per labeled one in a batch.
+        mixing: decoupled terms on the mixed images: where two labeled ones are mixed ("dm"), where a labeled
+            and a pseudo-labeled one are ("as"). ``mixup``, ``mixed_by``, ``mix_alpha``, ``mix_view``,
+            ``mix_mask`` and ``mix_norm`` have no effect: MixMatch does its own mixing.
 
     Raises:
         ValueError: an argument is out of range.
@@ -79,12 +82,12 @@ class MixMatch(Algorithm):
         weak, weak2 = u.views["weak"], u.views["weak2"]
         with torch.no_grad():
             answers = [torch.softmax(apart(nets.student, view), dim=1) for view in (weak, weak2)]
-            guess = sharpen((answers[0] + answers[1]) / 2, self.temperature)
+            target = sharpen((answers[0] + answers[1]) / 2, self.temperature)
 
         pool = mix_pool(
             nets.student,
             torch.cat((x, weak, weak2)),
-            torch.cat((one_hot(labels, guess), guess, guess)),
+            torch.cat((one_hot(labels, target), target, target)),
             len(x),
             alpha=self.alpha,
             lam_per=self.lam_per,
@@ -94,7 +97,7 @@ class MixMatch(Algorithm):
         supervised = F.cross_entropy(pool.logits[: len(x)], pool.targets[: len(x)])
         unsupervised = F.mse_loss(torch.softmax(pool.logits[len(x) :], dim=1), pool.targets[len(x) :])
 
-        pseudo = guess_labels(guess, u.indices)
+        pseudo = hard_pseudo_labels(target, u.indices)
         mixed = self.mixing.own(pool.logits, pool.pair, pool.known, len(x), step)
         weight = self.unlabeled_weight * ramp_up(step, self.ramp)
         return step_output({"labeled": (1.0, supervised), "unlabeled": (weight, unsupervised)}, mixed, pseudo)

@@ -1,9 +1,11 @@
-"""Pi-Model: two views of a picture should get the same answer.
+"""Pi-Model: two views of an image should get the same answer.
 
-Source: Laine & Aila, "Temporal Ensembling for Semi-Supervised Learning" (ICLR 2017), Algorithm 1; Sajjadi et al. (NeurIPS
-2016). As in the semi-supervised benchmarks, one of the two answers is the target and gets no gradient.
+Source: Laine & Aila, "Temporal Ensembling for Semi-Supervised Learning" (ICLR 2017), Algorithm 1; Sajjadi et
+al. (NeurIPS 2016). As in the semi-supervised benchmarks, one of the two answers is the target and gets no
+gradient.
 
-Expected error (CIFAR-10, TorchSSL, best checkpoint): 74.34 +- 1.76 (40 labels), 46.24 +- 1.29 (250), 13.13 +- 0.59 (4000).
+Expected error (CIFAR-10, TorchSSL, best checkpoint): 74.34 +- 1.76 (40 labels), 46.24 +- 1.29 (250), 13.13 +-
+0.59 (4000).
 """
 
 import torch
@@ -13,21 +15,23 @@ from ssl_mix.algorithm import Algorithm, parts, step_output
 from ssl_mix.errors import check_count, check_not_negative, check_share
 from ssl_mix.mixing.terms import MixingTerms
 from ssl_mix.passes import apart, logits_of
-from ssl_mix.targets import guess_labels, ramp_up
+from ssl_mix.targets import hard_pseudo_labels, ramp_up
 from ssl_mix.types import Batch, Nets, Step, StepOutput
 
 
 class PiModel(Algorithm):
-    """Give two views of an unlabelled picture the same answer.
+    """Give two views of an unlabeled image the same answer.
 
-    ``loss = CE(p(x), y) + unlabeled_weight * w(t) * mean (p(u) - q)^2`` over pictures and classes, ``q = p(u')`` detached, on two
-    weak views u and u', plus the terms of ``mixing``. The labelled pictures alone move the running batch-norm statistics.
+    ``loss = CE(p(x), y) + unlabeled_weight * w(t) * mean (p(u) - q)^2`` over images and classes, ``q =
+    p(u')`` detached, on two weak views u and u', plus the terms of ``mixing``. The labeled images alone move
+    the running batch-norm statistics.
 
     Args:
-        unlabeled_weight: weight of the unlabelled term.
+        unlabeled_weight: weight of the unlabeled term.
         ramp: share of the run in which that weight grows evenly from 0: ``w(t) = min(1, t / (ramp T))``.
-        unlabeled_ratio: unlabelled pictures per labelled one in a batch.
-        mixing: mixing terms added to the loss: decoupled mixup (DM) and the asymmetric strategy (AS); every guess counts.
+        unlabeled_ratio: unlabeled images per labeled one in a batch.
+        mixing: mixing terms added to the loss: decoupled mixup (DM) and the asymmetric strategy (AS); every
+            pseudo-label counts.
 
     Raises:
         ValueError: an argument is out of range.
@@ -61,7 +65,7 @@ class PiModel(Algorithm):
             target = torch.softmax(apart(nets.student, u.views["weak2"]), dim=1)
         unsupervised = F.mse_loss(answer, target)
 
-        pseudo = guess_labels(target, u.indices)
+        pseudo = hard_pseudo_labels(target, u.indices)
         mixed = self.mixing(nets.student, x, labels, step, unlabeled=u.views, pseudo=pseudo)
         weight = self.unlabeled_weight * ramp_up(step, self.ramp)
         return step_output({"labeled": (1.0, supervised), "unlabeled": (weight, unsupervised)}, mixed, pseudo)

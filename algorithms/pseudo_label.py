@@ -1,9 +1,11 @@
-"""Pseudo-Label: treat confident guesses as labels.
+"""Pseudo-Label: treat confident pseudo-labels as labels.
 
-Source: Lee, "Pseudo-Label: The Simple and Efficient Semi-Supervised Learning Method for Deep Neural Networks" (ICML 2013
-workshop). As in the semi-supervised benchmarks, only guesses above a threshold count, which the paper does not have.
+Source: Lee, "Pseudo-Label: The Simple and Efficient Semi-Supervised Learning Method for Deep Neural Networks"
+(ICML 2013 workshop). As in the semi-supervised benchmarks, only pseudo-labels above a threshold count, which
+the paper does not have.
 
-Expected error (CIFAR-10, TorchSSL, best checkpoint): 74.61 +- 0.26 (40 labels), 46.49 +- 2.20 (250), 15.08 +- 0.19 (4000).
+Expected error (CIFAR-10, TorchSSL, best checkpoint): 74.61 +- 0.26 (40 labels), 46.49 +- 2.20 (250), 15.08 +-
+0.19 (4000).
 """
 
 import torch.nn.functional as F
@@ -12,21 +14,22 @@ from ssl_mix.algorithm import Algorithm, parts, step_output
 from ssl_mix.errors import check_count, check_not_negative, check_share
 from ssl_mix.mixing.terms import MixingTerms
 from ssl_mix.passes import apart, logits_of
-from ssl_mix.targets import confident_guesses, ramp_up
+from ssl_mix.targets import confident_pseudo_labels, ramp_up
 from ssl_mix.types import Batch, Nets, Step, StepOutput
 
 
 class PseudoLabel(Algorithm):
-    """Treat confident guesses as labels.
+    """Treat confident pseudo-labels as labels.
 
-    ``loss = CE(p(x), y) + unlabeled_weight * w(t) * mean(1[max q >= threshold] * CE(q, argmax q))`` with ``q = p(u)`` on weak
-    views, plus the terms of ``mixing``. The labelled pictures alone move the running batch-norm statistics.
+    ``loss = CE(p(x), y) + unlabeled_weight * w(t) * mean(1[max q >= threshold] * CE(q, argmax q))`` with ``q
+    = p(u)`` on weak views, plus the terms of ``mixing``. The labeled images alone move the running batch-norm
+    statistics.
 
     Args:
-        threshold: the confidence a guess must reach, in [0, 1].
-        unlabeled_weight: weight of the unlabelled term.
+        threshold: the confidence a pseudo-label must reach, in [0, 1].
+        unlabeled_weight: weight of the unlabeled term.
         ramp: share of the run in which that weight grows evenly from 0: ``w(t) = min(1, t / (ramp T))``.
-        unlabeled_ratio: unlabelled pictures per labelled one in a batch.
+        unlabeled_ratio: unlabeled images per labeled one in a batch.
         mixing: mixing terms added to the loss: decoupled mixup (DM) and the asymmetric strategy (AS).
 
     Raises:
@@ -61,7 +64,7 @@ class PseudoLabel(Algorithm):
         supervised = F.cross_entropy(logits_of(nets.student, x), labels)
         logits = apart(nets.student, u.views["weak"])
 
-        pseudo = confident_guesses(logits, u.indices, self.threshold)
+        pseudo = confident_pseudo_labels(logits, u.indices, self.threshold)
         unsupervised = (pseudo.mask * F.cross_entropy(logits, pseudo.labels, reduction="none")).mean()
 
         mixed = self.mixing(nets.student, x, labels, step, unlabeled=u.views, pseudo=pseudo)

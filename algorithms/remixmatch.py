@@ -1,9 +1,12 @@
-"""ReMixMatch: MixMatch with balanced guesses, strongly altered pictures that get them, and a game of rotations.
+"""ReMixMatch: MixMatch with balanced pseudo-labels, strongly altered images that get them, and a game of
+rotations.
 
-Source: Berthelot et al., "ReMixMatch: Semi-Supervised Learning with Distribution Alignment and Augmentation Anchoring" (ICLR
-2020), Algorithm 1, with RandAugment for CTAugment, two strong views and the settings of the semi-supervised benchmarks.
+Source: Berthelot et al., "ReMixMatch: Semi-Supervised Learning with Distribution Alignment and Augmentation
+Anchoring" (ICLR 2020), Algorithm 1, with RandAugment for CTAugment, two strong views and the settings of the
+semi-supervised benchmarks.
 
-Expected error (CIFAR-10, TorchSSL, best checkpoint): 9.88 +- 1.03 (40 labels), 6.30 +- 0.05 (250), 4.84 +- 0.01 (4000).
+Expected error (CIFAR-10, TorchSSL, best checkpoint): 9.88 +- 1.03 (40 labels), 6.30 +- 0.05 (250), 4.84 +-
+0.01 (4000).
 """
 
 from typing import get_args
@@ -24,37 +27,40 @@ from ssl_mix.errors import (
 from ssl_mix.mixing.pool import LamPer, mix_pool, one_hot
 from ssl_mix.mixing.terms import MixingTerms
 from ssl_mix.passes import apart, frozen_running_statistics, full_precision
-from ssl_mix.targets import align, guess_labels, ramp_up, sharpen
+from ssl_mix.targets import align, hard_pseudo_labels, ramp_up, sharpen
 from ssl_mix.types import Batch, Nets, Step, StepOutput, Task
 
 
 class ReMixMatch(Algorithm):
-    """MixMatch with balanced guesses, strongly altered pictures that get them, and a game of rotations.
+    """MixMatch with balanced pseudo-labels, strongly altered images that get them, and a game of rotations.
 
-    Guesses: ``q = sharpen(align(p(weak u)), temperature)``, detached, where ``align`` multiplies by the wanted share of each class
-    over the mean prediction. Labelled, strong, second strong and weak pictures are mixed as in MixMatch. ``loss = CE(mixed x) +
-    w(t) [unlabeled_weight * CE(mixed u) + unmixed_weight * CE(p(strong u), q)] + rotation_weight * CE(rotation of strong u)``, plus
-    the decoupled terms of ``mixing`` on these mixed pictures.
+    Pseudo-labels: ``q = sharpen(align(p(weak u)), temperature)``, detached, where ``align`` multiplies by the
+    wanted share of each class over the mean prediction. Labeled, strong, second strong and weak images are
+    mixed as in MixMatch. ``loss = CE(mixed x) + w(t) [unlabeled_weight * CE(mixed u) + unmixed_weight *
+    CE(p(strong u), q)] + rotation_weight * CE(rotation of strong u)``, plus the decoupled terms of ``mixing``
+    on these mixed images.
 
     Args:
         temperature: of the sharpening.
         alpha: lam ~ Beta(alpha, alpha).
         lam_per: one lam for each "sample" (Google's code) or one for the whole "batch" (TorchSSL, USB).
         interleave: see :class:`MixMatch`.
-        average_decay: of the averages behind the alignment, at most: they begin as plain means over all steps and a uniform one.
-        unlabeled_weight: weight of the mixed unlabelled pictures.
+        average_decay: of the averages behind the alignment, at most: they begin as plain means over all steps
+            and a uniform one.
+        unlabeled_weight: weight of the mixed unlabeled images.
         unmixed_weight: weight of the strong view that is not mixed.
-        rotation_weight: weight of guessing by which quarter turn a strong view was rotated; not ramped.
-        ramp: share of the run in which the first two weights grow evenly from 0: ``w(t) = min(1, t / (ramp T))``.
-        unlabeled_ratio: unlabelled pictures per labelled one in a batch.
+        rotation_weight: weight of predicting by which quarter turn a strong view was rotated; not ramped.
+        ramp: share of the run in which the first two weights grow evenly from 0: ``w(t) = min(1, t / (ramp
+            T))``.
+        unlabeled_ratio: unlabeled images per labeled one in a batch.
         mixing: see :class:`MixMatch`.
 
     Attributes:
         mean_prediction: average of p(weak u), (C,).
-        class_share: average share of each class among the labelled pictures, (C,).
+        class_share: average share of each class among the labeled images, (C,).
 
     Raises:
-        ValueError: an argument is out of range; in ``extend``: the pictures are not square.
+        ValueError: an argument is out of range; in ``extend``: the images are not square.
     """
 
     unlabeled_views = ("weak", "strong", "strong2")
@@ -97,7 +103,7 @@ class ReMixMatch(Algorithm):
         """The averages, and a head that tells four rotations from the features."""
         if task.image_shape[1] != task.image_shape[2]:
             raise UserError(
-                f"ReMixMatch rotates pictures by quarter turns: they must be square, got {task.image_shape}"
+                f"ReMixMatch rotates images by quarter turns: they must be square, got {task.image_shape}"
             )
         uniform = torch.full((task.num_classes,), 1 / task.num_classes)
         self.register_buffer("mean_prediction", uniform.clone())
@@ -113,22 +119,22 @@ class ReMixMatch(Algorithm):
         weak, strong, strong2 = (u.views[name] for name in self.unlabeled_views)
         with torch.no_grad():
             answer = torch.softmax(apart(nets.student, weak), dim=1)
-        targets = one_hot(labels, answer)
-        averages = self._averages(answer, targets, step)
+        truth = one_hot(labels, answer)
+        averages = self._averages(answer, truth, step)
         aligned = align(answer, averages["mean_prediction"], averages["class_share"])
-        guess = sharpen(aligned, self.temperature)
+        target = sharpen(aligned, self.temperature)
 
         pool = mix_pool(
             nets.student,
             torch.cat((x, strong, strong2, weak)),
-            torch.cat((targets, guess, guess, guess)),
+            torch.cat((truth, target, target, target)),
             len(x),
             alpha=self.alpha,
             lam_per=self.lam_per,
             interleave=self.interleave,
             generator=step.generator,
         )
-        pseudo = guess_labels(guess, u.indices)
+        pseudo = hard_pseudo_labels(target, u.indices)
         mixed = self.mixing.own(pool.logits, pool.pair, pool.known, len(x), step)
         ramp = ramp_up(step, self.ramp)
         terms = {
@@ -137,7 +143,7 @@ class ReMixMatch(Algorithm):
                 self.unlabeled_weight * ramp,
                 F.cross_entropy(pool.logits[len(x) :], pool.targets[len(x) :]),
             ),
-            "unmixed": (self.unmixed_weight * ramp, F.cross_entropy(apart(nets.student, strong), guess)),
+            "unmixed": (self.unmixed_weight * ramp, F.cross_entropy(apart(nets.student, strong), target)),
             "rotation": (self.rotation_weight, self._rotation(nets.student, strong, step)),
         }
         return step_output(terms, mixed, pseudo, averages)
@@ -149,7 +155,7 @@ class ReMixMatch(Algorithm):
         return {name: torch.lerp(new, getattr(self, name).to(new), keep) for name, new in now.items()}
 
     def _rotation(self, net: nn.Module, images: Tensor, step: Step) -> Tensor:
-        """Cross-entropy of telling by how many quarter turns, drawn anew, each picture was rotated."""
+        """Cross-entropy of telling by how many quarter turns, drawn anew, each image was rotated."""
         turns = torch.randint(4, (len(images),), generator=step.generator)
         turns = turns.to(images.device, non_blocking=True)
         turned = torch.stack([torch.rot90(images, quarter, (2, 3)) for quarter in range(4)], dim=1)

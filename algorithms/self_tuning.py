@@ -1,12 +1,15 @@
-"""Self-Tuning: learn from guesses on unlabelled pictures by contrast, which forgives a wrong guess more easily than cross-entropy does.
+"""Self-Tuning: learn from pseudo-labels on unlabeled images by contrast, which forgives a wrong pseudo-label
+more easily than cross-entropy does.
 
-Source: Wang et al., "Self-Tuning for Data-Efficient Deep Learning" (ICML 2021), equations 3 to 6, and its code. Differs from the
-code: the key encoder is the teacher of the trainer, moved once a step (``--ema-decay``; the code moves it twice by 0.999: 0.998001); guesses
-come from the forward pass that the loss needs anyway, so that unlabelled pictures move the running batch-norm statistics once, not
-twice; the teacher is evaluated, not the student.
+Source: Wang et al., "Self-Tuning for Data-Efficient Deep Learning" (ICML 2021), equations 3 to 6, and its
+code. Differs from the
+code: the key encoder is the teacher of the trainer, moved once a step (``--ema-decay``; the code moves it
+twice by 0.999: 0.998001); pseudo-labels come from the forward pass that the loss needs anyway, so that
+unlabeled images move the running batch-norm statistics once, not twice; the teacher is evaluated, not the
+student.
 
-Published accuracy with 15 / 30 / 50 % of the labels (ResNet-50, ten-crop): CUB-200 64.17, 75.13, 80.22; Stanford-Cars 72.50, 83.58, 88.11;
-FGVC-Aircraft 64.11, 76.03, 81.22.
+Published accuracy with 15 / 30 / 50 % of the labels (ResNet-50, ten-crop): CUB-200 64.17, 75.13, 80.22;
+Stanford-Cars 72.50, 83.58, 88.11; FGVC-Aircraft 64.11, 76.03, 81.22.
 """
 
 import copy
@@ -23,30 +26,33 @@ from ssl_mix.errors import check_choice, check_count, check_not_negative, check_
 from ssl_mix.losses import group_contrast
 from ssl_mix.mixing.terms import MixingTerms
 from ssl_mix.passes import batch_statistics, full_precision
-from ssl_mix.targets import confident_guesses
+from ssl_mix.targets import confident_pseudo_labels
 from ssl_mix.transfer.heads import add_mix_head, add_projector, mixing_net, projected
 from ssl_mix.types import Batch, Nets, Samples, Step, StepOutput, Task
 
 
 class SelfTuning(Algorithm):
-    """Fine-tune, and let pictures of a class, true or guessed, resemble each other.
+    """Fine-tune, and let images of a class, true or pseudo-labels, resemble each other.
 
-    ``loss = CE(p(x), y) + contrast_weight * [PGC(x, y) + PGC(u, guess)]``, plus the terms of ``mixing``. PGC is
-    :func:`ssl_mix.losses.group_contrast`. Of each picture there are two views: the student sees the query, the teacher, which
-    normalises by the batch, the key. The guess is the student's answer to the query, and every guess counts in the contrast. Keys
-    of labelled pictures enter the queue before the unlabelled pictures are compared with it. The head reads the features, not their
-    projection, and mixed pictures never enter the queue.
+    ``loss = CE(p(x), y) + contrast_weight * [PGC(x, y) + PGC(u, pseudo-label)]``, plus the terms of
+    ``mixing``. PGC is :func:`ssl_mix.losses.group_contrast`. Of each image there are two views: the student
+    sees the query, the teacher, which normalizes by the batch, the key. The pseudo-label is the student's
+    answer to the query, and every pseudo-label counts in the contrast. Keys of labeled images enter the queue
+    before the unlabeled images are compared with it. The head reads the features, not their projection, and
+    mixed images never enter the queue.
 
     Args:
         contrast_weight: of both contrasts; 0 leaves fine-tuning, with which to tell what they are worth.
         depth: D, keys per class in the queue.
         width: of the projection.
         temperature: of the contrast.
-        threshold: confidence that a guess must reach to count in the asymmetric term, in [0, 1].
-        unlabeled_ratio: unlabelled pictures per labelled one in a batch.
+        threshold: confidence that a pseudo-label must reach to count in the asymmetric term, in [0, 1].
+        unlabeled_ratio: unlabeled images per labeled one in a batch.
         view: "weak": flip and crop; "strong": RandAugment and Cutout too. Two are drawn.
-        mix_head: mixed pictures are classified by the "shared" head, or by one of their "own", as in the authors' transfer code.
-        mixing: mixing terms added to the loss: decoupled mixup (DM) and the asymmetric strategy (AS), on the query view.
+        mix_head: mixed images are classified by the "shared" head, or by one of their "own", as in the
+            authors' transfer code.
+        mixing: mixing terms added to the loss: decoupled mixup (DM) and the asymmetric strategy (AS), on the
+            query view.
 
     Attributes:
         queue: the newest keys of each class, (C, D, width).
@@ -87,7 +93,7 @@ class SelfTuning(Algorithm):
         self.mixing = mixing.for_views(self.unlabeled_views)
 
     def extend(self, net: nn.Module, task: Task) -> nn.Module:
-        """A projector, the queue, and a second head for mixed pictures, if they are to have one."""
+        """A projector, the queue, and a second head for mixed images, if they are to have one."""
         add_projector(net, self.width)
         if self.mix_head == "own" and self.mixing.mix != "none":
             add_mix_head(net)
@@ -99,7 +105,7 @@ class SelfTuning(Algorithm):
         assert batch.unlabeled is not None and batch.labeled.target is not None
         labels = batch.labeled.target
         x, u = self._encode(nets, batch.labeled), self._encode(nets, batch.unlabeled)
-        pseudo = confident_guesses(u.logits, batch.unlabeled.indices, self.threshold)
+        pseudo = confident_pseudo_labels(u.logits, batch.unlabeled.indices, self.threshold)
         later = copy.deepcopy(self.queue)
         later.push(x.key, labels)
 
@@ -116,7 +122,7 @@ class SelfTuning(Algorithm):
         return step_output(terms, mixed, pseudo, carry)
 
     def commit(self, carry: dict[str, Tensor]) -> None:
-        """Put the keys of the step into the queue, the labelled ones first."""
+        """Put the keys of the step into the queue, the labeled ones first."""
         self.queue.push(carry["keys"], carry["labels"])
 
     def _encode(self, nets: Nets, samples: Samples) -> "_Encoded":
@@ -132,7 +138,7 @@ class SelfTuning(Algorithm):
 
 
 class _Encoded(NamedTuple):
-    """Logits (N, C), query (N, width) and key (N, width) of pictures."""
+    """Logits (N, C), query (N, width) and key (N, width) of images."""
 
     logits: Tensor
     query: Tensor

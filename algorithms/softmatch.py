@@ -1,9 +1,11 @@
-"""SoftMatch: weigh a guess by how its confidence compares with what is usual.
+"""SoftMatch: weigh a pseudo-label by how its confidence compares with what is usual.
 
-Source: Chen et al., "SoftMatch: Addressing the Quantity-Quality Trade-off in Semi-supervised Learning" (ICLR 2023), equations
-5 to 9, Algorithm 1. As in the published code, the averages take the step in before the weights look at them.
+Source: Chen et al., "SoftMatch: Addressing the Quantity-Quality Trade-off in Semi-supervised Learning" (ICLR
+2023), equations 5 to 9, Algorithm 1. As in the published code, the averages take the step in before the
+weights look at them.
 
-Expected error (CIFAR-10, USB, best checkpoint): 5.06 +- 0.02 (40 labels), 4.84 +- 0.10 (250), 4.27 +- 0.12 (4000).
+Expected error (CIFAR-10, USB, best checkpoint): 5.06 +- 0.02 (40 labels), 4.84 +- 0.10 (250), 4.27 +- 0.12
+(4000).
 """
 
 import torch
@@ -14,24 +16,26 @@ from ssl_mix.algorithm import Algorithm, parts, step_output
 from ssl_mix.errors import check_count, check_not_negative, check_positive, check_share
 from ssl_mix.mixing.terms import MixingTerms
 from ssl_mix.passes import together
-from ssl_mix.targets import align, guess_labels
+from ssl_mix.targets import align, hard_pseudo_labels
 from ssl_mix.types import Batch, Nets, Step, StepOutput, Task
 
 
 class SoftMatch(Algorithm):
     """FixMatch with a soft weight in place of a threshold.
 
-    ``weight = exp(-min(c - mu, 0)^2 / (2 s / sigmas^2))``: c is the confidence of a guess, mu and s are moving averages of the
-    mean and the variance of c. With uniform alignment c is the confidence after the guesses have been balanced over the classes
-    (``q / m``, m the moving average of q, made to sum to 1); the guessed class is that of q itself.
+    ``weight = exp(-min(c - mu, 0)^2 / (2 s / sigmas^2))``: c is the confidence of a pseudo-label, mu and s
+    are moving averages of the mean and the variance of c. With uniform alignment c is the confidence after
+    the pseudo-labels have been balanced over the classes (``q / m``, m the moving average of q, made to sum
+    to 1); the predicted class is that of q itself.
 
     Args:
         average_decay: of the moving averages.
         sigmas: n_sigma: how fast the weight falls below the mean.
         align: whether c is taken after uniform alignment.
-        unlabeled_weight: weight of the unlabelled term.
-        unlabeled_ratio: mu, unlabelled pictures per labelled one in a batch.
-        mixing: mixing terms added to the loss: decoupled mixup (DM) and the asymmetric strategy (AS), with the soft weight as mask.
+        unlabeled_weight: weight of the unlabeled term.
+        unlabeled_ratio: mu, unlabeled images per labeled one in a batch.
+        mixing: mixing terms added to the loss: decoupled mixup (DM) and the asymmetric strategy (AS), with
+            the soft weight as mask.
 
     Attributes:
         confidence_mean: mu, 0-d; 1 / C at first.
@@ -93,7 +97,7 @@ class SoftMatch(Algorithm):
         below = (confidence - averages["confidence_mean"]).clamp(max=0)
         weight = torch.exp(-0.5 * (self.sigmas * below) ** 2 / averages["confidence_variance"])
 
-        pseudo = guess_labels(weak, u.indices)._replace(mask=weight)
+        pseudo = hard_pseudo_labels(weak, u.indices)._replace(mask=weight)
         supervised = F.cross_entropy(logits_x, labels)
         unsupervised = (pseudo.mask * F.cross_entropy(logits_strong, pseudo.labels, reduction="none")).mean()
 

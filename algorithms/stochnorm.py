@@ -2,8 +2,8 @@
 
 Source: Kou et al., "Stochastic Normalization" (NeurIPS 2020), equations 4 and 5.
 
-Published accuracy of CUB-200 with 15 / 30 / 50 / 100 % of the labels (ResNet-50, ten-crop): 50.41, 62.09, 72.05, 79.65 (the authors'
-own repetition, README of their code).
+Published accuracy of CUB-200 with 15 / 30 / 50 / 100 % of the labels (ResNet-50, ten-crop): 50.41, 62.09,
+72.05, 79.65 (the authors' own repetition, README of their code).
 """
 
 from torch import nn
@@ -17,11 +17,13 @@ from ssl_mix.types import Task
 class StochNorm(FineTuning):
     """Fine-tune with batch norm by moving or batch statistics at random.
 
-    Cross-entropy, with all batch-norm layers of the network replaced by :class:`ssl_mix.models.stoch_norm.StochNorm2d`.
+    Cross-entropy, with all batch-norm layers of the network replaced by
+    :class:`ssl_mix.models.stoch_norm.StochNorm2d`.
 
     Args:
-        probability: of a channel to be normalised by the batch, not by the moving statistics, in [0, 1]. 1 is plain batch norm.
-        view: of the labelled pictures, see :class:`FineTuning`.
+        probability: of a channel to be normalized by the batch, not by the moving statistics, in [0, 1]. 1 is
+            plain batch norm.
+        view: of the labeled images, see :class:`FineTuning`.
 
     Raises:
         ValueError: the probability is out of range; in ``extend``: the network has no batch norm.

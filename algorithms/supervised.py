@@ -1,4 +1,4 @@
-"""Supervised training on the labelled pictures alone, with any mixer, label policy, loss and regulariser."""
+"""Supervised training on the labeled images alone, with any mixer, label policy, loss and regularizer."""
 
 from contextlib import nullcontext
 from typing import Any, Literal
@@ -26,23 +26,26 @@ from ssl_mix.types import Batch, Nets, Step, StepOutput, Task
 
 
 class Supervised(Algorithm):
-    """Cross-entropy on the labelled pictures alone, plain or mixed: the bound that few-label methods are held against.
+    """Cross-entropy on the labeled images alone, plain or mixed: the bound that few-label methods are held
+    against.
 
-    With a mixer the whole batch is mixed with a permutation of itself. ``loss + regulariser_weight * sem``, plus what a learned
-    mixer needs to learn itself, plus the terms of ``mixing``, which are the same as for other algorithms.
+    With a mixer the whole batch is mixed with a permutation of itself. ``loss + regularizer_weight * sem``,
+    plus what a learned mixer needs to learn itself, plus the terms of ``mixing``, which are the same as for
+    other algorithms.
 
     Args:
-        mixer: what the labelled batch is mixed with; "none" for plain pictures.
+        mixer: what the labeled batch is mixed with; "none" for plain images.
         alpha: lam ~ Beta(alpha, alpha); default: the mixer's own.
         loss: "ce" or "bce", or with decoupled mixup "dm-ce" (its term weighted by eta) or "dm-bce".
-        label_policy: "lumix" perturbs lam by noise and by the network's own scores; "transmix" weighs it by the attention of a
-            vision transformer's class token; "plain" keeps it.
-        regulariser: "sem" asks that features of a mixed picture be the mixed features of its two pictures.
-        regulariser_weight: weight of the regulariser.
-        stop_mixing: share of the steps at the end that see plain pictures (ES).
+        label_policy: "lumix" perturbs lam by noise and by the network's own scores; "transmix" weighs it by
+            the attention of a vision transformer's class token; "plain" keeps it.
+        regularizer: "sem" asks that features of a mixed image be the mixed features of its two images.
+        regularizer_weight: weight of the regularizer.
+        stop_mixing: share of the steps at the end that see plain images (ES).
         label_smoothing: of the cross-entropy.
         view: "weak": flip and crop; "strong": RandAugment and Cutout too.
-        mixing: mixing terms added to the loss ("mixup" or "dm"; "as" needs an algorithm that guesses labels).
+        mixing: mixing terms added to the loss ("mixup" or "dm"; "as" needs an algorithm that makes
+            pseudo-labels).
 
     Raises:
         ValueError: an option is unknown, or does not fit the others.
@@ -55,8 +58,8 @@ class Supervised(Algorithm):
         alpha: float | None = None,
         loss: Loss = "ce",
         label_policy: LabelPolicy = "plain",
-        regulariser: Literal["none", "sem"] = "none",
-        regulariser_weight: float = 1.0,
+        regularizer: Literal["none", "sem"] = "none",
+        regularizer_weight: float = 1.0,
         stop_mixing: float = 0.0,
         label_smoothing: float = 0.0,
         view: Literal["weak", "strong"] = "weak",
@@ -64,12 +67,12 @@ class Supervised(Algorithm):
     ) -> None:
         super().__init__()
         check_choice("mixer", mixer, ("none", *MIXERS))
-        check_choice("regulariser", regulariser, ("none", "sem"))
+        check_choice("regularizer", regularizer, ("none", "sem"))
         check_choice("view", view, ("weak", "strong"))
-        check_not_negative("regulariser_weight", regulariser_weight)
+        check_not_negative("regularizer_weight", regularizer_weight)
         check_share("stop_mixing", stop_mixing)
         self.mixer, self.alpha, self.loss, self.label_policy = mixer, alpha, loss, label_policy
-        self.regulariser, self.regulariser_weight = regulariser, regulariser_weight
+        self.regularizer, self.regularizer_weight = regularizer, regularizer_weight
         self.stop_mixing, self.label_smoothing = stop_mixing, label_smoothing
         self.view, self.labeled_views, self.mixing = view, (view,), mixing
         self._loss = MixingLoss(
@@ -84,7 +87,7 @@ class Supervised(Algorithm):
             mixer=mixer,
             loss=loss,
             label_policy=label_policy,
-            regulariser=regulariser,
+            regularizer=regularizer,
             stop_mixing=stop_mixing,
             alpha=alpha,
             mix=mixing.mix,
@@ -92,7 +95,8 @@ class Supervised(Algorithm):
         self.built_mixer = Unmixed() if mixer == "none" else build_mixer(mixer, alpha)
 
     def extend(self, net: nn.Module, task: Task) -> nn.Module:
-        """Get the mixer ready for the network, and try one tiny batch, so that what does not fit is refused at once."""
+        """Get the mixer ready for the network, and try one tiny batch, so that what does not fit is refused
+        at once."""
         if self.mixer == "none":
             return net
         self.built_mixer = build_mixer(self.mixer, self.alpha)  # a learned one starts afresh in each run
@@ -103,7 +107,7 @@ class Supervised(Algorithm):
         return net
 
     def forward(self, nets: Nets, batch: Batch, step: Step) -> StepOutput:
-        """The loss of one labelled batch, mixed first if so chosen."""
+        """The loss of one labeled batch, mixed first if so chosen."""
         assert batch.labeled.target is not None
         x, labels = batch.labeled.views[self.view], batch.labeled.target
         stop = StopAfter(self.built_mixer, self.stop_mixing)
@@ -114,7 +118,7 @@ class Supervised(Algorithm):
             terms = self._mixed(mixer, nets, x, labels, step.generator)
         mixing = MixingTerms() if stop.over(step.progress) else self.mixing
         extra, extra_terms = mixing(nets.student, x, labels, step)
-        weights = {"loss/sem": self.regulariser_weight}
+        weights = {"loss/sem": self.regularizer_weight}
         total = sum((weights.get(name, 1.0) * value for name, value in terms.items()), start=extra)
         metrics = {name: value.detach() for name, value in terms.items()} | extra_terms
         return StepOutput(total, metrics, {})
@@ -126,9 +130,10 @@ class Supervised(Algorithm):
         net: Any = nets.student
         if mixer.hidden or self.label_policy == "transmix":
             net = getattr(net, "_orig_mod", net)  # a compiled network would ignore the hooks
-        # A mixer that looks at pictures looks through the steadier network; one that acts inside needs the student.
+        # A mixer that looks at images looks through the steadier network; one that acts inside needs the
+        # student.
         eyes = nets.teacher if "net" in mixer.needs and not mixer.hidden else net
-        clean = net.features(x) if self.regulariser == "sem" else None
+        clean = net.features(x) if self.regularizer == "sem" else None
         attending = capture_class_attention(net) if self.label_policy == "transmix" else nullcontext()
         with mixer.applied(eyes, x, labels, generator=generator) as mixed, attending as attention:
             features = net(mixed.images) if clean is None else net.features(mixed.images)
@@ -141,7 +146,7 @@ class Supervised(Algorithm):
         if clean is not None:
             partner = clean.index_select(0, mixed.partner)
             terms["loss/sem"] = semantic_equivariance(features, clean, partner, mixed.target.lam)
-        if mixed.loss is not None:  # AutoMix and SAMix teach the network plain pictures too
+        if mixed.loss is not None:  # AutoMix and SAMix teach the network plain images too
             plain = self._loss.plain(net(x) if clean is None else net.head(clean), labels)
             terms |= {"loss/mixer": mixed.loss, "loss/plain": plain}
         return terms

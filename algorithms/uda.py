@@ -1,9 +1,10 @@
-"""UDA: strongly altered pictures should get the sharpened answer of gently altered ones.
+"""UDA: strongly altered images should get the sharpened answer of gently altered ones.
 
-Source: Xie et al., "Unsupervised Data Augmentation for Consistency Training" (NeurIPS 2020), with confidence masking, sharpening
-and training signal annealing (TSA).
+Source: Xie et al., "Unsupervised Data Augmentation for Consistency Training" (NeurIPS 2020), with confidence
+masking, sharpening and training signal annealing (TSA).
 
-Expected error (CIFAR-10, TorchSSL, best checkpoint): 10.62 +- 3.75 (40 labels), 5.16 +- 0.06 (250), 4.29 +- 0.07 (4000).
+Expected error (CIFAR-10, TorchSSL, best checkpoint): 10.62 +- 3.75 (40 labels), 5.16 +- 0.06 (250), 4.29 +-
+0.07 (4000).
 """
 
 import math
@@ -17,7 +18,7 @@ from ssl_mix.algorithm import Algorithm, parts, step_output
 from ssl_mix.errors import check_choice, check_count, check_not_negative, check_positive, check_share
 from ssl_mix.mixing.terms import MixingTerms
 from ssl_mix.passes import together
-from ssl_mix.targets import confident_guesses
+from ssl_mix.targets import confident_pseudo_labels
 from ssl_mix.types import Batch, Nets, Step, StepOutput
 
 Annealing = Literal["none", "linear", "log", "exp"]
@@ -26,22 +27,25 @@ MeanOver = Literal["batch", "kept"]
 
 
 class UDA(Algorithm):
-    """Give strongly altered pictures the sharpened answer of gently altered ones.
+    """Give strongly altered images the sharpened answer of gently altered ones.
 
-    ``loss = CE(p(weak x), y) + unlabeled_weight * mean(1[max q >= threshold] * CE(p(strong u), softmax(z / temperature)))`` with
-    ``q = softmax(z)``, ``z`` the detached logits of weak u, plus the terms of ``mixing``. The threshold looks at q, not at the
-    sharpened answer. One forward pass serves all three views.
+    ``loss = CE(p(weak x), y) + unlabeled_weight * mean(1[max q >= threshold] * CE(p(strong u), softmax(z /
+    temperature)))`` with ``q = softmax(z)``, ``z`` the detached logits of weak u, plus the terms of
+    ``mixing``. The threshold looks at q, not at the sharpened answer. One forward pass serves all three
+    views.
 
-    With annealing the labelled term counts only pictures whose confidence is at most ``a(t) (1 - 1/C) + 1/C``.
+    With annealing the labeled term counts only images whose confidence is at most ``a(t) (1 - 1/C) + 1/C``.
 
     Args:
-        threshold: the confidence a guess must reach, in [0, 1].
+        threshold: the confidence a pseudo-label must reach, in [0, 1].
         temperature: of the sharpened target.
-        unlabeled_weight: weight of the unlabelled term.
-        tsa: a(t) of the annealing: "linear" t/T, "log" 1 - exp(-5 t/T), "exp" exp(5 (t/T - 1)); "none" counts all.
+        unlabeled_weight: weight of the unlabeled term.
+        tsa: a(t) of the annealing: "linear" t/T, "log" 1 - exp(-5 t/T), "exp" exp(5 (t/T - 1)); "none" counts
+            all.
         tsa_confidence: the probability of the "true" class (paper), or the largest ("max", TorchSSL).
-        tsa_mean: divide the labelled term by the size of the "batch" (TorchSSL), or by the number "kept" (Google).
-        unlabeled_ratio: unlabelled pictures per labelled one in a batch.
+        tsa_mean: divide the labeled term by the size of the "batch" (TorchSSL), or by the number "kept"
+            (Google).
+        unlabeled_ratio: unlabeled images per labeled one in a batch.
         mixing: mixing terms added to the loss: decoupled mixup (DM) and the asymmetric strategy (AS).
 
     Raises:
@@ -81,7 +85,7 @@ class UDA(Algorithm):
         x, labels, u = parts(batch)
         logits_x, logits_weak, logits_strong = together(nets.student, x, u.views["weak"], u.views["strong"])
 
-        pseudo = confident_guesses(logits_weak, u.indices, self.threshold)
+        pseudo = confident_pseudo_labels(logits_weak, u.indices, self.threshold)
         sharpened = torch.softmax(logits_weak.detach() / self.temperature, dim=1)
         unsupervised = (pseudo.mask * F.cross_entropy(logits_strong, sharpened, reduction="none")).mean()
 
@@ -93,7 +97,7 @@ class UDA(Algorithm):
         return step_output(terms, mixed, pseudo)
 
     def _supervised(self, logits: Tensor, labels: Tensor, step: Step) -> Tensor:
-        """Cross-entropy over the pictures that the annealing keeps."""
+        """Cross-entropy over the images that the annealing keeps."""
         if self.tsa == "none":
             return F.cross_entropy(logits, labels)
         probabilities = torch.softmax(logits.detach(), dim=1)
@@ -105,7 +109,7 @@ class UDA(Algorithm):
 
 
 def annealed_threshold(tsa: Annealing, progress: float, classes: int) -> float:
-    """The confidence above which a labelled picture counts nothing yet: from 1 / C to 1 over the run."""
+    """The confidence above which a labeled image counts nothing yet: from 1 / C to 1 over the run."""
     shares = {
         "linear": progress,
         "log": 1 - math.exp(-5 * progress),

@@ -1,11 +1,12 @@
 """Virtual adversarial training: give the same answer in the direction in which it would change most.
 
-Source: Miyato et al., "Virtual Adversarial Training: A Regularization Method for Supervised and Semi-Supervised Learning"
-(TPAMI 2018), Algorithm 1, with entropy minimisation (VAT + EntMin). Differs: the length of the probe. In single precision the
-published 1e-6 is lost in rounding: the direction found has a cosine of -0.05 to 0.06 with the true one for untrained small-cnn
-and WRN-28-2, where 0.01 has 0.997 to 0.999.
+Source: Miyato et al., "Virtual Adversarial Training: A Regularization Method for Supervised and
+Semi-Supervised Learning" (TPAMI 2018), Algorithm 1, with entropy minimization (VAT + EntMin). Differs: the
+length of the probe. In single precision the published 1e-6 is lost in rounding: the direction found has a
+cosine of -0.05 to 0.06 with the true one for untrained small-cnn and WRN-28-2, where 0.01 has 0.997 to 0.999.
 
-Expected error (CIFAR-10, TorchSSL, best checkpoint): 74.66 +- 2.12 (40 labels), 41.03 +- 1.79 (250), 10.51 +- 0.12 (4000).
+Expected error (CIFAR-10, TorchSSL, best checkpoint): 74.66 +- 2.12 (40 labels), 41.03 +- 1.79 (250), 10.51 +-
+0.12 (4000).
 """
 
 import torch
@@ -16,26 +17,30 @@ from ssl_mix.algorithm import Algorithm, parts, step_output
 from ssl_mix.errors import check_count, check_not_negative, check_positive, check_share
 from ssl_mix.mixing.terms import MixingTerms
 from ssl_mix.passes import apart, logits_of
-from ssl_mix.targets import guess_labels, ramp_up
+from ssl_mix.targets import hard_pseudo_labels, ramp_up
 from ssl_mix.types import Batch, Nets, Step, StepOutput
 
 
 class VAT(Algorithm):
     """Keep the answer steady in the direction in which it would change most.
 
-    ``loss = CE(p(x), y) + unlabeled_weight * w(t) * mean KL(q || p(u + r)) + entropy_weight * mean H(p(u))`` with ``q = p(u)``
-    detached and r of length ``radius`` along the gradient of ``KL(q || p(u + probe d))``, found by power iteration from a random
-    unit vector d, plus the terms of ``mixing``. The labelled pictures alone move the running batch-norm statistics.
+    ``loss = CE(p(x), y) + unlabeled_weight * w(t) * mean KL(q || p(u + r)) + entropy_weight * mean H(p(u))``
+    with ``q = p(u)`` detached and r of length ``radius`` along the gradient of ``KL(q || p(u + probe d))``,
+    found by power iteration from a random unit vector d, plus the terms of ``mixing``. The labeled images
+    alone move the running batch-norm statistics.
 
     Args:
         unlabeled_weight: weight of the adversarial term.
         entropy_weight: weight of the entropy of the answers, from the first step on.
-        radius: epsilon, length of r in units of the normalised pictures; 6 suits 32 x 32 pictures, 2 suits 8 x 8 digits.
+        radius: epsilon, length of r in units of the normalized images; 6 suits 32 x 32 images, 2 suits 8 x 8
+            digits.
         probe: xi, length of the step by which the power iteration looks around.
         power_iterations: how often the direction is refined.
-        ramp: share of the run in which the adversarial weight grows evenly from 0: ``w(t) = min(1, t / (ramp T))``.
-        unlabeled_ratio: unlabelled pictures per labelled one in a batch.
-        mixing: mixing terms added to the loss: decoupled mixup (DM) and the asymmetric strategy (AS); every guess counts.
+        ramp: share of the run in which the adversarial weight grows evenly from 0: ``w(t) = min(1, t / (ramp
+            T))``.
+        unlabeled_ratio: unlabeled images per labeled one in a batch.
+        mixing: mixing terms added to the loss: decoupled mixup (DM) and the asymmetric strategy (AS); every
+            pseudo-label counts.
 
     Raises:
         ValueError: an argument is out of range.
@@ -85,7 +90,7 @@ class VAT(Algorithm):
         unsupervised = divergence(target, apart(nets.student, adversarial))
         entropy = F.cross_entropy(logits, torch.softmax(logits, dim=1))
 
-        pseudo = guess_labels(target, u.indices)
+        pseudo = hard_pseudo_labels(target, u.indices)
         mixed = self.mixing(nets.student, x, labels, step, unlabeled=u.views, pseudo=pseudo)
         terms = {
             "labeled": (1.0, supervised),
@@ -95,7 +100,8 @@ class VAT(Algorithm):
         return step_output(terms, mixed, pseudo)
 
     def _worst_direction(self, net: nn.Module, images: Tensor, target: Tensor, direction: Tensor) -> Tensor:
-        """Unit vectors like ``images`` along which the divergence grows fastest; leaves no gradient in the network."""
+        """Unit vectors like ``images`` along which the divergence grows fastest; leaves no gradient in the
+        network."""
         for _ in range(self.power_iterations):
             moved = (images + self.probe * unit(direction)).requires_grad_()
             (direction,) = torch.autograd.grad(divergence(target, apart(net, moved)), moved)
@@ -103,10 +109,10 @@ class VAT(Algorithm):
 
 
 def divergence(target: Tensor, logits: Tensor) -> Tensor:
-    """``KL(target || softmax(logits))``, summed over classes, mean over pictures."""
+    """``KL(target || softmax(logits))``, summed over classes, mean over images."""
     return F.kl_div(F.log_softmax(logits, dim=1), target, reduction="batchmean")
 
 
 def unit(vectors: Tensor) -> Tensor:
-    """Each picture divided by its length."""
+    """Each image divided by its length."""
     return F.normalize(vectors.flatten(1), eps=torch.finfo(vectors.dtype).tiny).view_as(vectors)

@@ -14,7 +14,7 @@ from ssl_mix.datasets.fine_grained import FINE_GRAINED  # noqa: E402
 from ssl_mix.datasets.folder import load_folder, load_two_folders  # noqa: E402
 from ssl_mix.datasets.images import ImageSource, ResidentImages, StreamedImages  # noqa: E402
 from ssl_mix.datasets.label_list import read_label_list  # noqa: E402
-from ssl_mix.datasets.listing import list_pictures  # noqa: E402
+from ssl_mix.datasets.listing import list_images  # noqa: E402
 from ssl_mix.datasets.sampling import ShuffledIndex  # noqa: E402
 from ssl_mix.datasets.splits import Split, choose_split  # noqa: E402
 from ssl_mix.datasets.stl10 import load_stl10  # noqa: E402
@@ -43,7 +43,7 @@ __all__ = [
     "choose_split",
     "decode",
     "decode_all",
-    "list_pictures",
+    "list_images",
     "load_cifar",
     "load_cifar10",
     "load_cifar100",

@@ -1,4 +1,4 @@
-"""From lists of picture files to a data set: read them, keep them or not, and tell what was wrong."""
+"""From lists of image files to a data set: read them, keep them or not, and tell what was wrong."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,11 +28,11 @@ class Listing(NamedTuple):
 
 
 class Options(NamedTuple):
-    """How to read pictures.
+    """How to read images.
 
     Attributes:
         image_size: side in pixels at which they are stored.
-        memory_budget: bytes the pictures may take, or None for half of the free memory.
+        memory_budget: bytes the images may take, or None for half of the free memory.
         progress: told (what is done, files done, files in all), or None.
         fit: how they become square, see ``decode``.
     """
@@ -71,7 +71,7 @@ def assemble(
 
     readings, sets = [], {}
     for part, listing in listings.items():
-        label = f"reading {part} pictures"
+        label = f"reading {part} images"
         reading = read_all(
             listing.files,
             size,
@@ -94,12 +94,12 @@ def assemble(
 def _check_kept(part: str, listing: Listing, reading: Reading, classes: Sequence[str]) -> None:
     lost = sorted(set(listing.labels) - {listing.labels[position] for position in reading.kept})
     if lost:
-        who = ", ".join("the unlabelled part" if label == UNKNOWN else repr(classes[label]) for label in lost)
+        who = ", ".join("the unlabeled part" if label == UNKNOWN else repr(classes[label]) for label in lost)
         path, reason = next(
             entry for entry in reading.broken if entry[0] == listing.files[listing.labels.index(lost[0])]
         )
         raise UserError(
-            f"none of the {part} pictures of {who} can be read, the first because of: {reason} ({path})"
+            f"none of the {part} images of {who} can be read, the first because of: {reason} ({path})"
         )
 
 
@@ -118,7 +118,7 @@ def _memory_notes(needed: int, budget: int) -> list[str]:
     if needed <= budget:
         return []
     return [
-        f"the pictures need {needed / 2**20:,.1f} MiB, more than the {budget / 2**20:,.1f} MiB they may "
+        f"the images need {needed / 2**20:,.1f} MiB, more than the {budget / 2**20:,.1f} MiB they may "
         "take: they are read from their files again and again, which is slower"
     ]
 
@@ -131,7 +131,7 @@ def _reading_notes(readings: Sequence[Reading], size: int) -> list[str]:
         named = ", ".join(f"{path} ({reason})" for path, reason in broken[:NAMED])
         more = f" and {len(broken) - NAMED} more" if len(broken) > NAMED else ""
         what = "1 file" if len(broken) == 1 else f"{len(broken)} files"
-        notes.append(f"left out {what} that cannot be read as pictures: {named}{more}")
+        notes.append(f"left out {what} that cannot be read as images: {named}{more}")
     if enlarged:
-        notes.append(f"{enlarged} pictures are smaller than {size}x{size} and were enlarged")
+        notes.append(f"{enlarged} images are smaller than {size}x{size} and were enlarged")
     return notes

@@ -22,7 +22,7 @@ STATISTICS = {
 
 
 def load_cifar(name: Name, data_dir: Path, *, download: bool = False) -> DataSet:
-    """CIFAR-10 or CIFAR-100: 50,000 training and 10,000 test pictures of 32x32 pixels in 10 or 100 classes.
+    """CIFAR-10 or CIFAR-100: 50,000 training and 10,000 test images of 32x32 pixels in 10 or 100 classes.
 
     Args:
         name: "cifar10" or "cifar100" (its 100 fine classes).
@@ -39,12 +39,12 @@ def load_cifar(name: Name, data_dir: Path, *, download: bool = False) -> DataSet
 
 
 def load_cifar10(data_dir: Path, *, download: bool = False) -> DataSet:
-    """CIFAR-10: 50,000 training and 10,000 test pictures of 32x32 pixels in 10 classes."""
+    """CIFAR-10: 50,000 training and 10,000 test images of 32x32 pixels in 10 classes."""
     return load_cifar("cifar10", data_dir, download=download)
 
 
 def load_cifar100(data_dir: Path, *, download: bool = False) -> DataSet:
-    """CIFAR-100: as many pictures of 32x32 pixels in 100 classes."""
+    """CIFAR-100: as many images of 32x32 pixels in 100 classes."""
     return load_cifar("cifar100", data_dir, download=download)
 
 

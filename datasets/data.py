@@ -1,4 +1,4 @@
-"""A data set as a value: pictures, labels, class names, and how its pictures are augmented."""
+"""A data set as a value: images, labels, class names, and how its images are augmented."""
 
 import hashlib
 import os
@@ -19,12 +19,12 @@ UNKNOWN = -1
 
 @dataclass(frozen=True, eq=False)
 class ImageSet:
-    """Pictures and their labels.
+    """Images and their labels.
 
     Attributes:
-        images: N pictures.
+        images: N images.
         labels: (N,) int64 on the CPU, -1 where unknown.
-        files: N names of files, or None where the pictures have none.
+        files: N names of files, or None where the images have none.
 
     Raises:
         ValueError: the lengths differ, or the labels are not int64 on the CPU.
@@ -42,7 +42,7 @@ class ImageSet:
             )
         lengths = [len(self.images), len(self.labels)] + ([] if self.files is None else [len(self.files)])
         if len(set(lengths)) > 1:
-            raise UserError(f"pictures, labels and files must be equally many, got {lengths}")
+            raise UserError(f"images, labels and files must be equally many, got {lengths}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,9 +52,9 @@ class DataSet:
     Attributes:
         name: of the data set.
         classes: names; a label is a position in it.
-        train: pictures to learn from.
-        test: pictures to evaluate on, or None.
-        augmentation: normalises and alters the pictures.
+        train: images to learn from.
+        test: images to evaluate on, or None.
+        augmentation: normalizes and alters the images.
         notes: what the user must be told, such as files that were left out.
     """
 
@@ -66,7 +66,7 @@ class DataSet:
     notes: tuple[str, ...] = ()
 
     def fingerprint(self) -> str:
-        """SHA-256 of the name, classes, picture shape, labels, and the files' names and byte sizes."""
+        """SHA-256 of the name, classes, image shape, labels, and the files' names and byte sizes."""
         digest = hashlib.sha256(repr((self.name, self.classes, self.train.images.shape)).encode())
         for part in (self.train, self.test):
             if part is not None:
@@ -80,7 +80,8 @@ class DataSet:
 def files_needed(
     name: str, data_dir: Path, folder: str, by_hand: str, download: bool | None
 ) -> Iterator[None]:
-    """Turn whatever goes wrong while a data set's files are read or fetched into one message that says what to do.
+    """Turn whatever goes wrong while a data set's files are read or fetched into one message that says what
+    to do.
 
     Args:
         name: of the data set.

@@ -1,4 +1,4 @@
-"""Picture files to square uint8 tensors: one way to decode, for training and for prediction alike."""
+"""Image files to square uint8 tensors: one way to decode, for training and for prediction alike."""
 
 import io
 import warnings
@@ -33,9 +33,9 @@ Fit = Literal["cut", "squash"]
 
 
 def decode(path: str | PathLike[str], size: int, channels: int = 3, fit: Fit = "cut") -> Tensor:
-    """Read one picture: upright, made square, resized.
+    """Read one image: upright, made square, resized.
 
-    Pictures that already have the size keep their pixels; the others are resampled with an antialiased
+    Images that already have the size keep their pixels; the others are resampled with an antialiased
     bicubic filter. A JPEG at least four times too large is first reduced by a power of two in its decoder,
     not below twice the size asked for. Transparent parts become white, samples of 16 or 32 bits are scaled to
     8, and an animation gives its first frame.
@@ -43,34 +43,34 @@ def decode(path: str | PathLike[str], size: int, channels: int = 3, fit: Fit = "
     Args:
         path: JPEG, PNG, WebP, BMP, TIFF or GIF file.
         size: side of the result in pixels.
-        channels: 3 for RGB, 1 for grey.
-        fit: "cut" takes the central square; "squash" the whole picture, whose sides are resized each by itself.
+        channels: 3 for RGB, 1 for gray.
+        fit: "cut" takes the central square; "squash" the whole image, whose sides are resized each by itself.
 
     Returns:
         (channels, size, size) uint8.
 
     Raises:
-        ValueError: the file cannot be read as a picture, or ``channels`` is neither 1 nor 3.
+        ValueError: the file cannot be read as an image, or ``channels`` is neither 1 nor 3.
     """
     check_channels(channels)
     try:
         with quiet():
-            pixels, _ = read_picture(path, size, channels, fit)
+            pixels, _ = read_image(path, size, channels, fit)
             return torch.from_numpy(np.ascontiguousarray(pixels))
     except Exception as error:  # broken files make Pillow raise almost anything
-        raise UserError(f"{path} cannot be read as a picture: {reason(error)}") from error
+        raise UserError(f"{path} cannot be read as an image: {reason(error)}") from error
 
 
 def check_channels(channels: int) -> None:
-    """Raise unless pictures can be read with so many channels."""
+    """Raise unless images can be read with so many channels."""
     if channels not in MODES:
-        raise UserError(f"channels must be 1 (grey) or 3 (RGB), got {channels}")
+        raise UserError(f"channels must be 1 (gray) or 3 (RGB), got {channels}")
 
 
-def read_picture(
+def read_image(
     path: str | PathLike[str], size: int, channels: int, fit: Fit
 ) -> tuple[npt.NDArray[np.uint8], bool]:
-    """``decode`` to an array, without its care for errors, and whether the picture was too small."""
+    """``decode`` to an array, without its care for errors, and whether the image was too small."""
     with open(path, "rb") as file:
         content = file.read()  # at once: Pillow would read in many small steps
     with Image.open(io.BytesIO(content), formats=FORMATS) as opened:
@@ -87,39 +87,39 @@ def read_picture(
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Silence Pillow's warnings of large pictures and odd metadata; not for several threads at once."""
+    """Silence Pillow's warnings of large images and odd metadata; not for several threads at once."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
 
 
 def reason(error: Exception) -> str:
-    """Why a picture could not be read, without the file's name."""
+    """Why an image could not be read, without the file's name."""
     if isinstance(error, UnidentifiedImageError):
-        return "not a picture of a known format"
+        return "not an image of a known format"
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
 def _turn(image: Image.Image) -> Image.Transpose | None:
     try:
         return TURNS.get(image.getexif().get(ORIENTATION, 1))
-    except Exception:  # broken metadata of a good picture
+    except Exception:  # broken metadata of a good image
         return None
 
 
 def _plain(image: Image.Image) -> Image.Image:
-    """The picture with 8 bits per sample and nothing transparent."""
+    """The image with 8 bits per sample and nothing transparent."""
     depth = image.mode.partition(";")[0]  # "I;16", "I;16B" and "I" alike
     if depth in CEILINGS:
         return _scaled(np.asarray(image, dtype=np.float64), CEILINGS[depth])
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
-        coloured = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), coloured)
+        colored = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), colored)
     return image
 
 
 def _scaled(values: npt.NDArray[np.float64], ceilings: tuple[float, ...]) -> Image.Image:
-    """Samples as 8-bit grey; white is the first ceiling that none exceeds, or else the largest sample."""
+    """Samples as 8-bit gray; white is the first ceiling that none exceeds, or else the largest sample."""
     values = np.nan_to_num(values)
     white = next((ceiling for ceiling in ceilings if values.max() <= ceiling), values.max())
     return Image.fromarray(np.rint(values.clip(0) * (255 / white)).astype(np.uint8))

@@ -1,4 +1,4 @@
-"""Many picture files at once, in threads: Pillow lets go of the interpreter while it decodes."""
+"""Many image files at once, in threads: Pillow lets go of the interpreter while it decodes."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ssl_mix.datasets.decode import Fit, check_channels, quiet, read_picture, reason
+from ssl_mix.datasets.decode import Fit, check_channels, quiet, read_image, reason
 
 CHUNK = 32
 Progress = Callable[[str, int, int], None]
@@ -20,9 +20,9 @@ class Reading(NamedTuple):
 
     Attributes:
         images: (K, C, size, size) uint8, or None where only the files were checked.
-        kept: positions in the list of the K pictures that could be read, ascending.
+        kept: positions in the list of the K images that could be read, ascending.
         broken: the other files, each with the reason.
-        enlarged: how many of the K pictures were smaller than ``size``.
+        enlarged: how many of the K images were smaller than ``size``.
     """
 
     images: Tensor | None
@@ -38,20 +38,20 @@ def decode_all(
     fit: Fit = "cut",
     *,
     progress: Progress | None = None,
-    label: str = "reading pictures",
+    label: str = "reading images",
 ) -> tuple[Tensor, list[int], list[tuple[Path, str]]]:
     """``decode`` for a list of files, in threads; broken ones are left out.
 
     Args:
-        paths: picture files.
+        paths: image files.
         size: side of the results in pixels.
-        channels: 3 for RGB, 1 for grey.
-        fit: how pictures become square, see ``decode``.
+        channels: 3 for RGB, 1 for gray.
+        fit: how images become square, see ``decode``.
         progress: called from this thread with (label, files done, files in all).
         label: for ``progress``.
 
     Returns:
-        Pictures (K, channels, size, size) uint8, their positions in ``paths``, and broken files with reasons.
+        Images (K, channels, size, size) uint8, their positions in ``paths``, and broken files with reasons.
 
     Raises:
         ValueError: ``channels`` is neither 1 nor 3.
@@ -69,7 +69,7 @@ def read_all(
     *,
     keep: bool,
     progress: Progress | None = None,
-    label: str = "reading pictures",
+    label: str = "reading images",
 ) -> Reading:
     """As ``decode_all``, with more to tell; ``keep=False`` checks the files and keeps no pixels."""
     check_channels(channels)
@@ -78,11 +78,11 @@ def read_all(
 
     def read(position: int) -> Outcome:
         try:
-            picture, small = read_picture(paths[position], size, channels, fit)
+            image, small = read_image(paths[position], size, channels, fit)
         except Exception as error:  # broken files make Pillow raise almost anything
             return Outcome(False, reason(error))
         if keep:
-            pixels[position] = picture
+            pixels[position] = image
         return Outcome(small, None)
 
     outcomes = _in_threads(read, len(paths), progress, label)
@@ -96,7 +96,7 @@ def read_all(
 
 
 class Outcome(NamedTuple):
-    """Of reading one file: whether the picture was smaller than asked for, and why there is none."""
+    """Of reading one file: whether the image was smaller than asked for, and why there is none."""
 
     small: bool
     failure: str | None

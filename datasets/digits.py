@@ -14,10 +14,10 @@ TEST_PER_CLASS = 36
 
 
 def load_digits_data() -> DataSet:
-    """1,437 training and 360 test pictures of 8x8 grey pixels in 10 classes, inside scikit-learn.
+    """1,437 training and 360 test images of 8x8 gray pixels in 10 classes, inside scikit-learn.
 
-    Grey levels 0..16 become 0..255. The test part is the same for everybody: of each class the 36 pictures
-    that come first by the SHA-256 of ``digits/test/position``. Pictures are augmented gently: no flip (it
+    Gray levels 0..16 become 0..255. The test part is the same for everybody: of each class the 36 images
+    that come first by the SHA-256 of ``digits/test/position``. Images are augmented gently: no flip (it
     makes other signs), one pixel of shift, geometric operations at half strength.
     """
     bunch = load_digits()

@@ -1,10 +1,13 @@
-"""The data sets of fine-grained transfer, a row each in ``FINE_GRAINED``: pictures in files, seen in resized crops.
+"""The data sets of fine-grained transfer, a row each in ``FINE_GRAINED``: images in files, seen in resized
+crops.
 
-CUB-200-2011 is read from its authors' files or from folders of classes; torchvision finds and downloads the files of the others.
+CUB-200-2011 is read from its authors' files or from folders of classes; torchvision finds and downloads the
+files of the others.
 """
 
 import dataclasses
 import re
+import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 from os import PathLike
@@ -26,8 +29,10 @@ CUB_MD5 = "97eceeb196236b17998738112f37df78"
 CUB_FOLDERS = (".", "CUB_200_2011", "CUB200", "cub200")
 CUB_CLASS = re.compile(r"\d{3}\.")
 CARS_BY_HAND = (
-    "it cannot be downloaded, since its authors' address is gone: get a copy by hand with cars_train/, cars_test/, devkit/ (cars_meta.mat "
-    "and cars_train_annos.mat) and cars_test_annos_withlabels.mat, or take one with a folder per class: --data folder --train DIR --test DIR"
+    "it cannot be downloaded, since its authors' address is gone: get a copy by hand with cars_train/, "
+    "cars_test/, devkit/ (cars_meta.mat "
+    "and cars_train_annos.mat) and cars_test_annos_withlabels.mat, or take one with a folder per class: "
+    "--data folder --train DIR --test DIR"
 )
 
 
@@ -45,7 +50,8 @@ class Source(NamedTuple):
     Attributes:
         folder: that holds them, below the folder for data.
         read: what is in them, fetched first if that is asked for.
-        by_hand: how to get them where a download is impossible; {data_dir} and {place} stand for the folders that they go to.
+        by_hand: how to get them where a download is impossible; {data_dir} and {place} stand for the folders
+            that they go to.
         offered: whether anybody offers a download.
     """
 
@@ -55,8 +61,8 @@ class Source(NamedTuple):
     offered: bool = True
 
 
-def fine_grained(name: str, about: str, source: Source) -> Callable[..., DataSet]:
-    """The loader of a data set, with ``about`` in its docstring."""
+def fine_grained(name: str, about: str, note: str, source: Source) -> Callable[..., DataSet]:
+    """The loader of a data set, with ``about`` and ``note`` in its docstring."""
 
     def load(
         data_dir: Path,
@@ -75,20 +81,22 @@ def fine_grained(name: str, about: str, source: Source) -> Callable[..., DataSet
         return dataclasses.replace(data, name=name, augmentation=augmentation)
 
     load.__name__ = load.__qualname__ = f"load_{name.replace('-', '_')}"
-    load.__doc__ = about + _ARGUMENTS.format(folder=source.folder)
+    note = textwrap.indent(textwrap.fill(note, 100), "    ")
+    load.__doc__ = f"{about}\n\n{note}" + _ARGUMENTS.format(folder=source.folder)
     return load
 
 
 _ARGUMENTS = """
 
-    The weak view enlarges a random part of each picture, as is usual for ImageNet.
+    The weak view enlarges a random part of each image, as is usual for ImageNet.
 
     Args:
         data_dir: folder that holds, or is to hold, ``{folder}``.
         download: fetch the files if they are not there.
-        image_size: side in pixels at which pictures are stored, at least 8.
-        fit: how they become square: "cut" to the central square, or the whole picture "squash".
-        memory_budget: bytes; pictures that need more are read from their files again and again. Default: half of the free memory.
+        image_size: side in pixels at which images are stored, at least 8.
+        fit: how they become square: "cut" to the central square, or the whole image "squash".
+        memory_budget: bytes; images that need more are read from their files again and again. Default: half
+            of the free memory.
         progress: told (what is done, files done, files in all).
 
     Raises:
@@ -102,8 +110,10 @@ def listing(files: Iterable[str | PathLike[str]], labels: Iterable[int]) -> List
 
 
 def _cub(data_dir: Path, download: bool) -> Files:
-    """Two layouts are read: the authors', and ``train/`` and ``test/`` with a sub-folder per species, named as the authors' are, which
-    published codes of transfer learning want. The order of the pictures, and with it the choice of labels by number, differs."""
+    """Two layouts are read: the authors', and ``train/`` and ``test/`` with a sub-folder per species, named
+    as the authors' are, which
+    published codes of transfer learning want. The order of the images, and with it the choice of labels by
+    number, differs."""
     official = _official_cub(data_dir)
     prepared = next((data_dir / name for name in CUB_FOLDERS if _has_species(data_dir / name)), None)
     if official is None and prepared is not None:
@@ -119,7 +129,8 @@ def _official_cub(data_dir: Path) -> Path | None:
 
 
 def _has_species(folder: Path) -> bool:
-    """Whether the classes in ``train`` and ``test`` are named as those of this data set: a data folder may hold others."""
+    """Whether the classes in ``train`` and ``test`` are named as those of this data set: a data folder may
+    hold others."""
     parts = [folder / "train", folder / "test"]
     names = [entry.name for part in parts if part.is_dir() for entry in part.iterdir() if entry.is_dir()]
     return all(part.is_dir() for part in parts) and bool(names) and all(map(CUB_CLASS.match, names))
@@ -148,7 +159,8 @@ def _numbered(path: Path) -> dict[str, str]:
 def _from_torchvision(
     source: Any, train: Sequence[str], items: Callable[[Any], Iterable[tuple[Any, int]]]
 ) -> Callable[[Path, bool], Files]:
-    """A reader of torchvision's ``source``: its splits ``train`` one behind the other, and its split "test"."""
+    """A reader of torchvision's ``source``: its splits ``train`` one behind the other, and its split
+    "test"."""
 
     def read(data_dir: Path, download: bool) -> Files:
         options = {"download": True} if download else {}
@@ -160,74 +172,69 @@ def _from_torchvision(
     return read
 
 
+def _pairs(images: str, labels: str) -> Callable[[Any], Iterable[tuple[Any, int]]]:
+    """The files and labels of a data set of torchvision, from its two lists of those names."""
+    return lambda part: zip(getattr(part, images), getattr(part, labels), strict=True)
+
+
+_PETS = " and ".join(url for url, _ in datasets.OxfordIIITPet._RESOURCES)
+_FLOWERS = datasets.Flowers102
+_FLOWER_URLS = ", ".join(_FLOWERS._download_url_prefix + file for file, _ in _FLOWERS._file_dict.values())
+
 FINE_GRAINED: dict[str, Callable[..., DataSet]] = {
-    name: fine_grained(name, about, source)
-    for name, about, source in (
-        (
-            "cub200",
-            """CUB-200-2011: 5,994 training and 5,794 test pictures of birds in 200 species, 29 or 30 for training of each.
-
-    Read from the files of its authors, or from ``train/`` and ``test/`` with a sub-folder per species, named as the authors' are, which
-    published codes of transfer learning want. The order of the pictures, and with it the choice of labels by number, differs.""",
-            Source("CUB_200_2011", _cub, f"fetch {CUB_URL} by hand and unpack it in {{data_dir}}"),
+    "cub200": fine_grained(
+        "cub200",
+        "CUB-200-2011: 5,994 training and 5,794 test images of birds in 200 species, 29 or 30 a species.",
+        "Read from the files of its authors, or from ``train/`` and ``test/`` with a sub-folder per species, "
+        "named as the authors' are, which published codes of transfer learning want. The order of the "
+        "images, "
+        "and with it the choice of labels by number, differs.",
+        Source("CUB_200_2011", _cub, f"fetch {CUB_URL} by hand and unpack it in {{data_dir}}"),
+    ),
+    "stanford-cars": fine_grained(
+        "stanford-cars",
+        "Stanford-Cars: 8,144 training and 8,041 test images in 196 models, 24 to 68 for training of each.",
+        "Published lists of labeled images (``train/171/014016.jpg``) are of the authors' other archive, "
+        "which "
+        "numbers both parts in one row; they fit folders of classes made from that one, not these files.",
+        Source(
+            "stanford_cars",
+            _from_torchvision(datasets.StanfordCars, ("train",), lambda part: part._samples),
+            CARS_BY_HAND,
+            offered=False,
         ),
-        (
-            "stanford-cars",
-            """Stanford-Cars: 8,144 training and 8,041 test pictures in 196 models, 24 to 68 for training of each.
-
-    Published lists of labelled pictures (``train/171/014016.jpg``) are of the authors' other archive, which numbers both parts in one
-    row; they fit folders of classes made from that one, not these files.""",
-            Source(
-                "stanford_cars",
-                _from_torchvision(datasets.StanfordCars, ("train",), lambda part: part._samples),
-                CARS_BY_HAND,
-                offered=False,
-            ),
+    ),
+    "fgvc-aircraft": fine_grained(
+        "fgvc-aircraft",
+        "FGVC-Aircraft: 6,667 training and 3,333 test images in 100 variants, 66 or 67 for training of each.",
+        'The training part is the authors\' "trainval", as in published transfer learning; their images keep\n '
+        "the line of text at the bottom.",
+        Source(
+            "fgvc-aircraft-2013b",
+            _from_torchvision(datasets.FGVCAircraft, ("trainval",), _pairs("_image_files", "_labels")),
+            f"fetch {datasets.FGVCAircraft._URL} by hand and unpack it in {{data_dir}}",
         ),
-        (
-            "fgvc-aircraft",
-            """FGVC-Aircraft: 6,667 training and 3,333 test pictures in 100 variants, 66 or 67 for training of each.
-
-    The training part is the authors' "trainval", as in published transfer learning; their pictures keep the line of text at the bottom.""",
-            Source(
-                "fgvc-aircraft-2013b",
-                _from_torchvision(
-                    datasets.FGVCAircraft,
-                    ("trainval",),
-                    lambda part: zip(part._image_files, part._labels, strict=True),
-                ),
-                f"fetch {datasets.FGVCAircraft._URL} by hand and unpack it in {{data_dir}}",
-            ),
+    ),
+    "oxford-pets": fine_grained(
+        "oxford-pets",
+        "Oxford-IIIT Pet: 3,680 training and 3,669 test images in 37 breeds.",
+        'The training part is the authors\' "trainval".',
+        Source(
+            "oxford-iiit-pet",
+            _from_torchvision(datasets.OxfordIIITPet, ("trainval",), _pairs("_images", "_labels")),
+            f"fetch {_PETS} by hand and unpack them in {{place}}",
         ),
-        (
-            "oxford-pets",
-            """Oxford-IIIT Pet: 3,680 training and 3,669 test pictures in 37 breeds. The training part is the authors' "trainval".""",
-            Source(
-                "oxford-iiit-pet",
-                _from_torchvision(
-                    datasets.OxfordIIITPet,
-                    ("trainval",),
-                    lambda part: zip(part._images, part._labels, strict=True),
-                ),
-                f"fetch {' and '.join(url for url, _ in datasets.OxfordIIITPet._RESOURCES)} by hand and unpack them in {{place}}",
-            ),
+    ),
+    "oxford-flowers": fine_grained(
+        "oxford-flowers",
+        "Oxford Flowers-102: 2,040 training and 6,149 test images in 102 kinds, 20 for training of each.",
+        'The training part is the authors\' "train" and behind it their "val", 1,020 images each, as is usual\n '
+        "in transfer learning; tables of learning from 10 images a class are of the first half alone "
+        "(``label_list`` can choose it).",
+        Source(
+            "flowers-102",
+            _from_torchvision(_FLOWERS, ("train", "val"), _pairs("_image_files", "_labels")),
+            f"fetch {_FLOWER_URLS} by hand into {{place}} and unpack the first there",
         ),
-        (
-            "oxford-flowers",
-            """Oxford Flowers-102: 2,040 training and 6,149 test pictures in 102 kinds, 20 for training of each.
-
-    The training part is the authors' "train" and behind it their "val", 1,020 pictures each, as is usual in transfer learning; tables
-    of learning from 10 pictures a class are of the first half alone (``label_list`` can choose it).""",
-            Source(
-                "flowers-102",
-                _from_torchvision(
-                    datasets.Flowers102,
-                    ("train", "val"),
-                    lambda part: zip(part._image_files, part._labels, strict=True),
-                ),
-                f"fetch {', '.join(datasets.Flowers102._download_url_prefix + file for file, _ in datasets.Flowers102._file_dict.values())} "
-                "by hand into {place} and unpack the first there",
-            ),
-        ),
-    )
+    ),
 }

@@ -1,4 +1,4 @@
-"""Data sets from folders of picture files."""
+"""Data sets from folders of image files."""
 
 from pathlib import Path
 
@@ -11,9 +11,9 @@ from ssl_mix.datasets.listing import (
     check_folder,
     check_same_classes,
     find_copies,
+    images_beside,
     list_classes,
-    list_pictures,
-    pictures_beside,
+    list_images,
 )
 from ssl_mix.errors import UserError
 
@@ -27,21 +27,21 @@ def load_folder(
     memory_budget: int | None = None,
     progress: Progress | None = None,
 ) -> DataSet:
-    """Your own pictures: one sub-folder per class, or a folder with labels and one without.
+    """Your own images: one sub-folder per class, or a folder with labels and one without.
 
     Classes are in the order of their names. Files that cannot be read are left out and told in the notes.
 
     Args:
-        train: holds a sub-folder of training pictures per class.
-        test: holds the same sub-folders of test pictures.
-        image_size: side in pixels that each picture is resized to, at least 8.
-        fit: how pictures become square: "cut" takes the central square, "squash" the whole picture.
-        memory_budget: bytes; pictures that need more are read from their files again and again. Default: half
+        train: holds a sub-folder of training images per class.
+        test: holds the same sub-folders of test images.
+        image_size: side in pixels that each image is resized to, at least 8.
+        fit: how images become square: "cut" takes the central square, "squash" the whole image.
+        memory_budget: bytes; images that need more are read from their files again and again. Default: half
             of the free memory.
         progress: told (what is done, files done, files in all) from the calling thread.
 
     Raises:
-        ValueError: a folder is missing or laid out differently, or a class has no picture that can be read.
+        ValueError: a folder is missing or laid out differently, or a class has no image that can be read.
     """
     listing, classes, notes = _labeled(train)
     options = Options(image_size, memory_budget, progress, fit)
@@ -49,7 +49,8 @@ def load_folder(
 
 
 def list_parts(train: Path, test: Path) -> tuple[Listing, Listing, tuple[str, ...]]:
-    """The files and the classes of a folder of training pictures and one of test pictures, each with a sub-folder per class."""
+    """The files and the classes of a folder of training images and one of test images, each with a sub-folder
+    per class."""
     listing, classes, _ = _labeled(train)
     tested = _test_listing(test, classes)
     assert tested is not None
@@ -66,13 +67,13 @@ def load_two_folders(
     memory_budget: int | None = None,
     progress: Progress | None = None,
 ) -> DataSet:
-    """Your own pictures, one folder with labels and one without.
+    """Your own images, one folder with labels and one without.
 
-    Pictures of the second folder that are in the first too, as the same file or the same bytes, are left out.
+    Images of the second folder that are in the first too, as the same file or the same bytes, are left out.
 
     Args:
-        labeled: holds a sub-folder of pictures per class.
-        unlabeled: holds pictures, directly or in folders of any depth; their label is -1.
+        labeled: holds a sub-folder of images per class.
+        unlabeled: holds images, directly or in folders of any depth; their label is -1.
         test: see ``load_folder``, as the following.
         image_size: side in pixels.
         fit: "cut" or "squash".
@@ -80,21 +81,21 @@ def load_two_folders(
         progress: told how far it is.
 
     Raises:
-        ValueError: as ``load_folder``, or no unlabelled picture is left.
+        ValueError: as ``load_folder``, or no unlabeled image is left.
     """
     listing, classes, notes = _labeled(labeled)
     check_folder(unlabeled)
-    found = list_pictures(unlabeled)
+    found = list_images(unlabeled)
     copies = find_copies(found, listing.files)
     files = [file for file in found if file not in copies]
     if not files:
         raise UserError(
-            f"{unlabeled} holds no unlabelled pictures: found {len(found)}, {len(copies)} of them labelled"
+            f"{unlabeled} holds no unlabeled images: found {len(found)}, {len(copies)} of them labeled"
         )
     if copies:
         notes.append(
-            f"{len(copies)} of the {len(found)} pictures in {unlabeled} are labelled ones (the same bytes): "
-            "left out of the unlabelled part"
+            f"{len(copies)} of the {len(found)} images in {unlabeled} are labeled ones (the same bytes): "
+            "left out of the unlabeled part"
         )
     listing = Listing(listing.files + files, listing.labels + [UNKNOWN] * len(files))
     options = Options(image_size, memory_budget, progress, fit)
@@ -104,8 +105,8 @@ def load_two_folders(
 def _labeled(folder: Path) -> tuple[Listing, tuple[str, ...], list[str]]:
     members = list_classes(folder)
     check_classes(members, folder)
-    stray = pictures_beside(folder)
-    notes = [f"{len(stray)} pictures directly in {folder} belong to no class: left out"] if stray else []
+    stray = images_beside(folder)
+    notes = [f"{len(stray)} images directly in {folder} belong to no class: left out"] if stray else []
     return _flat(members), tuple(members), notes
 
 

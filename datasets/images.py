@@ -1,4 +1,4 @@
-"""Stored uint8 pictures behind one interface: in memory, or read from their files again and again."""
+"""Stored uint8 images behind one interface: in memory, or read from their files again and again."""
 
 import signal
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,14 +16,14 @@ MAX_WORKERS = 8
 
 
 class ImageSource(Protocol):
-    """uint8 pictures of one shape, wherever they are."""
+    """uint8 images of one shape, wherever they are."""
 
     @property
     def shape(self) -> tuple[int, int, int]:
         """(C, H, W)."""
 
     def __len__(self) -> int:
-        """How many pictures there are."""
+        """How many images there are."""
 
     def batches(self, indices: Iterable[Tensor], device: torch.device) -> Iterator[Tensor]:
         """One uint8 batch (n, C, H, W) on ``device`` for each CPU int64 index tensor (n,), in order.
@@ -35,7 +35,7 @@ class ImageSource(Protocol):
 
 
 class ResidentImages:
-    """Pictures in one tensor, which is copied to a device once and gathered from there.
+    """Images in one tensor, which is copied to a device once and gathered from there.
 
     Where it would take more than half of a GPU's free memory it stays in the memory of the host.
 
@@ -67,15 +67,15 @@ class ResidentImages:
 
 
 class StreamedImages:
-    """Pictures that stay in their files: worker processes decode each batch some steps before it is due.
+    """Images that stay in their files: worker processes decode each batch some steps before it is due.
 
     The pixels are those of ``decode``, so they equal the ones ``ResidentImages`` would hold. The workers live
     as long as the iterator that ``batches`` returns.
 
     Args:
-        files: picture files.
+        files: image files.
         size: side in pixels that they are resized to.
-        channels: 3 for RGB, 1 for grey.
+        channels: 3 for RGB, 1 for gray.
         fit: how they become square, see ``decode``.
         workers: processes per iterator; default: one per processor, at most 8. 0 decodes in this process.
     """

@@ -16,21 +16,21 @@ def label_counts(
 ) -> list[int]:
     """The number of labels to use of each class: the same for all, or a share of each.
 
-    A share gives ``ceil(rate * n_c)``, as the published lists of fine-grained transfer have it, which equal no rounding down or to
-    the nearest. Without any number all labels are used.
+    A share gives ``ceil(rate * n_c)``, as the published lists of fine-grained transfer have it, which equal
+    no rounding down or to the nearest. Without any number all labels are used.
 
     Args:
-        sizes: n_c, labelled pictures of each of the C classes.
+        sizes: n_c, labeled images of each of the C classes.
         classes: C names, for messages.
         labels_total: labels in all, a multiple of C.
         per_class: labels of each class.
-        rate: share of each class's pictures, in (0, 1]; of a class that has any, at least one.
+        rate: share of each class's images, in (0, 1]; of a class that has any, at least one.
 
     Returns:
         C numbers, none above its n_c.
 
     Raises:
-        ValueError: a number is out of range, or a class has too few pictures.
+        ValueError: a number is out of range, or a class has too few images.
     """
     if rate is not None:
         if not 0 < rate <= 1:
@@ -43,7 +43,7 @@ def label_counts(
     for name, size in zip(classes, sizes, strict=True):
         if size < count:
             raise UserError(
-                f"class {name!r} has {size} labelled pictures, fewer than the {count} per class asked for"
+                f"class {name!r} has {size} labeled images, fewer than the {count} per class asked for"
             )
     return [count] * len(sizes)
 

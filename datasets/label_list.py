@@ -1,4 +1,4 @@
-"""A file that lists the pictures whose labels may be used, as published splits do."""
+"""A file that lists the images whose labels may be used, as published splits do."""
 
 import re
 from collections import defaultdict
@@ -13,35 +13,37 @@ LABEL = re.compile(r"\s+[+-]?\d+$")
 
 
 def read_label_list(path: Path, data: DataSet) -> tuple[int, ...]:
-    """The training pictures that a file names.
+    """The training images that a file names.
 
-    Each line holds one path, relative to the training folder or to the data set's root, which may contain spaces, and maybe a label
-    behind it: a whole number, which is ignored, since the data set has labels of its own. Empty lines are passed over. A line means the
-    picture whose path ends in all of its components, or else in all but the first (``train/cat/1.jpg`` is ``.../cat/1.jpg``). Where all
-    training pictures lie in one folder, which names no class, the file name is enough.
+    Each line holds one path, relative to the training folder or to the data set's root, which may contain
+    spaces, and maybe a label behind it: a whole number, which is ignored, since the data set has labels of
+    its own. Empty lines are passed over. A line means the image whose path ends in all of its components, or
+    else in all but the first (``train/cat/1.jpg`` is ``.../cat/1.jpg``). Where all training images lie in one
+    folder, which names no class, the file name is enough.
 
     Args:
         path: of the file, in UTF-8.
-        data: its training pictures must come from files.
+        data: its training images must come from files.
 
     Returns:
-        Positions among the training pictures, in the order of the lines.
+        Positions among the training images, in the order of the lines.
 
     Raises:
-        ValueError: the file cannot be read, the data set has no files, or a line names no picture, several, or one named before.
+        ValueError: the file cannot be read, the data set has no files, or a line names no image, several, or
+            one named before.
     """
     if data.train.files is None:
         raise UserError(
-            f"a label list names files, which the pictures of {data.name} are not: choose labels by number"
+            f"a label list names files, which the images of {data.name} are not: choose labels by number"
         )
     lines = _lines(path)
     matches = _matches(lines, [PurePath(file) for file in data.train.files])
-    _refuse(path, "name no training picture that can be read", lines, [not match for match in matches])
-    _refuse(path, "name several training pictures", lines, [len(match) > 1 for match in matches])
+    _refuse(path, "name no training image that can be read", lines, [not match for match in matches])
+    _refuse(path, "name several training images", lines, [len(match) > 1 for match in matches])
     positions = [match[0] for match in matches]
     first = {position: index for index, position in reversed(list(enumerate(positions)))}
     repeated = [first[position] != index for index, position in enumerate(positions)]
-    _refuse(path, "name a picture for the second time", lines, repeated)
+    _refuse(path, "name an image for the second time", lines, repeated)
     return tuple(positions)
 
 
@@ -50,7 +52,7 @@ def _lines(path: Path) -> list[str]:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(
-            f"expected a list of pictures, one a line, in {path}, cannot read it: {error}"
+            f"expected a list of images, one a line, in {path}, cannot read it: {error}"
         ) from error
     return [LABEL.sub("", line.strip()) for line in lines if line.strip()]
 
@@ -66,7 +68,8 @@ def _matches(lines: Sequence[str], files: Sequence[PurePath]) -> list[list[int]]
 def _find(
     parts: tuple[str, ...], files: Sequence[PurePath], by_name: Mapping[str, list[int]], flat: bool
 ) -> list[int]:
-    # A bare name could be that of another class's picture, so that folders are left out only where they name no class.
+    # A bare name could be that of another class's image, so that folders are left out only where they name no
+    # class.
     endings = [parts, *([parts[1:]] if len(parts) > 2 else []), *([parts[-1:]] if flat else [])]
     for ending in filter(None, endings):
         found = [i for i in by_name.get(ending[-1], ()) if files[i].parts[-len(ending) :] == ending]
@@ -80,5 +83,6 @@ def _refuse(path: Path, what: str, lines: Sequence[str], wrong: Sequence[bool]) 
     if named:
         more = f" and {len(named) - NAMED} more" if len(named) > NAMED else ""
         raise UserError(
-            f"{len(named)} of {len(lines)} lines in {path} {what}: {', '.join(map(repr, named[:NAMED]))}{more}"
+            f"{len(named)} of {len(lines)} lines in {path} {what}: "
+            f"{', '.join(map(repr, named[:NAMED]))}{more}"
         )

@@ -1,4 +1,4 @@
-"""Which picture files a folder holds, and which of them are the same."""
+"""Which image files a folder holds, and which of them are the same."""
 
 import hashlib
 import os
@@ -10,8 +10,8 @@ from ssl_mix.errors import UserError
 EXTENSIONS = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"}
 
 
-def list_pictures(folder: Path) -> list[Path]:
-    """The files in ``folder`` and below whose names end as those of pictures do, in a fixed order.
+def list_images(folder: Path) -> list[Path]:
+    """The files in ``folder`` and below whose names end as those of images do, in a fixed order.
 
     Links are followed, each folder once. Files and folders whose names begin with a dot are passed over.
 
@@ -27,12 +27,12 @@ def list_pictures(folder: Path) -> list[Path]:
         folders[:] = [
             name for name in sorted(folders) if not name.startswith(".") and _first_visit(parent, name, seen)
         ]
-        found += [Path(parent, name) for name in sorted(names) if _is_picture(name)]
+        found += [Path(parent, name) for name in sorted(names) if _is_image(name)]
     return found
 
 
 def list_classes(folder: Path) -> dict[str, list[Path]]:
-    """The pictures in each sub-folder, in the order of their names; a sub-folder is a class.
+    """The images in each sub-folder, in the order of their names; a sub-folder is a class.
 
     Args:
         folder: holds the sub-folders.
@@ -45,28 +45,28 @@ def list_classes(folder: Path) -> dict[str, list[Path]]:
         entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith(".")
     )
     if not names:
-        found = "pictures but no sub-folders" if pictures_beside(folder) else "no sub-folders"
+        found = "images but no sub-folders" if images_beside(folder) else "no sub-folders"
         raise UserError(
             f"{folder} holds {found}: expected one sub-folder per class, as in {folder / 'cat' / '1.jpg'} "
             f"and {folder / 'dog' / '2.jpg'}"
         )
-    return {name: list_pictures(folder / name) for name in names}
+    return {name: list_images(folder / name) for name in names}
 
 
-def pictures_beside(folder: Path) -> list[Path]:
-    """The pictures directly in ``folder``, beside its sub-folders."""
-    return sorted(entry for entry in folder.iterdir() if entry.is_file() and _is_picture(entry.name))
+def images_beside(folder: Path) -> list[Path]:
+    """The images directly in ``folder``, beside its sub-folders."""
+    return sorted(entry for entry in folder.iterdir() if entry.is_file() and _is_image(entry.name))
 
 
 def check_folder(folder: Path) -> None:
     """Raise unless ``folder`` is one."""
     if not folder.is_dir():
         found = "a file" if folder.exists() else "nothing"
-        raise UserError(f"expected a folder of pictures at {folder}, found {found}")
+        raise UserError(f"expected a folder of images at {folder}, found {found}")
 
 
 def check_classes(members: dict[str, list[Path]], folder: Path) -> None:
-    """Raise unless ``folder`` has two classes or more, each with a picture."""
+    """Raise unless ``folder`` has two classes or more, each with an image."""
     if len(members) < 2:
         raise UserError(
             f"{folder} holds the one class {next(iter(members))!r}: expected two or more sub-folders"
@@ -74,12 +74,12 @@ def check_classes(members: dict[str, list[Path]], folder: Path) -> None:
     for name, files in members.items():
         if not files:
             raise UserError(
-                f"class {name!r} has no picture in {folder / name}: add some, or remove the sub-folder"
+                f"class {name!r} has no image in {folder / name}: add some, or remove the sub-folder"
             )
 
 
 def check_same_classes(classes: Sequence[str], test: dict[str, list[Path]], folder: Path) -> None:
-    """Raise unless the test folder has pictures of exactly the classes of the training folder."""
+    """Raise unless the test folder has images of exactly the classes of the training folder."""
     extra = sorted(test.keys() - set(classes))
     if extra:
         raise UserError(
@@ -89,7 +89,7 @@ def check_same_classes(classes: Sequence[str], test: dict[str, list[Path]], fold
     missing = [name for name in classes if not test.get(name)]
     if missing:
         raise UserError(
-            f"{folder} has no test picture of {', '.join(map(repr, missing))}: each class needs some"
+            f"{folder} has no test image of {', '.join(map(repr, missing))}: each class needs some"
         )
 
 
@@ -112,10 +112,10 @@ def _content(file: Path) -> str:
     try:
         return hashlib.sha256(file.read_bytes()).hexdigest()
     except OSError:
-        return str(file)  # equal to no other; reading the picture will tell what is wrong
+        return str(file)  # equal to no other; reading the image will tell what is wrong
 
 
-def _is_picture(name: str) -> bool:
+def _is_image(name: str) -> bool:
     return not name.startswith(".") and os.path.splitext(name)[1].lower() in EXTENSIONS
 
 

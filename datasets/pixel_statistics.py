@@ -1,11 +1,11 @@
-"""Mean and standard deviation of pictures, for normalising them."""
+"""Mean and standard deviation of images, for normalizing them."""
 
 import torch
 from torch import Tensor
 
 from ssl_mix.datasets.images import ImageSource
 
-MAX_PICTURES = 2000
+MAX_IMAGES = 2000
 CHUNK = 100
 MIN_STD = 1e-3
 
@@ -15,16 +15,16 @@ Channels = tuple[float, ...]
 def channel_statistics(images: ImageSource) -> tuple[Channels, Channels]:
     """Mean and standard deviation of each channel over all pixels, where black is 0 and white is 1.
 
-    At most 2000 pictures are looked at, evenly spaced. The sums are exact integers, so a streamed source
+    At most 2000 images are looked at, evenly spaced. The sums are exact integers, so a streamed source
     gives what a resident one gives.
 
     Args:
-        images: N >= 1 pictures.
+        images: N >= 1 images.
 
     Returns:
         C means and C standard deviations (at least 0.001), rounded to 3 decimals.
     """
-    count = min(len(images), MAX_PICTURES)
+    count = min(len(images), MAX_IMAGES)
     chosen = torch.arange(count) * len(images) // count
     sums = torch.zeros(2, images.shape[0], dtype=torch.int64)
     for batch in images.batches(torch.split(chosen, CHUNK), torch.device("cpu")):

@@ -1,4 +1,4 @@
-"""The order in which pictures are drawn, as a pure function of the step."""
+"""The order in which images are drawn, as a pure function of the step."""
 
 from collections.abc import Iterator, Sequence
 from itertools import count
@@ -32,7 +32,7 @@ class ShuffledIndex:
 
     def __init__(self, index: Tensor | Sequence[int], batch_size: int, *, seed: int, stream: str) -> None:
         check_positive("batch_size", batch_size)
-        check_positive("the number of pictures to draw from", len(index))
+        check_positive("the number of images to draw from", len(index))
         self.index = torch.as_tensor(index, dtype=torch.int64)
         self.batch_size, self.seed, self.stream = batch_size, seed, stream
         self._rows = max(1, CHUNK // len(index))

@@ -1,4 +1,4 @@
-"""The choice of the pictures whose labels may be used."""
+"""The choice of the images whose labels may be used."""
 
 import hashlib
 import json
@@ -17,11 +17,11 @@ NAMED = 3
 
 @dataclass(frozen=True)
 class Split:
-    """Which training pictures are labelled, held out and unlabelled, as ascending positions.
+    """Which training images are labeled, held out and unlabeled, as ascending positions.
 
     Attributes:
         labeled: to learn from with their labels.
-        validation: labelled, held out, in neither other part.
+        validation: labeled, held out, in neither other part.
         unlabeled: to learn from without labels.
         seed: of the choice.
         sha256: of ``labeled`` as little-endian int64 bytes, in hexadecimal.
@@ -42,7 +42,7 @@ class Split:
         """Read what ``save`` wrote.
 
         Raises:
-            ValueError: the file is missing, is not a split, or its labelled part does not have its SHA-256.
+            ValueError: the file is missing, is not a split, or its labeled part does not have its SHA-256.
         """
         try:
             content = json.loads(path.read_text())
@@ -52,9 +52,7 @@ class Split:
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise UserError(f"expected a split in {path}, cannot read one: {error!r}") from error
         if split.sha256 != found:
-            raise UserError(
-                f"{path} was changed: its labelled pictures do not have the SHA-256 that it states"
-            )
+            raise UserError(f"{path} was changed: its labeled images do not have the SHA-256 that it states")
         return split
 
 
@@ -71,23 +69,24 @@ def choose_split(
     include_labeled: bool = False,
     classes: Sequence[str],
 ) -> Split:
-    """Choose the labelled pictures of each class: the same number of each, a share of each, or listed ones.
+    """Choose the labeled images of each class: the same number of each, a share of each, or listed ones.
 
-    Within a class, pictures are ranked by the SHA-256 of ``seed/split/position`` and the first ones are
+    Within a class, images are ranked by the SHA-256 of ``seed/split/position`` and the first ones are
     taken. The choice is thus the same on every machine, independent of every other random stream, and nested:
-    a seed's fewer labels are among its more labels. Of the chosen pictures the last ranks are held out. At most one of
-    ``labels_total``, ``per_class``, ``rate`` and ``listed`` may be given; without any, all labelled pictures are taken.
+    a seed's fewer labels are among its more labels. Of the chosen images the last ranks are held out. At most
+    one of ``labels_total``, ``per_class``, ``rate`` and ``listed`` may be given; without any, all labeled
+    images are taken.
 
     Args:
         labels: (N,) int64, -1 where unknown.
         num_classes: C.
-        labels_total: labelled pictures in all, a multiple of C.
-        per_class: labelled pictures of each class.
-        rate: share of each class's n_c labelled pictures to take, in (0, 1]: ``ceil(rate * n_c)`` of them.
-        listed: positions of the pictures to take, exactly these, some of each class.
+        labels_total: labeled images in all, a multiple of C.
+        per_class: labeled images of each class.
+        rate: share of each class's n_c labeled images to take, in (0, 1]: ``ceil(rate * n_c)`` of them.
+        listed: positions of the images to take, exactly these, some of each class.
         seed: of the ranks.
-        validation: share of each class's chosen pictures to hold out, in [0, 1), rounded down, never all.
-        include_labeled: let the unlabelled part hold the labelled pictures too, as the CIFAR benchmarks do.
+        validation: share of each class's chosen images to hold out, in [0, 1), rounded down, never all.
+        include_labeled: let the unlabeled part hold the labeled images too, as the CIFAR benchmarks do.
         classes: C names, for messages.
 
     Raises:
@@ -99,7 +98,7 @@ def choose_split(
         labels_in_all=labels_total,
         labels_per_class=per_class,
         label_rate=rate,
-        label_list=None if listed is None else f"{len(listed)} pictures",
+        label_list=None if listed is None else f"{len(listed)} images",
     )
     members = _members(labels, num_classes)
     if listed is not None:
@@ -115,7 +114,7 @@ def choose_split(
     held = [_held_out(len(member), validation) for member in chosen]
     if validation and not any(held):
         raise UserError(
-            f"validation={validation} of {max(map(len, chosen))} labelled pictures per class holds out none: "
+            f"validation={validation} of {max(map(len, chosen))} labeled images per class holds out none: "
             "raise the share or the number of labels"
         )
     labeled = sorted(
@@ -148,7 +147,8 @@ def _only_listed(members: list[list[int]], listed: Sequence[int], classes: Seque
     strangers = wanted.difference(*members)
     if strangers:
         raise UserError(
-            f"{len(strangers)} of the {len(wanted)} listed pictures are not labelled ones, the first at position "
+            f"{len(strangers)} of the {len(wanted)} listed images are not labeled ones, the first at "
+            "position "
             f"{min(strangers)}"
         )
     kept = [[position for position in member if position in wanted] for member in members]
@@ -156,7 +156,7 @@ def _only_listed(members: list[list[int]], listed: Sequence[int], classes: Seque
     if missing:
         more = f" and {len(missing) - NAMED} more" if len(missing) > NAMED else ""
         raise UserError(
-            f"{len(missing)} of {len(classes)} classes have no listed picture, each needs some: "
+            f"{len(missing)} of {len(classes)} classes have no listed image, each needs some: "
             f"{', '.join(map(repr, missing[:NAMED]))}{more}"
         )
     return kept

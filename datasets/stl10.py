@@ -1,4 +1,5 @@
-"""STL-10, made for learning from few labels, from the files of its authors, read and downloaded by torchvision."""
+"""STL-10, made for learning from few labels, from the files of its authors, read and downloaded by
+torchvision."""
 
 from pathlib import Path
 
@@ -20,17 +21,18 @@ MEAN, STD = (112.4, 109.1, 98.6), (68.4, 66.6, 68.5)
 
 
 def load_stl10(data_dir: Path, *, download: bool = False, image_size: int = SIDE) -> DataSet:
-    """STL-10: 5,000 labelled, 100,000 unlabelled and 8,000 test pictures of 96x96 pixels in 10 classes.
+    """STL-10: 5,000 labeled, 100,000 unlabeled and 8,000 test images of 96x96 pixels in 10 classes.
 
-    The training part holds the labelled pictures first, then the others, whose label is -1: nobody knows it, and some show things
-    of no class. A split chooses its labels among the 5,000 and leaves the rest of them in the unlabelled part, as the benchmarks do.
-    Reading takes about 6 GB of memory, keeping 3 GB at 96 pixels.
+    The training part holds the labeled images first, then the others, whose label is -1: nobody knows it, and
+    some show things of no class. A split chooses its labels among the 5,000 and leaves the rest of them in
+    the unlabeled part, as the benchmarks do. Reading takes about 6 GB of memory, keeping 3 GB at 96 pixels.
 
     Args:
         data_dir: folder that holds, or is to hold, ``stl10_binary``.
         download: fetch the files if they are not there.
-        image_size: side in pixels that pictures are resized to, at least 8. The published tables (TorchSSL, USB) are of 96; smaller
-            ones are resampled with an antialiased bicubic filter. The weak view moves pictures by up to an eighth of it.
+        image_size: side in pixels that images are resized to, at least 8. The published tables (TorchSSL,
+            USB) are of 96; smaller ones are resampled with an antialiased bicubic filter. The weak view moves
+            images by up to an eighth of it.
 
     Raises:
         ValueError: the size is too small, the files are not there or damaged, or the download failed.
@@ -55,7 +57,8 @@ def _read(data_dir: Path, split: str, download: bool, size: int) -> tuple[ImageS
 
 
 def _resized(pixels: Tensor, size: int) -> Tensor:
-    """A contiguous copy at (size, size); the file has columns before rows, so that one copy is needed anyway."""
+    """A contiguous copy at (size, size); the file has columns before rows, so that one copy is needed
+    anyway."""
     images = torch.empty((len(pixels), 3, size, size), dtype=torch.uint8)
     for target, part in zip(torch.split(images, CHUNK), torch.split(pixels, CHUNK), strict=True):
         if size != SIDE:

@@ -1,4 +1,5 @@
-"""SVHN, house numbers seen from the street, from the files of its authors, read and downloaded by torchvision."""
+"""SVHN, house numbers seen from the street, from the files of its authors, read and downloaded by
+torchvision."""
 
 from pathlib import Path
 
@@ -11,20 +12,22 @@ from ssl_mix.datasets.data import DataSet, ImageSet, files_needed
 from ssl_mix.datasets.images import ResidentImages
 
 FOLDER = "svhn"
-# As TorchSSL and USB use them. This deviation is smaller than that of the pixels, which is (0.198, 0.201, 0.197).
+# As TorchSSL and USB use them. This deviation is smaller than that of the pixels, which is (0.198, 0.201,
+# 0.197).
 MEAN, STD = (0.4380, 0.4440, 0.4730), (0.1751, 0.1771, 0.1744)
 
 
 def load_svhn(data_dir: Path, *, download: bool = False, extra: bool = False) -> DataSet:
-    """SVHN: 73,257 training and 26,032 test pictures of 32x32 pixels in 10 classes, the digits.
+    """SVHN: 73,257 training and 26,032 test images of 32x32 pixels in 10 classes, the digits.
 
-    Pictures are not mirrored, since a digit in the mirror is another sign; TorchSSL and USB, whose numbers are published, do mirror.
+    Images are not mirrored, since a digit in the mirror is another sign; TorchSSL and USB, whose numbers are
+    published, do mirror.
 
     Args:
         data_dir: folder that holds, or is to hold, ``svhn`` with ``train_32x32.mat`` and ``test_32x32.mat``.
         download: fetch the files that are not there.
-        extra: let the training part hold the 531,131 easier pictures of ``extra_32x32.mat`` too, with their labels, as TorchSSL
-            and USB do. They take 1.6 GB of memory, and as much again while they are read.
+        extra: let the training part hold the 531,131 easier images of ``extra_32x32.mat`` too, with their
+            labels, as TorchSSL and USB do. They take 1.6 GB of memory, and as much again while they are read.
 
     Raises:
         ValueError: the files are not there or damaged, or the download failed.

@@ -2,9 +2,9 @@
 
     OMP_NUM_THREADS=1 python scripts/bench_losses.py [--compile] [--json scripts/results/bench_losses.jsonl]
 
-All of one size alternate in one process, and medians are compared. Among them is DM(CE) as it is published: the competitor's
-column taken out of the logits with boolean indexing, and a log-softmax over what is left, once per class. It needs one lam
-for the whole batch; its value must agree with the package's.
+All of one size alternate in one process, and medians are compared. Among them is DM(CE) as it is published:
+the competitor's column taken out of the logits with boolean indexing, and a log-softmax over what is left,
+once per class. It needs one lam for the whole batch; its value must agree with the package's.
 """
 
 import argparse
@@ -24,7 +24,8 @@ SIZES = ((448, 10), (256, 1000), (4096, 1000))
 
 
 class Inputs(NamedTuple):
-    """One batch: logits, the pair of classes and its weight, the same as soft targets, and random weights for LUMix."""
+    """One batch: logits, the pair of classes and its weight, the same as soft targets, and random weights for
+    LUMix."""
 
     logits: Tensor
     target: MixedTarget
@@ -46,7 +47,8 @@ def make_inputs(samples: int, classes: int, device: torch.device) -> Inputs:
 
 
 def published(logits: Tensor, soft: Tensor, eta: float = 0.1) -> Tensor:
-    """DM(CE) the published way: per class, without the other's column, for rows with two classes and one lam."""
+    """DM(CE) the published way: per class, without the other's column, for rows with two classes and one
+    lam."""
     loss = -(soft * F.log_softmax(logits, dim=1)).sum()
     present = soft > 1e-3
     counts = present.sum(dim=1)
@@ -104,7 +106,8 @@ def candidates(compiled: bool, only: list[str]) -> dict[str, Loss]:
 def measure_size(
     samples: int, classes: int, device: torch.device, options: argparse.Namespace
 ) -> dict[str, Any]:
-    """Medians of all losses for logits (samples, classes), in microseconds and as multiples of cross-entropy."""
+    """Medians of all losses for logits (samples, classes), in microseconds and as multiples of
+    cross-entropy."""
     inputs = make_inputs(samples, classes, device)
     torch.testing.assert_close(published(inputs.logits, inputs.soft), LOSSES[DECOUPLED](inputs))
     functions = candidates(options.compile, options.only)

@@ -1,16 +1,18 @@
 """Speed of every mixer against torchvision, timm, kornia and one ``torch.lerp``.
 
-    python scripts/bench_mixers.py [--sizes 32 224] [--rounds 15] [--only cutmix timm] [--json scripts/results/bench_mixers.jsonl]
+    python scripts/bench_mixers.py [--sizes 32 224] [--rounds 15] [--only cutmix timm] [--json
+    scripts/results/bench_mixers.jsonl]
 
-128 pictures of 32 x 32 and 64 of 224 x 224, float32. All of one size take turns in one process, each a turn of 10 ms or one call,
-and medians are compared. Each line mixes a batch with itself and makes its target. Ours have their defaults: partners by a random
-permutation, lam and boxes per picture, a CPU generator. The floor is one ``torch.lerp`` of the batch with its permuted copy, both
-ready, into memory that is there already; "lerp, new memory" gathers the copy and allocates both. timm writes into the batch it is
-given.
+128 images of 32 x 32 and 64 of 224 x 224, float32. All of one size take turns in one process, each a turn of
+10 ms or one call, and medians are compared. Each line mixes a batch with itself and makes its target. Ours
+have their defaults: partners by a random permutation, lam and boxes per image, a CPU generator. The floor is
+one ``torch.lerp`` of the batch with its permuted copy, both ready, into memory that is there already; "lerp,
+new memory" gathers the copy and allocates both. timm writes into the batch it is given.
 
-Network: small-cnn at 32 pixels, ResNet-18 at 224. The call of a mixer that asks it includes the pass; "network, forward" is that
-pass alone. Manifold mixup's pass is the one that training needs anyway. Where a mixer computes saliency, the first line gets it
-given and the second computes it. A lesson of a learned mixer includes its backward pass.
+Network: small-cnn at 32 pixels, ResNet-18 at 224. The call of a mixer that asks it includes the pass;
+"network, forward" is that pass alone. Manifold mixup's pass is the one that training needs anyway. Where a
+mixer computes saliency, the first line gets it given and the second computes it. A lesson of a learned mixer
+includes its backward pass.
 """
 
 import argparse
@@ -52,7 +54,7 @@ class Inputs(NamedTuple):
 
 
 def make_inputs(side: int, device: torch.device) -> Inputs:
-    """Random pictures and classes: timing does not depend on what they show."""
+    """Random images and classes: timing does not depend on what they show."""
     draw = torch.Generator().manual_seed(0)
     images = torch.randn(BATCH[side], 3, side, side, generator=draw).to(device)
     labels = torch.randint(CLASSES, (BATCH[side],), generator=draw).to(device)
@@ -90,7 +92,7 @@ def torchvision_works(inputs: Inputs) -> Works:
 
 
 def timm_works(inputs: Inputs) -> Works:
-    """One lam and box per batch ("batch") or per picture ("elem")."""
+    """One lam and box per batch ("batch") or per image ("elem")."""
     timm_mixup = importlib.import_module("timm.data").Mixup
     works: Works = {}
     own = inputs.images.clone()
@@ -103,7 +105,7 @@ def timm_works(inputs: Inputs) -> Works:
 
 
 def kornia_works(inputs: Inputs) -> Works:
-    """One lam, and one box, per picture."""
+    """One lam, and one box, per image."""
     kornia = importlib.import_module("kornia.augmentation")
     mixup = kornia.RandomMixUpV2(p=1.0, data_keys=["input", "class"])
     cutmix = kornia.RandomCutMixV2(p=1.0, data_keys=["input", "class"], use_correct_lambda=True)

@@ -2,11 +2,12 @@
 
     python scripts/bench_puzzlemix.py [--images FOLDER] [--json scripts/results/bench_puzzlemix.jsonl]
 
-The saliency is given to both: random, or the fine-grained saliency of pictures from a folder. The published way takes one sample
-at a time on the CPU: a minimum cut for the mask, then cost matrices in plain Python and dense rounds of transport. Its solver,
-alpha-beta swaps by gco, is stood in for by one exact cut per sample, by PyMaxflow where installed, else by SciPy. It is handed
-this package's energies, so that their time is not counted against it. The bound is ``torch.lerp`` of the batch with a
-permutation of itself. All take turns in one process, and medians are compared.
+The saliency is given to both: random, or the fine-grained saliency of images from a folder. The published way
+takes one sample at a time on the CPU: a minimum cut for the mask, then cost matrices in plain Python and
+dense rounds of transport. Its solver, alpha-beta swaps by gco, is stood in for by one exact cut per sample,
+by PyMaxflow where installed, else by SciPy. It is handed this package's energies, so that their time is not
+counted against it. The bound is ``torch.lerp`` of the batch with a permutation of itself. All take turns in
+one process, and medians are compared.
 """
 
 import argparse
@@ -104,7 +105,8 @@ def cut_each(energy: GridEnergy, cut: Callable[[Edges, int], NDArray[np.bool_]])
 
 
 def cost_matrix(side: int) -> Tensor:
-    """Squared distances between the cells of a grid, in units of its side, one after the other as in the published code."""
+    """Squared distances between the cells of a grid, in units of its side, one after the other as in the
+    published code."""
     cost = np.zeros((side**2, side**2), dtype=np.float32)
     for i in range(side**2):
         for j in range(side**2):
@@ -122,24 +124,24 @@ def published_transport(images: Tensor, mask: Tensor, shares: Tensor, weight: fl
         best = (plan * price).min(1)[1]
         won = torch.zeros_like(price).scatter_(1, best[:, None], 1) * plan
         price = price + (1 - won) * plan
-    count, colours, height, width = images.shape
-    size = (count, colours, side, height // side, side, width // side)
+    count, colors, height, width = images.shape
+    size = (count, colors, side, height // side, side, width // side)
     patches = images.reshape(size).permute(0, 1, 3, 5, 2, 4).reshape(count, -1, side**2)
     moved = patches @ won
-    moved = moved.view(count, colours, height // side, width // side, side, side)
+    moved = moved.view(count, colors, height // side, width // side, side, side)
     return moved.permute(0, 1, 4, 2, 5, 3).reshape(images.shape)
 
 
 def load_images(options: argparse.Namespace) -> Tensor:
-    """Random pictures, or pictures of a folder, (N, 3, side, side) as a network gets them."""
+    """Random images, or images of a folder, (N, 3, side, side) as a network gets them."""
     generator = torch.Generator().manual_seed(0)
     if options.images is None:
         return torch.randn(options.batch_size, 3, options.side, options.side, generator=generator)
     files = sorted(options.images.rglob("*.jpg"))
     order = torch.randperm(len(files), generator=generator)[: options.batch_size].tolist()
-    pictures = [decode_image(str(files[k]), ImageReadMode.RGB) for k in order]
+    images = [decode_image(str(files[k]), ImageReadMode.RGB) for k in order]
     side = [options.side]
-    ready = [center_crop(resize(one, side), side) for one in pictures]
+    ready = [center_crop(resize(one, side), side) for one in images]
     return (torch.stack(ready).float() / 255 - 0.5) / 0.25
 
 
@@ -199,7 +201,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--images", type=Path, help="folder of .jpg pictures; default random ones")
+    parser.add_argument("--images", type=Path, help="folder of .jpg images; default random ones")
     parser.add_argument("--side", type=int, default=224)
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--blocks", type=int, nargs="+", default=[2, 4, 8, 16])
@@ -220,7 +222,7 @@ def main() -> None:
         solver = f"PyMaxflow {version('PyMaxflow')}" if find_spec("maxflow") else f"SciPy {version('scipy')}"
         result = {
             "benchmark": "puzzlemix",
-            "pictures": "folder" if options.images else "random",
+            "images": "folder" if options.images else "random",
             "side": options.side,
             "batch_size": options.batch_size,
             "rounds": options.rounds,

@@ -2,10 +2,11 @@
 
     python scripts/bench_self_tuning.py [--json scripts/results/bench_self_tuning.jsonl]
 
-"looped" differs from ours where the published code does: for each picture it puts the keys of all other classes together and
-multiplies by them; keys enter the queue one at a time; guesses come from a forward pass of their own. Everything else is the same code.
-The sides take turns. Peak memory, of a process that trains one side alone: on a CPU, what the process holds more than before its
-first step; on a GPU, what PyTorch has allocated there.
+"looped" differs from ours where the published code does: for each image it puts the keys of all other classes
+together and multiplies by them; keys enter the queue one at a time; pseudo-labels come from a forward pass of
+their own. Everything else is the same code. The sides take turns. Peak memory, of a process that trains one
+side alone: on a CPU, what the process holds more than before its first step; on a GPU, what PyTorch has
+allocated there.
 """
 
 import argparse
@@ -34,10 +35,11 @@ WARM_STEPS = 2
 
 
 class LoopedSelfTuning(SelfTuning):
-    """Self-Tuning picture by picture, as published."""
+    """Self-Tuning image by image, as published."""
 
     def forward(self, nets: Nets, batch: Batch, step: Step) -> StepOutput:
-        """A forward pass of the unlabelled pictures for the guesses, whose logits alone are detached, then the step."""
+        """A forward pass of the unlabeled images for the pseudo-labels, whose logits alone are detached, then
+        the step."""
         assert batch.unlabeled is not None
         nets.student(batch.unlabeled.views[self.unlabeled_views[0]]).detach().argmax(dim=1)
         return super().forward(nets, batch, step)
@@ -54,7 +56,7 @@ class LoopedSelfTuning(SelfTuning):
 
 
 def looped_contrast(query: Tensor, key: Tensor, queue: Tensor, labels: Tensor, temperature: float) -> Tensor:
-    """PGC with the negatives of each picture concatenated, as a divergence from the even target."""
+    """PGC with the negatives of each image concatenated, as a divergence from the even target."""
     depth = queue.shape[1]
     rows = []
     for one, own, label in zip(query, key, labels, strict=True):
@@ -83,7 +85,7 @@ def make_trainer(side: str, options: argparse.Namespace) -> Trainer:
 
 
 def measure(options: argparse.Namespace) -> dict[str, dict[str, float]]:
-    """Median seconds of a step, pictures per second and peak memory in MiB of each side."""
+    """Median seconds of a step, images per second and peak memory in MiB of each side."""
     trainers = {side: make_trainer(side, options) for side in SIDES}
     batches = {side: trainer.feed.batches(0) for side, trainer in trainers.items()}
     seconds: dict[str, list[float]] = {side: [] for side in SIDES}
@@ -164,10 +166,12 @@ def main() -> None:
         print(own_peak(options.peak_of, options))
         return
     sides = measure(options)
-    print(f"{'side':8}{'ms / step':>11}{'pictures / s':>14}{'peak MiB':>10}{'looped / side':>15}")
+    print(f"{'side':8}{'ms / step':>11}{'images / s':>14}{'peak MiB':>10}{'looped / side':>15}")
     for side, row in sides.items():
         print(
-            f"{side:8}{1000 * row['seconds']:11.1f}{row['images_per_second']:14.1f}{row['peak_mib']:10.0f}{row['times_as_fast']:15.2f}"
+            ""
+            f"{side:8}{1000 * row['seconds']:11.1f}{row['images_per_second']:14.1f}{row['peak_mib']:10.0f}"
+            f"{row['times_as_fast']:15.2f}"
         )
     if options.json:
         settings = {name: getattr(options, name) for name in ("net", "classes", "image_size", "batch_size")}

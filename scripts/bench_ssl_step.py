@@ -2,18 +2,21 @@
 
     python scripts/bench_ssl_step.py [--json scripts/results/bench_ssl_step.jsonl]
 
-USB is PyPI's ``semilearn`` 0.3.2, from its own code: data sets, RandAugment, DataLoaders, ``train_step`` and hooks (update, EMA,
-thresholds), in the order of its ``AlgorithmBase.train``. Without it only ours is measured. The sides take turns in one process; a turn
-is a few steps after untimed ones, and USB's workers live only as long as its turn, so that they never work in ours.
+USB is PyPI's ``semilearn`` 0.3.2, from its own code: data sets, RandAugment, DataLoaders, ``train_step`` and
+hooks (update, EMA, thresholds), in the order of its ``AlgorithmBase.train``. Without it only ours is
+measured. The sides take turns in one process; a turn is a few steps after untimed ones, and USB's workers
+live only as long as its turn, so that they never work in ours.
 
-Same on both sides: WRN-28-2 whose widening blocks read the raw input, float32, B labelled and 7 B unlabelled pictures of 50,000,
-weak and strong views, one forward pass over all 15 B views, SGD with Nesterov momentum, EMA 0.999. USB's network has 208 parameters
-more: a bias in the stem, and two batch norms whose output it computes and throws away. "ours bf16" computes in bfloat16, which is
-not the same computation, and is shown beside it.
+Same on both sides: WRN-28-2 whose widening blocks read the raw input, float32, B labeled and 7 B unlabeled
+images of 50,000, weak and strong views, one forward pass over all 15 B views, SGD with Nesterov momentum, EMA
+0.999. USB's network has 208 parameters
+more: a bias in the stem, and two batch norms whose output it computes and throws away. "ours bf16" computes
+in bfloat16, which is not the same computation, and is shown beside it.
 
-"data" is waiting for the batch and augmenting it, "step" all the rest. On a GPU the host waits for the device between the two, which
-keeps ours from overlapping them; USB waits by itself. USB refuses CPUs, so there (and only there) three things are replaced:
-``Tensor.cuda`` returns the tensor, the model is not sent to a GPU, and TimerHook, which measures with CUDA events, is left out.
+"data" is waiting for the batch and augmenting it, "step" all the rest. On a GPU the host waits for the device
+between the two, which keeps ours from overlapping them; USB waits by itself. USB refuses CPUs, so there (and
+only there) three things are replaced: ``Tensor.cuda`` returns the tensor, the model is not sent to a GPU, and
+TimerHook, which measures with CUDA events, is left out.
 """
 
 import argparse
@@ -54,7 +57,8 @@ OPTIONAL_IN_USB = ("aim", "torchaudio", "wandb")  # imported with it, used for s
 
 
 class Noise(NamedTuple):
-    """Random 32 x 32 pictures (N, 3, 32, 32) uint8 and their labels: timing does not depend on what they show."""
+    """Random 32 x 32 images (N, 3, 32, 32) uint8 and their labels: timing does not depend on what they
+    show."""
 
     images: Tensor
     labels: Tensor
@@ -81,7 +85,7 @@ class Side(Protocol):
 
 
 def make_noise(pictures: int) -> Noise:
-    """As many pictures of every class as of any other."""
+    """As many images of every class as of any other."""
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (pictures, 3, 32, 32), dtype=torch.uint8, generator=generator)
     return Noise(images, torch.arange(pictures) % CLASSES)
@@ -137,7 +141,8 @@ class Ours:
 
 
 def import_usb() -> ModuleType | None:
-    """The package ``semilearn``, or None where it is not installed; what it imports without need may be missing."""
+    """The package ``semilearn``, or None where it is not installed; what it imports without need may be
+    missing."""
     if importlib.util.find_spec("semilearn") is None:
         return None
     for name in OPTIONAL_IN_USB:
@@ -242,7 +247,7 @@ def take_turns(sides: dict[str, Side], rounds: int, steps: int) -> dict[str, lis
     return taken
 
 
-def summarise(taken: dict[str, list[Spent]]) -> dict[str, dict[str, float]]:
+def summarize(taken: dict[str, list[Spent]]) -> dict[str, dict[str, float]]:
     """Medians in milliseconds by side; ``ratio`` is USB's total over the side's own, where USB took part."""
     table = {
         name: {
@@ -260,7 +265,7 @@ def summarise(taken: dict[str, list[Spent]]) -> dict[str, dict[str, float]]:
 
 
 def network_size(net: nn.Module) -> dict[str, int]:
-    """Trainable parameters, and floating-point operations of convolutions and linear layers for one picture."""
+    """Trainable parameters, and floating-point operations of convolutions and linear layers for one image."""
     picture = torch.zeros(1, 3, 32, 32, device=next(net.parameters()).device)
     net.eval()
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
@@ -286,12 +291,12 @@ def arguments() -> argparse.ArgumentParser:
     )
     parser.add_argument("--algorithms", nargs="+", default=list(ALGORITHMS), choices=ALGORITHMS)
     parser.add_argument("--sides", nargs="+", default=list(SIDES), choices=SIDES)
-    parser.add_argument("--batch-size", type=int, help="labelled pictures; default 16 on a CPU, 64 on a GPU")
-    parser.add_argument("--pictures", type=int, default=50_000, help="training pictures in all")
+    parser.add_argument("--batch-size", type=int, help="labeled images; default 16 on a CPU, 64 on a GPU")
+    parser.add_argument("--images", type=int, default=50_000, help="training images in all")
     parser.add_argument("--device", default="cpu", help="cpu, or cuda")
     parser.add_argument("--threads", type=int, help="of PyTorch; default: its own choice")
     parser.add_argument(
-        "--usb-workers", type=int, help="num_workers of USB; default its own: 1, and 2 unlabelled"
+        "--usb-workers", type=int, help="num_workers of USB; default its own: 1, and 2 unlabeled"
     )
     parser.add_argument(
         "--keep-freed-memory",
@@ -310,13 +315,13 @@ def compare(
     """Measure one algorithm on the given sides."""
     made = {name: make_side(name, algorithm, noise, options) for name in sides}
     networks = {name: network_size(side.net) for name, side in made.items()}
-    table = summarise(take_turns(made, options.rounds, options.steps))
+    table = summarize(take_turns(made, options.rounds, options.steps))
     return {
         "benchmark": "ssl_step",
         "algorithm": algorithm,
         "batch_size": options.batch_size,
         "views": options.batch_size * (1 + 2 * RATIO),
-        "pictures": options.pictures,
+        "images": options.pictures,
         "rounds": options.rounds,
         "steps": options.steps,
         "usb_workers": options.usb_workers,

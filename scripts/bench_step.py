@@ -2,9 +2,9 @@
 
     python scripts/bench_step.py [--json scripts/results/bench_step.jsonl]
 
-The bound runs the network on ready tensors: no data, no augmentation, no optimiser, no teacher. Step, bound and parts alternate
-in one process, and medians are compared. On a CPU: WRN-28-2, 32 x 32, 16 labelled and 112 unlabelled pictures (240 views); on a
-GPU 64 and 448 (960 views).
+The bound runs the network on ready tensors: no data, no augmentation, no optimizer, no teacher. Step, bound
+and parts alternate in one process, and medians are compared. On a CPU: WRN-28-2, 32 x 32, 16 labeled and 112
+unlabeled images (240 views); on a GPU 64 and 448 (960 views).
 """
 
 import argparse
@@ -26,7 +26,7 @@ from ssl_mix.types import Step
 
 
 def noise_data(pictures: int, classes: int) -> DataSet:
-    """Random 32 x 32 pictures: timing does not depend on what they show."""
+    """Random 32 x 32 images: timing does not depend on what they show."""
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (pictures, 3, 32, 32), dtype=torch.uint8, generator=generator)
     part = ImageSet(ResidentImages(images), torch.arange(pictures) % classes, None)
@@ -88,7 +88,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--net", default="wrn-28-2")
-    parser.add_argument("--batch-size", type=int, help="labelled pictures; default 16 on a CPU, 64 on a GPU")
+    parser.add_argument("--batch-size", type=int, help="labeled images; default 16 on a CPU, 64 on a GPU")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--amp", default="auto", choices=("auto", "bf16", "off"))
     parser.add_argument("--compile", action="store_true")

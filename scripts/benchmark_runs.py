@@ -1,4 +1,5 @@
-"""What the benchmarks of whole runs share: planning them, training what is missing, keeping their lines, printing cells of tables."""
+"""What the benchmarks of whole runs share: planning them, training what is missing, keeping their lines,
+printing cells of tables."""
 
 import argparse
 import dataclasses
@@ -32,7 +33,7 @@ from ssl_mix.runs.session import check_same, identity_of
 
 MIXES = ("none", "mixup", "dm", "as", "dm-as")
 OWN = ("--data", "--labels", "--labels-per-class", "--seed", "--split-seed", "--mix", "--out", "--overwrite")
-LITTLE_MEMORY = 1e-6  # GiB: the pictures stay in their files while runs are planned
+LITTLE_MEMORY = 1e-6  # GiB: the images stay in their files while runs are planned
 RUNNING: list[subprocess.Popen[bytes]] = []
 
 Identity = dict[str, Any]
@@ -118,7 +119,8 @@ def has_option(algorithm: str, name: str) -> bool:
 
 
 def makes_sense(algorithm: str, mix: str) -> bool:
-    """Supervised training guesses nothing that "as" could mix; for algorithms that mix by themselves "mixup" is "none"."""
+    """Supervised training makes no pseudo-labels that "as" could mix; for algorithms that mix by themselves
+    "mixup" is "none"."""
     if not has_option(algorithm, "mixing"):
         return mix == "none"
     if algorithm == "supervised":
@@ -137,7 +139,7 @@ def words_of(options: argparse.Namespace, names: Iterable[str], mine: dict[str, 
 def plan_run(
     job: Any, folder: Path, algorithm: str, words: Sequence[str], read: dict[DataOptions, DataSet]
 ) -> Planned:
-    """A run with what it must be, from its flags, its pictures and its split.
+    """A run with what it must be, from its flags, its images and its split.
 
     Args:
         job: which.
@@ -155,8 +157,8 @@ def plan_run(
     choice: dict[str, Any] = dict.fromkeys(
         ("labels", "labels_per_class", "label_rate", "label_list", "split_seed")
     )
-    pictures = dataclasses.replace(run.data, **choice, memory_gb=LITTLE_MEMORY)
-    data = read[pictures] = read.get(pictures) or pictures.load()
+    images = dataclasses.replace(run.data, **choice, memory_gb=LITTLE_MEMORY)
+    data = read[images] = read.get(images) or images.load()
     split = run.data.choose_split(data, run.config.seed)
     check_parts(run.algorithm, split)
     identity = without_threads(identity_of(run.describe(data, split)))
@@ -164,7 +166,7 @@ def plan_run(
 
 
 def defaults_of(run: Run, data: DataSet, split: Split) -> Identity:
-    """The identity of a run with the same algorithm on the same pictures without any flags."""
+    """The identity of a run with the same algorithm on the same images without any flags."""
     plain = Augmentation(data.augmentation.mean, data.augmentation.std)
     bare = Run(type(run.algorithm)(), run.data)
     return identity_of(bare.describe(dataclasses.replace(data, augmentation=plain), split))
@@ -227,7 +229,8 @@ def stop(number: int, frame: object) -> NoReturn:
 
 
 def line_of(planned: Planned, records: Sequence[Record], found: dict[str, Any]) -> Line:
-    """A line of results: what was found in a finished run, between which run it is and how and where it went."""
+    """A line of results: what was found in a finished run, between which run it is and how and where it
+    went."""
     torch.set_num_threads(read_config(planned.folder)["train"]["threads"])
     return {
         **planned.job._asdict(),

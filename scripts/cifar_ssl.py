@@ -1,15 +1,18 @@
-"""The semi-supervised benchmark: algorithms x numbers of labels x seeds x mixing terms, on the same splits, with the same budget.
+"""The semi-supervised benchmark: algorithms x numbers of labels x seeds x mixing terms, on the same splits,
+with the same budget.
 
-    python scripts/cifar_ssl.py --data cifar10 --algorithms fixmatch mixmatch --mix none mixup dm as dm-as --labels 40 250 4000 \
-        --out runs/cifar_ssl --json cifar_ssl.jsonl -- --download --recipe paper
+    python scripts/cifar_ssl.py --data cifar10 --algorithms fixmatch mixmatch --mix none mixup dm as dm-as
+        --labels 40 250 4000 \ --out runs/cifar_ssl --json cifar_ssl.jsonl -- --download --recipe paper
 
-What follows ``--`` goes to ``ssl-mix train`` as it is, for every run; ``--only 'NAMES: FLAGS'`` adds flags for some algorithms.
-Each run is a folder OUT/DATA-LABELS/ALGORITHM-MIX/seedK: a finished one is skipped, a cut one resumed to the bit, one with other
-settings refused; combinations that mean nothing are left out. Labelled pictures depend on the data, their number and the seed
-alone. Every finished run becomes one line of JSON; the table is made of these lines, beside published numbers with their metric.
+What follows ``--`` goes to ``ssl-mix train`` as it is, for every run; ``--only 'NAMES: FLAGS'`` adds flags
+for some algorithms. Each run is a folder OUT/DATA-LABELS/ALGORITHM-MIX/seedK: a finished one is skipped, a
+cut one resumed to the bit, one with other settings refused; combinations that mean nothing are left out.
+Labeled images depend on the data, their number and the seed alone. Every finished run becomes one line of
+JSON; the table is made of these lines, beside published numbers with their metric.
 
-The tables of the papers: ``--recipe paper``, 2^20 steps of WRN-28-2 (WRN-28-8 for cifar100), for cifar10, cifar100 (400, 2500,
-10000 labels), svhn and stl10. GPU hours: not run. On two CPU cores: ``-- --net small-cnn --steps 1600 --batch-size 32``.
+The tables of the papers: ``--recipe paper``, 2^20 steps of WRN-28-2 (WRN-28-8 for cifar100), for cifar10,
+cifar100 (400, 2500, 10000 labels), svhn and stl10. GPU hours: not run. On two CPU cores: ``-- --net small-cnn
+--steps 1600 --batch-size 32``.
 """
 
 import argparse
@@ -40,7 +43,7 @@ from published import published
 from ssl_mix.algorithms import ALGORITHMS, TRANSFER
 from ssl_mix.datasets import DataSet
 from ssl_mix.errors import UserError, check_choice
-from ssl_mix.reports.summary import summarise
+from ssl_mix.reports.summary import summarize
 from ssl_mix.runs.data_options import DataOptions
 from ssl_mix.runs.folder import read_metrics
 
@@ -80,7 +83,7 @@ def jobs(options: argparse.Namespace) -> list[Job]:
 
 
 def plan(options: argparse.Namespace) -> list[Planned]:
-    """Every run with what it must be, from its flags, its pictures and its split.
+    """Every run with what it must be, from its flags, its images and its split.
 
     Raises:
         ValueError: a flag, a number of labels or the data are wrong.
@@ -110,7 +113,7 @@ def plan(options: argparse.Namespace) -> list[Planned]:
 def result(planned: Planned) -> dict[str, Any]:
     """What came out of a finished run, in per cent."""
     records = read_metrics(planned.folder)
-    found = summarise(records)
+    found = summarize(records)
     errors = {name: error(getattr(found, name.removeprefix("error_"))) for name in METRICS}
     shares = {name: percent(getattr(found, name)) for name in ("coverage", "precision", "agreement")}
     return line_of(planned, records, errors | shares)
@@ -146,7 +149,8 @@ def table(lines: Sequence[dict[str, Any]], data: str) -> str:
                 deviation = "" if found.deviation is None else f" +- {found.deviation}"
                 name = algorithm if mix == "none" else f"{algorithm} + {mix}"
                 text.append(
-                    f"- published, {name}, {count} labels: {found.mean}{deviation} ({found.source}; {found.metric}; {found.net})"
+                    f"- published, {name}, {count} labels: {found.mean}{deviation} ({found.source}; "
+                    f"{found.metric}; {found.net})"
                 )
     return "\n".join(text).rstrip() + "\n"
 

@@ -2,8 +2,9 @@
 
     python scripts/draw_mixers.py
 
-First trains a small network with AutoMix for two minutes to tell random cuttings of the three photographs apart, so that the mixers
-that ask a network get one that has something to say. What is drawn is what ``ssl-mix show-mixers --run`` draws.
+First trains a small network with AutoMix for two minutes to tell random cuttings of the three photographs
+apart, so that the mixers that ask a network get one that has something to say. What is drawn is what
+``ssl-mix show-mixers --run`` draws.
 """
 
 import tempfile
@@ -21,7 +22,7 @@ CUTTINGS, SIDE = 60, 224
 
 def photographs() -> dict[str, Image.Image]:
     """A temple, a flower and a portrait."""
-    temple, flower = (Image.fromarray(picture) for picture in load_sample_images().images)
+    temple, flower = (Image.fromarray(image) for image in load_sample_images().images)
     portrait = Image.open(get_sample_data("grace_hopper.jpg", asfileobj=False)).convert("RGB")
     return {"temple": temple, "flower": flower, "portrait": portrait}
 
@@ -29,13 +30,13 @@ def photographs() -> dict[str, Image.Image]:
 def write_cuttings(root: Path) -> None:
     """Random squares of each photograph, in a folder per photograph."""
     generator = np.random.default_rng(0)
-    for name, picture in photographs().items():
+    for name, image in photographs().items():
         folder = root / name
         folder.mkdir(parents=True)
         for number in range(CUTTINGS):
-            side = int(min(picture.size) * generator.uniform(0.75, 1))
-            left, top = (int(generator.uniform(0, size - side + 1)) for size in picture.size)
-            square = picture.crop((left, top, left + side, top + side))
+            side = int(min(image.size) * generator.uniform(0.75, 1))
+            left, top = (int(generator.uniform(0, size - side + 1)) for size in image.size)
+            square = image.crop((left, top, left + side, top + side))
             square.resize((SIDE, SIDE), Image.Resampling.LANCZOS).save(folder / f"{number}.png")
 
 
@@ -43,9 +44,9 @@ def main() -> None:
     """Cut, train, draw."""
     target = Path(__file__).parent.parent / "docs" / "mixers.png"
     with tempfile.TemporaryDirectory() as folder:
-        pictures, run = f"{folder}/pictures", f"{folder}/run"
-        write_cuttings(Path(pictures))
-        data = ["--data", "folder", "--train", pictures]
+        images, run = f"{folder}/images", f"{folder}/run"
+        write_cuttings(Path(images))
+        data = ["--data", "folder", "--train", images]
         training = ["--net", "small-cnn", "--mixer", "automix", "--steps", "400", "--batch-size", "32"]
         ssl_mix(["train", "supervised", *data, "--image-size", "64", *training, "--out", run])
         ssl_mix(["show-mixers", *data, "--image-size", str(SIDE), "--run", run, "--out", str(target)])

@@ -1,23 +1,26 @@
-"""The transfer benchmark: methods x label rates x seeds x mixing terms on fine-grained pictures, each with the same of everything else.
+"""The transfer benchmark: methods x label rates x seeds x mixing terms on fine-grained images, each with the
+same of everything else.
 
     python scripts/fine_grained_transfer.py --data cub200 stanford-cars fgvc-aircraft --rates 15 30 50 \
-        --methods fine-tuning co-tuning self-tuning --mix none mixup dm as dm-as --out runs/transfer --json transfer.jsonl \
-        -- --recipe recommended --data-dir data
+        --methods fine-tuning co-tuning self-tuning --mix none mixup dm as dm-as --out runs/transfer --json
+        transfer.jsonl \ -- --recipe recommended --data-dir data
 
-Published tables compare methods that were trained with different augmentation, schedules and numbers of steps. Here all runs of a table
-have the same of these, the same pictures and the same split, or are refused: what follows ``--`` goes to ``ssl-mix train`` as it is, for
-every run, and ``--view`` to each method that has views to choose from. ``--only 'NAMES: FLAGS'`` adds flags for some methods, data sets
-or rates ("cub200-15"); ``--only 'cub200-15: --label-list FILE'`` takes a published list of labelled pictures in place of a share.
+Published tables compare methods that were trained with different augmentation, schedules and numbers of
+steps. Here all runs of a table have the same of these, the same images and the same split, or are refused:
+what follows ``--`` goes to ``ssl-mix train`` as it is, for every run, and ``--view`` to each method that has
+views to choose from. ``--only 'NAMES: FLAGS'`` adds flags for some methods, data sets or rates ("cub200-15");
+``--only 'cub200-15: --label-list FILE'`` takes a published list of labeled images in place of a share.
 
-Several ``--seeds`` share one split (``--split-seed``), as in the published tables; with ``--vary-split`` each has its own. Methods that
-take no mixing terms run with "none" alone. Two controls more than ``ssl-mix train --mix`` knows leave out the decoupled term alone
-(``--eta 0``): "mce" is "as" without it, labelled pictures mixed into unlabelled ones with plain mixup cross-entropy; "mixup-mce" is
-"dm-as" without it.
+Several ``--seeds`` share one split (``--split-seed``), as in the published tables; with ``--vary-split`` each
+has its own. Methods that take no mixing terms run with "none" alone. Two controls more than ``ssl-mix train
+--mix`` knows leave out the decoupled term alone (``--eta 0``): "mce" is "as" without it, labeled images mixed
+into unlabeled ones with plain mixup cross-entropy; "mixup-mce" is "dm-as" without it.
 
-Each run is a folder OUT/DATA-RATE/METHOD-MIX/splitS-seedK: a finished one is skipped, a cut one resumed to the bit, one with other
-settings refused. Every finished run becomes one line of JSON (errors in per cent), with ten crops scored too where pictures are
-stored larger than the network sees them. The tables are made of these lines: accuracy by method and rate, ours beside published
-numbers with their metric, and what mixing adds on the same seeds.
+Each run is a folder OUT/DATA-RATE/METHOD-MIX/splitS-seedK: a finished one is skipped, a cut one resumed to
+the bit, one with other settings refused. Every finished run becomes one line of JSON (errors in per cent),
+with ten crops scored too where images are stored larger than the network sees them. The tables are made of
+these lines: accuracy by method and rate, ours beside published numbers with their metric, and what mixing
+adds on the same seeds.
 
 GPU hours: not run.
 """
@@ -52,7 +55,7 @@ from published_transfer import published_transfer
 from ssl_mix.algorithms import ALGORITHMS, TRANSFER
 from ssl_mix.datasets import DataSet
 from ssl_mix.errors import UserError, check_choice
-from ssl_mix.reports.summary import summarise
+from ssl_mix.reports.summary import summarize
 from ssl_mix.runs.data_options import DataOptions
 from ssl_mix.runs.folder import read_metrics
 from ssl_mix.runs.trained import evaluate, load_trained
@@ -68,10 +71,10 @@ CONTROLS: dict[str, tuple[str, ...]] = {
     "dm-as": ("none", "mixup", "dm", "as", "mixup-mce"),
 }
 METRICS = {
-    "error_last": "last step, centre crop",
+    "error_last": "last step, center crop",
     "error_ten_crops": "last step, ten crops",
-    "error_at_best_validation": "step best on the held-out part, centre crop",
-    "error_mean_of_classes": "last step, centre crop, mean of classes",
+    "error_at_best_validation": "step best on the held-out part, center crop",
+    "error_mean_of_classes": "last step, center crop, mean of classes",
 }
 ORDER = tuple(dict.fromkeys((*TRANSFER, *ALGORITHMS)))
 OWN = (*benchmark_runs.OWN, "--label-rate", "--view")
@@ -121,17 +124,19 @@ def jobs(options: argparse.Namespace) -> list[Job]:
 
 
 def makes_sense(method: str, mix: str) -> bool:
-    """As for any algorithm; without the decoupled term nothing is left to add to those that mix by themselves."""
+    """As for any algorithm; without the decoupled term nothing is left to add to those that mix by
+    themselves."""
     if mix in WITHOUT_DECOUPLING:
         return makes_sense(method, WITHOUT_DECOUPLING[mix]) and makes_sense(method, "mixup")
     return benchmark_runs.makes_sense(method, mix)
 
 
 def plan(options: argparse.Namespace) -> list[Planned]:
-    """Every run with what it must be, from its flags, its pictures and its split.
+    """Every run with what it must be, from its flags, its images and its split.
 
     Raises:
-        ValueError: a flag, a rate or the data are wrong, or runs that are compared differ in more than the method.
+        ValueError: a flag, a rate or the data are wrong, or runs that are compared differ in more than the
+            method.
         SystemExit: a flag is unknown.
     """
     read: dict[DataOptions, DataSet] = {}
@@ -161,7 +166,7 @@ def words(options: argparse.Namespace, job: Job) -> list[str]:
 def result(planned: Planned) -> Line:
     """What came out of a finished run, in per cent: errors, and for the mean of classes an accuracy."""
     records = read_metrics(planned.folder)
-    found = summarise(records)
+    found = summarize(records)
     values = {
         "error_last": error(found.last),
         "error_ten_crops": error(ten_crop_accuracy(planned)),
@@ -174,17 +179,19 @@ def result(planned: Planned) -> Line:
 
 
 def ten_crop_accuracy(planned: Planned) -> float | None:
-    """Of a finished run, as most published numbers are; None where the network sees the whole of each picture."""
+    """Of a finished run, as most published numbers are; None where the network sees the whole of each
+    image."""
     trained = load_trained(planned.folder, planned.run.config.device)
     if trained.stored_size == trained.shape[1]:
         return None
-    pictures = dataclasses.replace(trained.run.data, memory_gb=LITTLE_MEMORY)
-    run = dataclasses.replace(trained.run, data=pictures)
+    images = dataclasses.replace(trained.run.data, memory_gb=LITTLE_MEMORY)
+    run = dataclasses.replace(trained.run, data=images)
     return evaluate(dataclasses.replace(trained, run=run), crops="ten").accuracy
 
 
 def table(lines: Sequence[Line], data: str) -> str:
-    """Markdown for one data set: accuracy by each metric that there is, published numbers beside ours, and what mixing adds."""
+    """Markdown for one data set: accuracy by each metric that there is, published numbers beside ours, and
+    what mixing adds."""
     lines = [line for line in lines if line["data"] == data]
     kinds = sorted(
         {(line["method"], line["mix"]) for line in lines},
@@ -229,7 +236,7 @@ def published_beside(lines: Sequence[Line], data: str, kinds: Kinds, rates: Sequ
     if not rows:
         return []
     title = f"{data}: accuracy in %, ours (last step) beside published numbers"
-    crops = ("ours, centre crop", "ours, ten crops")
+    crops = ("ours, center crop", "ours, ten crops")
     columns = ("method", "mixing", "labels", *crops, "published", "source", "metric")
     return [title, "", *header(*columns), *rows]
 
@@ -249,7 +256,10 @@ def differences(lines: Sequence[Line], data: str, kinds: Kinds, rates: Sequence[
                 rows.append(row(method, mix, control, *cells))
     if not rows:
         return []
-    title = f"{data}: paired differences of accuracy in points, last step, same seeds and splits, mean +- deviation (pairs)"
+    title = (
+        f"{data}: paired differences of accuracy in points, last step, same seeds and splits, "
+        "mean +- deviation (pairs)"
+    )
     return [title, "", *header("method", "mixing", "minus", *(f"{rate:g} %" for rate in rates)), *rows]
 
 

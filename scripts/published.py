@@ -1,10 +1,11 @@
 """Published error rates of semi-supervised algorithms, to be printed beside ours.
 
-The tables below hold what their sources print, digit for digit; where a source prints accuracies, the error is 100 minus them.
-Not every number is comparable: networks, metrics and the network's own details differ, so each names its network and metric. All
-sources took 2^20 steps. The tables of SVHN drew labels from "train" and "extra" and mirrored the digits; those of STL-10 are of 96 pixels.
-The decoupled mixup paper's own table (its Table 7: mean of three trials, best checkpoint) is quoted from where it is quoted in full digits
-or in one decimal; its MixMatch + DM numbers are missing here because no quotation of them was found.
+The tables below hold what their sources print, digit for digit; where a source prints accuracies, the error
+is 100 minus them. Not every number is comparable: networks, metrics and the network's own details differ, so
+each names its network and metric. All sources took 2^20 steps. The tables of SVHN drew labels from "train"
+and "extra" and mirrored the digits; those of STL-10 are of 96 pixels. The decoupled mixup paper's own table
+(its Table 7: mean of three trials, best checkpoint) is quoted from where it is quoted in full digits or in
+one decimal; its MixMatch + DM numbers are missing here because no quotation of them was found.
 """
 
 from typing import NamedTuple
@@ -84,7 +85,8 @@ USB = Table(
     "best test checkpoint, mean and deviation of seeds 0 to 2",
     {"cifar10": "WRN-28-2", "cifar100": "WRN-28-2", "svhn": "WRN-28-2"},
     False,
-    "cifar10-40 cifar10-250 cifar10-4000 svhn-40 svhn-250 svhn-1000 cifar100-400 cifar100-2500 cifar100-10000",
+    "cifar10-40 cifar10-250 cifar10-4000 svhn-40 svhn-250 svhn-1000 cifar100-400 cifar100-2500 "
+    "cifar100-10000",
     {
         "supervised": "77.58+-1.82 55.96+-1.95 15.51+-0.18 82.21+-1.72 25.7+-2.42 12.46+-0.45 "
         "89.87+-0.47 61.25+-0.54 38.99+-0.14",
@@ -100,7 +102,8 @@ USB = Table(
         "79.95+-0.29 49.58+-0.62 32.1+-0.13",
         "remixmatch": "14.5+-2.58 9.21+-0.55 4.88+-0.05 31.27+-18.79 6.38+-1.09 5.34+-0.45 "
         "57.1+-0.0 34.77+-0.32 26.18+-0.23",
-        "uda": "8.01+-1.34 5.12+-0.15 4.32+-0.07 2.03+-0.02 2.03+-0.03 1.96+-0.01 53.44+-2.06 34.37+-0.28 27.52+-0.1",
+        "uda": "8.01+-1.34 5.12+-0.15 4.32+-0.07 2.03+-0.02 2.03+-0.03 1.96+-0.01 "
+        "53.44+-2.06 34.37+-0.28 27.52+-0.1",
         "fixmatch": "8.33+-1.41 4.97+-0.05 4.29+-0.1 2.08+-0.08 1.99+-0.05 2.0+-0.04 "
         "53.37+-2.15 34.29+-0.43 28.28+-0.18",
         "flexmatch": "5.21+-0.36 5.0+-0.05 4.28+-0.05 3.36+-0.37 5.02+-1.2 5.43+-0.46 "
@@ -150,8 +153,9 @@ def published(dataset: str, labels: int, algorithm: str) -> list[Published]:
 
     Args:
         dataset: "cifar10", "cifar100", "svhn" or "stl10".
-        labels: labelled pictures in all.
-        algorithm: a name that ``ssl-mix list`` shows; with "+dm-as" behind it where the paper added DM(CE) and AS.
+        labels: labeled images in all.
+        algorithm: a name that ``ssl-mix list`` shows; with "+dm-as" behind it where the paper added DM(CE)
+            and AS.
     """
     column = f"{dataset}-{labels}"
     return [

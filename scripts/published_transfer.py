@@ -1,14 +1,16 @@
 """Published accuracies of transfer with few labels, to be printed beside ours.
 
-The tables below hold what their sources print, digit for digit; all are of ResNet-50 with ImageNet weights. They cannot be held against
-each other: the code of Self-Tuning, Co-Tuning, BSS and StochNorm sums the logits of ten crops of pictures squashed to 256 pixels at the
-last step (that of Self-Tuning also keeps the best step on the test part); TLlib takes the centre crop of pictures that keep their shape,
-trains at other rates, and reports the epoch that is best on the test part. Augmentation differs too: Self-Tuning's code has RandAugment,
+The tables below hold what their sources print, digit for digit; all are of ResNet-50 with ImageNet weights.
+They cannot be held against each other: the code of Self-Tuning, Co-Tuning, BSS and StochNorm sums the logits
+of ten crops of images squashed to 256 pixels at the last step (that of Self-Tuning also keeps the best step
+on the test part); TLlib takes the center crop of images that keep their shape, trains at other rates, and
+reports the epoch that is best on the test part. Augmentation differs too: Self-Tuning's code has RandAugment,
 that of the other transfer methods has none.
 
-Not here: methods that this project does not have (LWF, SimCLRv2, sums of Co-Tuning and a semi-supervised method). The row
-Self-Tuning + DM of the decoupled mixup paper is missing because no copy of it was found; its rows without mixing are left out because
-they are those of Self-Tuning's Table 1, digit for digit, so that its gains are not over baselines trained as its own rows were.
+Not here: methods that this project does not have (LWF, SimCLRv2, sums of Co-Tuning and a semi-supervised
+method). The row Self-Tuning + DM of the decoupled mixup paper is missing because no copy of it was found; its
+rows without mixing are left out because they are those of Self-Tuning's Table 1, digit for digit, so that its
+gains are not over baselines trained as its own rows were.
 """
 
 from typing import NamedTuple
@@ -40,7 +42,8 @@ class Table(NamedTuple):
         source: where.
         metric: of all its numbers.
         rates: label rates in per cent, of the columns.
-        rows: "mean+-deviation" for each rate by data set and method, with "+MIX" behind a method that mixes; "-" for none.
+        rows: "mean+-deviation" for each rate by data set and method, with "+MIX" behind a method that mixes;
+            "-" for none.
         remarks: by data set, method and rate, or by method, added to the source.
     """
 
@@ -111,7 +114,8 @@ SELF_TUNING_LOGS = Table(
 )
 
 SELF_TUNING_ISSUE = Table(
-    "thuml/Self-Tuning issue 6: a user's run of its code, with RandAugment, without contrast and unlabelled pictures",
+    "thuml/Self-Tuning issue 6: a user's run of its code, with RandAugment, without contrast and unlabeled "
+    "images",
     "step and crops not said",
     (15,),
     {
@@ -122,7 +126,7 @@ SELF_TUNING_ISSUE = Table(
 )
 
 TWICE = "30 and 50 % are the same for CUB-200 and FGVC-Aircraft in print: looks like a copying error"
-UNDEFINED = "the paper does not say which pictures are mixed"
+UNDEFINED = "the paper does not say which images are mixed"
 
 DECOUPLED_MIXUP = Table(
     "Liu et al. 2023 (decoupled mixup), Table 6",
@@ -161,7 +165,7 @@ DECOUPLED_MIXUP = Table(
 
 TLLIB = Table(
     "TLlib README",
-    "centre crop, epoch best on the test part, 10,000 steps",
+    "center crop, epoch best on the test part, 10,000 steps",
     RATES,
     {
         "cub200": {

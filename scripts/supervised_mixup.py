@@ -1,12 +1,15 @@
-"""Supervised training with and without mixing on real pictures: what each term is worth, against its own control.
+"""Supervised training with and without mixing on real images: what each term is worth, against its own
+control.
 
     python scripts/supervised_mixup.py --train cifar10/train --test cifar10/test \
-        --json scripts/results/supervised_mixup.jsonl [--labels 1000] [--steps 3000] [--seeds 0 1 2] [--net small-cnn]
+        --json scripts/results/supervised_mixup.jsonl [--labels 1000] [--steps 3000] [--seeds 0 1 2] [--net
+        small-cnn]
 
-Methods: no mixing, Mixup, CutMix, and each of the two with DM(CE), with LUMix, with sem, and with ES (no mixing in the last 20 %).
-Every method gets the same labelled pictures, initial weights, order and steps for a seed. Runs that the file of results already
-holds are not repeated, so that the script can be stopped and started again. On a GPU: ``--net preact-resnet-18 --labels 50000
---steps 11730 --batch-size 128 --lr 0.1`` is 30 epochs of CIFAR-10.
+Methods: no mixing, Mixup, CutMix, and each of the two with DM(CE), with LUMix, with sem, and with ES (no
+mixing in the last 20 %). Every method gets the same labeled images, initial weights, order and steps for a
+seed. Runs that the file of results already holds are not repeated, so that the script can be stopped and
+started again. On a GPU: ``--net preact-resnet-18 --labels 50000 --steps 11730 --batch-size 128 --lr 0.1`` is
+30 epochs of CIFAR-10.
 """
 
 import argparse
@@ -21,7 +24,7 @@ from ssl_mix import MixingTerms, TrainConfig
 from ssl_mix.algorithms import Supervised
 from ssl_mix.cli.terminal import keep_freed_memory
 from ssl_mix.datasets import DataSet, load_folder
-from ssl_mix.reports.summary import summarise
+from ssl_mix.reports.summary import summarize
 from ssl_mix.runs.data_options import DataOptions
 from ssl_mix.runs.net_options import NetOptions
 from ssl_mix.runs.run import Run
@@ -31,7 +34,7 @@ TERMS: dict[str, dict[str, Any]] = {
     "": {},
     " + DM(CE)": {"loss": "dm-ce", "mixing": ETA},
     " + LUMix": {"label_policy": "lumix"},
-    " + sem": {"regulariser": "sem"},
+    " + sem": {"regularizer": "sem"},
     " + ES": {"stop_mixing": 0.2},
 }
 METHODS: dict[str, dict[str, Any]] = {
@@ -59,7 +62,7 @@ def train_once(method: str, seed: int, data: DataSet, options: argparse.Namespac
     run = Run(Supervised(**METHODS[method]), choice, NetOptions(net=options.net), config)
     trainer = run.trainer(data, choice.choose_split(data, seed))
     records = list(trainer.fit())
-    summary = summarise(records)
+    summary = summarize(records)
     assert summary.last is not None and summary.median10 is not None
     return {
         "method": method,
@@ -110,7 +113,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--train", required=True, help="folder with one sub-folder of pictures per class")
+    parser.add_argument("--train", required=True, help="folder with one sub-folder of images per class")
     parser.add_argument("--test", required=True)
     parser.add_argument("--json", type=Path, required=True, help="file of results, added to")
     parser.add_argument("--labels", type=int, default=1000)

@@ -1,7 +1,7 @@
 """ssl-mix: learn image classifiers from few labels.
 
-``from ssl_mix.losses import DecoupledMixupLoss`` and ``from ssl_mix.mixers import Mixup`` serve any training loop;
-``ssl_mix.Trainer`` is the loop of this package, ``ssl_mix.algorithms`` what it trains with.
+``from ssl_mix.losses import DecoupledMixupLoss`` and ``from ssl_mix.mixers import Mixup`` serve any training
+loop; ``ssl_mix.Trainer`` is the loop of this package, ``ssl_mix.algorithms`` what it trains with.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -45,7 +45,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import the trainer when it is first asked for: whoever wants one loss need not load the data sets' libraries."""
+    """Import the trainer when it is first asked for: whoever wants one loss need not load the data sets'
+    libraries."""
     if name == "TrainConfig":
         from ssl_mix.engine.config import TrainConfig
 

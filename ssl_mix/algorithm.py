@@ -10,15 +10,18 @@ from ssl_mix.types import Batch, Nets, PseudoLabels, Samples, Step, StepOutput, 
 
 
 class Algorithm(nn.Module):
-    """One way to learn from a batch. Its constructor keywords are its hyper-parameters, stored under their own names.
+    """One way to learn from a batch. Its constructor keywords are its hyper-parameters, stored under their
+    own names.
 
-    State (thresholds, queues) lives in registered buffers, so checkpoints and exact resume need no extra code.
+    State (thresholds, queues) lives in registered buffers, so checkpoints and exact resume need no extra
+    code.
 
     Attributes:
-        labeled_views: views of the labelled pictures that ``forward`` reads ("plain", "weak", "strong").
-        unlabeled_views: views of the unlabelled pictures; empty for an algorithm that needs none.
-        unlabeled_ratio: unlabelled pictures per labelled one in a batch (mu).
-        body_parts: names of modules that ``extend`` adds to the network and that learn at the rate of its body, not of new layers.
+        labeled_views: views of the labeled images that ``forward`` reads ("plain", "weak", "strong").
+        unlabeled_views: views of the unlabeled images; empty for an algorithm that needs none.
+        unlabeled_ratio: unlabeled images per labeled one in a batch (mu).
+        body_parts: names of modules that ``extend`` adds to the network and that learn at the rate of its
+            body, not of new layers.
     """
 
     labeled_views: tuple[str, ...] = ("weak",)
@@ -30,16 +33,18 @@ class Algorithm(nn.Module):
         super().__init__()
 
     def extend(self, net: nn.Module, task: Task) -> nn.Module:
-        """Add what the method needs to the network, and its buffers to itself, before the teacher is copied."""
+        """Add what the method needs to the network, and its buffers to itself, before the teacher is
+        copied."""
         del task
         return net
 
     def begin(self, nets: Nets, labeled: Iterable[tuple[Tensor, Tensor]]) -> None:
-        """Learn what the method needs from the labelled pictures, once, before the first step.
+        """Learn what the method needs from the labeled images, once, before the first step.
 
         Args:
             nets: as in ``forward``; the teacher, in evaluation mode, still has the weights of the student.
-            labeled: normalised plain pictures (n, C, H, W) and their labels (n,), chunk by chunk, read as they are asked for.
+            labeled: normalized plain images (n, C, H, W) and their labels (n,), chunk by chunk, read as they
+                are asked for.
         """
 
     def forward(self, nets: Nets, batch: Batch, step: Step) -> StepOutput:
@@ -47,7 +52,8 @@ class Algorithm(nn.Module):
         raise NotImplementedError
 
     def commit(self, carry: dict[str, Tensor]) -> None:
-        """Write the news of a finished step to the buffers, each to that of its name: the only place where they change."""
+        """Write the news of a finished step to the buffers, each to that of its name: the only place where
+        they change."""
         for name, value in carry.items():
             getattr(self, name).copy_(value)
 
@@ -61,7 +67,7 @@ class Algorithm(nn.Module):
 
 
 def parts(batch: Batch) -> tuple[Tensor, Tensor, Samples]:
-    """Weak views of the labelled pictures (B, C, H, W), their labels (B,), and the unlabelled half of a batch."""
+    """Weak views of the labeled images (B, C, H, W), their labels (B,), and the unlabeled half of a batch."""
     assert batch.unlabeled is not None and batch.labeled.target is not None
     return batch.labeled.views["weak"], batch.labeled.target, batch.unlabeled
 
@@ -77,7 +83,7 @@ def step_output(
     Args:
         terms: weight and value of each term by name.
         mixing: what ``MixingTerms`` returned.
-        pseudo: the guesses of this step, if any were made.
+        pseudo: the pseudo-labels of this step, if any were made.
         carry: news for the algorithm's buffers.
     """
     loss = sum((weight * value for weight, value in terms.values()), start=mixing[0])

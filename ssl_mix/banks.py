@@ -1,4 +1,4 @@
-"""Memory over the unlabelled pictures."""
+"""Memory over the unlabeled images."""
 
 import torch
 from torch import Tensor, nn
@@ -9,7 +9,8 @@ NEVER = -1
 
 
 def last_positions(slots: Tensor, size: int, counted: Tensor | None = None) -> Tensor:
-    """For each entry of ``slots`` the last position in it that names the same slot, (N,); -1 where none is counted.
+    """For each entry of ``slots`` the last position in it that names the same slot, (N,); -1 where none is
+    counted.
 
     What is written at all of those positions is then the same, so that the order of writing cannot matter.
 
@@ -25,18 +26,19 @@ def last_positions(slots: Tensor, size: int, counted: Tensor | None = None) -> T
 
 
 class PseudoLabelBank(nn.Module):
-    """What was last guessed for each unlabelled picture, and how that changed. One slot per picture, all in buffers.
+    """The last pseudo-label for each unlabeled image, and how that changed. One slot per image, all in
+    buffers.
 
     Attributes:
-        label: class guessed last, (U,) int64; -1 before the first guess.
-        confidence: of that guess, (U,) float32.
-        passed: whether that guess passed the threshold, or weighs at least one half, (U,) bool.
-        first_passed: first step in which a guess passed, (U,) int64; -1 for never.
+        label: class predicted last, (U,) int64; -1 before the first pseudo-label.
+        confidence: of that pseudo-label, (U,) float32.
+        passed: whether that pseudo-label passed the threshold, or weighs at least one half, (U,) bool.
+        first_passed: first step in which a pseudo-label passed, (U,) int64; -1 for never.
         last_passed: last such step, (U,) int64; -1 for never.
-        changes: how often the guessed class changed, (U,) int64.
+        changes: how often the predicted class changed, (U,) int64.
 
     Args:
-        num_unlabeled: U, pictures in the unlabelled part.
+        num_unlabeled: U, images in the unlabeled part.
         num_classes: C.
     """
 
@@ -58,10 +60,11 @@ class PseudoLabelBank(nn.Module):
 
     @torch.no_grad()
     def update(self, pseudo: PseudoLabels, step: int) -> Tensor:
-        """Enter the guesses of one step; where a picture occurs twice in the batch, its last guess counts.
+        """Enter the pseudo-labels of one step; where an image occurs twice in the batch, its last
+        pseudo-label counts.
 
         Returns:
-            Share of the batch whose guessed class is another than the last time, 0-d.
+            Share of the batch whose predicted class is another than the last time, 0-d.
         """
         slots = pseudo.indices
         winner = last_positions(slots, len(self.label))
@@ -77,11 +80,12 @@ class PseudoLabelBank(nn.Module):
         return changed.float().mean()
 
     def coverage(self) -> Tensor:
-        """Share of all unlabelled pictures whose last guess passed, 0-d; 0 for an empty bank."""
+        """Share of all unlabeled images whose last pseudo-label passed, 0-d; 0 for an empty bank."""
         return self.passed.float().sum() / max(1, len(self.passed))
 
     def precision(self, truth: Tensor) -> Tensor:
-        """Share of right guesses among those that passed and whose true class is known, 0-d; nan where there are none.
+        """Share of right pseudo-labels among those that passed and whose true class is known, 0-d; nan where
+        there are none.
 
         Args:
             truth: true classes (U,) int64, -1 where unknown. Never shown to an algorithm.
@@ -90,12 +94,13 @@ class PseudoLabelBank(nn.Module):
         return (judged & (self.label == truth)).float().sum() / judged.float().sum()
 
     def agreement(self, classes: Tensor, slots: Tensor) -> Tensor:
-        """Share of ``slots`` (N,) with a guess where it is of the given classes (N,), 0-d; nan where none has a guess."""
-        guessed = self.label[slots]
-        return (guessed == classes).float().sum() / (guessed != NEVER).float().sum()
+        """Share of ``slots`` (N,) with a pseudo-label where it is of the given classes (N,), 0-d; nan where
+        none has a pseudo-label."""
+        known = self.label[slots]
+        return (known == classes).float().sum() / (known != NEVER).float().sum()
 
     def class_counts(self) -> Tensor:
-        """Passed guesses per class, (C,) int64."""
+        """Passed pseudo-labels per class, (C,) int64."""
         counts = torch.zeros(self.num_classes, dtype=torch.int64, device=self.label.device)
         return counts.scatter_add_(0, self.label.clamp(min=0), self.passed.long())
 
@@ -104,7 +109,7 @@ class ClassQueue(nn.Module):
     """The newest keys of each class: a ring of D slots per class.
 
     Attributes:
-        keys: normalised, (C, D, E) float32; random directions at first.
+        keys: normalized, (C, D, E) float32; random directions at first.
         next_slot: where the next key of each class goes, (C,) int64.
 
     Args:

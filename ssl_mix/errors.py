@@ -5,7 +5,8 @@ from collections.abc import Iterable
 
 
 class UserError(ValueError):
-    """Bad input: the message says what was expected, what came and what to do. The command line prints it and exits with 2."""
+    """Bad input: the message says what was expected, what came and what to do. The command line prints it and
+    exits with 2."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

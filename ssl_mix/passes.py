@@ -1,4 +1,4 @@
-"""Forward passes, and the batch-norm statistics that they normalise by and move."""
+"""Forward passes, and the batch-norm statistics that they normalize by and move."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,18 +24,21 @@ def logits_of(net: nn.Module, images: Tensor) -> Tensor:
 
 
 def together(net: nn.Module, *images: Tensor) -> tuple[Tensor, ...]:
-    """Logits of each part from one forward pass: all share their batch-norm statistics, and move the running ones."""
+    """Logits of each part from one forward pass: all share their batch-norm statistics, and move the running
+    ones."""
     return torch.split(logits_of(net, torch.cat(images)), [len(part) for part in images])
 
 
 def apart(net: nn.Module, images: Tensor) -> Tensor:
-    """Logits from a forward pass that normalises by its own batch and leaves running batch-norm statistics alone."""
+    """Logits from a forward pass that normalizes by its own batch and leaves running batch-norm statistics
+    alone."""
     with frozen_running_statistics(net):
         return logits_of(net, images)
 
 
 def keep_running_statistics(layer: _BatchNorm) -> None:
-    """Let a layer normalise by its running statistics and never change them, whatever mode its network is put into.
+    """Let a layer normalize by its running statistics and never change them, whatever mode its network is put
+    into.
 
     The layer's own ``train`` is replaced, which copies of the layer keep; names and state stay as they were.
     """
@@ -50,9 +53,9 @@ def _stay_in_evaluation(layer: _BatchNorm, mode: bool = True) -> _BatchNorm:
 
 @contextmanager
 def frozen_running_statistics(net: nn.Module) -> Iterator[None]:
-    """Within the block a network in training mode normalises by the batch and updates no running statistics.
+    """Within the block a network in training mode normalizes by the batch and updates no running statistics.
 
-    For pictures that the network will not meet at test time, mixed ones for instance.
+    For images that the network will not meet at test time, mixed ones for instance.
     """
     layers = [layer for layer in _norms(net) if layer.track_running_stats]
     for layer in layers:
@@ -66,9 +69,10 @@ def frozen_running_statistics(net: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def batch_statistics(net: nn.Module) -> Iterator[None]:
-    """Within the block a network in evaluation mode normalises by the batch, as a student does, and remembers nothing of it.
+    """Within the block a network in evaluation mode normalizes by the batch, as a student does, and remembers
+    nothing of it.
 
-    For a teacher that must see the pictures as its student sees them.
+    For a teacher that must see the images as its student sees them.
     """
     layers = [(layer, layer.training) for layer in _norms(net)]
     for layer, _ in layers:

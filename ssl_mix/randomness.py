@@ -1,8 +1,8 @@
 """Random streams that are pure functions of (seed, stream name, step).
 
-Each step seeds its generators afresh instead of carrying their state from step to step. A resumed run therefore draws
-exactly what an uninterrupted one draws, any step can be replayed alone, prefetching cannot disturb the order, and the
-draws are the same on every device because they are made on the CPU.
+Each step seeds its generators afresh instead of carrying their state from step to step. A resumed run
+therefore draws exactly what an uninterrupted one draws, any step can be replayed alone, prefetching cannot
+disturb the order, and the draws are the same on every device because they are made on the CPU.
 """
 
 import hashlib
@@ -25,8 +25,9 @@ def stream_generator(seed: int, stream: str, step: int = 0) -> torch.Generator:
 def sample_beta(count: int, alpha: float, generator: torch.Generator | None, device: torch.device) -> Tensor:
     """``count`` draws from Beta(alpha, alpha), float32, on ``device``.
 
-    Drawn in float64 as a ratio of two gammas, so that a small alpha does not underflow to 0 / 0; alpha 1 is uniform. The draw
-    is made where the generator lives; a CPU generator serves every device without a host synchronisation.
+    Drawn in float64 as a ratio of two gammas, so that a small alpha does not underflow to 0 / 0; alpha 1 is
+    uniform. The draw is made where the generator lives; a CPU generator serves every device without a host
+    synchronization.
     """
     source = generator.device if generator is not None else device
     if alpha == 1:

@@ -7,25 +7,27 @@ from ssl_mix.passes import full_precision
 from ssl_mix.types import PseudoLabels, Step
 
 
-def guess_labels(probabilities: Tensor, indices: Tensor, threshold: float | Tensor = 0.0) -> PseudoLabels:
+def hard_pseudo_labels(
+    probabilities: Tensor, indices: Tensor, threshold: float | Tensor = 0.0
+) -> PseudoLabels:
     """Hard pseudo-labels ``argmax p`` with the mask ``max p >= threshold``.
 
     Args:
-        probabilities: of the unlabelled pictures, (N, C), without gradient.
-        indices: their positions in the unlabelled part, (N,) int64.
-        threshold: tau, in [0, 1]; one for all, or one for each picture (N,). At 0 every guess counts.
+        probabilities: of the unlabeled images, (N, C), without gradient.
+        indices: their positions in the unlabeled part, (N,) int64.
+        threshold: tau, in [0, 1]; one for all, or one for each image (N,). At 0 every pseudo-label counts.
     """
     confidence, labels = probabilities.max(dim=1)
     return PseudoLabels(indices, labels, confidence, (confidence >= threshold).float())
 
 
-def confident_guesses(logits: Tensor, indices: Tensor, threshold: float = 0.0) -> PseudoLabels:
-    """:func:`guess_labels` from ``p = softmax(logits)``, detached; ``logits`` (N, C)."""
-    return guess_labels(torch.softmax(full_precision(logits.detach()), dim=1), indices, threshold)
+def confident_pseudo_labels(logits: Tensor, indices: Tensor, threshold: float = 0.0) -> PseudoLabels:
+    """:func:`hard_pseudo_labels` from ``p = softmax(logits)``, detached; ``logits`` (N, C)."""
+    return hard_pseudo_labels(torch.softmax(full_precision(logits.detach()), dim=1), indices, threshold)
 
 
 def sharpen(probabilities: Tensor, temperature: float) -> Tensor:
-    """``p^(1/T) / sum p^(1/T)``, (N, C): below 1 the temperature makes a guess more certain."""
+    """``p^(1/T) / sum p^(1/T)``, (N, C): below 1 the temperature makes a pseudo-label more certain."""
     return torch.softmax(probabilities.log() / temperature, dim=1)
 
 
@@ -42,5 +44,6 @@ def align(probabilities: Tensor, mean: Tensor, wanted: Tensor | float) -> Tensor
 
 
 def ramp_up(step: Step, share: float) -> float:
-    """A weight that grows evenly from 0 to 1 over the first ``share`` of the run, and stays; 1 from the start for 0."""
+    """A weight that grows evenly from 0 to 1 over the first ``share`` of the run, and stays; 1 from the start
+    for 0."""
     return min(1.0, step.progress / share) if share else 1.0

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 
 class MixedTarget(NamedTuple):
-    """Labels of mixed pictures: ``lam * onehot(labels_a) + (1 - lam) * onehot(labels_b)``.
+    """Labels of mixed images: ``lam * onehot(labels_a) + (1 - lam) * onehot(labels_b)``.
 
     Attributes:
         labels_a: classes of the base samples, (N,) int64.
@@ -22,7 +22,7 @@ class MixedTarget(NamedTuple):
 
     @classmethod
     def unmixed(cls, labels: Tensor) -> "MixedTarget":
-        """The labels of plain pictures: both classes are ``labels`` (N,), lam is 1."""
+        """The labels of plain images: both classes are ``labels`` (N,), lam is 1."""
         return cls(labels, labels, torch.ones(len(labels), device=labels.device))
 
     def to(self, device: torch.device | str) -> "MixedTarget":
@@ -39,7 +39,7 @@ class Samples(NamedTuple):
     """One half of a batch.
 
     Attributes:
-        views: augmented pictures by view name ("weak", "strong"), each (N, C, H, W) float, normalised.
+        views: augmented images by view name ("weak", "strong"), each (N, C, H, W) float, normalized.
         indices: position of each sample in its part of the data, (N,) int64.
         target: class labels (N,) int64, or None where an algorithm must not see them.
     """
@@ -87,8 +87,8 @@ class Task(NamedTuple):
 
     Attributes:
         num_classes: C.
-        num_unlabeled: pictures in the unlabelled part.
-        image_shape: (C, H, W) of the pictures.
+        num_unlabeled: images in the unlabeled part.
+        image_shape: (C, H, W) of the images.
     """
 
     num_classes: int
@@ -97,13 +97,13 @@ class Task(NamedTuple):
 
 
 class PseudoLabels(NamedTuple):
-    """Labels guessed in one step, for the bank.
+    """Pseudo-labels of one step, for the bank.
 
     Attributes:
-        indices: positions in the unlabelled part, (N,) int64.
-        labels: guessed classes, (N,) int64.
+        indices: positions in the unlabeled part, (N,) int64.
+        labels: predicted classes, (N,) int64.
         confidence: largest class probability, (N,) float32.
-        mask: 1 where the guess is used, else 0, (N,) float32.
+        mask: 1 where the pseudo-label is used, else 0, (N,) float32.
     """
 
     indices: Tensor
@@ -119,7 +119,7 @@ class StepOutput(NamedTuple):
         loss: 0-d, with gradient.
         metrics: 0-d detached tensors by name, left on the device; a loss term's name begins with ``loss/``.
         carry: detached news for the algorithm's own buffers, handed to ``Algorithm.commit``.
-        pseudo: guesses of this step for the pseudo-label bank, or None.
+        pseudo: pseudo-labels of this step for the pseudo-label bank, or None.
     """
 
     loss: Tensor

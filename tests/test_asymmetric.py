@@ -1,6 +1,7 @@
 """The mixing terms against float64 NumPy.
 
-Pictures are one-hot in their channels, so that a mixed picture tells by its channel means whom it shows and how much.
+Images are one-hot in their channels, so that a mixed image tells by its channel means whom it shows and how
+much.
 """
 
 import dataclasses
@@ -36,7 +37,7 @@ class Recorder(nn.Module):
 
 
 class Scene:
-    """A labelled and an unlabelled batch, the classes of all pictures and the masks of the guesses."""
+    """A labeled and an unlabeled batch, the classes of all images and the masks of the guesses."""
 
     def __init__(self, labeled=4, unlabeled=9, seed=0):
         draw = np.random.default_rng(seed)
@@ -59,7 +60,7 @@ class Scene:
         return mix(self.net, self.images, self.labels, step, unlabeled=views, pseudo=self.pseudo)
 
     def rows(self):
-        """(labelled-only?, logits, first picture, second picture, share of the first) of each mixed picture."""
+        """(labeled-only?, logits, first image, second image, share of the first) of each mixed image."""
         assert len(self.net.shown) == 1
         for means in self.net.shown[0]:
             visible = np.flatnonzero(means)
@@ -85,7 +86,7 @@ def minus_log_phi(scores, own, competitor):
 
 
 def expected_terms(scene, eta, eta_power):
-    """Mean DM(CE) of the labelled pairs and mean AS of the rest, by the formulas."""
+    """Mean DM(CE) of the labeled pairs and mean AS of the rest, by the formulas."""
     pairs, asymmetric = [], []
     for labeled_only, scores, first, second, lam in scene.rows():
         a, b = scene.classes[first], scene.classes[second]
@@ -129,7 +130,7 @@ def test_values(sizes, mix, mixed_by, options):
 @pytest.mark.parametrize("sizes", SIZES)
 @pytest.mark.parametrize("mixed_by", ["mixup", "cutmix"])
 @pytest.mark.parametrize("seed", range(5))
-def test_each_labelled_picture_is_the_smaller_share_of_one_pair(sizes, mixed_by, seed):
+def test_each_labeled_picture_is_the_smaller_share_of_one_pair(sizes, mixed_by, seed):
     scene = Scene(*sizes)
     scene.run(mix="as", mixed_by=mixed_by, seed=seed)
     _, _, labeled, partners, shares = zip(*scene.rows(), strict=True)
@@ -138,7 +139,7 @@ def test_each_labelled_picture_is_the_smaller_share_of_one_pair(sizes, mixed_by,
     assert sorted(visible) == sorted(set(visible))
     assert all(share <= 0.5 for first, share in zip(labeled, shares, strict=True) if first < scene.labeled)
     assert min(partners) >= scene.labeled
-    # Unlabelled pictures are used equally often, up to one.
+    # Unlabeled images are used equally often, up to one.
     counts = np.bincount(np.array(partners) - scene.labeled, minlength=len(scene.unlabeled))
     assert np.ptp(counts) <= 1
 
@@ -153,7 +154,7 @@ def test_partners_and_shares_are_drawn_anew_from_the_generator_of_the_step():
     assert ((shown[0] > 0) != (shown[2] > 0)).any()
 
 
-def test_labelled_pairs_are_the_same_with_and_without_the_asymmetric_term():
+def test_labeled_pairs_are_the_same_with_and_without_the_asymmetric_term():
     """Comparing "dm" with "dm-as" then shows what the term does, and not what other draws do."""
     terms = [Scene().run(mix=mix, eta=0.5)[1]["loss/labeled_pairs"] for mix in ("dm", "dm-as")]
     torch.testing.assert_close(*terms)
@@ -231,7 +232,7 @@ def test_shares_are_folded_beta(alpha):
 
 @pytest.mark.parametrize("mix", ["as", "dm-as"])
 @pytest.mark.parametrize("missing", ["pseudo", "unlabeled"])
-def test_the_asymmetric_term_needs_guesses(mix, missing):
+def test_the_asymmetric_term_needs_pseudo_labels(mix, missing):
     scene = Scene()
     setattr(scene, missing, None)
     with pytest.raises(UserError):

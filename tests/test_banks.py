@@ -14,7 +14,7 @@ NEVER = {"label": -1, "confidence": 0.0, "passed": False, "first_passed": -1, "l
 
 
 def guesses(draw, count, size=UNLABELED):
-    """A batch in which pictures occur several times, with other guesses each time."""
+    """A batch in which images occur several times, with other guesses each time."""
     return PseudoLabels(
         torch.from_numpy(draw.integers(size, size=count)),
         torch.from_numpy(draw.integers(CLASSES, size=count)),

@@ -33,7 +33,7 @@ def test_a_turn_trains_the_network(bench: ModuleType, algorithm: str) -> None:
 
 def test_medians_are_compared_with_usb(bench: ModuleType) -> None:
     spent = bench.Spent
-    table = bench.summarise(
+    table = bench.summarize(
         {"usb": [spent(1.0, 3.0), spent(1.0, 5.0), spent(2.0, 4.0)], "ours": [spent(0.5, 1.5)]}
     )
     assert table["usb"] == {
@@ -58,7 +58,7 @@ def test_without_usb_ours_is_measured_alone(
 ) -> None:
     monkeypatch.setattr(bench, "import_usb", lambda: None)
     file = tmp_path / "lines.jsonl"
-    line = f"x --batch-size 1 --pictures 300 --rounds 1 --steps 1 --sides usb ours --json {file}"
+    line = f"x --batch-size 1 --images 300 --rounds 1 --steps 1 --sides usb ours --json {file}"
     monkeypatch.setattr(sys, "argv", line.split())
     bench.main()
     assert "semilearn is not installed" in capsys.readouterr().out

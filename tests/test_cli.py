@@ -39,7 +39,7 @@ def mistake(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
 
 
 def folders(root: Path, size: int = 20) -> None:
-    """train, test and labeled with two classes of colours, unlabeled with both."""
+    """train, test and labeled with two classes of colors, unlabeled with both."""
     generator = np.random.default_rng(0)
     for part, count in (("train", 6), ("test", 3), ("labeled", 3), ("unlabeled", 8)):
         for label, name in enumerate(("dark", "light")):
@@ -59,7 +59,7 @@ def folders(root: Path, size: int = 20) -> None:
         ["supervised", "--data", "digits", *QUICK, "--mixer", "cutmix"],
         [
             *("supervised", *DIGITS, "--mixer", "cutmix", "--loss", "dm-ce", "--label-policy", "lumix"),
-            *("--regulariser", "sem", "--stop-mixing", "0.25"),
+            *("--regularizer", "sem", "--stop-mixing", "0.25"),
         ],
         ["supervised", *DIGITS, "--mixer", "automix", "--label-smoothing", "0.1"],
         ["fixmatch", *DIGITS, "--validation", "0.5", "--labels", "40"],
@@ -72,7 +72,7 @@ def test_train_and_use_what_was_trained(arguments: list[str], capsys: pytest.Cap
     output = capsys.readouterr().out
     assert "step 4/4" in output and "test accuracy, last" in output and "ssl-mix evaluate run" in output
     main(["evaluate", "run"])
-    assert "360 test pictures" in capsys.readouterr().out
+    assert "360 test images" in capsys.readouterr().out
     Image.new("L", (8, 8), 90).save("digit.png")
     main(["predict", "run", "digit.png", "--out", "predictions.csv", "--top", "2"])
     rows = list(csv.DictReader(Path("predictions.csv").read_text().splitlines()))
@@ -106,7 +106,7 @@ def test_folder_with_a_sub_folder_per_class(tmp_path: Path, capsys: pytest.Captu
     assert 0 < len(rows) <= 8
     assert {row["class"] for row in rows} <= {"dark", "light"}
     assert all(Path(row["file"]).exists() for row in rows)
-    Path("broken.png").write_text("no picture")
+    Path("broken.png").write_text("no image")
     capsys.readouterr()
     main(["predict", "run", "test", "broken.png", "--out", "predictions.csv"])
     output, notes = capsys.readouterr()
@@ -116,7 +116,7 @@ def test_folder_with_a_sub_folder_per_class(tmp_path: Path, capsys: pytest.Captu
 
 
 @pytest.mark.parametrize("test", [[], ["--test", "test"]], ids=["no test", "test"])
-def test_a_labelled_and_an_unlabelled_folder(
+def test_a_labeled_and_an_unlabeled_folder(
     tmp_path: Path, test: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     folders(tmp_path)
@@ -127,19 +127,19 @@ def test_a_labelled_and_an_unlabelled_folder(
         assert "--test DIR" in mistake(["evaluate", "run"], capsys)
 
 
-def test_labelled_pictures_alone_are_enough_to_fine_tune(
+def test_labeled_pictures_alone_are_enough_to_fine_tune(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folders(tmp_path)
     folder = ["--labeled", "labeled", "--test", "test", "--image-size", "16"]
     options = [*folder, "--net", "small-cnn", "--pretrained", "none", *QUICK]
     main(["train", "fine-tuning", *options, "--out", "run"])
-    assert "6 labelled, 0 held out and 0 unlabelled pictures, 2 classes" in capsys.readouterr().out
+    assert "6 labeled, 0 held out and 0 unlabeled images, 2 classes" in capsys.readouterr().out
     assert "choose fewer labels" in mistake(["train", "fixmatch", *options, "--out", "other"], capsys)
     main(["train", "fine-tuning", *options, "--unlabeled", "unlabeled", "--out", "both"])
-    assert "16 unlabelled pictures (not used)" in capsys.readouterr().out
+    assert "16 unlabeled images (not used)" in capsys.readouterr().out
     main(["evaluate", "both", "--test", "labeled"])  # how well it knows what it learned from may be asked for
-    assert "6 test pictures" in capsys.readouterr().out
+    assert "6 test images" in capsys.readouterr().out
 
 
 def test_list_names_everything_in_a_line(capsys: pytest.CaptureFixture[str]) -> None:
@@ -223,7 +223,7 @@ def test_mistakes_in_using_a_run(capsys: pytest.CaptureFixture[str]) -> None:
     assert "already holds a run" in mistake(["train", "supervised", *DIGITS, "--out", "run"], capsys)
     assert "does not exist" in mistake(["predict", "run", "nowhere.png", "--out", "p.csv"], capsys)
     Path("empty").mkdir()
-    assert "holds no pictures" in mistake(["predict", "run", "empty", "--out", "p.csv"], capsys)
+    assert "holds no images" in mistake(["predict", "run", "empty", "--out", "p.csv"], capsys)
     assert "does not exist: make it first" in mistake(
         ["predict", "run", "a.png", "--out", "no/p.csv"], capsys
     )
@@ -269,7 +269,7 @@ def test_help_of_each_command_explains_it(command: str, capsys: pytest.CaptureFi
     output = capsys.readouterr().out
     assert stop.value.code == 0
     assert f"ssl-mix {command}" in output
-    documented = {"demo": "unlabelled pictures", "list": "a line each"}.get(command, "folder of the run")
+    documented = {"demo": "unlabeled images", "list": "a line each"}.get(command, "folder of the run")
     assert documented in re.sub(r"[\s│]+", " ", output)
 
 

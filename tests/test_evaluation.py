@@ -1,4 +1,5 @@
-"""Crops and measures of an evaluation, against torchvision and scikit-learn; and from training to prediction with them."""
+"""Crops and measures of an evaluation, against torchvision and scikit-learn; and from training to prediction
+with them."""
 
 import csv
 import json
@@ -42,7 +43,7 @@ def stored(size: int = 28) -> Tensor:
     return torch.randint(0, 256, (7, 3, size, size), dtype=torch.uint8, generator=drawn)
 
 
-def normalised(images: Tensor) -> Tensor:
+def normalized(images: Tensor) -> Tensor:
     return v2.functional.normalize(images.float() / 255, list(MEAN), list(STD))
 
 
@@ -51,14 +52,14 @@ def normalised(images: Tensor) -> Tensor:
 def test_probabilities_of_crops_are_those_of_torchvisions(flip: bool) -> None:
     net, images = network(), stored()
     wanted = Augmentation(MEAN, STD, flip=flip, size=24)
-    centre = net(normalised(v2.CenterCrop(24)(images))).softmax(1)
+    center = net(normalized(v2.CenterCrop(24)(images))).softmax(1)
     found = predict_probabilities(net, ResidentImages(images), wanted, CPU)
-    torch.testing.assert_close(found, centre, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(found, center, rtol=1e-4, atol=1e-5)
     peer = v2.TenCrop(24) if flip else v2.FiveCrop(24)
-    ten = torch.stack([net(normalised(crop)) for crop in peer(images)]).mean(0).softmax(1)
+    ten = torch.stack([net(normalized(crop)) for crop in peer(images)]).mean(0).softmax(1)
     found = predict_probabilities(net, ResidentImages(images), wanted, CPU, crops="ten")
     torch.testing.assert_close(found, ten, rtol=1e-4, atol=1e-5)
-    assert (ten - centre).abs().max() > 0.01
+    assert (ten - center).abs().max() > 0.01
     some = torch.tensor([4, 1])
     part = predict_probabilities(net, ResidentImages(images), wanted, CPU, indices=some, crops="ten")
     torch.testing.assert_close(part, ten[some], rtol=1e-4, atol=1e-5)
@@ -66,7 +67,7 @@ def test_probabilities_of_crops_are_those_of_torchvisions(flip: bool) -> None:
 
 @pytest.mark.parametrize("size", [None, 24])
 def test_pictures_without_a_margin_have_no_ten_crops(size: int | None) -> None:
-    with pytest.raises(UserError, match="larger than the 24x24 pixels .* --crops centre"):
+    with pytest.raises(UserError, match="larger than the 24x24 pixels .* --crops center"):
         source, wanted = ResidentImages(stored(24)), Augmentation(MEAN, STD, size=size)
         predict_probabilities(network(), source, wanted, CPU, crops="ten")
 
@@ -82,8 +83,8 @@ def test_the_mean_of_classes_is_sklearns_balanced_accuracy(occurring: int) -> No
     assert expected != pytest.approx(accuracy(probabilities, labels), abs=1e-3)
 
 
-def colours(folder: Path, count: int) -> None:
-    """Wide pictures of a colour each, not easily told apart, of three classes with unequal numbers."""
+def colors(folder: Path, count: int) -> None:
+    """Wide images of a color each, not easily told apart, of three classes with unequal numbers."""
     drawn = np.random.default_rng(len(folder.name))
     for label, name in enumerate(CLASSES):
         (folder / name).mkdir(parents=True)
@@ -95,9 +96,9 @@ def colours(folder: Path, count: int) -> None:
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("pictures")
-    colours(folder / "train", 8)
-    colours(folder / "test", 4)
+    folder = tmp_path_factory.mktemp("images")
+    colors(folder / "train", 8)
+    colors(folder / "test", 4)
     return folder
 
 
@@ -140,7 +141,7 @@ def test_a_run_with_crops_is_evaluated_as_by_hand(run: Path, pictures: Path) -> 
     files = [file for name in CLASSES for file in sorted((pictures / "test" / name).iterdir())]
     labels = [CLASSES.index(file.parent.name) for file in files]
     mean, std = list(trained.augmentation.mean), list(trained.augmentation.std)
-    for crops, peer in (("centre", v2.CenterCrop(24)), ("ten", v2.TenCrop(24))):
+    for crops, peer in (("center", v2.CenterCrop(24)), ("ten", v2.TenCrop(24))):
         seen = peer(squashed(files))
         views = [
             v2.functional.normalize(x.float() / 255, mean, std) for x in (seen if crops == "ten" else [seen])
@@ -152,15 +153,15 @@ def test_a_run_with_crops_is_evaluated_as_by_hand(run: Path, pictures: Path) -> 
         assert found.accuracy == pytest.approx(float(np.mean(right == labels)), abs=1e-6)
         assert found.mean_class_accuracy == pytest.approx(balanced_accuracy_score(labels, right), abs=1e-6)
     probabilities = predict(trained, files[:3]).probabilities
-    centre = v2.functional.normalize(v2.CenterCrop(24)(squashed(files[:3])).float() / 255, mean, std)
-    torch.testing.assert_close(probabilities, trained.net(centre).softmax(1), rtol=1e-4, atol=1e-5)
+    center = v2.functional.normalize(v2.CenterCrop(24)(squashed(files[:3])).float() / 255, mean, std)
+    torch.testing.assert_close(probabilities, trained.net(center).softmax(1), rtol=1e-4, atol=1e-5)
 
 
 def test_the_commands_say_what_they_did(
     run: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     trained = load_trained(run, "cpu")
-    for crops in ("centre", "ten"):
+    for crops in ("center", "ten"):
         main(["evaluate", str(run), "--crops", crops, "--device", "cpu"])
         shown, found = capsys.readouterr().out, evaluate(trained, crops=crops)  # type: ignore[arg-type]
         for row, value in (("mean of classes", found.mean_class_accuracy), ("all", found.accuracy)):
@@ -234,6 +235,6 @@ def test_ten_crops_of_data_with_a_size_of_their_own_are_refused(tmp_path: Path) 
     opened = start(Run(Supervised(), DataOptions(data="digits", labels=20), config=config), tmp_path / "run")
     train(opened)
     with pytest.raises(
-        UserError, match="those of --data digits have a size of their own: take --crops centre"
+        UserError, match="those of --data digits have a size of their own: take --crops center"
     ):
         evaluate(load_trained(tmp_path / "run", "cpu"), crops="ten")

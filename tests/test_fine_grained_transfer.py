@@ -34,7 +34,8 @@ FOLDER = ["--train", "p/train", "--test", "p/test", "--image-size", "8", "--thre
 
 @pytest.fixture
 def script(monkeypatch, tmp_path):
-    """The script, in an empty folder, with runs in this process; those of their own are tested in test_cifar_ssl.py."""
+    """The script, in an empty folder, with runs in this process; those of their own are tested in
+    test_cifar_ssl.py."""
     monkeypatch.syspath_prepend(str(ROOT / "scripts"))
     monkeypatch.chdir(tmp_path)
     shared = importlib.import_module("benchmark_runs")
@@ -50,14 +51,14 @@ def train_here(planned):
 
 @pytest.fixture
 def pictures(tmp_path):
-    """A folder of noisy pictures in which a class is a colour."""
+    """A folder of noisy images in which a class is a color."""
     draw = np.random.default_rng(0)
     for part in ("train", "test"):
-        for colour, name in enumerate(("a", "b")):
+        for color, name in enumerate(("a", "b")):
             (tmp_path / "p" / part / name).mkdir(parents=True)
             for index in range(PICTURES):
                 pixels = draw.integers(0, 150, (8, 8, 3)).astype(np.uint8)
-                pixels[..., colour] += 100
+                pixels[..., color] += 100
                 Image.fromarray(pixels).save(tmp_path / "p" / part / name / f"{index}.png")
 
 
@@ -129,7 +130,7 @@ def test_ten_crops_are_scored_where_the_network_sees_a_part(script, pictures):
     crops = [pixels[:, :, top : top + 6, left : left + 6] for top, left in views]
     crops += [crop.flip(-1) for crop in crops]
     with torch.no_grad():
-        logits = sum(trained.net(trained.augmentation.normalise(crop)) for crop in crops)
+        logits = sum(trained.net(trained.augmentation.normalize(crop)) for crop in crops)
     right = (logits.argmax(dim=1) == data.test.labels).double().mean().item()
     assert line["error_ten_crops"] == pytest.approx(100 * (1 - right), abs=1e-3)
 
@@ -172,8 +173,8 @@ def test_what_is_compared_has_the_same_of_everything_else(script, pictures):
     assert not Path("runs").exists()
 
 
-def test_methods_that_need_unlabelled_pictures_are_refused_without(script, pictures):
-    with pytest.raises(SystemExit, match="SelfTuning needs unlabelled pictures"):
+def test_methods_that_need_unlabeled_pictures_are_refused_without(script, pictures):
+    with pytest.raises(SystemExit, match="SelfTuning needs unlabeled images"):
         script.main(arguments("--rates", "100", methods=("fine-tuning", "self-tuning")))
     assert not Path("runs").exists()
 
@@ -249,8 +250,8 @@ def test_the_tables_have_means_pairs_and_published_numbers(script):
     assert "| self-tuning | dm-as | as |" not in text
     ours = "| self-tuning | none | 15 % | 56.00 +- 5.29 (3) |"
     assert (
-        f"{ours} 61.00 +- 0.00 (3) | 64.17 +- 0.47 | Wang et al. 2021 (Self-Tuning), Table 1 | ten crops, last step |"
-        in text
+        f"{ours} 61.00 +- 0.00 (3) | 64.17 +- 0.47 | Wang et al. 2021 (Self-Tuning), Table 1 | ten crops, "
+        "last step |" in text
     )
     assert text.index("| l2-sp |") < text.index("| self-tuning |")  # in the order of the papers
     assert "held-out" not in text and "98.00" not in text

@@ -75,7 +75,7 @@ def test_unknown_networks_are_refused(name: str) -> None:
         build_model(name, 10)
 
 
-def test_frozen_statistics_normalise_by_the_batch_and_stay() -> None:
+def test_frozen_statistics_normalize_by_the_batch_and_stay() -> None:
     net = build_model("small-cnn", 3).train()
     x = torch.randn(8, 3, 8, 8)
     before = {name: value.clone() for name, value in net.state_dict().items()}
@@ -160,7 +160,7 @@ def test_hidden_layers_run_in_their_order(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["small-cnn", "preact-resnet-18", "timm:resnet18", "wrn-28-1"])
-def test_grey_pictures(name: str) -> None:
+def test_gray_pictures(name: str) -> None:
     assert build_model(name, 3, channels=1)(torch.randn(2, 1, 32, 32)).shape == (2, 3)
 
 

@@ -1,4 +1,5 @@
-"""What an installed package holds, what it leaves alone, and that importing one part does not load the rest."""
+"""What an installed package holds, what it leaves alone, and that importing one part does not load the
+rest."""
 
 import ast
 import configparser

@@ -30,7 +30,8 @@ PICTURES = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
 
 
 def random_net(name: str, classes: int) -> nn.Module:
-    """A network of a library, in evaluation mode, with running statistics that differ from the initial ones."""
+    """A network of a library, in evaluation mode, with running statistics that differ from the initial
+    ones."""
     torch.manual_seed(1)
     if name.startswith("timm:"):
         net: nn.Module = timm.create_model(name.removeprefix("timm:"), num_classes=classes)

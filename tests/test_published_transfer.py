@@ -9,7 +9,7 @@ import pytest
 from ssl_mix.algorithms import ALGORITHMS
 
 SCRIPTS = Path(__file__).parent.parent / "scripts"
-TEN, BEST, UNSAID = "ten crops", "centre crop, epoch best on the test part", "step and crops not said"
+TEN, BEST, UNSAID = "ten crops", "center crop, epoch best on the test part", "step and crops not said"
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def test_cells_that_look_copied_are_marked(module: ModuleType, rate: int) -> Non
     marked = ["looks like a copying error" in entry.source for entry in (*cub, *aircraft)]
     assert marked == [cub[0].mean == aircraft[0].mean] * 2
     (cars,) = module.published_transfer("stanford-cars", rate, "self-tuning+mixup")
-    assert cars.source.endswith("(the paper does not say which pictures are mixed)")
+    assert cars.source.endswith("(the paper does not say which images are mixed)")
 
 
 def test_gains_that_lie_below_a_better_trained_baseline_are_marked(module: ModuleType) -> None:
@@ -92,7 +92,8 @@ def test_nothing_known(module: ModuleType) -> None:
 
 
 def test_every_table_is_whole(module: ModuleType) -> None:
-    """A number for each rate of each row, known names, a metric, more accuracy with more labels, and remarks that belong to a row."""
+    """A number for each rate of each row, known names, a metric, more accuracy with more labels, and remarks
+    that belong to a row."""
     for table in module.TABLES:
         assert table.source and table.metric
         for methods in table.rows.values():

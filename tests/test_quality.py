@@ -19,7 +19,8 @@ FILES = [
 PACKAGE = {path.relative_to(ROOT).as_posix(): ast.parse(path.read_bytes()) for path in FILES}
 SCRIPTS = {f"scripts/{path.name}": ast.parse(path.read_bytes()) for path in (ROOT / "scripts").glob("*.py")}
 
-# From the ground up: a part imports from the floors below its own alone, and from the parts of its floor that are named.
+# From the ground up: a part imports from the floors below its own alone, and from the parts of its floor that
+# are named.
 FLOORS = (
     {"_version", "errors", "types"},
     {"passes", "randomness"},

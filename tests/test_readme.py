@@ -117,7 +117,8 @@ def test_required_packages_are_explained() -> None:
 
 
 def test_the_tables_of_semi_supervised_results_are_what_was_measured() -> None:
-    """Mean and deviation of the accuracy of each algorithm on digits and on CIFAR-10 pictures, plain and with DM/AS."""
+    """Mean and deviation of the accuracy of each algorithm on digits and on CIFAR-10 images, plain and with
+    DM/AS."""
     lines = [json.loads(x) for x in (ROOT / "scripts/results/cifar_ssl.jsonl").read_text().splitlines()]
     rows = {(x["identity"]["dataset.name"], x["algorithm"], x["mix"]) for x in lines}
     assert {(name, algorithm) for name, algorithm, _ in rows} >= {

@@ -65,7 +65,7 @@ def test_a_recipe_trains(name: str) -> None:
     )
     small: Any = "timm:convnext_atto" if "convnext" in name else "small-cnn"
     net = dataclasses.replace(recipe.net, net=small).build((1, 8, 8), 10, 0)
-    if "convnext" in name:  # which takes no pictures of 8 x 8
+    if "convnext" in name:  # which takes no images of 8 x 8
         images = torch.nn.functional.interpolate(pictures(data), scale_factor=4)
         train = dataclasses.replace(data.train, images=ResidentImages(images))
         augmentation = dataclasses.replace(data.augmentation, crop="resized")

@@ -1,4 +1,5 @@
-"""The relationship of classes against a planted one, loops, and scikit-learn's own cross-validation with Bayes' rule by hand."""
+"""The relationship of classes against a planted one, loops, and scikit-learn's own cross-validation with
+Bayes' rule by hand."""
 
 import numpy as np
 import pytest
@@ -14,16 +15,18 @@ from ssl_mix.transfer.relationship import STRENGTHS, learn_relationship
 
 
 def scene(each=12, classes=4, sources=9, spread=1.5, seed=0):
-    """Probabilities (N, S) float64 that lean towards what is typical of each class, and labels in mixed order."""
+    """Probabilities (N, S) float64 that lean towards what is typical of each class, and labels in mixed
+    order."""
     draw = np.random.default_rng(seed)
     labels = draw.permutation(np.repeat(np.arange(classes), each))
-    centre = draw.standard_normal((classes, sources)) * spread
-    scores = centre[labels] + draw.standard_normal((len(labels), sources))
+    center = draw.standard_normal((classes, sources)) * spread
+    scores = center[labels] + draw.standard_normal((len(labels), sources))
     return torch.from_numpy(softmax(scores, axis=1)), torch.from_numpy(labels)
 
 
 def planted(each=50, classes=3, sources=8, seed=0):
-    """Samples of class y are of a source class drawn from row y of ``truth``, and a faultless source classifier says so."""
+    """Samples of class y are of a source class drawn from row y of ``truth``, and a faultless source
+    classifier says so."""
     truth = np.zeros((classes, sources))
     for y in range(classes):
         truth[y, 2 * y : 2 * y + 2] = 0.7, 0.3
@@ -96,7 +99,8 @@ def test_logistic_is_bayes_rule_on_the_coefficients_of_scikit_learn(monkeypatch,
 
 
 def test_probabilities_that_are_spread_thin_still_tell():
-    """All near 1 / S, with a thousandth of what is planted: each class still has more than its share of its own two source classes."""
+    """All near 1 / S, with a thousandth of what is planted: each class still has more than its share of its
+    own two source classes."""
     probabilities, labels, truth = planted()
     thin = (1 - 1e-3) / 8 + 1e-3 * probabilities
     matrix = learn_relationship(thin, labels, 3).matrix.numpy()
@@ -104,7 +108,8 @@ def test_probabilities_that_are_spread_thin_still_tell():
 
 
 def test_two_classes_are_fitted_as_the_multinomial_model(monkeypatch):
-    """Against the multinomial objective, ``C * cross-entropy + |W|^2 / 2`` of both rows of W, minimised by another routine."""
+    """Against the multinomial objective, ``C * cross-entropy + |W|^2 / 2`` of both rows of W, minimized by
+    another routine."""
     monkeypatch.setattr("ssl_mix.transfer.relationship.STRENGTHS", (3.0,))
     monkeypatch.setattr("ssl_mix.transfer.relationship.TOLERANCE", 1e-8)
     probabilities, labels = scene(classes=2)
@@ -132,7 +137,8 @@ def test_two_classes_are_fitted_as_the_multinomial_model(monkeypatch):
 
 @pytest.mark.parametrize("method", ["logistic", "direct"])
 def test_renamed_classes_and_sources_rename_rows_and_columns(method):
-    """The folds of other labels are other folds, so strengths and scale are only alike where the classes are easily told apart."""
+    """The folds of other labels are other folds, so strengths and scale are only alike where the classes are
+    easily told apart."""
     probabilities, labels, _ = planted()
     order, columns = torch.tensor([2, 0, 1]), torch.randperm(8, generator=torch.Generator().manual_seed(0))
     found = learn_relationship(probabilities, labels, 3, method=method).matrix

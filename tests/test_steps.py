@@ -1,4 +1,5 @@
-"""What the semi-supervised algorithms share: views, targets, forward passes, the pool of MixMatch, the worst direction of VAT."""
+"""What the semi-supervised algorithms share: views, targets, forward passes, the pool of MixMatch, the worst
+direction of VAT."""
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from ssl_mix.errors import UserError
 from ssl_mix.mixing.pool import classify_in_parts, interleaved, mix_pool
 from ssl_mix.models import SmallCNN
 from ssl_mix.passes import apart, batch_statistics, together
-from ssl_mix.targets import align, guess_labels, ramp_up, sharpen
+from ssl_mix.targets import align, hard_pseudo_labels, ramp_up, sharpen
 from ssl_mix.types import PseudoLabels, Step
 
 
@@ -57,7 +58,7 @@ def test_alignment_sums_to_one_and_is_the_ratio():
 
 def test_each_picture_may_have_its_own_threshold():
     p = torch.tensor([[0.6, 0.4], [0.2, 0.8], [0.3, 0.7]])
-    guesses = guess_labels(p, torch.arange(3), torch.tensor([0.5, 0.8, 0.9]))
+    guesses = hard_pseudo_labels(p, torch.arange(3), torch.tensor([0.5, 0.8, 0.9]))
     assert guesses.labels.tolist() == [0, 1, 1]
     assert guesses.mask.tolist() == [1, 1, 0]
 
@@ -105,7 +106,7 @@ def test_one_pass_for_all_parts_equals_one_batch():
     torch.testing.assert_close(torch.cat(together(net, first, second)), whole)
 
 
-def test_a_teacher_normalises_by_the_batch_and_remembers_nothing():
+def test_a_teacher_normalizes_by_the_batch_and_remembers_nothing():
     student, teacher = SmallCNN(3, channels=1).train(), SmallCNN(3, channels=1).eval()
     teacher.load_state_dict(student.state_dict())
     dropout = nn.Sequential(teacher, nn.Dropout(0.5)).eval()

@@ -1,4 +1,5 @@
-"""Supervised training with any mixer, label policy, loss and regulariser, against the formulas put together by hand."""
+"""Supervised training with any mixer, label policy, loss and regularizer, against the formulas put together
+by hand."""
 
 from typing import Any, get_args
 
@@ -8,7 +9,7 @@ import torch.nn.functional as F
 
 from ssl_mix import Batch, MixedTarget, MixingTerms, Nets, Samples, Step, StepOutput, Task, UserError
 from ssl_mix.algorithms import Supervised
-from ssl_mix.losses import lumix_cross_entropy, lumix_lam, lumix_regulariser
+from ssl_mix.losses import lumix_cross_entropy, lumix_lam, lumix_regularizer
 from ssl_mix.mixers import MIXERS, CutMix, MixerName, Mixup
 from ssl_mix.mixing.criterion import LabelPolicy, Loss, MixingLoss
 from ssl_mix.models import SmallCNN, build_model
@@ -41,15 +42,15 @@ def test_every_mixer_can_be_named() -> None:
 @pytest.mark.parametrize("mixer", list(MIXERS))
 @pytest.mark.parametrize("loss", get_args(Loss))
 @pytest.mark.parametrize("policy", ["plain", "lumix"])
-@pytest.mark.parametrize("regulariser", ["none", "sem"])
+@pytest.mark.parametrize("regularizer", ["none", "sem"])
 def test_every_combination_trains_or_is_refused(
-    mixer: Any, loss: Loss, policy: LabelPolicy, regulariser: Any
+    mixer: Any, loss: Loss, policy: LabelPolicy, regularizer: Any
 ) -> None:
     options: dict[str, Any] = {
         "mixer": mixer,
         "loss": loss,
         "label_policy": policy,
-        "regulariser": regulariser,
+        "regularizer": regularizer,
     }
     if loss == "dm-bce" and policy == "lumix":
         with pytest.raises(UserError, match="dm-bce"):
@@ -109,7 +110,7 @@ def test_lumix_goes_with_the_decoupled_term(eta: float) -> None:
         halves = (target.lam > 0) * (without[0] - z_a) + (target.lam < 1) * (without[1] - z_b)
         decoupled = torch.where(target[0] == target[1], 0.0, halves)
         mixed_loss = -(lam * z_a + (1 - lam) * z_b) + eta * decoupled
-        expected = mixed_loss.mean() + lumix_regulariser(logits, *target[:2], lam)
+        expected = mixed_loss.mean() + lumix_regularizer(logits, *target[:2], lam)
     options: Any = {"loss": "dm-ce", "mixing": MixingTerms(eta=eta)} if eta else {}
     torch.testing.assert_close(
         run(Supervised(mixer="cutmix", label_policy="lumix", **options)).loss, expected
@@ -122,7 +123,7 @@ def test_sem_pulls_mixed_features_to_the_mixed_features() -> None:
     batch = Mixup().mix_batch(X, LABELS, generator=stream())
     lam = batch.target.lam[:, None]
     gap = net.features(batch.images) - lam * clean - (1 - lam) * clean[batch.partner]
-    algorithm = Supervised(mixer="mixup", regulariser="sem", regulariser_weight=3.0)
+    algorithm = Supervised(mixer="mixup", regularizer="sem", regularizer_weight=3.0)
     output = run(algorithm)
     torch.testing.assert_close(output.metrics["loss/sem"], gap.square().mean().detach())
     total = output.metrics["loss/labeled"] + 3 * output.metrics["loss/sem"]
@@ -130,7 +131,7 @@ def test_sem_pulls_mixed_features_to_the_mixed_features() -> None:
 
 
 def test_mixing_stops_for_the_last_steps() -> None:
-    algorithm = Supervised(mixer="cutmix", stop_mixing=0.3, label_policy="lumix", regulariser="sem")
+    algorithm = Supervised(mixer="cutmix", stop_mixing=0.3, label_policy="lumix", regularizer="sem")
     plain = F.cross_entropy(network()(X), LABELS)
     losses = [run(algorithm, number=number).loss for number in range(10)]
     assert [torch.equal(loss, plain) for loss in losses] == [False] * 7 + [True] * 3
@@ -141,7 +142,7 @@ def test_mixing_stops_for_the_last_steps() -> None:
     [
         ({"loss": "dm-ce"}, "mixer='none'"),
         ({"label_policy": "lumix"}, "mixer='none'"),
-        ({"regulariser": "sem"}, "mixer='none'"),
+        ({"regularizer": "sem"}, "mixer='none'"),
         ({"stop_mixing": 0.1}, "mixer='none'"),
         ({"alpha": 0.2}, "mixer='none'"),
         ({"mixer": "smoothmix", "alpha": 0.2}, "no alpha"),
@@ -208,7 +209,7 @@ def test_the_plain_loss_is_what_one_class_gets_from_every_policy() -> None:
 
 
 def test_lumix_leaves_a_picture_of_one_class_alone() -> None:
-    """A box that covers nothing, or everything: no class is demanded that is not in the picture."""
+    """A box that covers nothing, or everything: no class is demanded that is not in the image."""
     logits = torch.zeros(2, 4, requires_grad=True)
     target = MixedTarget(torch.tensor([0, 0]), torch.tensor([1, 1]), torch.tensor([1.0, 0.0]))
     MixingLoss("dm-ce", "lumix", eta=1.0)(logits, target, stream()).backward()

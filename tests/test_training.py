@@ -47,7 +47,7 @@ def comparable(records: list[dict[str, float]]) -> list[dict[str, float]]:
 
 
 def assert_same_run(first: Path, second: Path) -> None:
-    """Both folders hold the same bits: weights, teacher, optimiser, bank, metrics, guesses."""
+    """Both folders hold the same bits: weights, teacher, optimizer, bank, metrics, guesses."""
     a, b = read_checkpoint(first / CURRENT), read_checkpoint(second / CURRENT)
     assert a["step"] == b["step"]
     for part in ("student", "teacher", "bank", "algorithm"):
@@ -246,7 +246,7 @@ def test_resume_without_a_run_says_so(tmp_path: Path) -> None:
 
 
 class Breaks(FixMatch):
-    """FixMatch whose unlabelled term is infinite in step 6 alone."""
+    """FixMatch whose unlabeled term is infinite in step 6 alone."""
 
     def forward(self, nets: Nets, batch: Batch, step: Step) -> StepOutput:
         output = super().forward(nets, batch, step)
@@ -279,22 +279,22 @@ def test_threads_are_fixed_when_a_run_starts(tmp_path: Path) -> None:
     )
 
 
-def test_a_batch_larger_than_the_labelled_set_works_and_is_stated(tmp_path: Path) -> None:
+def test_a_batch_larger_than_the_labeled_set_works_and_is_stated(tmp_path: Path) -> None:
     opened = start(quick(batch_size=32), tmp_path / "run")
     assert opened.notes == (
-        "the batch (32) is larger than the labelled set (20): labelled pictures repeat within a batch",
+        "the batch (32) is larger than the labeled set (20): labeled images repeat within a batch",
     )
     assert train(opened)
     assert start(quick(batch_size=20), tmp_path / "other").notes == ()
 
 
-def test_supervised_needs_no_unlabelled_pictures(tmp_path: Path) -> None:
+def test_supervised_needs_no_unlabeled_pictures(tmp_path: Path) -> None:
     run = Run(Supervised(), DataOptions(data="digits"), config=TrainConfig(steps=3, batch_size=8))
     assert train(start(run, tmp_path / "run"))
     assert not (tmp_path / "run/pseudo_labels.csv").exists()
 
 
-def test_fixmatch_without_unlabelled_pictures_says_what_to_do(tmp_path: Path) -> None:
+def test_fixmatch_without_unlabeled_pictures_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="choose fewer labels"):
         start(Run(FixMatch(), DataOptions(data="digits")), tmp_path / "run")
 

@@ -62,7 +62,7 @@ def test_from_a_run_to_predictions_without_the_weights_it_began_with(
     shutil.rmtree(base)
     main(["resume", "run"])
     main(["evaluate", "run"])
-    assert "360 test pictures" in capsys.readouterr().out
+    assert "360 test images" in capsys.readouterr().out
     Image.new("L", (8, 8), 90).save("digit.png")
     main(["predict", "run", "digit.png", "--out", "predictions.csv"])
     rows = list(csv.DictReader(Path("predictions.csv").read_text().splitlines()))
@@ -75,8 +75,8 @@ def test_mixing_is_a_flag(name: str, base: Path, capsys: pytest.CaptureFixture[s
     main(["train", name, *arguments, "--out", "run"])
     records = read_metrics(Path("run"))
     assert {"loss/labeled_pairs", "loss/asymmetric", "coverage"} <= records[-1].keys()
-    main(["pseudo-labels", "run", "--out", "guesses.csv"])
-    guessed = list(csv.DictReader(Path("guesses.csv").read_text().splitlines()))
+    main(["pseudo-labels", "run", "--out", "pseudo_labels.csv"])
+    guessed = list(csv.DictReader(Path("pseudo_labels.csv").read_text().splitlines()))
     assert 4 <= len(guessed) <= 16 and all(row["passed"] == "1" for row in guessed)
 
 
@@ -204,14 +204,14 @@ def test_new_classifiers_alone_learn_ten_times_as_fast(algorithm: Any, new: set[
     assert not slow & new and "blocks" in slow
 
 
-def test_the_relationship_is_what_the_source_says_of_the_labelled_pictures() -> None:
+def test_the_relationship_is_what_the_source_says_of_the_labeled_pictures() -> None:
     made = trainer(CoTuning(relationship="direct"))
     matrix = made.algorithm.relationship_matrix
     assert torch.equal(matrix, torch.full((10, 7), 1 / 7))
     net, labels = made.student.eval(), made.feed.labels
     images = next(made.data.train.images.batches(iter([made.feed.labeled]), made.device))
     with torch.no_grad():
-        said = net.source_head(net.features(made.data.augmentation.normalise(images))).softmax(1)
+        said = net.source_head(net.features(made.data.augmentation.normalize(images))).softmax(1)
     expected = torch.stack([said[labels == label].mean(0) for label in range(10)])
     net.train()
     made.train_step(next(made.feed.batches(0)))
@@ -273,7 +273,7 @@ def test_an_identity_within_an_identity_is_compared_option_by_option(
     assert "algorithm.mixing.eta: 0.1 then, 0.7 now" in mistake(["resume", "run"], capsys)
 
 
-def test_pictures_are_normalised_as_the_weights_are_used_to(base: Path) -> None:
+def test_pictures_are_normalized_as_the_weights_are_used_to(base: Path) -> None:
     recorded = json.loads((base / "config.json").read_text())["dataset"]["augmentation"]
     run = read_run(["fine-tuning", "--net", str(base), "--data", "digits", "--out", "x"]).settled()
     assert (run.data.mean, run.data.std) == (tuple(recorded["mean"]), tuple(recorded["std"]))
@@ -337,13 +337,14 @@ def test_the_published_recipe_on_birds_in_folders(base: Path, capsys: pytest.Cap
     )
     capsys.readouterr()
     main(["evaluate", "run", "--crops", "ten"])
-    assert "4 test pictures" in capsys.readouterr().out
+    assert "4 test images" in capsys.readouterr().out
 
 
 def test_a_network_without_its_weights_must_be_asked_for(
     base: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """--net RUN starts from its weights, with --pretrained none beside it the network is taken without them."""
+    """--net RUN starts from its weights, with --pretrained none beside it the network is taken without
+    them."""
     built = {}
     for flags in ([], ["--pretrained", "default"], ["--pretrained", "none"]):
         run = read_run(["fine-tuning", "--net", str(base), *flags, "--data", "digits", "--out", "x"])

@@ -1,4 +1,5 @@
-"""Semantic equivariance in a plain loop: the features of a mixed picture shall be the mixture of the features."""
+"""Semantic equivariance in a plain loop: the features of a mixed image shall be the mixture of the
+features."""
 
 import torch
 from sklearn.datasets import load_digits

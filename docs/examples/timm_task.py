@@ -1,6 +1,6 @@
 """timm's Mixup and its training task, once with decoupled mixup and once with LUMix as the criterion.
 
-timm's dense targets do not say which picture was the base. Neither loss needs to know: both halves of DM count,
+timm's dense targets do not say which image was the base. Neither loss needs to know: both halves of DM count,
 and LUMix's random weights are symmetric (with noise="normal" they are not, and a dense target is refused).
 """
 

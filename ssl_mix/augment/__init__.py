@@ -1,4 +1,4 @@
-"""Batched augmentation of uint8 pictures, on their device, with parameters of its own for each picture."""
+"""Batched augmentation of uint8 images, on their device, with parameters of its own for each image."""
 
 from ssl_mix.augment.cutout import cutout
 from ssl_mix.augment.randaugment import RandAugment

@@ -1,4 +1,4 @@
-"""Operations that blend a picture with a dull one: brightness, autocontrast, contrast, color, sharpness."""
+"""Operations that blend an image with a dull one: brightness, autocontrast, contrast, color, sharpness."""
 
 from collections.abc import Sequence
 
@@ -17,14 +17,15 @@ def column(values: Tensor) -> Tensor:
 def blend_(images: Tensor, factor: Tensor, counts: Sequence[int]) -> None:
     """``dull + factor * (image - dull)``, cut to [0, 255] and truncated, as Pillow's ``ImageEnhance``.
 
-    What is dull: black for brightness, the mean of the grey picture for contrast, the grey picture for color, the smoothed picture
-    for sharpness. Autocontrast, ``(image - low) * 255 / (high - low)`` in each channel, is taken as dull too, with factor 0. So all
-    share the passes over the pictures. At most one grey level from Pillow, which rounds in other places.
+    What is dull: black for brightness, the mean of the gray image for contrast, the gray image for color, the
+    smoothed image for sharpness. Autocontrast, ``(image - low) * 255 / (high - low)`` in each channel, is
+    taken as dull too, with factor 0. So all share the passes over the images. At most one gray level from
+    Pillow, which rounds in other places.
 
     Args:
         images: (N, C, H, W) uint8 with 1 or 3 channels, sorted in the order of ``pools.BLENDS``; overwritten.
         factor: 0 to 2, (N,) float32; 0 for autocontrast.
-        counts: pictures of each of the five.
+        counts: images of each of the five.
     """
     wide = images.float()
     dull = torch.empty_like(wide)
@@ -51,12 +52,13 @@ def _stretched(images: Tensor) -> Tensor:
 
 
 def _mean(images: Tensor) -> Tensor:
-    """Rounded mean of the grey picture, (N, 1, 1, 1)."""
-    return _grey(images).mean(dim=(1, 2, 3), keepdim=True).add_(0.5).floor_()
+    """Rounded mean of the gray image, (N, 1, 1, 1)."""
+    return _gray(images).mean(dim=(1, 2, 3), keepdim=True).add_(0.5).floor_()
 
 
-def _grey(images: Tensor) -> Tensor:
-    """Luma by Pillow's weights of 16 bits, (N, 1, H, W): exact in float32. The picture itself where it has one channel."""
+def _gray(images: Tensor) -> Tensor:
+    """Luma by Pillow's weights of 16 bits, (N, 1, H, W): exact in float32. The image itself where it has one
+    channel."""
     if images.shape[1] == 1:
         return images
     red, green, blue = images.chunk(3, dim=1)
@@ -65,7 +67,7 @@ def _grey(images: Tensor) -> Tensor:
 
 
 def _smooth(images: Tensor) -> Tensor:
-    """3 x 3 weights 1, centre 5, over 13, rounded; the border as it is."""
+    """3 x 3 weights 1, center 5, over 13, rounded; the border as it is."""
     rows = (images[:, :, :-2] + images[:, :, 1:-1]).add_(images[:, :, 2:])
     total = (rows[..., :-2] + rows[..., 1:-1]).add_(rows[..., 2:]).add_(images[:, :, 1:-1, 1:-1], alpha=4)
     smooth = images.clone()
@@ -73,4 +75,4 @@ def _smooth(images: Tensor) -> Tensor:
     return smooth
 
 
-_DULL = (_black, _stretched, _mean, _grey, _smooth)
+_DULL = (_black, _stretched, _mean, _gray, _smooth)

@@ -1,4 +1,4 @@
-"""Cutout: hide a square of each picture."""
+"""Cutout: hide a square of each image."""
 
 from typing import NamedTuple
 
@@ -10,12 +10,13 @@ from ssl_mix.errors import check_choice
 
 
 class _Square(NamedTuple):
-    """Smallest and largest side as a share of the picture's, or in pixels, its colour, and its value in pictures with one channel."""
+    """Smallest and largest side as a share of the image's, or in pixels, its color, and its value in images
+    with one channel."""
 
     low: float
     high: float
-    colour: tuple[int, int, int]
-    grey: int
+    color: tuple[int, int, int]
+    gray: int
     pixels: bool = False
 
 
@@ -28,21 +29,23 @@ SQUARES: dict[Variant, _Square] = {
 
 
 def cutout(images: Tensor, *, variant: Variant = "torchssl", generator: torch.Generator) -> Tensor:
-    """Paint a square at a place of its own in each picture, clipped at the borders.
+    """Paint a square at a place of its own in each image, clipped at the borders.
 
-    The centre is uniform over the picture. The side is a share of the picture's shorter side: "torchssl" U(0, 0.5), "kekmodel" and
-    "google" 0.5 (16 of 32 pixels), "self-tuning" 16 pixels. A pixel is hidden where its middle lies in the square.
+    The center is uniform over the image. The side is a share of the image's shorter side: "torchssl" U(0,
+    0.5), "kekmodel" and "google" 0.5 (16 of 32 pixels), "self-tuning" 16 pixels. A pixel is hidden where its
+    middle lies in the square.
 
     Args:
         images: (N, C, H, W) uint8 with 1 or 3 channels; left as they are.
-        variant: whose side and colour.
+        variant: whose side and color.
         generator: on the CPU.
 
     Raises:
         ValueError: the variant is unknown.
 
-    Source: DeVries & Taylor, "Improved Regularization of Convolutional Neural Networks with Cutout" (2017). Differs from the code that
-    the variants are named after: the part of a square beyond the left or upper border is cut off, not pushed inside.
+    Source: DeVries & Taylor, "Improved Regularization of Convolutional Neural Networks with Cutout" (2017).
+    Differs from the code that the variants are named after: the part of a square beyond the left or upper
+    border is cut off, not pushed inside.
     """
     check_choice("variant", variant, SQUARES)
     square, (count, channels, height, width) = SQUARES[variant], images.shape
@@ -52,13 +55,14 @@ def cutout(images: Tensor, *, variant: Variant = "torchssl", generator: torch.Ge
     rows = _near(y, half, height).mul_(255).to(images.device, non_blocking=True)
     columns = _near(x, half, width).to(images.device, non_blocking=True)
     hidden = (rows[:, :, None] * columns[:, None, :])[:, None]
-    colour = square.colour if channels == 3 else (square.grey,)
-    paint = torch.tensor(colour, dtype=torch.uint8)[:, None, None].to(images.device, non_blocking=True)
+    color = square.color if channels == 3 else (square.gray,)
+    paint = torch.tensor(color, dtype=torch.uint8)[:, None, None].to(images.device, non_blocking=True)
     # Bit by bit: on a CPU torch.where and masked_fill with a mask that broadcasts are ten times slower.
     return (images ^ paint).bitwise_and_(hidden).bitwise_xor_(images)
 
 
-def _near(centre: Tensor, half: Tensor, side: int) -> Tensor:
-    """(N, side) uint8: 1 for pixels whose middle is within ``half`` pixels of ``centre``, which is a share of the side."""
+def _near(center: Tensor, half: Tensor, side: int) -> Tensor:
+    """(N, side) uint8: 1 for pixels whose middle is within ``half`` pixels of ``center``, which is a share of
+    the side."""
     middles = torch.arange(side) + 0.5
-    return ((middles - side * centre[:, None]).abs() < half[:, None]).to(torch.uint8)
+    return ((middles - side * center[:, None]).abs() < half[:, None]).to(torch.uint8)

@@ -4,8 +4,10 @@ Four different things are called RandAugment in semi-supervised learning; three 
 
 - "torchssl" (TorchSSL, USB): 3 operations, always applied, continuous magnitudes.
 - "kekmodel" (FixMatch-pytorch): 2 operations, each applied with probability 1/2, levels 1 to 9 of 10.
-- "self-tuning" (Self-Tuning's code): the operations of "kekmodel", with a Cutout of 16 pixels whatever the size of the picture.
-- "google" (google-research/fixmatch, RAMC): likewise, with stronger enhancement and fewer bits left by posterize.
+- "self-tuning" (Self-Tuning's code): the operations of "kekmodel", with a Cutout of 16 pixels whatever the
+  size of the image.
+- "google" (google-research/fixmatch, RAMC): likewise, with stronger enhancement and fewer bits left by
+  posterize.
 """
 
 from typing import Literal, NamedTuple
@@ -14,7 +16,7 @@ Variant = Literal["torchssl", "kekmodel", "google", "self-tuning"]
 
 BLENDS = ("brightness", "autocontrast", "contrast", "color", "sharpness")
 GEOMETRY = ("rotate", "shear_x", "shear_y", "translate_x", "translate_y")
-# Pictures are sorted in this order, so that each family is one slice of the batch.
+# Images are sorted in this order, so that each family is one slice of the batch.
 OPERATIONS = ("identity", "posterize", "solarize", "equalize", *BLENDS, *GEOMETRY)
 
 
@@ -38,7 +40,7 @@ class Pool(NamedTuple):
     """What a variant draws from.
 
     Attributes:
-        draws: operations per picture.
+        draws: operations per image.
         probability: of applying each.
         levels: levels are 1 to ``levels`` - 1, divided by ``levels``; None: uniform in [0, 1].
         ranges: magnitude of each operation; translations as shares of the side.

@@ -1,7 +1,7 @@
-"""RandAugment for a batch: each picture gets operations and magnitudes of its own, without a loop over pictures.
+"""RandAugment for a batch: each image gets operations and magnitudes of its own, without a loop over images.
 
-The choices are drawn on the CPU. So the host knows how many pictures each family of operations gets and can sort the batch by
-operation without asking the device for anything.
+The choices are drawn on the CPU. So the host knows how many images each family of operations gets and can
+sort the batch by operation without asking the device for anything.
 """
 
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from ssl_mix.errors import UserError, check_choice
 
 
 class Choices(NamedTuple):
-    """What happens to each picture in each of D draws, on the CPU.
+    """What happens to each image in each of D draws, on the CPU.
 
     Attributes:
         operation: position in ``OPERATIONS``, (D, N) int64.
@@ -32,17 +32,18 @@ class Choices(NamedTuple):
 
 @dataclass(frozen=True)
 class RandAugment:
-    """Random picture operations, drawn for each picture by itself.
+    """Random image operations, drawn for each image by itself.
 
     Args:
         variant: "torchssl", "kekmodel", "google" or "self-tuning", see ``ssl_mix.augment.pools``.
-        geometry: factor on the ranges of rotation, shear and translation; below 1 for tiny pictures.
+        geometry: factor on the ranges of rotation, shear and translation; below 1 for tiny images.
 
     Raises:
         ValueError: the variant is unknown.
 
-    Source: Cubuk et al., "RandAugment" (2020), in the forms that semi-supervised code gives it. The operations equal Pillow's. Differs:
-    translations of "kekmodel" and "google" are shares of the side, equal to theirs at 32 pixels.
+    Source: Cubuk et al., "RandAugment" (2020), in the forms that semi-supervised code gives it. The
+    operations equal Pillow's. Differs: translations of "kekmodel" and "google" are shares of the side, equal
+    to theirs at 32 pixels.
     """
 
     variant: Variant = "torchssl"
@@ -52,25 +53,25 @@ class RandAugment:
         check_choice("variant", self.variant, POOLS)
 
     def __call__(self, images: Tensor, *, generator: torch.Generator) -> Tensor:
-        """Alter pictures; the input stays as it is.
+        """Alter images; the input stays as it is.
 
         Args:
             images: (N, C, H, W) uint8 with 1 or 3 channels.
             generator: on the CPU.
 
         Raises:
-            ValueError: the pictures are not uint8, or have another number of channels.
+            ValueError: the images are not uint8, or have another number of channels.
         """
         if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] not in (1, 3):
             raise UserError(
-                "RandAugment alters uint8 pictures (N, C, H, W) with 1 or 3 channels, got "
+                "RandAugment alters uint8 images (N, C, H, W) with 1 or 3 channels, got "
                 f"{images.dtype} {tuple(images.shape)}: augment before converting to float"
             )
         count, _, height, width = images.shape
         return apply_choices(images, self.sample(count, height, width, generator))
 
     def sample(self, count: int, height: int, width: int, generator: torch.Generator) -> Choices:
-        """Draw operations and magnitudes for ``count`` pictures of ``height`` x ``width`` pixels."""
+        """Draw operations and magnitudes for ``count`` images of ``height`` x ``width`` pixels."""
         pool = POOLS[self.variant]
         shape = (pool.draws, count)
         operation = torch.randint(len(OPERATIONS), shape, generator=generator)
@@ -84,7 +85,8 @@ class RandAugment:
         return Choices(operation, low + torch.where((signed > 0) & (sign < 0.5), -step, step))
 
     def _ranges(self, height: int, width: int) -> Tensor:
-        """(14, 4): low, high, signed, whole of each operation; translations in pixels, ``geometry`` applied to all that move pixels."""
+        """(14, 4): low, high, signed, whole of each operation; translations in pixels, ``geometry`` applied
+        to all that move pixels."""
         units = dict.fromkeys(GEOMETRY, self.geometry)
         units |= {"translate_x": self.geometry * width, "translate_y": self.geometry * height}
         ranges = ((units.get(name, 1.0), POOLS[self.variant].ranges[name]) for name in OPERATIONS)
@@ -94,7 +96,8 @@ class RandAugment:
 
 
 def apply_choices(images: Tensor, choices: Choices) -> Tensor:
-    """Carry out what was drawn, one draw after the other, on uint8 pictures (N, C, H, W) with 1 or 3 channels."""
+    """Carry out what was drawn, one draw after the other, on uint8 images (N, C, H, W) with 1 or 3
+    channels."""
     device = images.device
     sorting = choices.operation.argsort(dim=1, stable=True)
     counts = F.one_hot(choices.operation, len(OPERATIONS)).sum(dim=1).tolist()
@@ -112,7 +115,7 @@ def _orders(sorting: Tensor) -> Tensor:
     """How to reorder the batch before each draw, and back at the end.
 
     Args:
-        sorting: the pictures in the order each draw wants, (D, N) int64.
+        sorting: the images in the order each draw wants, (D, N) int64.
 
     Returns:
         (D + 1, N) int64, each relative to the order before.
@@ -123,13 +126,13 @@ def _orders(sorting: Tensor) -> Tensor:
 
 
 def _alter_(images: Tensor, values: Tensor, matrices: Tensor, counts: list[int]) -> None:
-    """One draw on pictures sorted by operation.
+    """One draw on images sorted by operation.
 
     Args:
         images: (N, C, H, W) uint8; overwritten.
         values: magnitudes (N,) float32.
         matrices: of ``warp_``, (6, N).
-        counts: pictures of each operation.
+        counts: images of each operation.
     """
     blends = counts[4 : 4 + len(BLENDS)]
     sizes = [*counts[:4], sum(blends), sum(counts[4 + len(BLENDS) :])]

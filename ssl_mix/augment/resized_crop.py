@@ -1,4 +1,4 @@
-"""Random resized crops, a box of its own for each picture of a batch."""
+"""Random resized crops, a box of its own for each image of a batch."""
 
 import math
 
@@ -20,9 +20,9 @@ def sample_boxes(
 ) -> Tensor:
     """Boxes (count, 4) as top, left, height, width in whole pixels, on the CPU.
 
-    The area is uniform in ``scale`` (as a share of the picture), the logarithm of width / height uniform between those of
-    ``ratio``. Ten boxes are drawn for each picture and the first one that fits is taken; where none does, the largest centred
-    box with a ratio in range.
+    The area is uniform in ``scale`` (as a share of the image), the logarithm of width / height uniform
+    between those of ``ratio``. Ten boxes are drawn for each image and the first one that fits is taken; where
+    none does, the largest centered box with a ratio in range.
     """
     area = height * width * torch.empty(count, TRIES).uniform_(*scale, generator=generator)
     bounds = math.log(ratio[0]), math.log(ratio[1])
@@ -49,24 +49,25 @@ def random_resized_crop(
     size: int | None = None,
     generator: torch.Generator,
 ) -> Tensor:
-    """Cut a random box out of each picture and resize it, bilinearly, to the size of the picture or to ``size``.
+    """Cut a random box out of each image and resize it, bilinearly, to the size of the image or to ``size``.
 
     Args:
         images: (N, C, H, W) uint8; left as they are.
-        scale: range of the box's area as a share of the picture.
+        scale: range of the box's area as a share of the image.
         ratio: range of the box's width over its height.
-        size: side of the results; default: the sides of the pictures.
+        size: side of the results; default: the sides of the images.
         generator: on the CPU.
 
-    Source: Szegedy et al., "Going Deeper with Convolutions" (CVPR 2015), as in torchvision's ``RandomResizedCrop``. Differs: the box is
-    cut out of the stored picture and never antialiased. Without ``size`` it is only ever enlarged, which needs no antialiasing. With it
-    a box larger than ``size`` is reduced by reading between its pixels, by at most stored side / ``size``: harmless for the usual 256 to
+    Source: Szegedy et al., "Going Deeper with Convolutions" (CVPR 2015), as in torchvision's
+    ``RandomResizedCrop``. Differs: the box is cut out of the stored image and never antialiased. Without
+    ``size`` it is only ever enlarged, which needs no antialiasing. With it a box larger than ``size`` is
+    reduced by reading between its pixels, by at most stored side / ``size``: harmless for the usual 256 to
     224, but from about twice ``size`` on fine detail turns into patterns.
     """
     height, width = images.shape[2:]
     boxes = sample_boxes(len(images), height, width, scale=scale, ratio=ratio, generator=generator)
     top, left, h, w = boxes.unbind(1)
-    theta = torch.zeros(len(images), 2, 3)  # from the result's coordinates, in [-1, 1], to the picture's
+    theta = torch.zeros(len(images), 2, 3)  # from the result's coordinates, in [-1, 1], to the image's
     theta[:, 0, 0], theta[:, 0, 2] = w / width, (2 * left + w) / width - 1
     theta[:, 1, 1], theta[:, 1, 2] = h / height, (2 * top + h) / height - 1
     result = [*images.shape[:2], size or height, size or width]

@@ -1,4 +1,5 @@
-"""Operations that send each grey level to another: posterize, solarize, equalize. They overwrite their pictures."""
+"""Operations that send each gray level to another: posterize, solarize, equalize. They overwrite their
+images."""
 
 import torch
 from torch import Tensor
@@ -24,7 +25,8 @@ def solarize_(images: Tensor, threshold: Tensor) -> None:
         images: (N, C, H, W) uint8.
         threshold: 0 to 256, (N,) float.
     """
-    # The sign of an int16 difference instead of a comparison: those are not vectorised when they broadcast on a CPU.
+    # The sign of an int16 difference instead of a comparison: those are not vectorised when they broadcast on
+    # a CPU.
     below = (images.to(torch.int16) - column(threshold.ceil().to(torch.int16))).bitwise_right_shift_(15)
     images.bitwise_xor_(below.bitwise_not_().to(torch.uint8))
 
@@ -32,8 +34,9 @@ def solarize_(images: Tensor, threshold: Tensor) -> None:
 def equalize_(images: Tensor) -> None:
     """Flatten each channel's histogram, as ``ImageOps.equalize``.
 
-    With ``step`` the number of pixels below the highest value divided by 255, value v becomes (step // 2 + pixels below v) // step.
-    Channels with step 0 (one value, or fewer than 255 pixels below the highest) stay as they are.
+    With ``step`` the number of pixels below the highest value divided by 255, value v becomes (step // 2 +
+    pixels below v) // step. Channels with step 0 (one value, or fewer than 255 pixels below the highest) stay
+    as they are.
 
     Args:
         images: (N, C, H, W) uint8.

@@ -1,4 +1,4 @@
-"""The views of a picture that algorithms ask for, and how a data set wants its pictures treated."""
+"""The views of an image that algorithms ask for, and how a data set wants its images treated."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from ssl_mix.augment.crops import centre_crop
+from ssl_mix.augment.crops import center_crop
 from ssl_mix.augment.cutout import cutout
 from ssl_mix.augment.pools import Variant
 from ssl_mix.augment.randaugment import RandAugment
@@ -21,18 +21,18 @@ Crop = Literal["pad", "resized"]
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Normalisation and the ranges of augmentation; belongs to the data set.
+    """Normalization and the ranges of augmentation; belongs to the data set.
 
     Args:
         mean: per channel, of values in [0, 1].
         std: likewise.
         flip: whether the mirror image means the same.
-        padding: pixels of the reflected picture on each side that a weak view may take in.
-        crop: of the weak view: "pad" takes a random crop of the padded picture, which shifts one that is no larger than the crop by up to
-            ``padding``; "resized" resizes a random part of it instead.
+        padding: pixels of the reflected image on each side that a weak view may take in.
+        crop: of the weak view: "pad" takes a random crop of the padded image, which shifts one that is no
+            larger than the crop by up to ``padding``; "resized" resizes a random part of it instead.
         variant: of RandAugment and Cutout.
-        geometry: factor on RandAugment's rotations, shears and translations; below 1 for tiny pictures.
-        size: side of what the network sees, a crop of the stored picture; default: the stored picture itself.
+        geometry: factor on RandAugment's rotations, shears and translations; below 1 for tiny images.
+        size: side of what the network sees, a crop of the stored image; default: the stored image itself.
     """
 
     mean: tuple[float, ...]
@@ -45,25 +45,27 @@ class Augmentation:
     size: int | None = None
 
     def seen(self, shape: tuple[int, int, int]) -> tuple[int, int, int]:
-        """The shape (C, H, W) of what the network sees of stored pictures of ``shape``.
+        """The shape (C, H, W) of what the network sees of stored images of ``shape``.
 
         Raises:
-            ValueError: the stored pictures are smaller than ``size``.
+            ValueError: the stored images are smaller than ``size``.
         """
         if self.size is None:
             return shape
         if min(shape[1:]) < self.size:
             raise UserError(
-                f"the network is to see {self.size}x{self.size} pixels, but pictures are stored at {shape[1]}x{shape[2]}: store them "
+                f"the network is to see {self.size}x{self.size} pixels, but images are stored at "
+                f"{shape[1]}x{shape[2]}: store them "
                 "larger (--stored-size) or let it see less (--image-size)"
             )
         return shape[0], self.size, self.size
 
     def plain(self, images: Tensor) -> Tensor:
-        """What an evaluation sees of uint8 pictures (N, C, H, W): their central square of ``size``, or all of them."""
-        return images if self.size is None else centre_crop(images, self.size)
+        """What an evaluation sees of uint8 images (N, C, H, W): their central square of ``size``, or all of
+        them."""
+        return images if self.size is None else center_crop(images, self.size)
 
-    def normalise(self, images: Tensor, *, channels_last: bool = False) -> Tensor:
+    def normalize(self, images: Tensor, *, channels_last: bool = False) -> Tensor:
         """uint8 (N, C, H, W) to float32: ``(images / 255 - mean) / std``."""
         constants = torch.tensor([(1 / (255 * s), -m / s) for m, s in zip(self.mean, self.std, strict=True)])
         scale, offset = constants.to(images.device, non_blocking=True).unbind(1)
@@ -79,7 +81,8 @@ class Augmentation:
     def views(
         self, images: Tensor, names: Sequence[str], generator: torch.Generator, *, channels_last: bool = False
     ) -> dict[str, Tensor]:
-        """Normalised views by name: "plain": the centre; "weak": flip and crop; "strong": weak, then RandAugment, then Cutout.
+        """Normalized views by name: "plain": the center; "weak": flip and crop; "strong": weak, then
+        RandAugment, then Cutout.
 
         A number behind a name ("weak2") makes another view of that kind, drawn by itself.
 
@@ -93,7 +96,7 @@ class Augmentation:
             ValueError: a view is unknown.
         """
         return {
-            name: self.normalise(self._view(images, name, generator), channels_last=channels_last)
+            name: self.normalize(self._view(images, name, generator), channels_last=channels_last)
             for name in names
         }
 

@@ -1,4 +1,4 @@
-"""Operations that move pixels: rotate, shear, translate, by one gather of nearest neighbours."""
+"""Operations that move pixels: rotate, shear, translate, by one gather of nearest neighbors."""
 
 import torch
 import torch.nn.functional as F
@@ -12,12 +12,13 @@ _ONE = 1 << 16
 def warp_matrices(operation: Tensor, magnitude: Tensor, height: int, width: int) -> Tensor:
     """Where each output pixel comes from, as ``Image.rotate`` and ``Image.transform`` compute it.
 
-    Output pixel (x, y) shows input pixel ``((a x + b y + c) >> 16, (d x + e y + f) >> 16)``, all whole numbers.
+    Output pixel (x, y) shows input pixel ``((a x + b y + c) >> 16, (d x + e y + f) >> 16)``, all whole
+    numbers.
 
     Args:
         operation: position in ``pools.OPERATIONS``, any shape; those that move no pixels give the identity.
-        magnitude: degrees counter-clockwise about the centre, slopes, or pixels; same shape, float64.
-        height: of the pictures, below 2^15.
+        magnitude: degrees counter-clockwise about the center, slopes, or pixels; same shape, float64.
+        height: of the images, below 2^15.
         width: likewise.
 
     Returns:
@@ -46,7 +47,7 @@ def warp_(images: Tensor, matrices: Tensor) -> None:
     a, b, c, d, e, f = matrices[:, :, None, None].unbind(0)
     x = torch.arange(width, dtype=torch.int32, device=images.device)
     y = torch.arange(height, dtype=torch.int32, device=images.device)[:, None]
-    # In the picture with a black frame of one pixel, positions outside are clamped to the frame.
+    # In the image with a black frame of one pixel, positions outside are clamped to the frame.
     column = torch.add(a * x, b * y + c + _ONE).bitwise_right_shift_(16).clamp_(0, width + 1)
     row = torch.add(d * x, e * y + f + _ONE).bitwise_right_shift_(16).clamp_(0, height + 1)
     pixels = column.add_(row, alpha=width + 2).long().flatten(1)[:, None]

@@ -9,7 +9,7 @@ from ssl_mix.errors import UserError
 
 
 class Shifts(NamedTuple):
-    """How each picture is flipped and moved, on the CPU.
+    """How each image is flipped and moved, on the CPU.
 
     Attributes:
         flip: whether it is mirrored, (N,) bool.
@@ -25,14 +25,14 @@ class Shifts(NamedTuple):
 def sample_shifts(
     count: int, *, flip: bool, padding: int, generator: torch.Generator, room: tuple[int, int] = (0, 0)
 ) -> Shifts:
-    """Mirror every other picture at random if ``flip``; place each crop anywhere in the padded picture.
+    """Mirror every other image at random if ``flip``; place each crop anywhere in the padded image.
 
     Args:
-        count: of pictures.
+        count: of images.
         flip: whether to mirror.
         padding: pixels added on each side.
         generator: on the CPU.
-        room: rows and columns that the crop is smaller than the picture.
+        room: rows and columns that the crop is smaller than the image.
     """
     mirrored = torch.rand(count, generator=generator) < (0.5 if flip else 0.0)
     rows, columns = (
@@ -42,9 +42,10 @@ def sample_shifts(
 
 
 def apply_shifts(images: Tensor, shifts: Shifts, size: tuple[int, int] | None = None) -> Tensor:
-    """Mirror and move pictures (N, C, H, W), cut to ``size``; what enters at a border is the picture reflected there.
+    """Mirror and move images (N, C, H, W), cut to ``size``; what enters at a border is the image reflected
+    there.
 
-    Equal to padding by reflection, cropping at an offset, and mirroring, without making the padded pictures.
+    Equal to padding by reflection, cropping at an offset, and mirroring, without making the padded images.
     """
     height, width = images.shape[2:]
     tall, wide = size or (height, width)
@@ -71,22 +72,23 @@ def flip_and_crop(
     size: int | None = None,
     generator: torch.Generator,
 ) -> Tensor:
-    """Random mirror image and random crop after reflection padding, drawn for each picture.
+    """Random mirror image and random crop after reflection padding, drawn for each image.
 
     Args:
         images: (N, C, H, W) of any dtype; left as they are.
-        flip: mirror with probability 1/2; off for digits and other pictures that mean something else in the mirror.
-        padding: pixels of the reflected picture on each side that a crop may take in, below both sides.
-        size: side of the crops, at most both sides; default: those of the pictures.
+        flip: mirror with probability 1/2; off for digits and other images that mean something else in the
+            mirror.
+        padding: pixels of the reflected image on each side that a crop may take in, below both sides.
+        size: side of the crops, at most both sides; default: those of the images.
         generator: on the CPU.
 
     Raises:
-        ValueError: the padding does not fit the pictures.
+        ValueError: the padding does not fit the images.
     """
     if not 0 <= padding < min(images.shape[2:]):
         raise UserError(
-            f"padding must lie in [0, {min(images.shape[2:]) - 1}] for pictures of {tuple(images.shape[2:])}, "
-            f"got {padding}: take larger pictures (--image-size) or less padding"
+            f"padding must lie in [0, {min(images.shape[2:]) - 1}] for images of {tuple(images.shape[2:])}, "
+            f"got {padding}: take larger images (--image-size) or less padding"
         )
     height, width = images.shape[2:]
     tall, wide = (height, width) if size is None else (size, size)

@@ -18,7 +18,7 @@ from ssl_mix.mixing.terms import MixingTerms
 from ssl_mix.reports import write_reports
 from ssl_mix.reports.html import REPORT, Section, render
 from ssl_mix.reports.plots import plot_comparison, save_png
-from ssl_mix.reports.summary import Summary, summarise
+from ssl_mix.reports.summary import Summary, summarize
 from ssl_mix.runs.data_options import DataOptions
 from ssl_mix.runs.folder import Record, create_run_folder, read_metrics, write_text
 from ssl_mix.runs.run import Run
@@ -47,15 +47,16 @@ def demo(
     steps: int = 500,
     overwrite: bool = False,
 ) -> None:
-    """Show what unlabelled pictures are worth: train four methods on a few labelled handwritten digits.
+    """Show what unlabeled images are worth: train four methods on a few labeled handwritten digits.
 
-    Supervised training, FixMatch, FixMatch + AS (labelled digits mixed into unlabelled ones) and FixMatch + DM/AS (labelled digits
-    mixed with each other too) get the same labelled digits, network, steps and seeds. Ends with a table, a plot and a report.
+    Supervised training, FixMatch, FixMatch + AS (labeled digits mixed into unlabeled ones) and FixMatch +
+    DM/AS (labeled digits mixed with each other too) get the same labeled digits, network, steps and seeds.
+    Ends with a table, a plot and a report.
 
     Args:
         out: folder for everything.
-        labels_per_class: labelled digits of each class; the other training digits are unlabelled.
-        seeds: repetitions, each with its own labelled digits and initial weights.
+        labels_per_class: labeled digits of each class; the other training digits are unlabeled.
+        seeds: repetitions, each with its own labeled digits and initial weights.
         steps: training steps of each run.
         overwrite: replace an earlier demo in that folder.
     """
@@ -87,7 +88,7 @@ def demo(
 
 def finish(out: Path, results: dict[str, list[list[Record]]], labels_per_class: int) -> None:
     """Print the table, write plot, report and ``results.json``, and say what to type next."""
-    summaries = {name: [summarise(records) for records in seeds] for name, seeds in results.items()}
+    summaries = {name: [summarize(records) for records in seeds] for name, seeds in results.items()}
     rows = [(name, *cells(found)) for name, found in summaries.items()]
     count = len(next(iter(summaries.values())))
     title = f"Digits, {labels_per_class} labels per class, n = {count}" + (
@@ -130,11 +131,13 @@ def share_cell(values: Sequence[float | None]) -> str:
 
 
 EXPLANATION = (
-    "Every row saw the same labelled digits. 'accuracy': on the test digits, after the last step; 'best' is picked among ten looks at "
-    "them and flatters every row. 'confident': the share of unlabelled digits that the method labels itself at the end; "
+    "Every row saw the same labeled digits. 'accuracy': on the test digits, after the last step; 'best' is "
+    "picked among ten looks at "
+    "them and flatters every row. 'confident': the share of unlabeled digits that the method labels itself "
+    "at the end; "
     "'right': how many of these labels are true, which no method is told."
 )
 NEXT = """\
 ssl-mix train fixmatch --data cifar10 --download --labels 250 --steps 10000 --out runs/cifar10
-ssl-mix train fixmatch --labeled LABELED_FOLDER --unlabeled PICTURE_FOLDER --image-size 64 --out runs/mine
+ssl-mix train fixmatch --labeled LABELED_FOLDER --unlabeled IMAGE_FOLDER --image-size 64 --out runs/mine
 ssl-mix list"""

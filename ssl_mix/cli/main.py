@@ -60,7 +60,7 @@ def evaluate_command(
     *,
     data_dir: str | None = None,
     test: str | None = None,
-    crops: Crops = "centre",
+    crops: Crops = "center",
     weights: Weights = "last",
     device: str = "auto",
 ) -> None:
@@ -69,9 +69,9 @@ def evaluate_command(
     Args:
         run: folder of the run.
         data_dir: where the files of a data set with a name are now, if they have moved.
-        test: another folder of test pictures with the same classes.
-        crops: "centre", or "ten": the mean over corners and centre with their mirror images, as published codes of fine-grained
-            transfer evaluate; for data sets of folders and for fine-grained transfer.
+        test: another folder of test images with the same classes.
+        crops: "center", or "ten": the mean over corners and center with their mirror images, as published
+            codes of fine-grained transfer evaluate; for data sets of folders and for fine-grained transfer.
         weights: the "last" ones, or those that were "best" on the part that --validation held out.
         device: "auto", "cpu" or "cuda".
     """
@@ -79,7 +79,7 @@ def evaluate_command(
     with reading_bar() as progress:
         found = evaluate(trained, data_dir=data_dir, test=test, crops=crops, progress=progress)
     crop = "ten crops of each" if crops == "ten" else "central crops"
-    say(f"Teacher after step {trained.step} ({weights} weights) on {found.pictures} test pictures, {crop}")
+    say(f"Teacher after step {trained.step} ({weights} weights) on {found.images} test images, {crop}")
     table = Table("class", "accuracy")
     for name, value in found.per_class.items():
         table.add_row(escape(name), f"{100 * value:.2f} %")
@@ -98,20 +98,21 @@ def predict_command(
     weights: Weights = "last",
     device: str = "auto",
 ) -> None:
-    """Classify pictures with a run's teacher and write a CSV file: file, class, confidence, next likely classes.
+    """Classify images with a run's teacher and write a CSV file: file, class, confidence, next likely
+    classes.
 
     Args:
         run: folder of the run.
-        paths: pictures, and folders that are searched for pictures.
+        paths: images, and folders that are searched for images.
         out: the CSV file.
-        top: how many classes to name for each picture.
+        top: how many classes to name for each image.
         weights: the "last" ones, or those that were "best" on the part that --validation held out.
         device: "auto", "cpu" or "cuda".
     """
     check_count("top", top)
     check_writable(out)
     if not paths:
-        raise UserError("no picture to predict: give files or folders after the run")
+        raise UserError("no image to predict: give files or folders after the run")
     trained = load(run, device, weights)
     with reading_bar() as progress:
         found = predict(trained, paths, progress=progress)
@@ -122,10 +123,10 @@ def predict_command(
 
 
 def pseudo_labels(run: RunFolder, *, out: Path) -> None:
-    """Write what a run has guessed for each unlabelled picture as a CSV file.
+    """Write what a run last predicted for each unlabeled image as a CSV file.
 
-    Columns: file or index, class, confidence, whether that guess passed the threshold, first and last step in which one did,
-    and how often the guessed class changed.
+    Columns: file or index, class, confidence, whether that pseudo-label passed the threshold, first and last
+    step in which one did, and how often the predicted class changed.
 
     Args:
         run: folder of the run.
@@ -134,7 +135,7 @@ def pseudo_labels(run: RunFolder, *, out: Path) -> None:
     trained = load(run, "cpu")
     check_writable(out)
     if not trained.run.algorithm.unlabeled_views:
-        raise UserError(f"{run} has no pseudo-labels: {type(trained.run.algorithm).__name__} guesses none")
+        raise UserError(f"{run} has no pseudo-labels: {type(trained.run.algorithm).__name__} makes none")
     slots = trained.state["bank"]
     bank = PseudoLabelBank(len(slots["label"]), len(trained.classes))
     bank.load_state_dict(slots)

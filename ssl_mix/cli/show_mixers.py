@@ -1,4 +1,4 @@
-"""``ssl-mix show-mixers``: a picture of what every mixer does to pictures of one's own."""
+"""``ssl-mix show-mixers``: an image of what every mixer does to images of one's own."""
 
 from pathlib import Path
 
@@ -31,15 +31,16 @@ def show_mixers(
 ) -> None:
     """Draw what every mixer does: a grid with a row per mixer, the masks and the shares.
 
-    Mixers that ask a network get the teacher of --run, or a network that knows nothing yet. Mixers of hidden layers have no
-    picture and are left out.
+    Mixers that ask a network get the teacher of --run, or a network that knows nothing yet. Mixers of hidden
+    layers have no image and are left out.
 
     Args:
         out: the PNG file.
-        data: the pictures.
+        data: the images.
         sizes: sides in pixels at which the mixers are shown.
-        run: folder of a trained run, for mixers that ask a network; trained with --mixer automix or samix, its mixer is shown.
-        seed: of the choice of pictures and of the mixing.
+        run: folder of a trained run, for mixers that ask a network; trained with --mixer automix or samix,
+            its mixer is shown.
+        seed: of the choice of images and of the mixing.
     """
     for size in sizes:
         check_count("sizes", size)
@@ -49,7 +50,7 @@ def show_mixers(
         )
     with reading_bar() as progress:
         found = data.load(progress)
-    pictures, labels = choose_pictures(found, 2 * len(SHARES), seed)
+    pictures, labels = choose_images(found, 2 * len(SHARES), seed)
     names = [found.classes[label] for label in labels]
     net, augmentation, trained = network(run, found)
     panels: list[Panel] = []
@@ -68,14 +69,15 @@ def show_mixers(
         say("mixers that ask a network got one with random weights: give a trained one with --run")
 
 
-def choose_pictures(data: DataSet, count: int, seed: int) -> tuple[Tensor, Tensor]:
-    """``count`` training pictures, uint8 (count, C, H, W), and their classes, neighbours of different classes where possible."""
+def choose_images(data: DataSet, count: int, seed: int) -> tuple[Tensor, Tensor]:
+    """``count`` training images, uint8 (count, C, H, W), and their classes, neighbors of different classes
+    where possible."""
     labels = data.train.labels
     order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
     by_class = [order[labels[order] == label].tolist() for label in range(len(data.classes))]
     by_class = [members for members in by_class if members]
     if not by_class:
-        raise UserError(f"{data.name} has no labelled pictures to show")
+        raise UserError(f"{data.name} has no labeled images to show")
     turns = [divmod(turn, len(by_class)) for turn in range(count)]
     chosen = [by_class[place][number % len(by_class[place])] for number, place in turns]
     index = torch.tensor(chosen)
@@ -83,13 +85,14 @@ def choose_pictures(data: DataSet, count: int, seed: int) -> tuple[Tensor, Tenso
 
 
 def resized(pictures: Tensor, size: int) -> Tensor:
-    """uint8 pictures with sides of ``size`` pixels."""
+    """uint8 images with sides of ``size`` pixels."""
     values = F.interpolate(pictures.float(), (size, size), mode="bilinear", antialias=True)
     return values.round().clamp(0, 255).to(torch.uint8)
 
 
 def network(run: Path | None, data: DataSet) -> tuple[nn.Module, Augmentation, dict[str, Mixer]]:
-    """The teacher of a run, or an untrained small network; the normalisation that it expects; mixers that the run has trained."""
+    """The teacher of a run, or an untrained small network; the normalization that it expects; mixers that the
+    run has trained."""
     if run is None:
         seen = data.augmentation.seen(data.train.images.shape)
         small = NetOptions(net="small-cnn").build(seen, len(data.classes), 0)
@@ -97,11 +100,12 @@ def network(run: Path | None, data: DataSet) -> tuple[nn.Module, Augmentation, d
     trained = load_trained(run, "cpu")
     if trained.shape[0] != data.train.images.shape[0]:
         raise UserError(
-            f"{run} was trained on pictures with {trained.shape[0]} channels, these have {data.train.images.shape[0]}"
+            f"{run} was trained on images with {trained.shape[0]} channels, these have "
+            f"{data.train.images.shape[0]}"
         )
     if trained.classes != data.classes:
         raise UserError(
-            f"{run} knows other classes ({', '.join(trained.classes[:5])}, ...) than these pictures have"
+            f"{run} knows other classes ({', '.join(trained.classes[:5])}, ...) than these images have"
         )
     algorithm = trained.run.algorithm
     learned: dict[str, Mixer] = {}
@@ -118,17 +122,18 @@ def mix_with_all(
     trained: dict[str, Mixer],
     seed: int,
 ) -> tuple[dict[str, Mixed], dict[str, str]]:
-    """Each other picture mixed with the one after it by every mixer, as values in [0, 1]; and why a mixer is left out.
+    """Each other image mixed with the one after it by every mixer, as values in [0, 1]; and why a mixer is
+    left out.
 
     All mixers are asked for the same shares and draw from the same seed.
     """
-    images = augmentation.normalise(pictures)
+    images = augmentation.normalize(pictures)
     mean, std = (torch.tensor(values)[:, None, None] for values in (augmentation.mean, augmentation.std))
     found, refused = {}, {}
     for name in MIXERS:
         mixer = trained.get(name) or build_mixer(name)
         if mixer.hidden:
-            refused[name] = "it mixes hidden layers, which are no pictures"
+            refused[name] = "it mixes hidden layers, which are no images"
             continue
         try:
             mixed = mix_pairs(mixer, images, labels, net, seed)
@@ -140,7 +145,8 @@ def mix_with_all(
 
 
 def mix_pairs(mixer: Mixer, images: Tensor, labels: Tensor, net: nn.Module, seed: int) -> Mixed:
-    """The pictures at even places mixed with those at odd ones; a learned mixer that no run has trained gets a fresh block."""
+    """The images at even places mixed with those at odd ones; a learned mixer that no run has trained gets a
+    fresh block."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         mixer.prepare(net, (images.shape[1], images.shape[2], images.shape[3]))

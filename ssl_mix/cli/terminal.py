@@ -87,10 +87,12 @@ def reading_bar() -> Iterator[Callable[[str, int, int], None]]:
 
 
 def keep_freed_memory() -> bool:
-    """Let glibc keep large freed blocks for the next step instead of returning them to the system; True if it does.
+    """Let glibc keep large freed blocks for the next step instead of returning them to the system; True if it
+    does.
 
-    By default every activation of a CPU step is a fresh mapping whose pages fault in one by one: float32 steps of WRN-28-2 on 480
-    pictures take a median of 4.0 s instead of 3.2 s then (2 cores). Process-wide, so for a command, not for a library.
+    By default every activation of a CPU step is a fresh mapping whose pages fault in one by one: float32
+    steps of WRN-28-2 on 480 images take a median of 4.0 s instead of 3.2 s then (2 cores). Process-wide, so
+    for a command, not for a library.
     """
     mmap_max, trim_threshold = -4, -1  # M_MMAP_MAX, M_TRIM_THRESHOLD of malloc.h
     if platform.libc_ver()[0] != "glibc":

@@ -44,7 +44,8 @@ def read_run(arguments: Sequence[str]) -> Run:
 
 
 class _Refused(Exception):
-    """Carries a UserError past the parser, which catches any ValueError and says what it takes for its cause."""
+    """Carries a UserError past the parser, which catches any ValueError and says what it takes for its
+    cause."""
 
 
 @contextmanager
@@ -110,11 +111,12 @@ def train_command(
         Args:
             algorithm: how to learn.
             out: folder of the run.
-            data: the pictures.
+            data: the images.
             net: the network.
             config: how to train.
-            recipe: defaults of the flags: "small" for runs up to about 10,000 steps, "paper" for the published settings of the
-                algorithm, "recommended" and "openmixup" for transfer, and those of papers; ``ssl-mix list`` says what each is.
+            recipe: defaults of the flags: "small" for runs up to about 10,000 steps, "paper" for the
+                published settings of the algorithm, "recommended" and "openmixup" for transfer, and those of
+                papers; ``ssl-mix list`` says what each is.
             overwrite: replace the run that --out holds.
         """
         del recipe
@@ -167,7 +169,8 @@ def _group(defaults: DataOptions | NetOptions | TrainConfig) -> Any:
 
 
 def _with_defaults(cls: type[_Made], defaults: dict[str, Any]) -> Callable[..., _Made]:
-    """A function that makes an instance, with the docstring of the class and its signature but for other defaults."""
+    """A function that makes an instance, with the docstring of the class and its signature but for other
+    defaults."""
 
     def make(**keywords: Any) -> _Made:
         try:
@@ -199,14 +202,13 @@ def finish(opened: Session) -> None:
     split = trainer.split
     unused = "" if trainer.algorithm.unlabeled_views or not split.unlabeled else " (not used)"
     say(
-        f"{name} on {trainer.data.name}: {len(split.labeled)} labelled, {len(split.validation)} held out and "
-        f"{len(split.unlabeled)} unlabelled pictures{unused}, {len(trainer.data.classes)} classes, on {trainer.device}; "
+        f"{name} on {trainer.data.name}: {len(split.labeled)} labeled, {len(split.validation)} held out and "
+        f"{len(split.unlabeled)} unlabeled images{unused}, {len(trainer.data.classes)} classes, on "
+        f"{trainer.device}; "
         f"step {trainer.step} of {trainer.config.steps}"
     )
     if trainer.step == 0 and type(trainer.algorithm).begin is not Algorithm.begin:
-        say(
-            f"{name} looks at all labelled pictures before the first step: many classes take a minute or more"
-        )
+        say(f"{name} looks at all labeled images before the first step: many classes take a minute or more")
     with training_bar(name, trainer.config.steps, trainer.step) as show:
         for record in opened.records():
             show(record)
@@ -216,7 +218,8 @@ def finish(opened: Session) -> None:
         return
     if (summary.data_wait or 0.0) > MUCH_WAITING:
         warn(
-            f"training waited {summary.data_wait:.0%} of its time for pictures to be read: keep them in memory (--memory-gb), or "
+            f"training waited {summary.data_wait:.0%} of its time for images to be read: keep them in "
+            "memory (--memory-gb), or "
             "store smaller files"
         )
     test = "" if trainer.data.test else " --test DIR"
@@ -226,5 +229,6 @@ def finish(opened: Session) -> None:
     console.print(table)
     say(
         f"Report  {folder / REPORT}\nCurves  tensorboard --logdir {folder}\n"
-        f"Next    ssl-mix evaluate {folder}{test}\n        ssl-mix predict {folder} PICTURE... --out predictions.csv"
+        f"Next    ssl-mix evaluate {folder}{test}\n        ssl-mix predict {folder} IMAGE... --out "
+        "predictions.csv"
     )

@@ -17,25 +17,28 @@ Schedule = Literal["cosine", "half-cosine", "step", "constant"]
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """Length, optimiser, teacher and execution of a run.
+    """Length, optimizer, teacher and execution of a run.
 
     Args:
-        steps: optimiser steps.
-        batch_size: labelled pictures per step. May exceed the labelled set, which is then repeated within the batch.
+        steps: optimizer steps.
+        batch_size: labeled images per step. May exceed the labeled set, which is then repeated within the
+            batch.
         optimizer: "sgd" or "adamw".
         lr: learning rate.
-        head_lr_factor: learning rate of the head and of what the algorithm adds, over that of the other layers; 10 is usual for
-            pre-trained networks.
+        head_lr_factor: learning rate of the head and of what the algorithm adds, over that of the other
+            layers; 10 is usual for pre-trained networks.
         momentum: share of the last update that SGD keeps.
         nesterov: let SGD look ahead by that share.
         weight_decay: on convolution and linear weights; biases and norms have none, nor what timm exempts.
-        schedule: "cosine" is the semi-supervised benchmarks' ``lr cos(7 pi t / 16 T)``; "half-cosine" goes from ``lr`` to
-            ``final_lr``; "step" takes a tenth at each of ``milestones``; "constant" keeps ``lr``.
+        schedule: "cosine" is the semi-supervised benchmarks' ``lr cos(7 pi t / 16 T)``; "half-cosine" goes
+            from ``lr`` to ``final_lr``; "step" takes a tenth at each of ``milestones``; "constant" keeps
+            ``lr``.
         milestones: steps at which "step" takes a tenth; default: half of the steps and three quarters.
         final_lr: where "half-cosine" ends.
         warmup_steps: steps in which the learning rate rises evenly from 1e-6 to the schedule.
         ema_decay: decay of the teacher's moving average.
-        ema_warmup: let the decay of update t be min(ema_decay, (1 + t) / (10 + t)), for runs under about 10,000 steps.
+        ema_warmup: let the decay of update t be min(ema_decay, (1 + t) / (10 + t)), for runs under about
+            10,000 steps.
         ema_buffers: the teacher copies the student's batch-norm statistics, or averages them.
         seed: of the weights, the order, the augmentation and the mixing, each a random stream of its own.
         device: "auto" takes a GPU where there is one; else "cpu", "cuda", "cuda:1".
@@ -46,7 +49,8 @@ class TrainConfig:
         threads: CPU threads of PyTorch; default: its own choice.
         log_every: steps between two records.
         eval_every: steps between two evaluations of the teacher; default: ten in a run.
-        test_scored: the test part is evaluated "always", or "once", at the end, so that nothing can be chosen by it.
+        test_scored: the test part is evaluated "always", or "once", at the end, so that nothing can be chosen
+            by it.
         checkpoint_every: steps between two checkpoints; default: ten in a run, but at least every 1000 steps.
 
     Raises:
@@ -104,12 +108,14 @@ class TrainConfig:
             raise UserError(f"final_lr belongs to schedule 'half-cosine', not to {self.schedule!r}")
         if self.milestones and self.schedule != "step":
             raise UserError(
-                f"milestones belong to schedule 'step', not to {self.schedule!r}: those of a recipe are taken away by "
+                f"milestones belong to schedule 'step', not to {self.schedule!r}: those of a recipe are "
+                "taken away by "
                 "--milestones with nothing behind it"
             )
         if self.milestones and min(self.milestones) >= self.steps:
             raise UserError(
-                f"milestones {self.milestones} lie beyond the {self.steps} steps: name earlier ones (--milestones)"
+                f"milestones {self.milestones} lie beyond the {self.steps} steps: name earlier ones "
+                "(--milestones)"
             )
         if self.warmup_steps >= self.steps:
             raise UserError(f"warmup_steps ({self.warmup_steps}) must be fewer than steps ({self.steps})")

@@ -56,12 +56,12 @@ def autocast(config: TrainConfig, device: torch.device) -> AbstractContextManage
 def compiled(net: nn.Module, sample: torch.Tensor, precision: AbstractContextManager[None]) -> nn.Module:
     """``torch.compile(net)``, or ``net`` itself with a warning where compiling fails.
 
-    Tried by a forward and a backward pass on a whole batch, in the precision of training. The trial leaves the network as it was,
-    batch-norm statistics included.
+    Tried by a forward and a backward pass on a whole batch, in the precision of training. The trial leaves
+    the network as it was, batch-norm statistics included.
 
     Args:
         net: in training mode.
-        sample: pictures (N, C, H, W) as training will bring them.
+        sample: images (N, C, H, W) as training will bring them.
         precision: the autocast of training.
     """
     before = [buffer.clone() for buffer in net.buffers()]

@@ -15,7 +15,7 @@ from ssl_mix.types import Batch, Samples
 
 
 class RawBatch(NamedTuple):
-    """The pictures of one step as they are stored: uint8 on the device, positions on the CPU."""
+    """The images of one step as they are stored: uint8 on the device, positions on the CPU."""
 
     labeled: Tensor
     labeled_positions: Tensor
@@ -24,22 +24,23 @@ class RawBatch(NamedTuple):
 
 
 class Feed:
-    """Draws indices, gathers uint8 pictures on the device and augments them. All draws are functions of (seed, step).
+    """Draws indices, gathers uint8 images on the device and augments them. All draws are functions of (seed,
+    step).
 
     Args:
-        algorithm: says which views it reads, and how many unlabelled pictures for a labelled one.
-        data: the pictures.
-        split: which of them are labelled and unlabelled.
+        algorithm: says which views it reads, and how many unlabeled images for a labeled one.
+        data: the images.
+        split: which of them are labeled and unlabeled.
         config: how to train.
         device: where batches go.
 
     Raises:
-        ValueError: no labelled picture, or an algorithm that needs unlabelled pictures gets none.
+        ValueError: no labeled image, or an algorithm that needs unlabeled images gets none.
 
     Attributes:
-        labeled: positions of the labelled pictures in the training part, (L,) int64 on the CPU.
-        unlabeled: of the unlabelled ones, (U,) int64 on the CPU.
-        labels: of the labelled pictures, (L,) int64 on the device.
+        labeled: positions of the labeled images in the training part, (L,) int64 on the CPU.
+        unlabeled: of the unlabeled ones, (U,) int64 on the CPU.
+        labels: of the labeled images, (L,) int64 on the device.
         shape: (C, H, W) of what the network sees.
     """
 
@@ -55,7 +56,7 @@ class Feed:
 
     @property
     def images_per_step(self) -> int:
-        """Augmented pictures in a step, all views counted."""
+        """Augmented images in a step, all views counted."""
         per_labeled = len(self.algorithm.labeled_views)
         per_labeled += self.algorithm.unlabeled_ratio * len(self.algorithm.unlabeled_views)
         return self.config.batch_size * per_labeled
@@ -92,7 +93,7 @@ class Feed:
         return self.data.augmentation.views(images, names, generator, channels_last=self.config.channels_last)
 
     def plain_labeled(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Normalised plain pictures of the labelled part and their labels, by the batch."""
+        """Normalized plain images of the labeled part and their labels, by the batch."""
         size = self.config.batch_size
         images = self.data.train.images.batches(iter(torch.split(self.labeled, size)), self.device)
         for batch, labels in zip(images, torch.split(self.labels, size), strict=True):
@@ -103,11 +104,12 @@ def check_parts(algorithm: Algorithm, split: Split) -> None:
     """Raise where the split lacks what the algorithm needs."""
     name = type(algorithm).__name__
     if not split.labeled:
-        raise UserError(f"{name} needs labelled pictures, got none: raise the number of labels")
+        raise UserError(f"{name} needs labeled images, got none: raise the number of labels")
     if algorithm.unlabeled_views:
         check_count("unlabeled_ratio", algorithm.unlabeled_ratio)
     if algorithm.unlabeled_views and not split.unlabeled:
         raise UserError(
-            f"{name} needs unlabelled pictures, and every training picture is labelled: choose fewer labels "
-            "(--labels, --label-rate), give a folder of unlabelled pictures (--unlabeled), or train 'supervised' or 'fine-tuning'"
+            f"{name} needs unlabeled images, and every training image is labeled: choose fewer labels "
+            "(--labels, --label-rate), give a folder of unlabeled images (--unlabeled), or train "
+            "'supervised' or 'fine-tuning'"
         )

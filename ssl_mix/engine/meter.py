@@ -15,7 +15,7 @@ class DivergedError(UserError):
 class Meter:
     """Adds up 0-d metrics on the device and hands out their means when they are read.
 
-    It also remembers, without a synchronisation, in which step each metric first was NaN or infinite.
+    It also remembers, without a synchronization, in which step each metric first was NaN or infinite.
     """
 
     def __init__(self) -> None:
@@ -62,8 +62,9 @@ class Meter:
             step = min(bad.values())
             terms = [name for name in bad if bad[name] == step and name != "loss"] or ["loss"]
             raise DivergedError(
-                f"{' and '.join(terms)} became NaN or infinite in step {step}; the last checkpoint is from before. "
-                "Lower the learning rate (--lr), or check the pictures and the weights of the loss terms"
+                f"{' and '.join(terms)} became NaN or infinite in step {step}; the last checkpoint is from "
+                "before. "
+                "Lower the learning rate (--lr), or check the images and the weights of the loss terms"
             )
 
     def state_dict(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Optimisers and their learning rates."""
+"""Optimizers and their learning rates."""
 
 import math
 from collections.abc import Iterable
@@ -18,9 +18,9 @@ def build_optimizer(
 ) -> torch.optim.Optimizer:
     """SGD or AdamW, fused.
 
-    There is no weight decay on parameters with one axis (biases, norms), nor on those that a network of timm exempts. Frozen
-    parameters are left out. Where ``config.head_lr_factor`` is not 1, what is not in ``body`` makes up groups of its own, whose entry
-    "factor" :func:`set_learning_rate` multiplies by.
+    There is no weight decay on parameters with one axis (biases, norms), nor on those that a network of timm
+    exempts. Frozen parameters are left out. Where ``config.head_lr_factor`` is not 1, what is not in ``body``
+    makes up groups of its own, whose entry "factor" :func:`set_learning_rate` multiplies by.
 
     Args:
         net: holds every parameter to train.
@@ -59,13 +59,15 @@ def body_of(net: nn.Module) -> list[nn.Parameter]:
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """Give every group ``rate`` times its factor, 1 for the groups of checkpoints from before there were factors."""
+    """Give every group ``rate`` times its factor, 1 for the groups of checkpoints from before there were
+    factors."""
     for group in optimizer.param_groups:
         group["lr"] = rate * group.get("factor", 1.0)
 
 
 def _exempt(net: nn.Module) -> set[str]:
-    """Full names, or patterns of them, of the parameters that modules name in ``no_weight_decay()``, as timm's do."""
+    """Full names, or patterns of them, of the parameters that modules name in ``no_weight_decay()``, as
+    timm's do."""
     found = set()
     for prefix, module in net.named_modules():
         if hasattr(module, "no_weight_decay"):
@@ -74,7 +76,8 @@ def _exempt(net: nn.Module) -> set[str]:
 
 
 def learning_rate(config: TrainConfig, step: int) -> float:
-    """The learning rate of step ``step``, 0 for the first: a pure function, so that nothing need be restored."""
+    """The learning rate of step ``step``, 0 for the first: a pure function, so that nothing need be
+    restored."""
     if step < config.warmup_steps:
         return WARMUP_START + (scheduled(config, step) - WARMUP_START) * step / config.warmup_steps
     return scheduled(config, step)

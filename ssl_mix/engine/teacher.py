@@ -13,19 +13,21 @@ from ssl_mix.errors import check_choice, check_share
 class Teacher:
     """``teacher <- d * teacher + (1 - d) * student`` by one ``torch._foreach_lerp_`` a step.
 
-    With warm-up the decay of update t (0 for the first) is ``d_t = min(decay, (1 + t) / (10 + t))``, so that a short run does
-    not evaluate its own initial weights.
+    With warm-up the decay of update t (0 for the first) is ``d_t = min(decay, (1 + t) / (10 + t))``, so that
+    a short run does not evaluate its own initial weights.
 
     Args:
         student: the network that is trained; copied as it is now.
         decay: d, in [0, 1].
         warmup: whether the decay warms up.
-        buffers: "copy" takes the student's batch-norm statistics as they are (FixMatch), "average" averages them too.
+        buffers: "copy" takes the student's batch-norm statistics as they are (FixMatch), "average" averages
+            them too.
 
     Raises:
         ValueError: decay outside [0, 1], or an unknown choice for the buffers.
 
-    Differs from ``torch.optim.swa_utils.AveragedModel``: the decay may change, and there is no branch on the host's side.
+    Differs from ``torch.optim.swa_utils.AveragedModel``: the decay may change, and there is no branch on the
+    host's side.
     """
 
     def __init__(

@@ -24,29 +24,30 @@ from ssl_mix.types import Nets, Step, Task
 
 
 class Trainer:
-    """Trains a network with an algorithm on a labelled and an unlabelled part of a data set.
+    """Trains a network with an algorithm on a labeled and an unlabeled part of a data set.
 
-    ``for record in trainer.fit(): print(record)`` is a whole run. A step draws indices, gathers uint8 pictures on the device,
-    augments them, calls ``algorithm.forward``, steps the optimiser, moves the teacher and enters the guesses into the bank. Outside
-    of records nothing waits for the device. All draws are functions of (seed, step), so ``load_state_dict`` resumes to the bit.
+    ``for record in trainer.fit(): print(record)`` is a whole run. A step draws indices, gathers uint8 images
+    on the device, augments them, calls ``algorithm.forward``, steps the optimizer, moves the teacher and
+    enters the pseudo-labels into the bank. Outside of records nothing waits for the device. All draws are
+    functions of (seed, step), so ``load_state_dict`` resumes to the bit.
 
     Args:
         algorithm: what the loss of a batch is.
-        net: the student, as it is initialised.
-        data: the pictures.
-        split: which of them are labelled, unlabelled and held out.
+        net: the student, as it is initialized.
+        data: the images.
+        split: which of them are labeled, unlabeled and held out.
         config: how to train.
 
     Raises:
-        ValueError: no labelled picture, or an algorithm that needs unlabelled pictures gets none.
+        ValueError: no labeled image, or an algorithm that needs unlabeled images gets none.
 
     Attributes:
         step: steps taken.
         stop: set it to end ``fit`` cleanly after the current step.
         bank: the pseudo-label bank.
         teacher: the moving average of the student, which is what gets evaluated.
-        best: "step", "validation_accuracy" and "teacher" (its state) of the best evaluation on the held-out part so far, the first
-            of equals; None without one.
+        best: "step", "validation_accuracy" and "teacher" (its state) of the best evaluation on the held-out
+            part so far, the first of equals; None without one.
     """
 
     def __init__(
@@ -89,10 +90,12 @@ class Trainer:
         return compiled(student.train(), sample, autocast(self.config, self.device))
 
     def fit(self) -> Iterator[dict[str, float]]:
-        """Train to the last step, yielding a record every ``log_every`` steps and whenever one is due otherwise.
+        """Train to the last step, yielding a record every ``log_every`` steps and whenever one is due
+        otherwise.
 
-        A record holds the means since the last one of the loss, its terms and the algorithm's metrics; step, learning rate, seconds,
-        pictures per second and the share of the time spent waiting for pictures; and, where due, the accuracies of the teacher.
+        A record holds the means since the last one of the loss, its terms and the algorithm's metrics; step,
+        learning rate, seconds, images per second and the share of the time spent waiting for images; and,
+        where due, the accuracies of the teacher.
 
         Raises:
             DivergedError: a loss term became NaN or infinite.
@@ -121,7 +124,7 @@ class Trainer:
                 return
 
     def train_step(self, raw: RawBatch) -> None:
-        """One step of training, without a host synchronisation."""
+        """One step of training, without a host synchronization."""
         config, step = self.config, self.step
         if step == 0:
             self.algorithm.begin(self.nets, self.feed.plain_labeled())
@@ -138,17 +141,19 @@ class Trainer:
         self.algorithm.commit(output.carry)
         metrics = {"loss": output.loss, **output.metrics}
         if output.pseudo is not None:
-            metrics["guesses_changed"] = self.bank.update(output.pseudo, step)
+            metrics["pseudo_labels_changed"] = self.bank.update(output.pseudo, step)
         self.meter.add(metrics, step)
         self.step += 1
 
     def record(self) -> dict[str, float]:
-        """Means since the last record, which starts anew; the one place where the host waits for the device."""
+        """Means since the last record, which starts anew; the one place where the host waits for the
+        device."""
         self.check_finite()
         return {"step": self.step, **self.meter.read(), "lr": learning_rate(self.config, self.step - 1)}
 
     def check_finite(self) -> None:
-        """Raise DivergedError if a loss term or a weight became NaN or infinite; a state that passes is fit to be saved."""
+        """Raise DivergedError if a loss term or a weight became NaN or infinite; a state that passes is fit
+        to be saved."""
         self.meter.check()
         weights = [*self.student.parameters(), *self.algorithm.parameters()]
         norms = torch.stack(torch._foreach_norm([weight.detach() for weight in weights]))
@@ -175,7 +180,7 @@ class Trainer:
             found["bank_precision"] = self.bank.precision(truth).item()
             found["bank_agreement"] = self._agreement()
             counts = zip(self.data.classes, self.bank.class_counts().tolist(), strict=True)
-            found |= {f"guesses/{name}": count for name, count in counts}
+            found |= {f"pseudo_labels/{name}": count for name, count in counts}
         return {name: value for name, value in found.items() if not math.isnan(value)}
 
     def _is_over(self) -> bool:
@@ -197,7 +202,8 @@ class Trainer:
         )
 
     def _test_scores(self, net: nn.Module) -> dict[str, float]:
-        """Accuracy on the test part, of all pictures and as a mean over classes; nothing where there is no such part."""
+        """Accuracy on the test part, of all images and as a mean over classes; nothing where there is no such
+        part."""
         if self.data.test is None:
             return {}
         answers = predict_probabilities(net, self.data.test.images, self.data.augmentation, self.device)
@@ -208,7 +214,8 @@ class Trainer:
         }
 
     def _agreement(self) -> float:
-        """Share of unlabelled pictures, of 1000 spread evenly, that teacher and student last took for the same class."""
+        """Share of unlabeled images, of 1000 spread evenly, that teacher and student last took for the same
+        class."""
         stride = -(-len(self.feed.unlabeled) // 1000)
         slots = torch.arange(0, len(self.feed.unlabeled), stride)
         classes = self._answers(self.data.train, self.feed.unlabeled[slots]).argmax(dim=1).to(self.device)

@@ -1,4 +1,4 @@
-"""Class probabilities of stored pictures, and how often the largest is right."""
+"""Class probabilities of stored images, and how often the largest is right."""
 
 import torch
 from torch import Tensor, nn
@@ -19,41 +19,43 @@ def predict_probabilities(
     device: torch.device,
     *,
     indices: Tensor | None = None,
-    crops: Crops = "centre",
+    crops: Crops = "center",
 ) -> Tensor:
-    """Softmax of the logits of unaltered pictures, in float32 and evaluation mode.
+    """Softmax of the logits of unaltered images, in float32 and evaluation mode.
 
-    With ten crops it is that of the mean of their logits. Published codes of fine-grained transfer add the logits up: the same classes,
-    but probabilities ten times as sharp.
+    With ten crops it is that of the mean of their logits. Published codes of fine-grained transfer add the
+    logits up: the same classes, but probabilities ten times as sharp.
 
     Args:
         net: returns logits; its mode is restored.
-        images: the pictures.
-        augmentation: knows what the network sees of them, and how to normalise it.
+        images: the images.
+        augmentation: knows what the network sees of them, and how to normalize it.
         device: where the network is.
-        indices: which pictures, (N,) int64; default: all, in order.
-        crops: "centre", or "ten": the corners and the centre with their mirror images; five where a mirror image means something else.
+        indices: which images, (N,) int64; default: all, in order.
+        crops: "center", or "ten": the corners and the center with their mirror images; five where a mirror
+            image means something else.
 
     Returns:
         (N, C) float32 on the CPU.
 
     Raises:
-        ValueError: ten crops of pictures that are no larger than what the network sees.
+        ValueError: ten crops of images that are no larger than what the network sees.
     """
     size = augmentation.seen(images.shape)[1]
     if crops == "ten" and size == min(images.shape[1:]):
         raise UserError(
-            f"ten crops need pictures larger than the {size}x{size} pixels that the network sees: take --crops centre"
+            f"ten crops need images larger than the {size}x{size} pixels that the network sees: take "
+            "--crops center"
         )
 
     def logits_of(batch: Tensor) -> Tensor:
-        if crops == "centre":
+        if crops == "center":
             return forward(augmentation.plain(batch))
         found = [forward(crop) for crop in ten_crops(batch, size, mirrored=augmentation.flip)]
         return torch.stack(found).mean(dim=0)
 
     def forward(seen: Tensor) -> Tensor:
-        logits: Tensor = net(augmentation.normalise(seen))
+        logits: Tensor = net(augmentation.normalize(seen))
         return logits.float()
 
     chunks = torch.split(torch.arange(len(images)) if indices is None else indices, CHUNK)
@@ -66,12 +68,13 @@ def predict_probabilities(
 
 
 def accuracy(probabilities: Tensor, labels: Tensor) -> float:
-    """Share of pictures whose largest probability (N, C) is at their label (N,)."""
+    """Share of images whose largest probability (N, C) is at their label (N,)."""
     return (probabilities.argmax(dim=1) == labels).float().mean().item()
 
 
 def mean_class_accuracy(probabilities: Tensor, labels: Tensor) -> float:
-    """Mean over the classes that occur among the labels (N,) of the accuracy within each, as is usual for data sets of pets and flowers.
+    """Mean over the classes that occur among the labels (N,) of the accuracy within each, as is usual for
+    data sets of pets and flowers.
 
     Args:
         probabilities: (N, C).

@@ -1,4 +1,4 @@
-"""Losses for mixed pictures: pure functions, and modules for loops that call ``criterion(output, target)``."""
+"""Losses for mixed images: pure functions, and modules for loops that call ``criterion(output, target)``."""
 
 from ssl_mix.losses.asymmetric import AsymmetricMixupLoss, asymmetric_mixup_cross_entropy
 from ssl_mix.losses.bce import DecoupledMixupBCELoss, decoupled_mixup_bce, rescale_lam
@@ -9,7 +9,7 @@ from ssl_mix.losses.decoupled import (
     decoupled_mixup_cross_entropy,
 )
 from ssl_mix.losses.equivariance import semantic_equivariance
-from ssl_mix.losses.lumix import LUMixLoss, lumix_cross_entropy, lumix_lam, lumix_regulariser
+from ssl_mix.losses.lumix import LUMixLoss, lumix_cross_entropy, lumix_lam, lumix_regularizer
 from ssl_mix.losses.mixup import mixup_cross_entropy
 from ssl_mix.losses.multiway import multiway_decoupled_cross_entropy
 from ssl_mix.losses.spectral import spectral_shrinkage
@@ -26,7 +26,7 @@ __all__ = [
     "group_contrast",
     "lumix_cross_entropy",
     "lumix_lam",
-    "lumix_regulariser",
+    "lumix_regularizer",
     "mixup_cross_entropy",
     "multiway_decoupled_cross_entropy",
     "rescale_lam",

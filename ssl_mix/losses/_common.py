@@ -40,7 +40,8 @@ def weight_like(name: str, weight: Tensor | float, logits: Tensor) -> Tensor:
     if isinstance(weight, Tensor):
         if weight.shape not in ((), logits.shape[:1]):
             raise UserError(
-                f"{name} must be a number or ({logits.shape[0]},), one value per sample, got {tuple(weight.shape)}"
+                f"{name} must be a number or ({logits.shape[0]},), one value per sample, got "
+                f"{tuple(weight.shape)}"
             )
         return weight.to(logits.device, logits.dtype)
     if not isinstance(weight, int | float) and getattr(weight, "ndim", 1) != 0:

@@ -1,4 +1,4 @@
-"""The asymmetric strategy's loss: a true label mixed with a guessed one, and only the true one decoupled."""
+"""The asymmetric strategy's loss: a true label mixed with a pseudo-label, and only the true one decoupled."""
 
 import torch
 import torch.nn.functional as F
@@ -26,31 +26,32 @@ def asymmetric_mixup_cross_entropy(
 ) -> Tensor:
     """AS: ``mask * [lam CE(y) + (1 - lam) CE(v) + eta (2 lam)^eta_power (-log phi(y, v))]`` per sample.
 
-    ``y`` is the label of the labelled picture, ``v`` the guess for the unlabelled one, ``phi(y, v)`` the softmax at y with
-    competitor v removed. The decoupled term is 0 where y == v or lam == 0.
+    ``y`` is the label of the labeled image, ``v`` the pseudo-label for the unlabeled one, ``phi(y, v)`` the
+    softmax at y with competitor v removed. The decoupled term is 0 where y == v or lam == 0.
 
     Args:
-        logits: of the mixed pictures, (N, C) float; half precision is computed in float32.
-        labels: classes of the labelled pictures, (N,) int64.
-        pseudo_labels: guessed classes of the unlabelled pictures, (N,) int64.
-        lam: share of the **labelled** picture, below 0.5 in the paper, (N,) or one number.
-        mask: confidence mask of the guesses, (N,), bool or float; weighs the whole mixed sample. None: all count.
+        logits: of the mixed images, (N, C) float; half precision is computed in float32.
+        labels: classes of the labeled images, (N,) int64.
+        pseudo_labels: predicted classes of the unlabeled images, (N,) int64.
+        lam: share of the **labeled** image, below 0.5 in the paper, (N,) or one number.
+        mask: confidence mask of the pseudo-labels, (N,), bool or float; weighs the whole mixed sample. None:
+            all count.
         eta: weight of the decoupled term.
-        eta_power: 0 is the paper; above 0 the decoupled term fades with the labelled share.
+        eta_power: 0 is the paper; above 0 the decoupled term fades with the labeled share.
         reduction: "mean" over **all** N samples, masked ones counted; "sum"; or "none" for the (N,) losses.
 
     Raises:
         ValueError: a shape, a dtype or the reduction is wrong.
 
-    Source: Liu et al. (NeurIPS 2023), asymmetrical strategy. Differs: the mask weighs the whole sample, because most of
-    the picture is the unlabelled one, and the sign that the printed equation lost is put back.
+    Source: Liu et al. (NeurIPS 2023), asymmetrical strategy. Differs: the mask weighs the whole sample,
+    because most of the image is the unlabeled one, and the sign that the printed equation lost is put back.
     """
     logits = full_precision(logits)
     check_labels(logits, labels=labels, pseudo_labels=pseudo_labels)
     check_options(reduction=reduction, eta=eta, eta_power=eta_power)
     shares = both_weights(weight_like("lam", lam, logits))
     halves = eta * half_weights(labels, pseudo_labels, shares) * (2 * shares) ** eta_power
-    halves = F.pad(halves[:, :1], (0, 1))  # the guess is uncertain: only the true label is decoupled
+    halves = F.pad(halves[:, :1], (0, 1))  # the pseudo-label is uncertain: only the true label is decoupled
     weights = torch.cat((shares.expand_as(halves), halves), dim=1)
     values = pair_loss(logits, labels, pseudo_labels, weights)
     if mask is not None:
@@ -63,14 +64,16 @@ def asymmetric_mixup_cross_entropy(
 
 
 class AsymmetricMixupLoss(nn.Module):
-    """AS as a criterion: ``labels_a`` of the target are true labels, ``labels_b`` guesses, ``lam`` the labelled share.
+    """AS as a criterion: ``labels_a`` of the target are true labels, ``labels_b`` pseudo-labels, ``lam`` the
+    labeled share.
 
-    ``criterion(logits, target)``, or ``criterion(logits, target, mask)`` with the confidence masks (N,) of the guesses. Dense
-    targets are refused: they have lost which class is the true one. Formula: :func:`ssl_mix.losses.asymmetric_mixup_cross_entropy`.
+    ``criterion(logits, target)``, or ``criterion(logits, target, mask)`` with the confidence masks (N,) of
+    the pseudo-labels. Dense targets are refused: they have lost which class is the true one. Formula:
+    :func:`ssl_mix.losses.asymmetric_mixup_cross_entropy`.
 
     Args:
         eta: weight of the decoupled term.
-        eta_power: 0 is the paper; above 0 the decoupled term fades with the labelled share.
+        eta_power: 0 is the paper; above 0 the decoupled term fades with the labeled share.
         reduction: "mean" over all samples, masked ones counted; "sum" or "none".
 
     Raises:
@@ -85,12 +88,14 @@ class AsymmetricMixupLoss(nn.Module):
     def forward(
         self, logits: Tensor, target: MixedTarget | PlainTarget, mask: Tensor | None = None
     ) -> Tensor:
-        """The loss for logits (N, C), a :class:`MixedTarget` and the confidence mask (N,) of the guesses."""
+        """The loss for logits (N, C), a :class:`MixedTarget` and the confidence mask (N,) of the
+        pseudo-labels."""
         logits = full_precision(logits)
         mixed = named(logits, target)
         if not isinstance(mixed, MixedTarget):
             raise UserError(
-                "target must be a MixedTarget(labels, pseudo_labels, lam): a dense target does not say which class "
+                "target must be a MixedTarget(labels, pseudo_labels, lam): a dense target does not say "
+                "which class "
                 f"is the true one; got {type(target).__name__}"
             )
         return asymmetric_mixup_cross_entropy(

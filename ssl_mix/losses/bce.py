@@ -1,4 +1,4 @@
-"""Decoupled mixup for binary cross-entropy: classes of a mixed picture are wanted more than their share."""
+"""Decoupled mixup for binary cross-entropy: classes of a mixed image are wanted more than their share."""
 
 import torch
 import torch.nn.functional as F
@@ -12,7 +12,8 @@ from ssl_mix.types import MixedTarget
 
 
 def rescale_lam(lam: Tensor, *, t: float = 1.0, xi: float = 1.0) -> Tensor:
-    """``r(lam) = min(1, (lam / xi)^t)``, and 1 for ``xi = 0``; but ``r(0) = 0``: an absent class is never wanted.
+    """``r(lam) = min(1, (lam / xi)^t)``, and 1 for ``xi = 0``; but ``r(0) = 0``: an absent class is never
+    wanted.
 
     Args:
         lam: weights in [0, 1], of any shape.
@@ -60,9 +61,11 @@ def decoupled_mixup_bce(
     sum_classes: bool = False,
     reduction: Reduction = "mean",
 ) -> Tensor:
-    """DM(BCE): binary cross-entropy with target ``r(lam)`` at a, ``r(1 - lam)`` at b and 0 elsewhere; 1 where a == b.
+    """DM(BCE): binary cross-entropy with target ``r(lam)`` at a, ``r(1 - lam)`` at b and 0 elsewhere; 1 where
+    a == b.
 
-    ``r`` is :func:`rescale_lam`. With ``t=1, xi=1`` it is the identity, and this is plain BCE of mixed pictures.
+    ``r`` is :func:`rescale_lam`. With ``t=1, xi=1`` it is the identity, and this is plain BCE of mixed
+    images.
 
     Args:
         logits: (N, C) float; half precision is computed in float32.
@@ -70,15 +73,16 @@ def decoupled_mixup_bce(
         labels_b: classes of their partners, (N,) int64.
         lam: weight of ``labels_a`` in [0, 1], (N,) or one number for all.
         t: exponent of ``r``. The paper: 1 for mixers that cut, 0.5 for those that interpolate.
-        xi: weight from which a class is wanted wholly. The paper: 0.8 for mixers that cut, 1 for those that interpolate.
+        xi: weight from which a class is wanted wholly. The paper: 0.8 for mixers that cut, 1 for those that
+            interpolate.
         sum_classes: sum over the classes instead of their mean.
         reduction: over the samples: "mean", "sum", or "none" for the (N,) losses.
 
     Raises:
         ValueError: a shape, a dtype or an option is wrong.
 
-    Source: Liu et al. (NeurIPS 2023). Differs from the published code: one lam per sample; a pair of one class has target 1,
-    never more; the mean over classes is the default, as in timm.
+    Source: Liu et al. (NeurIPS 2023). Differs from the published code: one lam per sample; a pair of one
+    class has target 1, never more; the mean over classes is the default, as in timm.
     """
     logits = full_precision(logits)
     check_labels(logits, labels_a=labels_a, labels_b=labels_b)
@@ -91,9 +95,9 @@ def decoupled_mixup_bce(
 class DecoupledMixupBCELoss(nn.Module):
     """DM(BCE) as a criterion, see :func:`ssl_mix.losses.decoupled_mixup_bce`.
 
-    A dense target (N, C) is decoded: its two largest entries are the classes, and what label smoothing gave to every class is
-    dropped, because a target of BCE that is rescaled per class is no distribution;
-    with C = 2 smoothing cannot be told from mixing, and stays. Labels (N,) int64 have target 1.
+    A dense target (N, C) is decoded: its two largest entries are the classes, and what label smoothing gave
+    to every class is dropped, because a target of BCE that is rescaled per class is no distribution; with C =
+    2 smoothing cannot be told from mixing, and stays. Labels (N,) int64 have target 1.
 
     Args:
         t: exponent of the rescaling; 1 for mixers that cut, 0.5 for those that interpolate.

@@ -1,4 +1,5 @@
-"""Pseudo group contrast: a query should resemble all keys of its class, its own key among them, and no others."""
+"""Pseudo group contrast: a query should resemble all keys of its class, its own key among them, and no
+others."""
 
 import math
 
@@ -19,31 +20,34 @@ def group_contrast(
     temperature: float = 0.07,
     reduction: Reduction = "mean",
 ) -> Tensor:
-    """PGC: ``KL(target || softmax(logits))``, the target even over the D + 1 logits of the class, 0 elsewhere.
+    """PGC: ``KL(target || softmax(logits))``, the target even over the D + 1 logits of the class, 0
+    elsewhere.
 
-    Logits are cosines over ``temperature``: of the query with its own key, and with all D C keys of the queue. In closed form
-    ``logsumexp(all 1 + D C logits) - mean(the D + 1 positive ones) - log(D + 1)``, from one matrix product.
+    Logits are cosines over ``temperature``: of the query with its own key, and with all D C keys of the
+    queue. In closed form ``logsumexp(all 1 + D C logits) - mean(the D + 1 positive ones) - log(D + 1)``, from
+    one matrix product.
 
     Args:
-        query: normalised features, (N, E) float; half precision is computed in float32.
-        key: normalised features of another view of the same pictures, (N, E), without gradient.
-        queue: normalised keys of each class, (C, D, E), as they were before this batch.
-        labels: classes, true or guessed, (N,) int64.
+        query: normalized features, (N, E) float; half precision is computed in float32.
+        key: normalized features of another view of the same images, (N, E), without gradient.
+        queue: normalized keys of each class, (C, D, E), as they were before this batch.
+        labels: classes, true or pseudo-labels, (N,) int64.
         temperature: tau, above 0.
         reduction: "mean" over the batch, "sum", or "none" for the (N,) losses.
 
     Raises:
         ValueError: a shape, a dtype or an option is wrong.
 
-    Source: Wang et al., "Self-Tuning for Data-Efficient Deep Learning" (ICML 2021), equations 3 to 5, whose code loops over the
-    samples.
+    Source: Wang et al., "Self-Tuning for Data-Efficient Deep Learning" (ICML 2021), equations 3 to 5, whose
+    code loops over the samples.
     """
     check_positive("temperature", temperature)
     query = full_precision(query)
     check_labels(query, labels=labels)
     if key.shape != query.shape or queue.ndim != 3 or queue.shape[2] != query.shape[1]:
         raise UserError(
-            f"expected query and key (N, E) and queue (C, D, E), got {tuple(query.shape)}, {tuple(key.shape)} "
+            f"expected query and key (N, E) and queue (C, D, E), got {tuple(query.shape)}, "
+            f"{tuple(key.shape)} "
             f"and {tuple(queue.shape)}"
         )
     classes, depth, _ = queue.shape

@@ -1,13 +1,15 @@
-"""Decoupled mixup: each class of a mixed picture is recognised against all others but its mixing partner.
+"""Decoupled mixup: each class of a mixed image is recognized against all others but its mixing partner.
 
-``phi(a, b) = exp(z_a) / sum over c != b of exp(z_c)`` is the softmax with competitor b removed. With ``R = logsumexp`` over the
-classes that are neither a nor b, one pass over the logits gives everything, from differences alone, so that large logits
-lose no digits: ``-log phi(a, b) = softplus(R - z_a)`` and ``-log p_a = logaddexp(-log phi(a, b), z_b - z_a)``.
+``phi(a, b) = exp(z_a) / sum over c != b of exp(z_c)`` is the softmax with competitor b removed. With ``R =
+logsumexp`` over the classes that are neither a nor b, one pass over the logits gives everything, from
+differences alone, so that large logits lose no digits: ``-log phi(a, b) = softplus(R - z_a)`` and ``-log p_a
+= logaddexp(-log phi(a, b), z_b - z_a)``.
 
-Source: Liu et al., "Harnessing Hard Mixed Samples with Decoupled Regularizer" (NeurIPS 2023; first version "Decoupled
-Mixup for Data-efficient Learning"). Differs from the paper: the sign that its boxed equation lost is put back; pairs of
-the same class, and a class that is not in the picture at all, have no decoupled term. Differs from the published code:
-one lam per sample, no host synchronisation, and the chosen side is really the smaller or larger one.
+Source: Liu et al., "Harnessing Hard Mixed Samples with Decoupled Regularizer" (NeurIPS 2023; first version
+"Decoupled Mixup for Data-efficient Learning"). Differs from the paper: the sign that its boxed equation lost
+is put back; pairs of the same class, and a class that is not in the image at all, have no decoupled term.
+Differs from the published code: one lam per sample, no host synchronization, and the chosen side is really
+the smaller or larger one.
 """
 
 import torch
@@ -32,7 +34,8 @@ def both_weights(lam: Tensor) -> Tensor:
 def half_weights(
     labels_a: Tensor, labels_b: Tensor, weights: Tensor, sides: Sides = "both", eta_power: float = 0.0
 ) -> Tensor:
-    """Weights of the halves, (N, 2): a class that is there, on the chosen side, counts by its own weight to a power.
+    """Weights of the halves, (N, 2): a class that is there, on the chosen side, counts by its own weight to a
+    power.
 
     Where a == b there is no competitor, and both are 0.
     """
@@ -62,14 +65,16 @@ def decoupled_cross_entropy(
         logits: (N, C) float; half precision is computed in float32.
         labels_a: classes of the base samples, (N,) int64.
         labels_b: classes of their partners, (N,) int64.
-        lam: weight of ``labels_a``, (N,) or a number. The half of a class whose weight is 0 counts nothing. None: both
-            classes are in every picture.
-        sides: "both"; or only the half of the class with the "minor" or "major" weight (at 0.5, b is the minor one).
+        lam: weight of ``labels_a``, (N,) or a number. The half of a class whose weight is 0 counts nothing.
+            None: both classes are in every image.
+        sides: "both"; or only the half of the class with the "minor" or "major" weight (at 0.5, b is the
+            minor one).
         eta_power: each half is multiplied by its own weight to this power; 0 is the paper.
         reduction: "mean" over the batch, "sum", or "none" for the (N,) losses.
 
     Raises:
-        ValueError: a shape, a dtype or an option is wrong, or ``sides`` or ``eta_power`` is given without ``lam``.
+        ValueError: a shape, a dtype or an option is wrong, or ``sides`` or ``eta_power`` is given without
+            ``lam``.
     """
     logits = full_precision(logits)
     check_labels(logits, labels_a=labels_a, labels_b=labels_b)
@@ -125,10 +130,11 @@ def decoupled_mixup_cross_entropy(
 class DecoupledMixupLoss(nn.Module):
     """DM(CE) as a criterion, a drop-in where timm or torchvision hand over soft targets.
 
-    ``loss = cross-entropy(logits, target) + eta * D``, see :func:`ssl_mix.losses.decoupled_mixup_cross_entropy`. A dense
-    target (N, C) is used as it is in the cross-entropy, label smoothing included; ``D`` decodes its classes: a row
-    is understood as at most ``classes`` classes plus uniform smoothing, and smoothing of only two columns cannot be told
-    from mixing. Rows of one class, smoothed or not, and labels (N,) int64 get plain cross-entropy.
+    ``loss = cross-entropy(logits, target) + eta * D``, see
+    :func:`ssl_mix.losses.decoupled_mixup_cross_entropy`. A dense target (N, C) is used as it is in the
+    cross-entropy, label smoothing included; ``D`` decodes its classes: a row is understood as at most
+    ``classes`` classes plus uniform smoothing, and smoothing of only two columns cannot be told from mixing.
+    Rows of one class, smoothed or not, and labels (N,) int64 get plain cross-entropy.
 
     Args:
         eta: weight of the decoupled term; 0.1 for static mixers, 1 for dynamic ones.
@@ -136,13 +142,13 @@ class DecoupledMixupLoss(nn.Module):
         eta_power: each half is multiplied by its own weight to this power; 0 is the paper.
         classes: how many classes a dense target may mix. Above 2, ``D`` is
             :func:`ssl_mix.losses.multiway_decoupled_cross_entropy`.
-        label_smoothing: share of the cross-entropy's target that is spread over all classes, for a :class:`MixedTarget` and
-            for labels; ``D`` is untouched. A dense target brings its own.
+        label_smoothing: share of the cross-entropy's target that is spread over all classes, for a
+            :class:`MixedTarget` and for labels; ``D`` is untouched. A dense target brings its own.
         reduction: "mean" over the batch, "sum" or "none".
 
     Raises:
-        ValueError: the target's shape or type does not fit the logits, an option is wrong, or a dense target meets
-            ``label_smoothing``.
+        ValueError: the target's shape or type does not fit the logits, an option is wrong, or a dense target
+            meets ``label_smoothing``.
 
     Example:
         >>> import torch
@@ -173,7 +179,8 @@ class DecoupledMixupLoss(nn.Module):
         self.classes, self.label_smoothing = classes, label_smoothing
 
     def forward(self, logits: Tensor, target: MixedTarget | PlainTarget | Tensor) -> Tensor:
-        """The loss for logits (N, C) and a :class:`MixedTarget` or its plain tuple, dense targets (N, C) or labels (N,)."""
+        """The loss for logits (N, C) and a :class:`MixedTarget` or its plain tuple, dense targets (N, C) or
+        labels (N,)."""
         logits = full_precision(logits)
         target = named(logits, target)
         if isinstance(target, MixedTarget):
@@ -199,7 +206,8 @@ class DecoupledMixupLoss(nn.Module):
     def _dense(self, logits: Tensor, target: Tensor) -> Tensor:
         if self.label_smoothing:
             raise UserError(
-                f"label_smoothing={self.label_smoothing} is for a MixedTarget or labels; dense targets are used as they "
+                f"label_smoothing={self.label_smoothing} is for a MixedTarget or labels; dense targets are "
+                "used as they "
                 "are: smooth them where they are made"
             )
         cross_entropy = F.cross_entropy(logits, target, reduction="none")

@@ -12,14 +12,15 @@ PlainTarget = tuple[Tensor, Tensor, Tensor | float]
 def decode_classes(target: Tensor, classes: int) -> tuple[Tensor, Tensor]:
     """The mixed classes and their weights behind dense targets (N, C), label smoothing removed.
 
-    A row is understood as at most ``classes`` classes plus uniform label smoothing. The classes are its largest entries, the
-    largest first. With more columns than ``classes``, the smallest entry is what label smoothing gave to every class. With
-    exactly ``classes`` columns smoothing cannot be told from mixing: nothing is removed, and smoothed rows count as mixed.
-    A class of weight 0 is none: its place repeats the first class, with weight 0.
+    A row is understood as at most ``classes`` classes plus uniform label smoothing. The classes are its
+    largest entries, the largest first. With more columns than ``classes``, the smallest entry is what label
+    smoothing gave to every class. With exactly ``classes`` columns smoothing cannot be told from mixing:
+    nothing is removed, and smoothed rows count as mixed. A class of weight 0 is none: its place repeats the
+    first class, with weight 0.
 
     Args:
         target: rows of class probabilities, (N, C) float.
-        classes: how many classes a picture may mix, ``K``, at most C.
+        classes: how many classes an image may mix, ``K``, at most C.
 
     Returns:
         Classes (N, K) int64 and weights (N, K) that sum to 1.
@@ -34,23 +35,27 @@ def decode_classes(target: Tensor, classes: int) -> tuple[Tensor, Tensor]:
 
 
 def decode_mixed_target(target: Tensor) -> MixedTarget:
-    """:func:`decode_classes` for two classes: ``labels_a`` has the larger weight; a row of one class has a == b, lam = 1."""
+    """:func:`decode_classes` for two classes: ``labels_a`` has the larger weight; a row of one class has a ==
+    b, lam = 1."""
     labels, weights = decode_classes(target, 2)
     return MixedTarget(labels[:, 0], labels[:, 1], weights[:, 0])
 
 
 def check_target(logits: Tensor, target: Tensor, classes: int = 2) -> None:
-    """Raise unless ``target`` is labels (N,) int64, or class distributions like ``logits`` of at least ``classes`` columns."""
+    """Raise unless ``target`` is labels (N,) int64, or class distributions like ``logits`` of at least
+    ``classes`` columns."""
     if not isinstance(target, Tensor):
         raise UserError(
-            "target must be a MixedTarget, (labels_a, labels_b, lam), float class distributions or int64 labels, "
+            "target must be a MixedTarget, (labels_a, labels_b, lam), float class distributions or int64 "
+            "labels, "
             f"got {type(target).__name__}"
         )
     if target.ndim == 1:
         check_labels(logits, target=target)
     elif target.shape != logits.shape or target.shape[1] < classes or not target.is_floating_point():
         raise UserError(
-            f"target must be a MixedTarget, float class distributions {tuple(logits.shape)} of at least {classes} "
+            f"target must be a MixedTarget, float class distributions {tuple(logits.shape)} of at least "
+            f"{classes} "
             f"classes or int64 labels ({len(logits)},), got {target.dtype} {tuple(target.shape)}"
         )
 

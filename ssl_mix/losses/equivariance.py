@@ -1,4 +1,4 @@
-"""Semantic equivariance: what the network sees in a mixed picture is the mixture of what it sees in the two."""
+"""Semantic equivariance: what the network sees in a mixed image is the mixture of what it sees in the two."""
 
 from typing import Literal
 
@@ -32,22 +32,25 @@ def semantic_equivariance(
     stop_grad_clean: bool = False,
     reduction: Reduction = "mean",
 ) -> Tensor:
-    """sem: distance of ``f(mixed)`` from ``lam f(a) + (1 - lam) f(b)``, with ``f`` the features before the classifier.
+    """sem: distance of ``f(mixed)`` from ``lam f(a) + (1 - lam) f(b)``, with ``f`` the features before the
+    classifier.
 
     Args:
-        mixed: features of the mixed pictures, (N, D) or (N, ...) float; half precision is computed in float32.
-        clean_a: features of the base pictures, like ``mixed``.
-        clean_b: features of their partners, like ``mixed``; a permutation of ``clean_a`` where partners are from the batch.
-        lam: share of the base pictures in [0, 1], (N,) or one number for all.
-        distance: "mse": squared difference, "l1": absolute difference, each the mean over dimensions; "cosine": 1 - cosine.
-        stop_grad_clean: the features of clean pictures get no gradient.
+        mixed: features of the mixed images, (N, D) or (N, ...) float; half precision is computed in float32.
+        clean_a: features of the base images, like ``mixed``.
+        clean_b: features of their partners, like ``mixed``; a permutation of ``clean_a`` where partners are
+            from the batch.
+        lam: share of the base images in [0, 1], (N,) or one number for all.
+        distance: "mse": squared difference, "l1": absolute difference, each the mean over dimensions;
+            "cosine": 1 - cosine.
+        stop_grad_clean: the features of clean images get no gradient.
         reduction: "mean" over the batch, "sum", or "none" for the (N,) distances.
 
     Raises:
         ValueError: a shape, a dtype or an option is wrong.
 
-    Source: Han et al., "Semantic Equivariant Mixup" (2023). The distance and the gradient are options because the paper's
-    text leaves them open.
+    Source: Han et al., "Semantic Equivariant Mixup" (2023). The distance and the gradient are options because
+    the paper's text leaves them open.
     """
     check_choice("distance", distance, ("mse", "l1", "cosine"))
     seen, first, second = (

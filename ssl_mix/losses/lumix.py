@@ -1,8 +1,9 @@
-"""LUMix: how much of each class a mixed picture shows is uncertain, so its label weight is perturbed.
+"""LUMix: how much of each class a mixed image shows is uncertain, so its label weight is perturbed.
 
-Source: Sun et al., "LUMix: Improving Mixup by Better Modelling Label Uncertainty" (2022). Differs: the regulariser's ``b`` is 1
-at either class (the printed "and" would leave nothing); the network's opinion is detached unless asked otherwise, because
-otherwise the label follows whatever class is already likelier; normal draws are clipped to [0, 1].
+Source: Sun et al., "LUMix: Improving Mixup by Better Modelling Label Uncertainty" (2022). Differs: the
+regularizer's ``b`` is 1 at either class (the printed "and" would leave nothing); the network's opinion is
+detached unless asked otherwise, because otherwise the label follows whatever class is already likelier;
+normal draws are clipped to [0, 1].
 """
 
 from typing import Literal
@@ -60,10 +61,10 @@ def lumix_lam(
 ) -> Tensor:
     """``(1 - r1 - r2) lam + r1 lam_r + r2 lam_s``: the label weight of class a, perturbed.
 
-    ``lam_r`` is random; ``lam_s = p_a / (p_a + p_b) = sigmoid(z_a - z_b)`` is what the network sees of class **a**, the class that
-    ``lam`` weights. Where lam is 0 or 1 the picture shows one class, about which nothing is uncertain: it stays. The result can be
-    handed to any loss of mixed pictures, for example :func:`ssl_mix.losses.decoupled_mixup_cross_entropy`, with
-    :func:`lumix_regulariser` added.
+    ``lam_r`` is random; ``lam_s = p_a / (p_a + p_b) = sigmoid(z_a - z_b)`` is what the network sees of class
+    **a**, the class that ``lam`` weights. Where lam is 0 or 1 the image shows one class, about which nothing
+    is uncertain: it stays. The result can be handed to any loss of mixed images, for example
+    :func:`ssl_mix.losses.decoupled_mixup_cross_entropy`, with :func:`lumix_regularizer` added.
 
     Args:
         logits: (N, C) float; half precision is computed in float32.
@@ -72,8 +73,8 @@ def lumix_lam(
         lam: weight of ``labels_a`` in [0, 1], (N,) or one number for all.
         random_ratio: ``r1``, the share of ``lam_r``.
         score_ratio: ``r2``, the share of ``lam_s``.
-        random_lam: ``lam_r`` in [0, 1] if drawn by the caller, (N,) or one number. A compiled step draws outside, because a
-            graph cannot hold a generator.
+        random_lam: ``lam_r`` in [0, 1] if drawn by the caller, (N,) or one number. A compiled step draws
+            outside, because a graph cannot hold a generator.
         noise: ``lam_r ~ Beta(alpha, alpha)``, or "normal": N(0, 1) clipped to [0, 1]; one draw per sample.
         alpha: of the Beta distribution.
         detach: no gradient flows through ``lam_s``.
@@ -100,7 +101,7 @@ def lumix_lam(
     return torch.where((lam > 0) & (lam < 1), perturbed, lam)
 
 
-def lumix_regulariser(
+def lumix_regularizer(
     logits: Tensor,
     labels_a: Tensor,
     labels_b: Tensor,
@@ -146,7 +147,8 @@ def lumix_cross_entropy(
     generator: torch.Generator | None = None,
     reduction: Reduction = "mean",
 ) -> Tensor:
-    """LUMix: mixup cross-entropy with the perturbed weight ``lam'`` of :func:`lumix_lam`, plus ``eta * R(lam')``.
+    """LUMix: mixup cross-entropy with the perturbed weight ``lam'`` of :func:`lumix_lam`, plus ``eta *
+    R(lam')``.
 
     Args:
         logits: see :func:`lumix_lam`, as all arguments but the two below.
@@ -158,7 +160,7 @@ def lumix_cross_entropy(
         random_lam: as there.
         noise: as there.
         alpha: as there.
-        eta: weight of :func:`lumix_regulariser`.
+        eta: weight of :func:`lumix_regularizer`.
         detach: as there.
         generator: as there.
         reduction: "mean" over the batch, "sum", or "none" for the (N,) losses.
@@ -201,25 +203,27 @@ def _smooth_like(target: Tensor, soft: Tensor) -> Tensor:
 class LUMixLoss(nn.Module):
     """LUMix as a criterion: cross-entropy with the perturbed weight ``lam'``, plus ``eta * R(lam')``.
 
-    See :func:`ssl_mix.losses.lumix_cross_entropy`. A dense target (N, C) does not say which picture was the base: ``labels_a`` is
-    then the class of the larger weight, and ``lam`` that weight. The network's opinion belongs to the same class, so that it acts
-    as it would in the original order; and the random weight is symmetric for ``noise="beta"`` (``lam_r`` and ``1 - lam_r`` are
-    equally likely), so that the loss has the same distribution. Clipped normal noise has a mean of 0.32 and leans away from class
-    a: there the order matters, and dense targets are refused. Label smoothing of a dense target stays in the cross-entropy; with C
-    = 2 it cannot be told from mixing, and counts as such. A picture of one class, and labels (N,) int64, are not perturbed: ``-log
-    p`` (or BCE with target 1) and ``eta * (1 - p)``.
+    See :func:`ssl_mix.losses.lumix_cross_entropy`. A dense target (N, C) does not say which image was the
+    base: ``labels_a`` is then the class of the larger weight, and ``lam`` that weight. The network's opinion
+    belongs to the same class, so that it acts as it would in the original order; and the random weight is
+    symmetric for ``noise="beta"`` (``lam_r`` and ``1 - lam_r`` are equally likely), so that the loss has the
+    same distribution. Clipped normal noise has a mean of 0.32 and leans away from class
+    a: there the order matters, and dense targets are refused. Label smoothing of a dense target stays in the
+    cross-entropy; with C = 2 it cannot be told from mixing, and counts as such. An image of one class, and
+    labels (N,) int64, are not perturbed: ``-log p`` (or BCE with target 1) and ``eta * (1 - p)``.
 
     Args:
         random_ratio: share of the random weight in ``lam'``.
         score_ratio: share of the network's opinion in ``lam'``.
         noise: "beta" or "normal", the distribution of the random weight.
         alpha: of Beta(alpha, alpha).
-        eta: weight of the regulariser.
-        kind: "softmax" cross-entropy, or "bce": binary cross-entropy with targets ``lam'`` and ``1 - lam'``, the mean over the
-            classes. The network's opinion and the regulariser use the softmax in both.
+        eta: weight of the regularizer.
+        kind: "softmax" cross-entropy, or "bce": binary cross-entropy with targets ``lam'`` and ``1 - lam'``,
+            the mean over the classes. The network's opinion and the regularizer use the softmax in both.
         detach: no gradient flows through the network's opinion.
-        generator: source of the random weights; None draws from PyTorch's own generator on the device of the logits.
-            A graph (``torch.compile`` with ``fullgraph``) cannot hold one: hand ``random_lam`` to ``forward`` there.
+        generator: source of the random weights; None draws from PyTorch's own generator on the device of the
+            logits. A graph (``torch.compile`` with ``fullgraph``) cannot hold one: hand ``random_lam`` to
+            ``forward`` there.
         reduction: "mean" over the batch, "sum" or "none".
 
     Raises:
@@ -265,8 +269,8 @@ class LUMixLoss(nn.Module):
             values = F.cross_entropy(logits, soft, reduction="none")
         else:
             values = mean_bce(logits, soft, sum_classes=False)
-        regulariser = lumix_regulariser(logits, labels_a, labels_b, lam, reduction="none")
-        return reduce(values + self.eta * regulariser, self.reduction)
+        regularizer = lumix_regularizer(logits, labels_a, labels_b, lam, reduction="none")
+        return reduce(values + self.eta * regularizer, self.reduction)
 
     def _perturbed(
         self, logits: Tensor, target: MixedTarget, random_lam: Tensor | None, dense: bool

@@ -1,4 +1,5 @@
-"""Decoupling where a picture mixes more than two classes: each is recognised against all that are not in the picture."""
+"""Decoupling where an image mixes more than two classes: each is recognized against all that are not in the
+image."""
 
 import torch
 import torch.nn.functional as F
@@ -11,7 +12,8 @@ from ssl_mix.passes import full_precision
 
 
 def _merged(labels: Tensor, weights: Tensor) -> Tensor:
-    """Weights (N, K) with all of a repeated class at its first place; 0 everywhere in rows of a single class."""
+    """Weights (N, K) with all of a repeated class at its first place; 0 everywhere in rows of a single
+    class."""
     same = labels[:, :, None] == labels[:, None, :]
     repeated = same.tril(-1).any(dim=2)
     several = ~same.all(dim=2).all(dim=1, keepdim=True)
@@ -35,11 +37,13 @@ def multiway_decoupled_cross_entropy(
     eta_power: float = 0.0,
     reduction: Reduction = "mean",
 ) -> Tensor:
-    """``D = -sum over mixed classes k of log phi(k)``, where ``phi`` removes all other mixed classes from the softmax.
+    """``D = -sum over mixed classes k of log phi(k)``, where ``phi`` removes all other mixed classes from the
+    softmax.
 
-    With K = 2 this is :func:`ssl_mix.losses.decoupled_cross_entropy`. The softmax of every class lacks all other listed
-    classes. A repeated class is one class with the sum of its weights, a class of weight 0 has no term of its own, and a row
-    of one class has none at all: a place that a picture does not use repeats one of its classes with weight 0.
+    With K = 2 this is :func:`ssl_mix.losses.decoupled_cross_entropy`. The softmax of every class lacks all
+    other listed classes. A repeated class is one class with the sum of its weights, a class of weight 0 has
+    no term of its own, and a row of one class has none at all: a place that an image does not use repeats one
+    of its classes with weight 0.
 
     Args:
         logits: (N, C) float; half precision is computed in float32.
@@ -51,7 +55,7 @@ def multiway_decoupled_cross_entropy(
     Raises:
         ValueError: a shape, a dtype or an option is wrong.
 
-    Source: Liu et al. (NeurIPS 2023), extended from two classes to any number, as mixers of many pictures need.
+    Source: Liu et al. (NeurIPS 2023), extended from two classes to any number, as mixers of many images need.
     """
     logits = full_precision(logits)
     check_not_negative("eta_power", eta_power)

@@ -1,7 +1,8 @@
-"""The log-sum-exp over the classes that are not in a mixed picture: the one pass over the logits that decoupling needs.
+"""The log-sum-exp over the classes that are not in a mixed image: the one pass over the logits that
+decoupling needs.
 
-Both functions have closed forms as gradients: one pass, where plain autograd makes ten over (N, C). ``torch.func.vmap`` and
-``grad`` work; forward-mode derivatives (``jvp``) do not.
+Both functions have closed forms as gradients: one pass, where plain autograd makes ten over (N, C).
+``torch.func.vmap`` and ``grad`` work; forward-mode derivatives (``jvp``) do not.
 """
 
 from typing import Any, NamedTuple
@@ -12,7 +13,8 @@ from torch import Tensor
 
 
 class _Rest(NamedTuple):
-    """The classes that are not mixed: exponentials shifted by the largest, 0 for a mixed class; their sum; ``R - z_k``; and z_k."""
+    """The classes that are not mixed: exponentials shifted by the largest, 0 for a mixed class; their sum;
+    ``R - z_k``; and z_k."""
 
     powers: Tensor
     total: Tensor
@@ -61,7 +63,8 @@ class _Gap(torch.autograd.Function):
 
 
 class _PairLoss(torch.autograd.Function):
-    """The weighted sum of the four costs of a pair, see :func:`pair_loss`; the gradient is made along with the value."""
+    """The weighted sum of the four costs of a pair, see :func:`pair_loss`; the gradient is made along with
+    the value."""
 
     generate_vmap_rule = True
 
@@ -86,7 +89,8 @@ class _PairLoss(torch.autograd.Function):
 
 
 def _keep(ctx: Any, inputs: tuple[Tensor, ...], output: tuple[Tensor, ...]) -> None:
-    """Save everything; only the first output has a gradient, and zeros in place of the others' would cost time."""
+    """Save everything; only the first output has a gradient, and zeros in place of the others' would cost
+    time."""
     ctx.set_materialize_grads(False)
     ctx.mark_non_differentiable(*output[1:])
     ctx.save_for_backward(*inputs, *output)
@@ -122,7 +126,8 @@ def remainder_gap(logits: Tensor, classes: Tensor) -> Tensor:
 
 
 def pair_loss(logits: Tensor, labels_a: Tensor, labels_b: Tensor, weights: Tensor) -> Tensor:
-    """``w_1 (-log p_a) + w_2 (-log p_b) + w_3 (-log phi(a, b)) + w_4 (-log phi(b, a))`` for each sample, (N,).
+    """``w_1 (-log p_a) + w_2 (-log p_b) + w_3 (-log phi(a, b)) + w_4 (-log phi(b, a))`` for each sample,
+    (N,).
 
     Where a == b, all four costs are ``-log p_a``.
 

@@ -1,4 +1,5 @@
-"""Mixers: ``mixer(images, labels)`` pairs a batch with itself, ``mixer.mix(images_a, images_b)`` mixes two batches."""
+"""Mixers: ``mixer(images, labels)`` pairs a batch with itself, ``mixer.mix(images_a, images_b)`` mixes two
+batches."""
 
 import inspect
 from collections.abc import Callable

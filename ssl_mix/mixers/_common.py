@@ -1,4 +1,4 @@
-"""What mixers share: drawing, checking pictures, putting two pictures together by a mask."""
+"""What mixers share: drawing, checking images, putting two images together by a mask."""
 
 from collections.abc import Sequence
 from numbers import Real
@@ -25,8 +25,8 @@ def sample_permutation(count: int, generator: torch.Generator | None, device: to
 def given_lam(lam: Tensor | float, images: Tensor) -> Tensor:
     """The given lam, (N,) or one number, as (N,) float32 on the device of ``images``.
 
-    A number beyond [0, 1] is refused, and what is neither number nor tensor; values of a tensor, which are not looked at, are
-    brought into it, NaN to 0.
+    A number beyond [0, 1] is refused, and what is neither number nor tensor; values of a tensor, which are
+    not looked at, are brought into it, NaN to 0.
     """
     count = len(images)
     if not isinstance(lam, Tensor):
@@ -34,7 +34,7 @@ def given_lam(lam: Tensor | float, images: Tensor) -> Tensor:
             raise UserError(f"lam must be a number in [0, 1] or a tensor ({count},), got {lam!r}")
         return torch.full((count,), lam, dtype=torch.float32, device=images.device)
     if lam.shape != (count,):
-        raise UserError(f"lam must have shape ({count},), one value per picture, got {tuple(lam.shape)}")
+        raise UserError(f"lam must have shape ({count},), one value per image, got {tuple(lam.shape)}")
     moved = lam.detach().to(images.device, torch.float32, non_blocking=True)
     return moved.nan_to_num(0.0).clamp(0, 1)
 
@@ -42,7 +42,8 @@ def given_lam(lam: Tensor | float, images: Tensor) -> Tensor:
 def resolve_lam(
     lam: Tensor | float | None, alpha: float, images: Tensor, generator: torch.Generator | None
 ) -> Tensor:
-    """The given lam as (N,) float32 on the device of ``images``, or one draw per sample from Beta(alpha, alpha)."""
+    """The given lam as (N,) float32 on the device of ``images``, or one draw per sample from Beta(alpha,
+    alpha)."""
     if lam is None:
         return sample_beta(len(images), alpha, generator, images.device)
     return given_lam(lam, images)
@@ -58,21 +59,23 @@ def check_pair(images_a: Tensor, images_b: Tensor) -> None:
             f"and {images_b.dtype} {tuple(images_b.shape)} on {images_b.device}"
         )
     if len(images_a) == 0:
-        raise UserError("there are no pictures to mix: the batch is empty")
+        raise UserError("there are no images to mix: the batch is empty")
 
 
 def check_labels(images: Tensor, labels: Tensor) -> None:
-    """Raise unless there is one int64 class per picture."""
+    """Raise unless there is one int64 class per image."""
     if labels.dtype != torch.int64 or labels.shape != images.shape[:1]:
         raise UserError(
-            f"labels must be int64 ({len(images)},), one class per picture, got {labels.dtype} {tuple(labels.shape)}"
+            f"labels must be int64 ({len(images)},), one class per image, got {labels.dtype} "
+            f"{tuple(labels.shape)}"
         )
 
 
 def pair_up(
     images: Tensor, labels: Tensor, generator: torch.Generator | None
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """A random partner for each picture, (N,), and the labels of both, (N,) each, all on the device of the pictures."""
+    """A random partner for each image, (N,), and the labels of both, (N,) each, all on the device of the
+    images."""
     check_pair(images, images)
     check_labels(images, labels)
     partner = sample_permutation(len(images), generator, images.device)
@@ -86,23 +89,23 @@ def in_channels_last(images: Tensor) -> bool:
 
 
 def reordered(images: Tensor, order: Tensor) -> Tensor:
-    """``images[order]`` for pictures (N, C, H, W), in their memory layout."""
+    """``images[order]`` for images (N, C, H, W), in their memory layout."""
     if in_channels_last(images):
         return images.permute(0, 2, 3, 1).index_select(0, order).permute(0, 3, 1, 2)
     return images.index_select(0, order)
 
 
 def check_float(images: Tensor, mixer: object) -> None:
-    """Raise for integer pictures, which ``mixer`` cannot blend without rounding."""
+    """Raise for integer images, which ``mixer`` cannot blend without rounding."""
     if not images.is_floating_point():
         raise UserError(
-            f"{type(mixer).__name__} blends float pictures, got {images.dtype}: "
+            f"{type(mixer).__name__} blends float images, got {images.dtype}: "
             "convert with images.float() / 255 first"
         )
 
 
 def check_saliency(images: Tensor, **saliency: Tensor | None) -> None:
-    """Raise unless each named saliency that is there is float (N, H, W) for pictures (N, C, H, W)."""
+    """Raise unless each named saliency that is there is float (N, H, W) for images (N, C, H, W)."""
     expected = (len(images), *images.shape[2:])
     for name, given in saliency.items():
         if given is not None and (tuple(given.shape) != expected or not given.is_floating_point()):
@@ -110,7 +113,8 @@ def check_saliency(images: Tensor, **saliency: Tensor | None) -> None:
 
 
 def usable_saliency(saliency: Tensor, device: torch.device) -> Tensor:
-    """Saliency on ``device``, without looking at it: what is negative or not finite counts as 0, and no gradient flows."""
+    """Saliency on ``device``, without looking at it: what is negative or not finite counts as 0, and no
+    gradient flows."""
     return saliency.detach().to(device, non_blocking=True).nan_to_num(0.0, 0.0, 0.0).clamp(min=0)
 
 
@@ -122,14 +126,16 @@ def check_limits(name: str, given: object, low: float, high: float) -> None:
 
 
 def composite(images_a: Tensor, images_b: Tensor, mask: Tensor) -> Tensor:
-    """``mask * a + (1 - mask) * b`` in the dtype of the pictures, for a bool or a float32 mask (N, 1, H, W).
+    """``mask * a + (1 - mask) * b`` in the dtype of the images, for a bool or a float32 mask (N, 1, H, W).
 
-    A bool mask copies pixels, of any dtype; floats must be finite. A float mask blends in float32 or better, rounding once.
+    A bool mask copies pixels, of any dtype; floats must be finite. A float mask blends in float32 or better,
+    rounding once.
     """
     if mask.dtype == torch.bool and not images_a.is_floating_point():
         return torch.where(mask, images_a, images_b)
     if mask.dtype == torch.bool:
-        # Exact for weights 0 and 1, and on the CPU four times as fast as torch.where; so is a conversion from bytes.
+        # Exact for weights 0 and 1, and on the CPU four times as fast as torch.where; so is a conversion from
+        # bytes.
         return torch.lerp(images_b, images_a, mask.view(torch.uint8).to(images_a.dtype))
     precise = torch.promote_types(images_a.dtype, torch.float32)
     blend = torch.lerp(images_b.to(precise), images_a.to(precise), mask.to(precise))
@@ -139,7 +145,7 @@ def composite(images_a: Tensor, images_b: Tensor, mask: Tensor) -> Tensor:
 def paste_box(
     images_a: Tensor, images_b: Tensor, rows: Tensor, columns: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Pictures of which ``a`` is seen outside a box and ``b`` in it, the share of ``a``, and the mask.
+    """Images of which ``a`` is seen outside a box and ``b`` in it, the share of ``a``, and the mask.
 
     Args:
         images_a: (N, C, H, W), any dtype.
@@ -157,7 +163,8 @@ def paste_box(
 
 
 def rearrange(images: Tensor, source: Tensor) -> Tensor:
-    """Pictures (N, C, H, W) of which pixel p of sample n shows pixel ``source[n, p]``, counted row by row: (N, H W) int64.
+    """Images (N, C, H, W) of which pixel p of sample n shows pixel ``source[n, p]``, counted row by row: (N,
+    H W) int64.
 
     They keep their memory layout.
     """
@@ -179,9 +186,11 @@ def pixel_share(mask: Tensor) -> Tensor:
 
 
 def highest(values: Tensor, count: Tensor) -> Tensor:
-    """The ``count`` largest of each row, to a resolution of 2^-24 of its range; among equals, those that come first.
+    """The ``count`` largest of each row, to a resolution of 2^-24 of its range; among equals, those that come
+    first.
 
-    The last that is taken is found by two or three digits of its distance from the largest, each read from a histogram.
+    The last that is taken is found by two or three digits of its distance from the largest, each read from a
+    histogram.
 
     Args:
         values: (N, P) float32.
@@ -213,7 +222,8 @@ def highest(values: Tensor, count: Tensor) -> Tensor:
 
 
 def segments(start: Tensor, length: Tensor, side: int) -> Tensor:
-    """Pixels ``start <= p < start + length`` of a line of ``side`` pixels: (N, side) bool from two (N,) of whole numbers."""
+    """Pixels ``start <= p < start + length`` of a line of ``side`` pixels: (N, side) bool from two (N,) of
+    whole numbers."""
     pixel = torch.arange(side, device=start.device, dtype=start.dtype)
     return (pixel >= start[:, None]) & (pixel < (start + length)[:, None])
 
@@ -232,6 +242,6 @@ def share_outside(rows: Tensor, columns: Tensor) -> Tensor:
     return (pixels - rows.sum(1) * columns.sum(1)).float() / pixels
 
 
-def pixel_centres(side: int, device: torch.device) -> Tensor:
-    """Centres of the pixels of a line of length 1: (side,) float32."""
+def pixel_centers(side: int, device: torch.device) -> Tensor:
+    """Centers of the pixels of a line of length 1: (side,) float32."""
     return (torch.arange(side, device=device, dtype=torch.float32) + 0.5) / side

@@ -16,24 +16,26 @@ from ssl_mix.mixers.mixer import Mixed, Mixer, Pair
 
 @dataclass(frozen=True)
 class AttentiveMix(Mixer):
-    """Keep the cells of a picture where a network's features are strongest, paste the partner into the others.
+    """Keep the cells of an image where a network's features are strongest, paste the partner into the others.
 
     The mean over the channels of a feature map (N, c, h, w) of ``images_a`` ranks ``h w`` cells. The first
-    ``round(h w lam)`` are kept, with one ``lam ~ Beta(alpha, alpha)`` per sample; the returned lam is the share of pixels
-    they cover. The network runs in eval mode without gradient, and is left as it was.
+    ``round(h w lam)`` are kept, with one ``lam ~ Beta(alpha, alpha)`` per sample; the returned lam is the
+    share of pixels they cover. The network runs in eval mode without gradient, and is left as it was.
 
     Args:
         alpha: of the Beta distribution.
-        top_k: number of cells to keep in every picture, unless lam is given; None draws it.
-        layer: name of the layer, as in ``net.named_modules()``, that returns the feature map; None for the last stage of a
-            network that names them in ``hidden_layers``.
+        top_k: number of cells to keep in every image, unless lam is given; None draws it.
+        layer: name of the layer, as in ``net.named_modules()``, that returns the feature map; None for the
+            last stage of a network that names them in ``hidden_layers``.
 
     Raises:
-        ValueError: alpha is not above 0, top_k is no whole number above 0 or exceeds the number of cells, the network is
-            missing or has no such layer, the layer returns no feature map, pictures are integers, or shapes differ.
+        ValueError: alpha is not above 0, top_k is no whole number above 0 or exceeds the number of cells, the
+            network is missing or has no such layer, the layer returns no feature map, images are integers, or
+            shapes differ.
 
-    Source: Walawalkar et al., "Attentive CutMix" (ICASSP 2020), which keeps 6 of 49 cells by a pre-trained ResNet-50; drawn
-    numbers of cells are OpenMixup's. Differs from it: one number of cells per sample, rounded to the nearest.
+    Source: Walawalkar et al., "Attentive CutMix" (ICASSP 2020), which keeps 6 of 49 cells by a pre-trained
+    ResNet-50; drawn numbers of cells are OpenMixup's. Differs from it: one number of cells per sample,
+    rounded to the nearest.
     """
 
     alpha: float = 1.0
@@ -60,7 +62,7 @@ class AttentiveMix(Mixer):
         """Keep the strongest cells of ``images_a``."""
         images = pair.images_a
         if not images.is_floating_point():
-            raise UserError(f"AttentiveMix feeds pictures to the network: float expected, got {images.dtype}")
+            raise UserError(f"AttentiveMix feeds images to the network: float expected, got {images.dtype}")
         net = check_net(pair.net, self)
         attention = feature_maps(net, self.layer_name(net), images).float().mean(1)
         count = self._count(attention[0].numel(), images, lam, generator)

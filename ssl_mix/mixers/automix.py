@@ -30,34 +30,38 @@ class AutoMix(Mixer, nn.Module):
             loss = criterion(net(batch.images), batch.target) + batch.loss
             ...  # backward, optimizer.step(), encoder.update_parameters(net)
 
-    A batch is mixed twice, each time with its own partners and its own ``lam ~ Beta(alpha, alpha)`` per sample. The pictures
-    returned are mixed by detached masks; where lam or 1 - lam is at most ``lam_margin`` they are blended evenly. The second mixing
-    is the block's lesson, ``batch.loss = CE(encoder(x), lam) + mask_weight * max(0, |mean(mask) - lam| - mask_margin)``, mean
-    over the batch. Its gradient goes through the encoder to the block alone: neither encoder nor student gets any.
+    A batch is mixed twice, each time with its own partners and its own ``lam ~ Beta(alpha, alpha)`` per
+    sample. The images returned are mixed by detached masks; where lam or 1 - lam is at most ``lam_margin``
+    they are blended evenly. The second mixing is the block's lesson, ``batch.loss = CE(encoder(x), lam) +
+    mask_weight * max(0, |mean(mask) - lam| - mask_margin)``, mean over the batch. Its gradient goes through
+    the encoder to the block alone: neither encoder nor student gets any.
 
-    The returned lam is the mean of the mask that was used. The drawn lam is what the block is asked for, and what its lesson, both
-    terms, holds it to. The encoder is put into evaluation mode for the call and back afterwards, so that its running
-    statistics stay as they are and no picture's features depend on the others.
+    The returned lam is the mean of the mask that was used. The drawn lam is what the block is asked for, and
+    what its lesson, both terms, holds it to. The encoder is put into evaluation mode for the call and back
+    afterwards, so that its running statistics stay as they are and no image's features depend on the others.
 
     Give it the momentum encoder as ``net``: any frozen or unfrozen network, ``AveragedModel`` included.
 
     Args:
         alpha: of the Beta distribution.
-        layer: name of the layer of the encoder whose feature maps (N, C, h, w) the block sees; None for the last but one of
-            ``net.hidden_layers``.
+        layer: name of the layer of the encoder whose feature maps (N, C, h, w) the block sees; None for the
+            last but one of ``net.hidden_layers``.
         channels: C of that layer; None where ``prepare`` is to find out.
         lam_margin: shares this near to 0 or 1 are mixed without the block.
         mask_weight: of the mask term in the loss.
         mask_margin: how far a mask's mean may lie from lam at no cost.
 
     Raises:
-        ValueError: alpha is not above 0, a margin or weight is negative, channels is no whole number above 0; while mixing, the
-            network is missing, the block was not prepared, the layer gives no maps (N, C, h, w), or pictures are integers.
+        ValueError: alpha is not above 0, a margin or weight is negative, channels is no whole number above 0;
+            while mixing, the network is missing, the block was not prepared, the layer gives no maps (N, C,
+            h, w), or images are integers.
 
-    Source: Liu et al., "AutoMix: Unveiling the Power of Mixup for Stronger Classifiers" (ECCV 2022). Differs from the published
-    code: the label weight is the mask's mean, where the published one is the drawn lam; lam is drawn per sample; the margin on the
-    mask's mean counts per sample; the encoder is in evaluation mode; lam is given to the block in every setting, as the paper
-    has it, and so the mask is never rescaled afterwards. The clean cross entropy of the student is left to the training loop.
+    Source: Liu et al., "AutoMix: Unveiling the Power of Mixup for Stronger Classifiers" (ECCV 2022). Differs
+    from the published
+    code: the label weight is the mask's mean, where the published one is the drawn lam; lam is drawn per
+    sample; the margin on the mask's mean counts per sample; the encoder is in evaluation mode; lam is given
+    to the block in every setting, as the paper has it, and so the mask is never rescaled afterwards. The
+    clean cross entropy of the student is left to the training loop.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"net"})
@@ -88,7 +92,8 @@ class AutoMix(Mixer, nn.Module):
         self.channels = channels
 
     def prepare(self, net: nn.Module, image_shape: tuple[int, int, int]) -> None:
-        """Build the block for the layer's channels, found by running the network on one black picture (C, H, W).
+        """Build the block for the layer's channels, found by running the network on one black image (C, H,
+        W).
 
         Do this before the optimizer is made and before a state is loaded. A block that fits is kept as it is.
 
@@ -96,8 +101,8 @@ class AutoMix(Mixer, nn.Module):
             ValueError: the network has no such layer, or the block was built for another number of channels.
         """
         device = next(net.parameters()).device
-        picture = torch.zeros(1, *image_shape, device=device)
-        channels = feature_maps(net, self.layer_name(net), picture).shape[1]
+        image = torch.zeros(1, *image_shape, device=device)
+        channels = feature_maps(net, self.layer_name(net), image).shape[1]
         if self.channels not in (None, channels):
             raise UserError(
                 f"the block was built for {self.channels} channels, {self.layer_name(net)!r} has {channels}"
@@ -107,7 +112,8 @@ class AutoMix(Mixer, nn.Module):
         self.channels = channels
 
     def layer_name(self, net: nn.Module) -> str:
-        """Name of the layer that the block sees; raises ValueError where the network has none of this name."""
+        """Name of the layer that the block sees; raises ValueError where the network has none of this
+        name."""
         name = self.layer or hidden_layer_names(net)[-2:][0]
         find_layer(net, name)
         return name
@@ -131,7 +137,7 @@ class AutoMix(Mixer, nn.Module):
         """Mix a batch with itself, and give the block its lesson: add ``loss`` to the loss of the student.
 
         Args:
-            images: pictures (N, C, H, W), float.
+            images: images (N, C, H, W), float.
             labels: their classes, (N,) int64.
             net: the momentum encoder.
             generator: source of the draws; torch's own where None.
@@ -148,7 +154,7 @@ class AutoMix(Mixer, nn.Module):
         net: nn.Module | None = None,
         generator: torch.Generator | None = None,
     ) -> tuple[Tensor, MixedTarget]:
-        """The pictures and labels that ``mix_batch`` gives, without a lesson for the block."""
+        """The images and labels that ``mix_batch`` gives, without a lesson for the block."""
         batch, _ = self._mixed_once(images, labels, net, generator)
         return batch.images, batch.target
 
@@ -159,7 +165,8 @@ class AutoMix(Mixer, nn.Module):
     def _draw(
         self, images: Tensor, labels: Tensor, generator: torch.Generator | None
     ) -> tuple[Tensor, MixedTarget]:
-        """Partners (N,) of one mixing of a batch with itself, and its labels with the lam that is asked for."""
+        """Partners (N,) of one mixing of a batch with itself, and its labels with the lam that is asked
+        for."""
         partner, labels_a, labels_b = pair_up(images, labels, generator)
         lam = sample_beta(len(images), self.alpha, generator, images.device)
         return partner, MixedTarget(labels_a, labels_b, lam)
@@ -167,7 +174,7 @@ class AutoMix(Mixer, nn.Module):
     def _mixed_once(
         self, images: Tensor, labels: Tensor, net: nn.Module | None, generator: torch.Generator | None
     ) -> tuple[MixedBatch, Tensor]:
-        """The mixed batch, still without a loss, and the feature maps of its pictures."""
+        """The mixed batch, still without a loss, and the feature maps of its images."""
         partner, target = self._draw(images, labels, generator)
         check_float(images, self)
         maps = self._maps(check_net(net, self), images)
@@ -178,7 +185,8 @@ class AutoMix(Mixer, nn.Module):
     def _maps(self, net: nn.Module, images: Tensor) -> Tensor:
         if self.block is None:
             raise UserError(
-                f"{type(self).__name__} has no block yet: call prepare(net, image_shape) once before training, "
+                f"{type(self).__name__} has no block yet: call prepare(net, image_shape) once before "
+                "training, "
                 "or give channels=..."
             )
         maps = feature_maps(net, self.layer_name(net), images)

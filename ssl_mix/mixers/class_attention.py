@@ -17,25 +17,27 @@ Reader = Callable[[Tensor], Tensor]
 
 @contextmanager
 def capture_class_attention(net: nn.Module) -> Iterator[Callable[[], Tensor]]:
-    """Within the block, the attention of the class token to the patches is read from the last block of a transformer. ::
+    """Within the block, the attention of the class token to the patches is read from the last block of a
+    transformer. ::
 
         with capture_class_attention(net) as attention:
             logits = net(images)
         weights = attention()
 
-    ``attention()`` gives (N, T) float32 for the last forward pass: the mean over heads of the softmax over all tokens, before
-    dropout, of which T belong to patches. It is computed for the class token alone from the input of the attention layer,
-    which costs one matrix product more and works where fused attention never makes the matrix. It carries no gradient.
+    ``attention()`` gives (N, T) float32 for the last forward pass: the mean over heads of the softmax over
+    all tokens, before dropout, of which T belong to patches. It is computed for the class token alone from
+    the input of the attention layer, which costs one matrix product more and works where fused attention
+    never makes the matrix. It carries no gradient.
 
-    Knows the vision transformers of timm (``VisionTransformer`` and its kin with class token, also with register or
-    distillation tokens, CaiT, XCiT) and of torchvision, also inside other modules.
+    Knows the vision transformers of timm (``VisionTransformer`` and its kin with class token, also with
+    register or distillation tokens, CaiT, XCiT) and of torchvision, also inside other modules.
 
     Args:
         net: a network with exactly one such transformer.
 
     Raises:
-        ValueError: at once, where the network is compiled or has no class token whose attention can be read; when
-            ``attention()`` is called, where no forward pass was made.
+        ValueError: at once, where the network is compiled or has no class token whose attention can be read;
+            when ``attention()`` is called, where no forward pass was made.
     """
     check_uncompiled(net)
     layer, read = _class_attention(net)
@@ -60,7 +62,8 @@ def capture_class_attention(net: nn.Module) -> Iterator[Callable[[], Tensor]]:
 
 
 def _class_attention(net: nn.Module) -> tuple[nn.Module, Reader]:
-    """The attention layer of the last block, and how its input (N, prefix + T, D) becomes attention (N, T)."""
+    """The attention layer of the last block, and how its input (N, prefix + T, D) becomes attention (N,
+    T)."""
     found = [reading for module in net.modules() if (reading := _reading(module)) is not None]
     if len(found) != 1:
         many = (
@@ -69,7 +72,8 @@ def _class_attention(net: nn.Module) -> tuple[nn.Module, Reader]:
         parts = ", ".join(dict.fromkeys(type(child).__name__ for child in net.children()))
         raise UserError(
             f"{type(net).__name__} ({parts}) holds {many} to read: attention to patches is known for one "
-            "VisionTransformer of timm or torchvision, CaiT or XCiT. Networks without a class token (Swin, ConvNeXt, "
+            "VisionTransformer of timm or torchvision, CaiT or XCiT. Networks without a class token (Swin, "
+            "ConvNeXt, "
             "ResNet) have no such attention: use lam as it is"
         )
     return found[0]
@@ -139,7 +143,8 @@ def _of_torchvision(layer: nn.MultiheadAttention) -> tuple[nn.Module, Reader]:
 
 
 def _stacked(tokens: Tensor, weight: Tensor, bias: Tensor | None) -> Projections:
-    """Query (N, 1, D) of the class token and keys (N, L, D), from weights (3 D, inputs) of query, key and value."""
+    """Query (N, 1, D) of the class token and keys (N, L, D), from weights (3 D, inputs) of query, key and
+    value."""
     to_query, to_key, _ = weight.chunk(3)
     query_bias, key_bias = (None, None) if bias is None else bias.chunk(3)[:2]
     return F.linear(tokens[:, :1], to_query, query_bias), F.linear(tokens, to_key, key_bias)
@@ -151,6 +156,7 @@ def _heads(values: Tensor, heads: int) -> Tensor:
 
 
 def _softmax(query: Tensor, key: Tensor, scale: float) -> Tensor:
-    """Mean over heads of the attention of one query (N, heads, 1, d) to keys (N, heads, L, d): (N, L) float32."""
+    """Mean over heads of the attention of one query (N, heads, 1, d) to keys (N, heads, L, d): (N, L)
+    float32."""
     logits = (query * scale) @ key.transpose(2, 3)
     return logits.float().softmax(3).mean(1).squeeze(1)

@@ -1,4 +1,4 @@
-"""CutMix: paste a box of one picture into another."""
+"""CutMix: paste a box of one image into another."""
 
 from dataclasses import dataclass
 
@@ -10,16 +10,16 @@ from ssl_mix.mixers._common import paste_box, resolve_lam, sample_uniform
 from ssl_mix.mixers.mixer import Mixed, Mixer, Pair
 
 
-def outside_box(centres: Tensor, lam: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
+def outside_box(centers: Tensor, lam: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
     """Boxes of area share ``1 - lam``, one per sample, clipped at the borders.
 
     A side of ``l`` pixels around pixel c covers ``c - l // 2 <= p < c - l // 2 + l``.
 
     Args:
-        centres: (N, 2) in [0, 1), row and column as a share of the side.
+        centers: (N, 2) in [0, 1), row and column as a share of the side.
         lam: (N,) float32 in [0, 1]; the box sides are ``int(side * sqrt(1 - lam))``.
-        height: of the pictures, in pixels.
-        width: of the pictures, in pixels.
+        height: of the images, in pixels.
+        width: of the images, in pixels.
 
     Returns:
         1 for the rows (N, height) and the columns (N, width) beyond the boxes, 0 for those within, float32.
@@ -29,18 +29,18 @@ def outside_box(centres: Tensor, lam: Tensor, height: int, width: int) -> tuple[
     length = ((1 - lam).sqrt()[:, None] * sides).floor()
     # |2 (p - c) + 1/2| < l says the same for whole p, c and l.
     pixel = torch.arange(0.5, 2 * max(height, width), 2, device=lam.device)
-    distance = torch.sub(pixel, (centres * sides).floor()[:, :, None], alpha=2).abs()
+    distance = torch.sub(pixel, (centers * sides).floor()[:, :, None], alpha=2).abs()
     rows, columns = distance.ge_(length[:, :, None]).unbind(1)
     return rows[:, :height], columns[:, :width]
 
 
 @dataclass(frozen=True)
 class CutMix(Mixer):
-    """Paste a box of the partner, each picture with a box of its own.
+    """Paste a box of the partner, each image with a box of its own.
 
-    The box has the area share ``1 - lam``, with one ``lam ~ Beta(alpha, alpha)`` per sample. Its centre is uniform over the
-    pixels and it is clipped at the borders, so the returned lam, the share of pixels that still show ``a``, is computed after
-    clipping. Works on any dtype, uint8 included.
+    The box has the area share ``1 - lam``, with one ``lam ~ Beta(alpha, alpha)`` per sample. Its center is
+    uniform over the pixels and it is clipped at the borders, so the returned lam, the share of pixels that
+    still show ``a``, is computed after clipping. Works on any dtype, uint8 included.
 
     Args:
         alpha: of the Beta distribution; 1 draws the area uniformly.
@@ -48,8 +48,9 @@ class CutMix(Mixer):
     Raises:
         ValueError: alpha is not above 0, or shapes differ.
 
-    Source: Yun et al., "CutMix" (ICCV 2019). Differs from the published code, timm's batch mode and torchvision: one box and
-    one lam per sample, partners are a random permutation, and the inputs are left as they were.
+    Source: Yun et al., "CutMix" (ICCV 2019). Differs from the published code, timm's batch mode and
+    torchvision: one box and one lam per sample, partners are a random permutation, and the inputs are left as
+    they were.
     """
 
     alpha: float = 1.0
@@ -61,5 +62,5 @@ class CutMix(Mixer):
         """Paste boxes of ``images_b`` into ``images_a``."""
         images = pair.images_a
         lam = resolve_lam(lam, self.alpha, images, generator)
-        centres = sample_uniform((len(images), 2), generator, images.device)
-        return Mixed(*paste_box(images, pair.images_b, *outside_box(centres, lam, *images.shape[2:])))
+        centers = sample_uniform((len(images), 2), generator, images.device)
+        return Mixed(*paste_box(images, pair.images_b, *outside_box(centers, lam, *images.shape[2:])))

@@ -11,7 +11,8 @@ from ssl_mix.mixers.mixer import Mixed, Mixer, Pair
 
 
 def low_frequencies(noise: Tensor, decay_power: float) -> Tensor:
-    """White noise (N, H, W) whose amplitude at the frequency f, in cycles per pixel, is multiplied by ``f ** -decay_power``.
+    """White noise (N, H, W) whose amplitude at the frequency f, in cycles per pixel, is multiplied by ``f **
+    -decay_power``.
 
     f is the length of the two-dimensional frequency, at least that of one cycle per longer side.
     """
@@ -26,7 +27,8 @@ def low_frequencies(noise: Tensor, decay_power: float) -> Tensor:
 
 
 def soft_highest(values: Tensor, count: Tensor, soft: Tensor) -> Tensor:
-    """:func:`highest` with a soft border: 1 falls to 0 linearly over the ``2 soft`` ranks around ``count``; float32 with mean count / P.
+    """:func:`highest` with a soft border: 1 falls to 0 linearly over the ``2 soft`` ranks around ``count``;
+    float32 with mean count / P.
 
     Args:
         values: (N, P) float32.
@@ -40,25 +42,27 @@ def soft_highest(values: Tensor, count: Tensor, soft: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class FMix(Mixer):
-    """Keep the pixels where low-frequency noise is highest, paste the partner into the others; each picture has its own noise.
+    """Keep the pixels where low-frequency noise is highest, paste the partner into the others; each image has
+    its own noise.
 
-    The noise is white noise with amplitudes multiplied by ``f ** -decay_power``. The ``round(lam H W)`` highest pixels are
-    kept, with one ``lam ~ Beta(alpha, alpha)`` per sample; the returned lam is that count over ``H W``. With a hard border any
-    dtype will do, uint8 included.
+    The noise is white noise with amplitudes multiplied by ``f ** -decay_power``. The ``round(lam H W)``
+    highest pixels are kept, with one ``lam ~ Beta(alpha, alpha)`` per sample; the returned lam is that count
+    over ``H W``. With a hard border any dtype will do, uint8 included.
 
     Args:
         alpha: of the Beta distribution.
         decay_power: how smooth the border is; 0 chooses pixels at random.
-        max_soft: share of the pixels, on either side of the border, over which one picture fades into the other; less where
-            lam or 1 - lam is less. In [0, 0.5]; 0 is a hard border.
+        max_soft: share of the pixels, on either side of the border, over which one image fades into the
+            other; less where lam or 1 - lam is less. In [0, 0.5]; 0 is a hard border.
 
     Raises:
-        ValueError: alpha is not above 0, decay_power is negative, max_soft lies outside [0, 0.5], shapes differ, or pictures
-            are integers with a soft border.
+        ValueError: alpha is not above 0, decay_power is negative, max_soft lies outside [0, 0.5], shapes
+            differ, or images are integers with a soft border.
 
-    Source: Harris et al., "FMix: Enhancing Mixed Sample Data Augmentation" (2020). Differs from the published code, which
-    takes the wrong axis for real and imaginary parts and so has a single cosine along the rows: this noise has every frequency
-    and no preferred direction; one mask per sample; the share is rounded to the nearest pixel, not up or down at random.
+    Source: Harris et al., "FMix: Enhancing Mixed Sample Data Augmentation" (2020). Differs from the published
+    code, which takes the wrong axis for real and imaginary parts and so has a single cosine along the rows:
+    this noise has every frequency and no preferred direction; one mask per sample; the share is rounded to
+    the nearest pixel, not up or down at random.
     """
 
     alpha: float = 1.0

@@ -1,4 +1,5 @@
-"""A network that is asked but not changed: no gradient, no running statistics, no dropout, no hook left behind."""
+"""A network that is asked but not changed: no gradient, no running statistics, no dropout, no hook left
+behind."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +13,8 @@ from ssl_mix.mixers.hooks import find_layer, unwrapped
 
 @contextmanager
 def frozen(net: nn.Module) -> Iterator[None]:
-    """Within the block the network is in evaluation mode and its parameters get no gradient, though its input does.
+    """Within the block the network is in evaluation mode and its parameters get no gradient, though its input
+    does.
 
     Afterwards every module is in the mode, and every parameter asks for the gradient, that it was before.
     """
@@ -29,7 +31,7 @@ def frozen(net: nn.Module) -> Iterator[None]:
 
 
 def network_input(net: nn.Module, images: Tensor) -> Tensor:
-    """The pictures in the dtype of the network's parameters."""
+    """The images in the dtype of the network's parameters."""
     kinds = (parameter.dtype for parameter in net.parameters() if parameter.is_floating_point())
     return images.to(next(kinds, images.dtype))
 
@@ -40,9 +42,10 @@ class _Reached(Exception):
 
 @torch.no_grad()
 def feature_maps(net: nn.Module, name: str, images: Tensor) -> Tensor:
-    """What the layer called ``name`` of the frozen network gives for ``images``: (N, C, h, w), without gradient.
+    """What the layer called ``name`` of the frozen network gives for ``images``: (N, C, h, w), without
+    gradient.
 
-    The network gets the pictures in its own dtype. Layers behind the one that is asked do not run.
+    The network gets the images in its own dtype. Layers behind the one that is asked do not run.
 
     Raises:
         ValueError: there is no such layer, it does not run, or it gives something else than maps.
@@ -65,6 +68,7 @@ def feature_maps(net: nn.Module, name: str, images: Tensor) -> Tensor:
     if not isinstance(maps, Tensor) or maps.ndim != 4 or len(maps) != len(images):
         what = "nothing: it never ran" if not kept else getattr(maps, "shape", type(maps).__name__)
         raise UserError(
-            f"layer {name!r} must give feature maps ({len(images)}, C, h, w), got {what}: choose a layer of convolutions"
+            f"layer {name!r} must give feature maps ({len(images)}, C, h, w), got {what}: choose a layer "
+            "of convolutions"
         )
     return maps

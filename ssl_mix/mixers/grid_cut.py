@@ -1,7 +1,9 @@
-"""The labels of a grid of cells that cost least, for a whole batch at once, by a primal-dual method instead of graph cuts.
+"""The labels of a grid of cells that cost least, for a whole batch at once, by a primal-dual method instead
+of graph cuts.
 
-Costs that are convex along the labels make the problem convex: with costs between the labels interpolated linearly, some least
-solution is whole, and so is what rounding makes of any other. Label 1 of 2 is an ordinary minimum cut.
+Costs that are convex along the labels make the problem convex: with costs between the labels interpolated
+linearly, some least solution is whole, and so is what rounding makes of any other. Label 1 of 2 is an
+ordinary minimum cut.
 """
 
 import torch
@@ -27,9 +29,10 @@ def energy_of(labels: Tensor, energy: GridEnergy) -> Tensor:
 def solve_grid(energy: GridEnergy) -> Tensor:
     """Labels with (nearly) the least energy, for every sample on its own.
 
-    The relaxed problem is solved by a fixed number of steps, 4 per cell along a side and at least 40, of the preconditioned
-    primal-dual method; of its solution rounded at three thresholds the best is taken. On small grids whose borders weigh up to
-    three times what cells cost on average, it stays within 1 % of the least; heavier borders would take more steps.
+    The relaxed problem is solved by a fixed number of steps, 4 per cell along a side and at least 40, of the
+    preconditioned primal-dual method; of its solution rounded at three thresholds the best is taken. On small
+    grids whose borders weigh up to three times what cells cost on average, it stays within 1 % of the least;
+    heavier borders would take more steps.
 
     Args:
         energy: of grids (N, h, w) with L labels; unary costs must be convex along the labels.
@@ -37,8 +40,9 @@ def solve_grid(energy: GridEnergy) -> Tensor:
     Returns:
         (N, h, w) int64 in 0..L-1.
 
-    Source: Pock & Chambolle, "Diagonal preconditioning for first order primal-dual algorithms in convex optimization" (ICCV
-    2011); exactness of the relaxation: Ishikawa, "Exact optimization for Markov random fields with convex priors" (PAMI 2003).
+    Source: Pock & Chambolle, "Diagonal preconditioning for first order primal-dual algorithms in convex
+    optimization" (ICCV 2011); exactness of the relaxation: Ishikawa, "Exact optimization for Markov random
+    fields with convex priors" (PAMI 2003).
     """
     relaxed = _relax(energy, max(FEWEST_SWEEPS, SWEEPS_PER_SIDE * max(energy.unary.shape[2:])))
     top = energy.unary.shape[1] - 1
@@ -48,10 +52,11 @@ def solve_grid(energy: GridEnergy) -> Tensor:
 
 
 def _relax(energy: GridEnergy, sweeps: int) -> Tensor:
-    """Real labels (N, h, w) in [0, L - 1] near those of least cost, costs between whole labels being interpolated linearly.
+    """Real labels (N, h, w) in [0, L - 1] near those of least cost, costs between whole labels being
+    interpolated linearly.
 
-    Cells are counted row by row, so that the cells to the right and below are 1 and w further; weights across the end of a row
-    are zero.
+    Cells are counted row by row, so that the cells to the right and below are 1 and w further; weights across
+    the end of a row are zero.
     """
     count, labels, height, width = energy.unary.shape
     slopes = energy.unary.diff(dim=1).flatten(2).transpose(0, 1)
@@ -63,7 +68,7 @@ def _relax(energy: GridEnergy, sweeps: int) -> Tensor:
     x = ahead = torch.full_like(primal_step, (labels - 1) / 2)
     force = torch.zeros_like(weights)
     for _ in range(sweeps):
-        force = _limited(force + DUAL_STEP * (ahead - _neighbours(ahead, width)), labels)
+        force = _limited(force + DUAL_STEP * (ahead - _neighbors(ahead, width)), labels)
         flow = weights * force
         target = x - primal_step * (flow.sum(0) - _behind(flow, width))
         moved = (target - slopes).clamp(0, 1).sum(0)
@@ -71,7 +76,7 @@ def _relax(energy: GridEnergy, sweeps: int) -> Tensor:
     return x.view(count, height, width)
 
 
-def _neighbours(values: Tensor, width: int) -> Tensor:
+def _neighbors(values: Tensor, width: int) -> Tensor:
     """Values (N, P) of the cell to the right and of that below, (2, N, P)."""
     cells = values.shape[1]
     padded = F.pad(values, (0, width))

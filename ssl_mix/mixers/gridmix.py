@@ -6,20 +6,21 @@ import torch
 from torch import Tensor
 
 from ssl_mix.errors import UserError, check_positive
-from ssl_mix.mixers._common import composite, cross, pixel_centres, resolve_lam, sample_uniform, share_outside
+from ssl_mix.mixers._common import composite, cross, pixel_centers, resolve_lam, sample_uniform, share_outside
 from ssl_mix.mixers.mixer import Mixed, Mixer, Pair
 
 SMALLEST_CELL = 4
 
 
 def holes(cells: Tensor, extent: Tensor, width: Tensor, place: Tensor, side: int) -> Tensor:
-    """Pixels in the holes of a row of equal cells, by their centres.
+    """Pixels in the holes of a row of equal cells, by their centers.
 
     Args:
         cells: (N,), how many there are.
         extent: (N,), what they cover together, as a share of the line.
         width: (N,), of a hole as a share of its cell.
-        place: (N, 2) in [0, 1): where the row begins in the line and a hole in its cell, from first to last possible.
+        place: (N, 2) in [0, 1): where the row begins in the line and a hole in its cell, from first to last
+            possible.
         side: of the line, in pixels.
 
     Returns:
@@ -27,7 +28,7 @@ def holes(cells: Tensor, extent: Tensor, width: Tensor, place: Tensor, side: int
     """
     begin = place[:, :1] * (1 - extent[:, None])
     offset = place[:, 1:] * (1 - width[:, None])
-    position = (pixel_centres(side, cells.device) - begin) / extent[:, None] * cells[:, None]
+    position = (pixel_centers(side, cells.device) - begin) / extent[:, None] * cells[:, None]
     in_cell = position - position.floor()
     in_grid = (position >= 0) & (position < cells[:, None])
     return in_grid & (in_cell >= offset) & (in_cell < offset + width[:, None])
@@ -35,27 +36,30 @@ def holes(cells: Tensor, extent: Tensor, width: Tensor, place: Tensor, side: int
 
 @dataclass(frozen=True)
 class GridMix(Mixer):
-    """Paste the partner into the holes of a grid, each picture with a grid of its own.
+    """Paste the partner into the holes of a grid, each image with a grid of its own.
 
-    The grid covers an area of the picture drawn uniformly from ``area``, anywhere, of any ratio of sides from 1 : 2 to 2 : 1
-    relative to the picture. A row has 2 to 6 cells, drawn from ``cells``, and there are as many rows as make the cells nearly
-    square; in small pictures there are fewer, so that a cell has a side of 4 pixels at least or is the only one. Each cell has
-    one hole, at the same random place in each. The holes are as large as needed for ``1 - lam`` of the whole picture, with one
-    ``lam ~ Beta(alpha, alpha)`` per sample; where that is more than the area of the grid, the grid grows. The returned lam is
-    the share of pixels outside the holes, off by at most the number of cells over the side, in pixels, for rows and for
-    columns; in pictures of 8 x 8 by 0.05 on average, in larger ones by less. Works on any dtype, uint8 included.
+    The grid covers an area of the image drawn uniformly from ``area``, anywhere, of any ratio of sides from 1
+    : 2 to 2 : 1 relative to the image. A row has 2 to 6 cells, drawn from ``cells``, and there are as many
+    rows as make the cells nearly square; in small images there are fewer, so that a cell has a side of 4
+    pixels at least or is the only one. Each cell has one hole, at the same random place in each. The holes
+    are as large as needed for ``1 - lam`` of the whole image, with one ``lam ~ Beta(alpha, alpha)`` per
+    sample; where that is more than the area of the grid, the grid grows. The returned lam is the share of
+    pixels outside the holes, off by at most the number of cells over the side, in pixels, for rows and for
+    columns; in images of 8 x 8 by 0.05 on average, in larger ones by less. Works on any dtype, uint8
+    included.
 
     Args:
         alpha: of the Beta distribution.
-        cells: fewest and most cells in a row of a picture that is large enough.
-        area: smallest and largest share of the picture that the grid covers, in (0, 1].
+        cells: fewest and most cells in a row of an image that is large enough.
+        area: smallest and largest share of the image that the grid covers, in (0, 1].
 
     Raises:
         ValueError: alpha is not above 0, cells or area are no such range, or shapes differ.
 
-    Source: Baek et al., "GridMix: Strong Regularization through Local Context Mapping" (2021), in the form that OpenMixup has.
-    Differs from that: the share is that of the whole picture, so lam has its distribution and a given lam is kept to; a grid
-    per sample; a whole number of cells; ratios of sides as often below 1 as above.
+    Source: Baek et al., "GridMix: Strong Regularization through Local Context Mapping" (2021), in the form
+    that OpenMixup has. Differs from that: the share is that of the whole image, so lam has its distribution
+    and a given lam is kept to; a grid per sample; a whole number of cells; ratios of sides as often below 1
+    as above.
     """
 
     alpha: float = 1.0
@@ -97,5 +101,6 @@ class GridMix(Mixer):
 
 
 def _fitting(cells: Tensor, length: Tensor) -> Tensor:
-    """As many of the cells (N,) as have a side of 4 pixels in rows of this length, in pixels; one at least."""
+    """As many of the cells (N,) as have a side of 4 pixels in rows of this length, in pixels; one at
+    least."""
     return cells.minimum((length / SMALLEST_CELL).floor()).clamp(min=1)

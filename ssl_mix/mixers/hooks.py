@@ -11,7 +11,8 @@ WRAPPED = ("module", "_orig_mod")
 
 
 def unwrapped(net: nn.Module) -> nn.Module:
-    """The network inside ``AveragedModel``, ``DistributedDataParallel`` or ``torch.compile``; any other network itself."""
+    """The network inside ``AveragedModel``, ``DistributedDataParallel`` or ``torch.compile``; any other
+    network itself."""
     for name in WRAPPED:
         inner = getattr(net, name, None)
         if isinstance(inner, nn.Module) and len(dict(net.named_children())) == 1:
@@ -30,7 +31,8 @@ def hidden_layer_names(net: nn.Module) -> Sequence[str]:
     if not names:
         children = ", ".join(name for name, _ in inner.named_children())
         raise UserError(
-            f"{type(inner).__name__} has no hidden_layers that name its stages: name layers yourself, for instance "
+            f"{type(inner).__name__} has no hidden_layers that name its stages: name layers yourself, for "
+            "instance "
             f'layers=("input", "layer1", "layer2") or layer="layer3". It is made of: {children}'
         )
     return tuple(names)
@@ -46,7 +48,8 @@ def find_layer(net: nn.Module, name: str) -> nn.Module:
     if not name or name not in layers:
         children = ", ".join(child for child, _ in unwrapped(net).named_children())
         raise UserError(
-            f"{type(unwrapped(net)).__name__} has no layer {name!r}.{nearest(name, layers)} It is made of: {children}"
+            f"{type(unwrapped(net)).__name__} has no layer {name!r}.{nearest(name, layers)} It is made of: "
+            f"{children}"
         )
     return layers[name]
 
@@ -59,7 +62,8 @@ def check_net(net: nn.Module | None, mixer: object) -> nn.Module:
 
 
 def check_uncompiled(net: nn.Module) -> None:
-    """Raise where the network or a part of it is compiled: it ignores a hook, or, traced with it, keeps it for ever."""
+    """Raise where the network or a part of it is compiled: it ignores a hook, or, traced with it, keeps it
+    for ever."""
     if any(
         hasattr(part, "_orig_mod") or getattr(part, "_compiled_call_impl", None) for part in net.modules()
     ):
@@ -74,8 +78,8 @@ def replaced_output(net: nn.Module, name: str, change: Callable[[Tensor], Tensor
     """Within the block the layer called ``name`` returns ``change(output)``; it must run exactly once.
 
     Raises:
-        ValueError: there is no such layer, it returns something else than one tensor, it ran never or twice, or the network
-            is compiled.
+        ValueError: there is no such layer, it returns something else than one tensor, it ran never or twice,
+            or the network is compiled.
     """
     check_uncompiled(net)
     runs = 0

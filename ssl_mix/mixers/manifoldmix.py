@@ -1,4 +1,4 @@
-"""ManifoldMix: blend what a hidden layer says of two pictures."""
+"""ManifoldMix: blend what a hidden layer says of two images."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -19,32 +19,37 @@ INPUT = "input"
 
 @dataclass(frozen=True)
 class ManifoldMix(Mixer):
-    """Blend the output of a hidden layer, or the pictures, each pair with a share of its own.
+    """Blend the output of a hidden layer, or the images, each pair with a share of its own.
 
-    ``h <- lam * h + (1 - lam) * h[partner]`` with one ``lam ~ Beta(alpha, alpha)`` per sample, at one layer per batch, drawn
-    uniformly from ``layers``. Any network will do whose layer returns one tensor (N, ...), samples first. ::
+    ``h <- lam * h + (1 - lam) * h[partner]`` with one ``lam ~ Beta(alpha, alpha)`` per sample, at one layer
+    per batch, drawn uniformly from ``layers``. Any network will do whose layer returns one tensor (N, ...),
+    samples first. ::
 
         with mixer.applied(net, images, labels, generator=generator) as mixed:
             loss = criterion(net(mixed.images), mixed.target)
 
-    Called itself, ``logits, target = mixer(images, labels, net=net)``, it runs the network once on N pictures and returns logits
-    in the place of pictures; so does ``logits, lam = mixer.mix(images_a, images_b, net=net)``, which runs the layers below the
-    mixed one on 2 N pictures at once. Blends in float32 or better, rounding once.
+    Called itself, ``logits, target = mixer(images, labels, net=net)``, it runs the network once on N images
+    and returns logits in the place of images; so does ``logits, lam = mixer.mix(images_a, images_b,
+    net=net)``, which runs the layers below the mixed one on 2 N images at once. Blends in float32 or better,
+    rounding once.
 
-    A network compiled by ``torch.compile`` is refused; in ``DataParallel`` the layer's copies run, not the layer, which raises too.
-    A layer that an activation checkpoint runs a second time after the block cannot be mixed.
+    A network compiled by ``torch.compile`` is refused; in ``DataParallel`` the layer's copies run, not the
+    layer, which raises too. A layer that an activation checkpoint runs a second time after the block cannot
+    be mixed.
 
     Args:
         alpha: of the Beta distribution.
-        layers: module names as in ``net.named_modules()``; "input" or 0 for the pictures, k for the k-th of the stages in
-            ``net.hidden_layers``. None for the pictures and the first two stages.
+        layers: module names as in ``net.named_modules()``; "input" or 0 for the images, k for the k-th of the
+            stages in ``net.hidden_layers``. None for the images and the first two stages.
 
     Raises:
-        ValueError: alpha is not above 0, layers is empty or no such sequence, the network is missing, compiled or has no such
-            layer, the layer returns no float tensor (N, ...), or in the block of ``applied`` it runs never or more than once.
+        ValueError: alpha is not above 0, layers is empty or no such sequence, the network is missing,
+            compiled or has no such layer, the layer returns no float tensor (N, ...), or in the block of
+            ``applied`` it runs never or more than once.
 
-    Source: Verma et al., "Manifold Mixup: Better Representations by Interpolating Hidden States" (ICML 2019). Differs from the
-    published code: no special networks, lam per sample, cross entropy instead of binary cross entropy of softmax.
+    Source: Verma et al., "Manifold Mixup: Better Representations by Interpolating Hidden States" (ICML 2019).
+    Differs from the published code: no special networks, lam per sample, cross entropy instead of binary
+    cross entropy of softmax.
     """
 
     alpha: float = 2.0
@@ -64,7 +69,8 @@ class ManifoldMix(Mixer):
         object.__setattr__(self, "layers", tuple(given))
 
     def layer_names(self, net: nn.Module) -> list[str]:
-        """Names of the layers that may be mixed, "input" for the pictures; raises ValueError where the network lacks one."""
+        """Names of the layers that may be mixed, "input" for the images; raises ValueError where the network
+        lacks one."""
         chosen = (INPUT, *hidden_layer_names(net)[:2]) if self.layers is None else self.layers
         names = [_name(net, layer) for layer in chosen]
         for name in names:
@@ -78,7 +84,7 @@ class ManifoldMix(Mixer):
         self.layer_names(net)
 
     def blend(self, pair: Pair, lam: Tensor | float | None, generator: torch.Generator | None) -> Mixed:
-        """Logits, in the place of pictures, of the network with one layer mixed."""
+        """Logits, in the place of images, of the network with one layer mixed."""
         check_float(pair.images_a, self)
         net = check_net(pair.net, self)
         lam = resolve_lam(lam, self.alpha, pair.images_a, generator)
@@ -97,9 +103,9 @@ class ManifoldMix(Mixer):
         net: nn.Module | None = None,
         generator: torch.Generator | None = None,
     ) -> MixedBatch:
-        """Raises ValueError: there are no mixed pictures outside a forward pass."""
+        """Raises ValueError: there are no mixed images outside a forward pass."""
         raise UserError(
-            "ManifoldMix mixes hidden layers, so that no batch of pictures can be handed on: "
+            "ManifoldMix mixes hidden layers, so that no batch of images can be handed on: "
             "use `with mixer.applied(net, images, labels) as mixed: net(mixed.images)`"
         )
 
@@ -111,7 +117,7 @@ class ManifoldMix(Mixer):
         net: nn.Module | None = None,
         generator: torch.Generator | None = None,
     ) -> tuple[Tensor, MixedTarget]:
-        """Logits (N, C) of the mixed batch, from one forward pass of N pictures, and its labels."""
+        """Logits (N, C) of the mixed batch, from one forward pass of N images, and its labels."""
         net = check_net(net, self)
         with self.applied(net, images, labels, generator=generator) as mixed:
             logits = net(mixed.images)
@@ -126,7 +132,7 @@ class ManifoldMix(Mixer):
         *,
         generator: torch.Generator | None = None,
     ) -> Iterator[MixedBatch]:
-        """Within the block one forward pass of ``net`` on the batch's pictures is mixed; its mask is None."""
+        """Within the block one forward pass of ``net`` on the batch's images is mixed; its mask is None."""
         partner, labels_a, labels_b = pair_up(images, labels, generator)
         check_float(images, self)
         lam = resolve_lam(None, self.alpha, images, generator)
@@ -159,7 +165,8 @@ def _name(net: nn.Module, layer: str | int) -> str:
 def _check_rows(values: Tensor, rows: int, name: str) -> None:
     if values.ndim == 0 or len(values) != rows:
         raise UserError(
-            f"layer {name!r} must return ({rows}, ...), one row per picture, got {tuple(values.shape)}: choose another layer"
+            f"layer {name!r} must return ({rows}, ...), one row per image, got {tuple(values.shape)}: "
+            "choose another layer"
         )
 
 

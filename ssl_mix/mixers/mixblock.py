@@ -1,4 +1,4 @@
-"""MixBlocks: masks for pairs of pictures from attention between their feature maps."""
+"""MixBlocks: masks for pairs of images from attention between their feature maps."""
 
 from contextlib import AbstractContextManager, nullcontext
 
@@ -12,8 +12,9 @@ LAM_SCALE = 1.25
 class MixBlock(nn.Module):
     """Each place of a attends to the places of b, and what is found there says how much of a is to stay.
 
-    With ``f = [f_a, lam]`` and ``g = [f_b, 1 - lam]``, lam as one channel more: ``P = softmax(W f (W g)^T / sqrt(C / 2))`` over
-    the places of b, and ``mask = 1 - sigmoid(upsample(P V g))``, upsampled to the nearest.
+    With ``f = [f_a, lam]`` and ``g = [f_b, 1 - lam]``, lam as one channel more: ``P = softmax(W f (W g)^T /
+    sqrt(C / 2))`` over the places of b, and ``mask = 1 - sigmoid(upsample(P V g))``, upsampled to the
+    nearest.
 
     Args:
         channels: C of the feature maps.
@@ -30,10 +31,10 @@ class MixBlock(nn.Module):
         """Share of a by pixel, (N, 1, H, W) float32.
 
         Args:
-            maps_a: feature maps (N, C, h, w) of the base pictures.
+            maps_a: feature maps (N, C, h, w) of the base images.
             maps_b: of their partners.
             lam: share of a that is asked for, (N,).
-            size: (H, W) of the pictures.
+            size: (H, W) of the images.
         """
         plane = lam[:, None, None, None].to(maps_a.dtype).expand_as(maps_a[:, :1])
         joined_a, joined_b = torch.cat((maps_a, plane), 1), torch.cat((maps_b, 1 - plane), 1)
@@ -42,16 +43,19 @@ class MixBlock(nn.Module):
 
 
 class AdaptiveMixBlock(nn.Module):
-    """The MixBlock of SAMix: lam scales the feature maps, both pictures make query and key, and the value is not linear.
+    """The MixBlock of SAMix: lam scales the feature maps, both images make query and key, and the value is
+    not linear.
 
-    With ``f = f_a (1 + r(lam))`` and ``g = f_b (1 + r(1 - lam))``, see :func:`residual_scale`: query and key are two projections
-    of ``[f, g]``, the value is two layers of ``g`` with a ReLU between; upsampling is bilinear.
+    With ``f = f_a (1 + r(lam))`` and ``g = f_b (1 + r(1 - lam))``, see :func:`residual_scale`: query and key
+    are two projections of ``[f, g]``, the value is two layers of ``g`` with a ReLU between; upsampling is
+    bilinear.
 
     Args:
         channels: C of the feature maps.
 
-    Source: Li et al., "Boosting Discriminative Visual Representation Learning with Scenario-Agnostic Mixup" (2021). Differs from
-    the published code: no batch norm in the value, so that a mask does not depend on the other pairs of the batch.
+    Source: Li et al., "Boosting Discriminative Visual Representation Learning with Scenario-Agnostic Mixup"
+    (2021). Differs from the published code: no batch norm in the value, so that a mask does not depend on the
+    other pairs of the batch.
     """
 
     def __init__(self, channels: int) -> None:

@@ -14,10 +14,10 @@ from ssl_mix.types import MixedTarget
 
 
 class Pair(NamedTuple):
-    """Two batches to be mixed, and what some mixers need beside the pictures.
+    """Two batches to be mixed, and what some mixers need beside the images.
 
     Attributes:
-        images_a: pictures (N, C, H, W).
+        images_a: images (N, C, H, W).
         images_b: their partners, of the same shape and dtype.
         saliency_a: importance of each pixel of ``images_a``, (N, H, W) float, not negative; or None.
         saliency_b: the same of ``images_b``.
@@ -32,12 +32,13 @@ class Pair(NamedTuple):
 
 
 class Mixed(NamedTuple):
-    """Mixed pictures.
+    """Mixed images.
 
     Attributes:
         images: (N, C, H, W) in the dtype of the inputs.
         lam: share of ``images_a``, (N,) float32.
-        mask: the same by pixel: bool or float32, (N, 1, H, W), or (N, 1, 1, 1) where all pixels have one share.
+        mask: the same by pixel: bool or float32, (N, 1, H, W), or (N, 1, 1, 1) where all pixels have one
+            share.
     """
 
     images: Tensor
@@ -50,9 +51,9 @@ class MixedBatch(NamedTuple):
 
     Attributes:
         images: (N, C, H, W); what the network is to be fed.
-        target: labels of the mixed pictures.
+        target: labels of the mixed images.
         partner: position of each sample's partner in the batch, (N,) int64.
-        mask: share of the base picture by pixel, as in :class:`Mixed`; None where hidden layers are mixed.
+        mask: share of the base image by pixel, as in :class:`Mixed`; None where hidden layers are mixed.
         loss: 0-d, what a learned mixer adds to the loss to learn itself; None for all others.
     """
 
@@ -78,11 +79,11 @@ def with_saliency(pair: Pair, mixer: "Mixer", labels: Tensor, partner: Tensor) -
 
 
 class Mixer(ABC):
-    """One way to mix pictures. A subclass says how in ``blend``; the rest follows.
+    """One way to mix images. A subclass says how in ``blend``; the rest follows.
 
     Attributes:
-        needs: what it needs beside pictures: "saliency" or "net", or nothing.
-        hidden: whether it mixes hidden layers, so that there is no mixed picture to be looked at.
+        needs: what it needs beside images: "saliency" or "net", or nothing.
+        hidden: whether it mixes hidden layers, so that there is no mixed image to be looked at.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset()
@@ -93,7 +94,8 @@ class Mixer(ABC):
         """Mix a checked pair with the given share of ``images_a``, or with one that is drawn where None."""
 
     def prepare(self, net: nn.Module, image_shape: tuple[int, int, int]) -> None:
-        """Get ready for a network and pictures (C, H, W); raises ValueError if they do not fit. Nothing to do for most mixers."""
+        """Get ready for a network and images (C, H, W); raises ValueError if they do not fit. Nothing to do
+        for most mixers."""
         del net, image_shape
 
     def saliency(self, images: Tensor, labels: Tensor, net: nn.Module | None) -> Tensor | None:
@@ -115,19 +117,20 @@ class Mixer(ABC):
         """Mix two explicit batches (N, C, H, W). The inputs are left as they were.
 
         Args:
-            images_a: base pictures. Floats must be finite: where a
-                pixel of either picture is infinite or NaN, the mixed pixel may be NaN, even where only the other is shown.
+            images_a: base images. Floats must be finite: where a
+                pixel of either image is infinite or NaN, the mixed pixel may be NaN, even where only the
+                other is shown.
             images_b: their partners, of the same shape and dtype.
-            lam: share of ``images_a`` asked for, (N,) or one number; drawn where None. A mixer that clips its boxes at the borders
-                shows more of ``images_a`` than asked for, never less.
+            lam: share of ``images_a`` asked for, (N,) or one number; drawn where None. A mixer that clips its
+                boxes at the borders shows more of ``images_a`` than asked for, never less.
             generator: source of the draws; torch's own where None.
-            saliency_a: importance (N, H, W) of the pixels of ``images_a``, for mixers that need it; ignored by the others.
-                What is negative or not finite counts as 0.
+            saliency_a: importance (N, H, W) of the pixels of ``images_a``, for mixers that need it; ignored
+                by the others. What is negative or not finite counts as 0.
             saliency_b: the same of ``images_b``.
             net: the network, for mixers that need it; ignored by the others.
 
         Returns:
-            The pictures in the dtype of the inputs, and the true share of ``images_a``, (N,) float32.
+            The images in the dtype of the inputs, and the true share of ``images_a``, (N,) float32.
 
         Raises:
             ValueError: shapes or dtypes differ, lam is out of range, or something the mixer needs is missing.
@@ -148,13 +151,13 @@ class Mixer(ABC):
         """Mix a batch with a random permutation of itself.
 
         Args:
-            images: pictures (N, C, H, W).
+            images: images (N, C, H, W).
             labels: their classes, (N,) int64.
             net: the network, for mixers that need it; ignored by the others.
             generator: source of the draws; torch's own where None.
 
         Returns:
-            The mixed pictures and their :class:`ssl_mix.types.MixedTarget`.
+            The mixed images and their :class:`ssl_mix.types.MixedTarget`.
         """
         images, target, *_ = self.mix_batch(images, labels, net=net, generator=generator)
         return images, target

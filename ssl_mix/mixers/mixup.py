@@ -1,4 +1,4 @@
-"""Mixup: blend two pictures."""
+"""Mixup: blend two images."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from ssl_mix.mixers.mixer import Mixed, Mixer, Pair
 
 @dataclass(frozen=True)
 class Mixup(Mixer):
-    """Blend pictures, each pair with a share of its own.
+    """Blend images, each pair with a share of its own.
 
     ``lam * a + (1 - lam) * b`` with one ``lam ~ Beta(alpha, alpha)`` per sample.
 
@@ -20,10 +20,11 @@ class Mixup(Mixer):
         alpha: of the Beta distribution; 1 draws lam uniformly, 0.2 mostly near 0 and 1.
 
     Raises:
-        ValueError: alpha is not above 0, pictures are integers, or shapes differ.
+        ValueError: alpha is not above 0, images are integers, or shapes differ.
 
-    Source: Zhang et al., "mixup: Beyond Empirical Risk Minimization" (ICLR 2018). Differs from timm and torchvision: lam is
-    drawn per sample, partners are a random permutation, and the inputs are left as they were.
+    Source: Zhang et al., "mixup: Beyond Empirical Risk Minimization" (ICLR 2018). Differs from timm and
+    torchvision: lam is drawn per sample, partners are a random permutation, and the inputs are left as they
+    were.
     """
 
     alpha: float = 1.0

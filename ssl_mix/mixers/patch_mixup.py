@@ -12,7 +12,8 @@ from ssl_mix.randomness import sample_beta
 
 
 def with_mean(mask: Tensor, lam: Tensor) -> Tensor:
-    """A mask (N, 1, H, W) in [0, 1] brought to the mean ``lam`` (N,): values move towards 0, or towards 1, in proportion."""
+    """A mask (N, 1, H, W) in [0, 1] brought to the mean ``lam`` (N,): values move towards 0, or towards 1, in
+    proportion."""
     mean, lam = (share[:, None, None, None] for share in (pixel_share(mask), lam.clamp(0, 1)))
     tiny = torch.finfo(mask.dtype).tiny
     darker = mask * (lam / mean.clamp(min=tiny))
@@ -24,18 +25,20 @@ def with_mean(mask: Tensor, lam: Tensor) -> Tensor:
 class PatchMixup(Mixer):
     """Blend each patch of a pair with a share of its own, drawn from Beta(alpha, alpha).
 
-    A counter-example: it adds randomness to the picture, and did not help. lam is the mean share of the pixels. Patches at the
-    right and at the bottom are cut off where sides are no multiples of ``size``. Where lam is given, the drawn shares are moved
-    towards 0 or 1 in proportion until this is their mean.
+    A counter-example: it adds randomness to the image, and did not help. lam is the mean share of the pixels.
+    Patches at the right and at the bottom are cut off where sides are no multiples of ``size``. Where lam is
+    given, the drawn shares are moved towards 0 or 1 in proportion until this is their mean.
 
     Args:
         alpha: of the Beta distribution.
         size: side of a patch, in pixels.
 
     Raises:
-        ValueError: alpha is not above 0, size is no whole number above 0, pictures are integers, or shapes differ.
+        ValueError: alpha is not above 0, size is no whole number above 0, images are integers, or shapes
+            differ.
 
-    Source: "random lambda" in table 12 of Sun et al., "LUMix: Improving Mixup by Better Modelling Label Uncertainty" (2022).
+    Source: "random lambda" in table 12 of Sun et al., "LUMix: Improving Mixup by Better Modelling Label
+    Uncertainty" (2022).
     """
 
     alpha: float = 1.0

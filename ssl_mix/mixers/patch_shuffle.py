@@ -12,16 +12,19 @@ from ssl_mix.mixers.mixer import Mixed, Mixer, Pair
 
 
 def shuffled_pixels(order: Tensor, size: int, height: int, width: int) -> Tensor:
-    """Where each pixel comes from when patch ``order[n, k]`` is put at the place of patch k, patches counted row by row.
+    """Where each pixel comes from when patch ``order[n, k]`` is put at the place of patch k, patches counted
+    row by row.
 
     Args:
-        order: (N, P) int64, a permutation per sample, of the ``P = (height // size) (width // size)`` whole patches.
+        order: (N, P) int64, a permutation per sample, of the ``P = (height // size) (width // size)`` whole
+            patches.
         size: side of a patch, in pixels.
-        height: of the pictures, in pixels.
-        width: of the pictures, in pixels.
+        height: of the images, in pixels.
+        width: of the images, in pixels.
 
     Returns:
-        (N, height * width) int64, for :func:`rearrange`. What lies beyond the last whole patch stays where it is.
+        (N, height * width) int64, for :func:`rearrange`. What lies beyond the last whole patch stays where it
+        is.
     """
     rows, columns = height // size, width // size
     row = torch.arange(height, device=order.device)[:, None]
@@ -35,19 +38,23 @@ def shuffled_pixels(order: Tensor, size: int, height: int, width: int) -> Tensor
 
 @dataclass(frozen=True)
 class PatchShuffle(Mixer):
-    """Paste a box as CutMix does, and then put the patches of the mixed picture in a random order, another for each picture.
+    """Paste a box as CutMix does, and then put the patches of the mixed image in a random order, another for
+    each image.
 
-    A counter-example: it adds randomness to the picture, and did not help. Labels and lam are those of CutMix; the mask is
-    shuffled with the picture. Sides need not be multiples of ``size``: what is left beyond the last whole patch stays.
+    A counter-example: it adds randomness to the image, and did not help. Labels and lam are those of CutMix;
+    the mask is shuffled with the image. Sides need not be multiples of ``size``: what is left beyond the last
+    whole patch stays.
 
     Args:
         alpha: of the Beta distribution of CutMix.
         size: side of a patch, in pixels.
 
     Raises:
-        ValueError: alpha is not above 0, size is no whole number above 0, pictures are smaller than a patch, or shapes differ.
+        ValueError: alpha is not above 0, size is no whole number above 0, images are smaller than a patch, or
+            shapes differ.
 
-    Source: "random shuffling" in table 12 of Sun et al., "LUMix: Improving Mixup by Better Modelling Label Uncertainty" (2022).
+    Source: "random shuffling" in table 12 of Sun et al., "LUMix: Improving Mixup by Better Modelling Label
+    Uncertainty" (2022).
     """
 
     alpha: float = 1.0
@@ -58,12 +65,12 @@ class PatchShuffle(Mixer):
         check_count("size", self.size)
 
     def prepare(self, net: nn.Module, image_shape: tuple[int, int, int]) -> None:
-        """Check that pictures hold a patch."""
+        """Check that images hold a patch."""
         del net
         self._check_size(*image_shape[1:])
 
     def blend(self, pair: Pair, lam: Tensor | float | None, generator: torch.Generator | None) -> Mixed:
-        """Mix by CutMix, then shuffle pictures and masks alike."""
+        """Mix by CutMix, then shuffle images and masks alike."""
         height, width = pair.images_a.shape[2:]
         self._check_size(height, width)
         mixed, share, mask = CutMix(self.alpha).blend(pair, lam, generator)
@@ -75,5 +82,6 @@ class PatchShuffle(Mixer):
     def _check_size(self, height: int, width: int) -> None:
         if min(height, width) < self.size:
             raise UserError(
-                f"pictures of {height} x {width} pixels hold no patch of {self.size} x {self.size}: give a smaller size"
+                f"images of {height} x {width} pixels hold no patch of {self.size} x {self.size}: give a "
+                "smaller size"
             )

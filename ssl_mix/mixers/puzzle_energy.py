@@ -1,4 +1,4 @@
-"""PuzzleMix's cost of showing each cell of a grid from one picture or the other."""
+"""PuzzleMix's cost of showing each cell of a grid from one image or the other."""
 
 import math
 from typing import NamedTuple
@@ -12,7 +12,8 @@ LOG_ZERO = -1e4
 
 
 class GridEnergy(NamedTuple):
-    """``sum_i unary[k_i, i] + sum_(i,j) weight_ij ((k_i - k_j) / (L - 1))^2`` over labels k of the cells of a grid.
+    """``sum_i unary[k_i, i] + sum_(i,j) weight_ij ((k_i - k_j) / (L - 1))^2`` over labels k of the cells of a
+    grid.
 
     Attributes:
         unary: (N, L, h, w) float32, cost of each label, convex along the labels.
@@ -26,7 +27,8 @@ class GridEnergy(NamedTuple):
 
 
 def cell_shares(saliency: Tensor, cells: int) -> Tensor:
-    """Share of the saliency (N, H, W) in each cell, (N, cells, cells) float32 with sum 1; equal shares where it is zero."""
+    """Share of the saliency (N, H, W) in each cell, (N, cells, cells) float32 with sum 1; equal shares where
+    it is zero."""
     pooled = F.adaptive_avg_pool2d(saliency.float()[:, None], cells)[:, 0]
     # Two divisions: the sum of tiny numbers is not lost, that of large ones does not overflow.
     pooled = pooled / pooled.amax((1, 2), keepdim=True).clamp(min=torch.finfo(pooled.dtype).tiny)
@@ -35,10 +37,10 @@ def cell_shares(saliency: Tensor, cells: int) -> Tensor:
 
 
 def border_differences(above: Tensor, below: Tensor, strips: int) -> Tensor:
-    """How different two pictures are at the borders between rows of cells, one shown above, the other below.
+    """How different two images are at the borders between rows of cells, one shown above, the other below.
 
     Args:
-        above: (N, C, n strips, n strips), a picture in ``strips`` pixels per side of a cell.
+        above: (N, C, n strips, n strips), an image in ``strips`` pixels per side of a cell.
         below: the same for the other.
         strips: pixels per side of a cell.
 
@@ -51,11 +53,11 @@ def border_differences(above: Tensor, below: Tensor, strips: int) -> Tensor:
 
 
 def fold_borders(a: Tensor, b: Tensor, strips: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Cost of each border between rows of cells as a cost of its cells, and of showing different pictures.
+    """Cost of each border between rows of cells as a cost of its cells, and of showing different images.
 
     With ``XY`` the difference where X is shown above and Y below, up to a constant:
-    ``V(m, m') = m (AB + AA) / 2 + (1 - m) (BA + BB) / 2 + m' (BA + AA) / 2 + (1 - m') (AB + BB) / 2 + w (m - m')^2``,
-    ``w = (AB + BA - AA - BB) / 2``, exact for m and m' in {0, 1}.
+    ``V(m, m') = m (AB + AA) / 2 + (1 - m) (BA + BB) / 2 + m' (BA + AA) / 2 + (1 - m') (AB + BB) / 2 + w (m -
+    m')^2``, ``w = (AB + BA - AA - BB) / 2``, exact for m and m' in {0, 1}.
 
     Returns:
         Cost of showing A, (N, n, n), cost of showing B, and w, (N, n - 1, n).
@@ -68,7 +70,8 @@ def fold_borders(a: Tensor, b: Tensor, strips: int) -> tuple[Tensor, Tensor, Ten
 
 
 def binomial_prior(lam: Tensor, labels: int) -> Tensor:
-    """``-log`` of the binomial distribution of k in 0..L-1 with mean ``lam (L - 1)``: (N, L), large where it is impossible."""
+    """``-log`` of the binomial distribution of k in 0..L-1 with mean ``lam (L - 1)``: (N, L), large where it
+    is impossible."""
     k = torch.arange(labels, device=lam.device, dtype=torch.float32)
     choices = math.lgamma(labels) - torch.lgamma(k + 1) - torch.lgamma(labels - k)
     log_a, log_b = lam.log().clamp(min=LOG_ZERO), torch.log1p(-lam).clamp(min=LOG_ZERO)
@@ -85,18 +88,20 @@ def puzzle_energy(
     gamma: float,
     eta: float,
 ) -> GridEnergy:
-    """The energy whose least labels are PuzzleMix's mask: cell i shows the share ``m_i = k_i / (L - 1)`` of A.
+    """The energy whose least labels are PuzzleMix's mask: cell i shows the share ``m_i = k_i / (L - 1)`` of
+    A.
 
-    ``n^2 sum_i [m_i s_i^B + (1 - m_i) s_i^A] + eta sum_i prior(k_i) + n^2 beta' sum_(i,j) [gamma V_ij + (m_i - m_j)^2]``: the
-    saliency that is lost, the prior of lam, and the borders between cells with ``beta' = beta / (16 n)``.
+    ``n^2 sum_i [m_i s_i^B + (1 - m_i) s_i^A] + eta sum_i prior(k_i) + n^2 beta' sum_(i,j) [gamma V_ij + (m_i
+    - m_j)^2]``: the saliency that is lost, the prior of lam, and the borders between cells with ``beta' =
+    beta / (16 n)``.
 
     Args:
-        images: pictures A and B, (N, C, H, W) with pixel values in units of the range 0 to 1.
+        images: images A and B, (N, C, H, W) with pixel values in units of the range 0 to 1.
         shares: saliency of A and B in each cell, (N, n, n) with sum 1.
         lam: (N,) float32.
         labels: L, number of shares a cell can have.
         beta: weight of the borders.
-        gamma: how much of it depends on the pictures.
+        gamma: how much of it depends on the images.
         eta: weight of the prior.
     """
     cells = shares[0].shape[-1]

@@ -1,4 +1,5 @@
-"""PuzzleMix: show each part of a picture pair from the picture that is salient there, and move salient patches to be shown."""
+"""PuzzleMix: show each part of an image pair from the image that is salient there, and move salient patches
+to be shown."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -19,36 +20,44 @@ from ssl_mix.mixers.transport import move_patches, transport_plan
 
 @dataclass(frozen=True)
 class PuzzleMix(Mixer):
-    """Show each cell of a grid from the picture that is salient there, after moving salient patches to where they are shown.
+    """Show each cell of a grid from the image that is salient there, after moving salient patches to where
+    they are shown.
 
-    1. The saliency of both pictures is ``sqrt(mean_c (dL / dx)^2)``: computed by ``mixer(images, labels, net=net)``, given as
-       ``saliency_a`` and ``saliency_b`` to ``mix``. What is negative or not finite counts as 0.
-    2. The mask m, with values ``k / (labels - 1)`` on an n x n grid, has the least energy: saliency lost, a binomial prior with
-       mean lam, and borders (:func:`ssl_mix.mixers.puzzle_energy.puzzle_energy`). One ``lam ~ Beta(alpha, alpha)`` per sample.
-    3. Patches of A move to where m > 0, patches of B to where m < 1 (:func:`ssl_mix.mixers.transport.transport_plan`).
-    4. ``m T_a(A) + (1 - m) T_b(B)``, and the returned lam is the mean of m over the pixels.
+    1. The saliency of both images is ``sqrt(mean_c (dL / dx)^2)``: computed by ``mixer(images, labels,
+       net=net)``, given as ``saliency_a`` and ``saliency_b`` to ``mix``. What is negative or not finite
+       counts as 0.
+    2. The mask m, with values ``k / (labels - 1)`` on an n x n grid, has the least energy: saliency lost, a
+       binomial prior with mean lam, and borders (:func:`ssl_mix.mixers.puzzle_energy.puzzle_energy`). One
+       ``lam ~ Beta(alpha, alpha)`` per sample.
+    3. Patches of A move to where m > 0, patches of B to where m < 1
+    (:func:`ssl_mix.mixers.transport.transport_plan`). 4. ``m T_a(A) + (1 - m) T_b(B)``, and the returned lam
+    is the mean of m over the pixels.
 
-    Everything is done for the whole batch at once, on the device of the pictures.
+    Everything is done for the whole batch at once, on the device of the images.
 
     Args:
         alpha: of the Beta distribution.
-        block_numbers: cells along a side, one of these for each batch; those above the side of the pictures are left out.
+        block_numbers: cells along a side, one of these for each batch; those above the side of the images are
+            left out.
         labels: number of values m can take; 2 is cut and paste.
         beta: weight of the borders.
-        gamma: how much of it depends on the pictures, in [0, 1].
+        gamma: how much of it depends on the images, in [0, 1].
         eta: weight of the prior.
         transport: whether patches move.
-        distance_weight: price of moving a patch over the squared side of the picture, in shares of the saliency.
-        patch_size: cells are cut into patches of at most so many pixels, which move on their own; None moves whole cells.
-        pixel_std: what pixel values from 0 to 1 were divided by; 1 for pictures that are not normalised.
+        distance_weight: price of moving a patch over the squared side of the image, in shares of the
+            saliency.
+        patch_size: cells are cut into patches of at most so many pixels, which move on their own; None moves
+            whole cells.
+        pixel_std: what pixel values from 0 to 1 were divided by; 1 for images that are not normalized.
 
     Raises:
-        ValueError: an argument is out of range, neither saliency nor network is given, pictures are integers, or shapes differ.
+        ValueError: an argument is out of range, neither saliency nor network is given, images are integers,
+            or shapes differ.
 
-    Source: Kim et al., "Puzzle Mix: Exploiting Saliency and Local Statistics for Optimal Mixup" (ICML 2020). Differs from the
-    published code: one lam per sample; the mask by a batched solver instead of alpha-beta swaps on the CPU, one sample at a
-    time; two patches never compete for a cell twice, and no cell is left black; impossible masks for lam 0 or 1 stay
-    impossible; the gradients of the parameters are left alone.
+    Source: Kim et al., "Puzzle Mix: Exploiting Saliency and Local Statistics for Optimal Mixup" (ICML 2020).
+    Differs from the published code: one lam per sample; the mask by a batched solver instead of alpha-beta
+    swaps on the CPU, one sample at a time; two patches never compete for a cell twice, and no cell is left
+    black; impossible masks for lam 0 or 1 stay impossible; the gradients of the parameters are left alone.
     """
 
     alpha: float = 1.0
@@ -107,7 +116,7 @@ class PuzzleMix(Mixer):
     def _given_saliency(self, pair: Pair) -> tuple[Tensor, Tensor]:
         if pair.saliency_a is None or pair.saliency_b is None:
             raise UserError(
-                "PuzzleMix needs the saliency of both pictures: pass saliency_a= and saliency_b=, "
+                "PuzzleMix needs the saliency of both images: pass saliency_a= and saliency_b=, "
                 "or let mixer(images, labels, net=net) compute it"
             )
         device = pair.images_a.device
@@ -122,7 +131,8 @@ class PuzzleMix(Mixer):
         return fitting[int(torch.randint(len(fitting), (), generator=generator, device=source))]
 
     def _solve(self, images: tuple[Tensor, Tensor], shares: Tensor, lam: Tensor) -> Tensor:
-        """The mask by cell, (N, n, n) float32, from the shares (2, N, n, n) of the saliency of both pictures."""
+        """The mask by cell, (N, n, n) float32, from the shares (2, N, n, n) of the saliency of both
+        images."""
         energy = puzzle_energy(
             images,
             (shares[0], shares[1]),
@@ -141,7 +151,8 @@ class PuzzleMix(Mixer):
         return blocks * min(parts, max(1, min(images.shape[2:]) // blocks))
 
     def _plans(self, shares: Tensor, cells: Tensor) -> tuple[Tensor, Tensor]:
-        """Plans of both pictures, solved as one batch, from the shares (2, N, T, T) of their saliency in each patch."""
+        """Plans of both images, solved as one batch, from the shares (2, N, T, T) of their saliency in each
+        patch."""
         mask = spread(cells, *shares.shape[2:])[:, 0]
         plan = transport_plan(shares.flatten(0, 1), torch.cat((mask > 0, mask < 1)), self.distance_weight)
         plan_a, plan_b = plan.chunk(2)

@@ -1,4 +1,4 @@
-"""One of several mixers, drawn per picture."""
+"""One of several mixers, drawn per image."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,21 +16,22 @@ from ssl_mix.types import MixedTarget
 
 @dataclass(frozen=True)
 class RandomMixer(Mixer):
-    """Mix each picture by one of several mixers, drawn for it alone, or not at all.
+    """Mix each image by one of several mixers, drawn for it alone, or not at all.
 
-    ``RandomMixer({Mixup(0.8): 1, CutMix(1.0): 1}, prob=0.9)``. The pictures that got the same mixer are mixed together, in one
-    call, and put back in their places. A picture that is not mixed keeps its pixels and has lam 1, also where lam is given.
-    Which mixer a picture gets is drawn on the CPU, so that with a CPU generator, or none, no step waits for the device; the
-    importance of pixels is computed only for mixers that are drawn.
+    ``RandomMixer({Mixup(0.8): 1, CutMix(1.0): 1}, prob=0.9)``. The images that got the same mixer are mixed
+    together, in one call, and put back in their places. An image that is not mixed keeps its pixels and has
+    lam 1, also where lam is given. Which mixer an image gets is drawn on the CPU, so that with a CPU
+    generator, or none, no step waits for the device; the importance of pixels is computed only for mixers
+    that are drawn.
 
     Args:
-        mixers: the mixers with their chances relative to each other, or a sequence of mixers with equal chances. Chances of
-            equal mixers add up; in the place of another RandomMixer come its mixers.
-        prob: chance of a picture to be mixed.
+        mixers: the mixers with their chances relative to each other, or a sequence of mixers with equal
+            chances. Chances of equal mixers add up; in the place of another RandomMixer come its mixers.
+        prob: chance of an image to be mixed.
 
     Raises:
-        ValueError: there is no mixer, a chance is not above 0, prob lies outside [0, 1], or a mixer mixes hidden layers, learns
-            or is no mixer; while mixing, whatever a drawn mixer raises.
+        ValueError: there is no mixer, a chance is not above 0, prob lies outside [0, 1], or a mixer mixes
+            hidden layers, learns or is no mixer; while mixing, whatever a drawn mixer raises.
 
     Differs from timm, which draws one of two mixers and one lam for the whole batch.
     """
@@ -85,7 +86,7 @@ class RandomMixer(Mixer):
         generator: torch.Generator | None,
         pair_for: Callable[[Mixer], Pair],
     ) -> Mixed:
-        """Draw a mixer for each picture, and let each mix its own pictures of the pair that is made for it."""
+        """Draw a mixer for each image, and let each mix its own images of the pair that is made for it."""
         shares = self.shares()
         choice = _draw(list(shares.values()), len(images), generator)
         order = choice.argsort(stable=True)
@@ -132,9 +133,9 @@ def _check_choosable(mixer: object) -> None:
     check_mixer(mixer)
     name = type(mixer).__name__
     if getattr(mixer, "hidden", False):
-        raise UserError(f"{name} mixes hidden layers of the whole batch: it cannot be drawn per picture")
+        raise UserError(f"{name} mixes hidden layers of the whole batch: it cannot be drawn per image")
     if isinstance(mixer, nn.Module):
-        raise UserError(f"{name} learns from a loss over the whole batch: it cannot be drawn per picture")
+        raise UserError(f"{name} learns from a loss over the whole batch: it cannot be drawn per image")
 
 
 def _rows(pair: Pair, chosen: Tensor) -> Pair:

@@ -21,8 +21,9 @@ from ssl_mix.randomness import sample_beta
 def nearest_source(start: Tensor, length: Tensor, side: int) -> Tensor:
     """Where the pixels of a line come from when all of it is squeezed into ``start <= p < start + length``.
 
-    The source of the k-th of ``length`` pixels is the one in which its centre falls, ``floor((k + 1/2) side / length)``, in
-    whole numbers and so without rounding: ``mode="nearest-exact"`` of ``torch.nn.functional.interpolate``.
+    The source of the k-th of ``length`` pixels is the one in which its center falls, ``floor((k + 1/2) side /
+    length)``, in whole numbers and so without rounding: ``mode="nearest-exact"`` of
+    ``torch.nn.functional.interpolate``.
 
     Args:
         start: (N,) int64.
@@ -39,12 +40,12 @@ def nearest_source(start: Tensor, length: Tensor, side: int) -> Tensor:
 
 @dataclass(frozen=True)
 class ResizeMix(Mixer):
-    """Resize the whole partner to a box and paste it, each picture with a box of its own.
+    """Resize the whole partner to a box and paste it, each image with a box of its own.
 
-    The box has ``tau`` times the sides of the picture, with ``tau = low + (high - low) u`` and one ``u ~ Beta(alpha, alpha)``
-    per sample, or ``tau = sqrt(1 - lam)`` where lam is given. It lies anywhere inside the picture with the same chance. The
-    returned lam is the share of pixels outside the box. Pixels are copied (nearest neighbour), so any dtype will do, uint8
-    included.
+    The box has ``tau`` times the sides of the image, with ``tau = low + (high - low) u`` and one ``u ~
+    Beta(alpha, alpha)`` per sample, or ``tau = sqrt(1 - lam)`` where lam is given. It lies anywhere inside
+    the image with the same chance. The returned lam is the share of pixels outside the box. Pixels are copied
+    (nearest neighbor), so any dtype will do, uint8 included.
 
     Args:
         alpha: of the Beta distribution; 1 draws tau uniformly.
@@ -53,9 +54,11 @@ class ResizeMix(Mixer):
     Raises:
         ValueError: alpha is not above 0, the scale is no range in [0, 1], or shapes differ.
 
-    Source: Qin et al., "ResizeMix: Mixing Data with Preserved Object Information and True Labels" (2020). Differs from
-    OpenMixup: the box is not cut off at the borders, a larger given lam means a smaller box, the mask is not transposed, a
-    Beta draw is stretched to the scale instead of replaced where it falls outside, and every sample has a box of its own.
+    Source: Qin et al., "ResizeMix: Mixing Data with Preserved Object Information and True Labels" (2020).
+    Differs from
+    OpenMixup: the box is not cut off at the borders, a larger given lam means a smaller box, the mask is not
+    transposed, a Beta draw is stretched to the scale instead of replaced where it falls outside, and every
+    sample has a box of its own.
     """
 
     alpha: float = 1.0

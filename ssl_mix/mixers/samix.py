@@ -11,15 +11,16 @@ VARIANCE_WEIGHT = 2.0
 
 
 class SAMix(AutoMix):
-    """AutoMix with a block that follows lam, and a reward for masks that vary over the picture.
+    """AutoMix with a block that follows lam, and a reward for masks that vary over the image.
 
     The block is an :class:`AdaptiveMixBlock`. The mask term of the loss becomes
-    ``mask_weight * (max(0, |mean(mask) - lam| - mask_margin) - 2 var(mask))``, the variance over the pixels of each mask.
-    Arguments and use are those of AutoMix.
+    ``mask_weight * (max(0, |mean(mask) - lam| - mask_margin) - 2 var(mask))``, the variance over the pixels
+    of each mask. Arguments and use are those of AutoMix.
 
-    Source: Li et al., "Boosting Discriminative Visual Representation Learning with Scenario-Agnostic Mixup" (2021). Differs from
-    the published code beyond AutoMix's differences: the variance is that of each mask by itself, not of the batch as a whole, and
-    its balanced loss, which has no effect there with soft labels, is left out.
+    Source: Li et al., "Boosting Discriminative Visual Representation Learning with Scenario-Agnostic Mixup"
+    (2021). Differs from the published code beyond AutoMix's differences: the variance is that of each mask by
+    itself, not of the batch as a whole, and its balanced loss, which has no effect there with soft labels, is
+    left out.
     """
 
     block_class: ClassVar[type[nn.Module]] = AdaptiveMixBlock

@@ -17,7 +17,8 @@ from ssl_mix.types import MixedTarget
 
 @dataclass(frozen=True)
 class Unmixed(Mixer):
-    """Pictures and labels as they are, in the form of mixed ones: lam is 1, the partner of a picture is itself."""
+    """Images and labels as they are, in the form of mixed ones: lam is 1, the partner of an image is
+    itself."""
 
     def blend(self, pair: Pair, lam: Tensor | float | None, generator: torch.Generator | None) -> Mixed:
         """A copy of ``images_a``, whatever lam is asked for."""
@@ -34,7 +35,7 @@ class Unmixed(Mixer):
         net: nn.Module | None = None,
         generator: torch.Generator | None = None,
     ) -> MixedBatch:
-        """A copy of the pictures; nothing is drawn."""
+        """A copy of the images; nothing is drawn."""
         check_labels(images, labels)
         check_pair(images, images)
         copy, lam, mask = self.blend(Pair(images, images, net=net), None, generator)
@@ -44,7 +45,8 @@ class Unmixed(Mixer):
 
 @dataclass(frozen=True)
 class UnmixedLayers(Unmixed):
-    """The same in the place of a mixer of hidden layers: called, it gives the network's logits in the place of pictures."""
+    """The same in the place of a mixer of hidden layers: called, it gives the network's logits in the place
+    of images."""
 
     needs: ClassVar[frozenset[str]] = frozenset({"net"})
     hidden: ClassVar[bool] = True
@@ -69,11 +71,13 @@ class UnmixedLayers(Unmixed):
 
 @dataclass(frozen=True)
 class StopAfter:
-    """Early stopping of mixing: any mixer until the last ``fraction`` of training, :class:`Unmixed` from then on.
+    """Early stopping of mixing: any mixer until the last ``fraction`` of training, :class:`Unmixed` from then
+    on.
 
-    ``stop = StopAfter(CutMix())`` once, and in the loop ``images, target = stop(step / steps)(images, labels)``. It keeps no
-    count of its own, so that resumed training needs nothing restored. In the place of a mixer of hidden layers comes one that
-    returns logits too; the ``loss`` of a learned mixer is None once it has stopped.
+    ``stop = StopAfter(CutMix())`` once, and in the loop ``images, target = stop(step / steps)(images,
+    labels)``. It keeps no count of its own, so that resumed training needs nothing restored. In the place of
+    a mixer of hidden layers comes one that returns logits too; the ``loss`` of a learned mixer is None once
+    it has stopped.
 
     Args:
         mixer: of the time before.
@@ -82,8 +86,8 @@ class StopAfter:
     Raises:
         ValueError: the mixer is none; the fraction, or the progress when called, lies outside [0, 1].
 
-    Source: Zou et al., "The Benefits of Mixup for Feature Learning" (ICML 2023); Liu et al., "Over-Training with Mixup May Hurt
-    Generalization" (ICLR 2023).
+    Source: Zou et al., "The Benefits of Mixup for Feature Learning" (ICML 2023); Liu et al., "Over-Training
+    with Mixup May Hurt Generalization" (ICLR 2023).
     """
 
     mixer: Mixer
@@ -94,7 +98,8 @@ class StopAfter:
         check_share("fraction", self.fraction)
 
     def over(self, progress: float) -> bool:
-        """Whether mixing has stopped where ``progress`` is the share of the training steps that is done, 0 in the first step."""
+        """Whether mixing has stopped where ``progress`` is the share of the training steps that is done, 0 in
+        the first step."""
         check_share("progress", progress)
         return progress >= 1 - self.fraction - 1e-9  # for a computer, 43 / 100 is below 1 - 0.57
 

@@ -8,10 +8,12 @@ from ssl_mix.errors import UserError
 
 
 def transmix_lam(attention: Tensor, mask: Tensor, lam: Tensor) -> Tensor:
-    """The mean of the share by area and the share of the attention: ``(lam + sum(attention * m) / sum(attention)) / 2``.
+    """The mean of the share by area and the share of the attention: ``(lam + sum(attention * m) /
+    sum(attention)) / 2``.
 
-    m is the mask brought to the token grid, as the mean over each token's patch. The grid has as many tokens as there are
-    attentions and the aspect of the mask. Where there is no attention at all, lam stays as it is. ::
+    m is the mask brought to the token grid, as the mean over each token's patch. The grid has as many tokens
+    as there are attentions and the aspect of the mask. Where there is no attention at all, lam stays as it
+    is. ::
 
         mixed = CutMix().mix_batch(images, labels)
         with capture_class_attention(net) as attention:
@@ -19,19 +21,19 @@ def transmix_lam(attention: Tensor, mask: Tensor, lam: Tensor) -> Tensor:
         target = mixed.target._replace(lam=transmix_lam(attention(), mixed.mask, mixed.target.lam))
 
     Args:
-        attention: of the class token to each patch of the MIXED pictures, (N, T), see
+        attention: of the class token to each patch of the MIXED images, (N, T), see
             :func:`ssl_mix.mixers.capture_class_attention`; no gradient flows through it.
-        mask: share of the base picture by pixel, (N, 1, H, W) bool or float, or (N, 1, 1, 1).
+        mask: share of the base image by pixel, (N, 1, H, W) bool or float, or (N, 1, 1, 1).
         lam: the share by area, (N,) float32.
 
     Returns:
-        (N,) float32, one label weight of the base picture per sample.
+        (N,) float32, one label weight of the base image per sample.
 
     Raises:
-        ValueError: the shapes do not belong together, or T tokens make no grid of the pictures' aspect.
+        ValueError: the shapes do not belong together, or T tokens make no grid of the images' aspect.
 
-    Source: Chen et al., "TransMix: Attend to Mix for Vision Transformers" (CVPR 2022). Differs from the published code: the mask
-    is averaged over each patch instead of read at one pixel, and lam is per sample.
+    Source: Chen et al., "TransMix: Attend to Mix for Vision Transformers" (CVPR 2022). Differs from the
+    published code: the mask is averaged over each patch instead of read at one pixel, and lam is per sample.
     """
     expected = len(lam) if lam.ndim == 1 else -1
     if (
@@ -58,5 +60,5 @@ def _by_token(mask: Tensor, tokens: int) -> Tensor:
     rows = max(1, round((tokens * height / width) ** 0.5))
     columns = tokens // rows
     if rows * columns != tokens:
-        raise UserError(f"{tokens} tokens make no grid of the aspect of {height} x {width} pictures")
+        raise UserError(f"{tokens} tokens make no grid of the aspect of {height} x {width} images")
     return F.adaptive_avg_pool2d(mask, (rows, columns)).flatten(1)

@@ -1,4 +1,4 @@
-"""PuzzleMix's transport: move the salient patches of a picture to where it is shown."""
+"""PuzzleMix's transport: move the salient patches of an image to where it is shown."""
 
 import torch
 from torch import Tensor
@@ -8,7 +8,8 @@ from ssl_mix.mixers.cells import spread
 
 
 def squared_distances(side: int, device: torch.device) -> Tensor:
-    """Squared distances between the cells of a grid, in cells: (side^2, side^2) float32, exact so that equals are equal."""
+    """Squared distances between the cells of a grid, in cells: (side^2, side^2) float32, exact so that equals
+    are equal."""
     place = torch.arange(side, device=device, dtype=torch.float32)
     squares = (place[:, None] - place).square()
     return (squares[:, None, :, None] + squares[None, :, None]).flatten(2).flatten(0, 1)
@@ -17,13 +18,13 @@ def squared_distances(side: int, device: torch.device) -> Tensor:
 def transport_plan(shares: Tensor, shown: Tensor, distance_weight: float) -> Tensor:
     """Which patch each cell receives.
 
-    Moving patch i to cell j costs ``distance_weight d_ij^2 - s_i [j is shown]``. In each of T rounds every patch asks for its
-    cheapest cell, of equals the first; a cell takes the cheapest patch that asks, and the others never ask there again. A cell that
-    no patch has in the end keeps its own.
+    Moving patch i to cell j costs ``distance_weight d_ij^2 - s_i [j is shown]``. In each of T rounds every
+    patch asks for its cheapest cell, of equals the first; a cell takes the cheapest patch that asks, and the
+    others never ask there again. A cell that no patch has in the end keeps its own.
 
     Args:
         shares: saliency of each patch, (N, T, T) with sum 1.
-        shown: whether the picture is seen in each cell, (N, T, T) bool.
+        shown: whether the image is seen in each cell, (N, T, T) bool.
         distance_weight: price of a squared distance, in units of the side of the grid.
 
     Returns:
@@ -34,7 +35,8 @@ def transport_plan(shares: Tensor, shown: Tensor, distance_weight: float) -> Ten
     distance = squared_distances(side, shares.device) * (distance_weight / max(side - 1, 1) ** 2)
     gain = shares.flatten(1)[:, :, None], shown.float().flatten(1)[:, None]
     price = torch.addcmul(distance, *gain, value=-1)
-    # The cheapest cell of each row of the grid is remembered: in a round only the row that was asked is looked at again.
+    # The cheapest cell of each row of the grid is remembered: in a round only the row that was asked is
+    # looked at again.
     price = price.view(-1, side)
     best, column = (found.view(count, side**2, side) for found in price.min(1))
     first_row = torch.arange(0, len(price), side, device=price.device).view_as(patch)
@@ -56,7 +58,8 @@ def transport_plan(shares: Tensor, shown: Tensor, distance_weight: float) -> Ten
 
 
 def _first_cheapest(cost: Tensor, cell: Tensor, patch: Tensor) -> Tensor:
-    """Whether a patch costs the least of those that ask for the same cell, of equals the first: (N, P) bool."""
+    """Whether a patch costs the least of those that ask for the same cell, of equals the first: (N, P)
+    bool."""
     least = torch.full_like(cost, torch.inf).scatter_reduce(1, cell, cost, "amin")
     rank = torch.where(cost == least.gather(1, cell), patch, cost.shape[1])
     first = torch.full_like(patch, cost.shape[1]).scatter_reduce(1, cell, rank, "amin")
@@ -64,14 +67,16 @@ def _first_cheapest(cost: Tensor, cell: Tensor, patch: Tensor) -> Tensor:
 
 
 def starts(side: int, cells: int, device: torch.device) -> Tensor:
-    """First pixel of each of ``cells`` equal parts of a line, and its end: (cells + 1,) int64, as in ``cell_of_pixel``."""
+    """First pixel of each of ``cells`` equal parts of a line, and its end: (cells + 1,) int64, as in
+    ``cell_of_pixel``."""
     return (torch.arange(cells + 1, device=device) * side + cells - 1) // cells
 
 
 def move_patches(images: Tensor, plan: Tensor) -> Tensor:
-    """Pictures (N, C, H, W) made of the patches that ``plan`` (N, T^2) names.
+    """Images (N, C, H, W) made of the patches that ``plan`` (N, T^2) names.
 
-    A patch has the size of the cell it goes to: where T does not divide the side, it may be a pixel more or less than its own.
+    A patch has the size of the cell it goes to: where T does not divide the side, it may be a pixel more or
+    less than its own.
     """
     height, width = images.shape[2:]
     cells = round(plan.shape[1] ** 0.5)
@@ -96,13 +101,14 @@ def _move_rows(images: Tensor, patch: Tensor) -> Tensor:
     tall, wide = height // cells, width // cells
     patch = patch[:, None, :, None]
     line = torch.arange(tall, device=patch.device)[:, None]
-    picture = torch.arange(count * channels, device=patch.device).view(count, channels, 1, 1, 1)
-    row = (picture * height + patch // cells * tall + line) * cells + patch % cells
+    image = torch.arange(count * channels, device=patch.device).view(count, channels, 1, 1, 1)
+    row = (image * height + patch // cells * tall + line) * cells + patch % cells
     return images.reshape(-1, wide).index_select(0, row.flatten()).view(images.shape)
 
 
 def _shift(source: Tensor, starts: Tensor) -> Tensor:
-    """Pixels from the start of each cell to that of its patch ``source``, on one axis, not leaving the picture."""
+    """Pixels from the start of each cell to that of its patch ``source``, on one axis, not leaving the
+    image."""
     axis = 0 if starts.shape[1] == 1 else 1
     side, own = starts.flatten()[-1], starts.narrow(axis, 0, starts.shape[axis] - 1)
     size = starts.diff(dim=axis)

@@ -1,4 +1,5 @@
-"""How mixers, label policies, losses and regularisers go together: the loss of mixed pictures, and what is refused."""
+"""How mixers, label policies, losses and regularizers go together: the loss of mixed images, and what is
+refused."""
 
 from typing import Literal, get_args
 
@@ -10,7 +11,7 @@ from ssl_mix.losses import (
     DecoupledMixupBCELoss,
     DecoupledMixupLoss,
     lumix_lam,
-    lumix_regulariser,
+    lumix_regularizer,
 )
 from ssl_mix.types import MixedTarget
 
@@ -19,16 +20,17 @@ LabelPolicy = Literal["plain", "lumix", "transmix"]
 
 
 class MixingLoss:
-    """Cross-entropy or binary cross-entropy of mixed pictures, with the choices of the papers.
+    """Cross-entropy or binary cross-entropy of mixed images, with the choices of the papers.
 
     Args:
         loss: "ce", "dm-ce", "bce" or "dm-bce"; dm: with decoupled mixup.
-        label_policy: "lumix" perturbs lam and adds LUMix's regulariser; "plain" and "transmix" take lam as it comes.
+        label_policy: "lumix" perturbs lam and adds LUMix's regularizer; "plain" and "transmix" take lam as it
+            comes.
         eta: weight of the decoupled term of "dm-ce".
         eta_power: see :func:`ssl_mix.losses.decoupled_mixup_cross_entropy`.
         label_smoothing: of the cross-entropy, as in ``torch.nn.CrossEntropyLoss``.
-        interpolates: whether the mixer blends pictures everywhere; "dm-bce" rescales lam by t = 0.5, xi = 1 then, and by t = 1,
-            xi = 0.8 where regions are cut, as in the paper.
+        interpolates: whether the mixer blends images everywhere; "dm-bce" rescales lam by t = 0.5, xi = 1
+            then, and by t = 1, xi = 0.8 where regions are cut, as in the paper.
 
     Raises:
         ValueError: an option is unknown, or does not fit another.
@@ -53,7 +55,8 @@ class MixingLoss:
             )
         if label_policy == "lumix" and loss == "dm-bce":
             raise UserError(
-                "label_policy='lumix' perturbs lam, loss='dm-bce' cuts it off above xi: the perturbation would be "
+                "label_policy='lumix' perturbs lam, loss='dm-bce' cuts it off above xi: the perturbation "
+                "would be "
                 "lost where it matters. Use loss='ce' or 'dm-ce' with lumix"
             )
         self.label_policy = label_policy
@@ -69,16 +72,16 @@ class MixingLoss:
             self.criterion = DecoupledMixupBCELoss(t=t, xi=xi)
 
     def plain(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """The loss (0-d) of plain pictures: logits (N, C), labels (N,)."""
+        """The loss (0-d) of plain images: logits (N, C), labels (N,)."""
         return self.criterion.forward(logits, MixedTarget.unmixed(labels))
 
     def __call__(self, logits: Tensor, target: MixedTarget, generator: torch.Generator) -> Tensor:
-        """The loss (0-d) of mixed pictures; the draws of LUMix come from ``generator``."""
+        """The loss (0-d) of mixed images; the draws of LUMix come from ``generator``."""
         if self.label_policy != "lumix":
             return self.criterion.forward(logits, target)
         lam = lumix_lam(logits, *target, generator=generator)
-        regulariser = lumix_regulariser(logits, target.labels_a, target.labels_b, lam)
-        return self.criterion.forward(logits, target._replace(lam=lam)) + regulariser
+        regularizer = lumix_regularizer(logits, target.labels_a, target.labels_b, lam)
+        return self.criterion.forward(logits, target._replace(lam=lam)) + regularizer
 
 
 def check_composition(
@@ -86,7 +89,7 @@ def check_composition(
     mixer: str,
     loss: str,
     label_policy: str,
-    regulariser: str,
+    regularizer: str,
     stop_mixing: float,
     alpha: float | None,
     mix: str,
@@ -94,7 +97,7 @@ def check_composition(
     """Raise with the reason where options for supervised training do not go together."""
     if mix in ("as", "dm-as"):
         raise UserError(
-            f"mix={mix!r} mixes labelled into unlabelled pictures, and supervised training has none: "
+            f"mix={mix!r} mixes labeled into unlabeled images, and supervised training has none: "
             "use mix='mixup' or 'dm', or an algorithm with pseudo-labels such as fixmatch"
         )
     if mix != "none" and loss in ("bce", "dm-bce"):
@@ -105,16 +108,17 @@ def check_composition(
         for option, given in (
             (f"loss={loss!r}", loss.startswith("dm-")),
             (f"label_policy={label_policy!r}", label_policy != "plain"),
-            (f"regulariser={regulariser!r}", regulariser != "none"),
+            (f"regularizer={regularizer!r}", regularizer != "none"),
             (f"stop_mixing={stop_mixing}", stop_mixing > 0 and mix == "none"),
             (f"alpha={alpha}", alpha is not None),
         ):
             if given:
                 raise UserError(
-                    f"{option} concerns mixed pictures, and mixer='none' mixes none: choose a mixer too, cutmix for example"
+                    f"{option} concerns mixed images, and mixer='none' mixes none: choose a mixer too, "
+                    "cutmix for example"
                 )
     reasons = {
-        "manifoldmix": "mixes hidden layers, so no patch belongs to one picture",
+        "manifoldmix": "mixes hidden layers, so no patch belongs to one image",
         "mixup": "gives every patch the same share, so attention to patches changes nothing",
         "patchshuffle": "shuffles the patches, so the mask does not say whose they are",
     }

@@ -1,4 +1,5 @@
-"""How MixMatch and ReMixMatch mix: labelled and guessed pictures in one pool, each with a random partner from it."""
+"""How MixMatch and ReMixMatch mix: labeled and pseudo-labeled images in one pool, each with a random partner
+from it."""
 
 from typing import Literal, NamedTuple
 
@@ -15,12 +16,12 @@ LamPer = Literal["sample", "batch"]
 
 
 class Pool(NamedTuple):
-    """The mixed pool, the labelled pictures first.
+    """The mixed pool, the labeled images first.
 
     Attributes:
-        logits: of the mixed pictures, (M, C).
+        logits: of the mixed images, (M, C).
         targets: their mixed class distributions, (M, C).
-        pair: the likeliest class of both pictures behind each, and the share of the first.
+        pair: the likeliest class of both images behind each, and the share of the first.
         known: whether the class of each of the two is a true label, (M, 2) bool.
     """
 
@@ -41,13 +42,13 @@ def mix_pool(
     interleave: bool,
     generator: torch.Generator,
 ) -> Pool:
-    """Mix the pool with a permutation of itself, each picture keeping the larger share, and classify it.
+    """Mix the pool with a permutation of itself, each image keeping the larger share, and classify it.
 
     Args:
         net: the student.
-        images: (M, C, H, W), labelled ones first.
+        images: (M, C, H, W), labeled ones first.
         targets: their class distributions, (M, C), detached.
-        labeled: how many are labelled, B.
+        labeled: how many are labeled, B.
         alpha: lam ~ Beta(alpha, alpha), then ``max(lam, 1 - lam)``.
         lam_per: one draw for each "sample" (Google), or one for the whole "batch" (TorchSSL, USB).
         interleave: see :func:`classify_in_parts`.
@@ -70,14 +71,16 @@ def mix_pool(
 
 
 def classify_in_parts(net: nn.Module, images: Tensor, labeled: int, *, interleave: bool) -> Tensor:
-    """Logits of the pool (M, C) from passes over parts of ``labeled`` pictures; the first alone moves running statistics.
+    """Logits of the pool (M, C) from passes over parts of ``labeled`` images; the first alone moves running
+    statistics.
 
     Args:
         net: the student.
-        images: (M, C, H, W), labelled ones first.
+        images: (M, C, H, W), labeled ones first.
         labeled: size of a part, B.
-        interleave: swap slices between the first part and the others, so that it holds as many unlabelled pictures from each part as
-            labelled ones, and running statistics are of both kinds. Without it they are of labelled pictures alone.
+        interleave: swap slices between the first part and the others, so that it holds as many unlabeled
+            images from each part as labeled ones, and running statistics are of both kinds. Without it they
+            are of labeled images alone.
     """
     order = interleaved(labeled, len(images)) if interleave else torch.arange(len(images))
     order = order.to(images.device, non_blocking=True)
@@ -87,7 +90,8 @@ def classify_in_parts(net: nn.Module, images: Tensor, labeled: int, *, interleav
 
 
 def interleaved(labeled: int, total: int) -> Tensor:
-    """An order (total,) that swaps slice i of the first part, of ``labeled`` pictures, with slice i of part i, for each i >= 1."""
+    """An order (total,) that swaps slice i of the first part, of ``labeled`` images, with slice i of part i,
+    for each i >= 1."""
     order = torch.arange(total)
     count = -(-total // labeled)
     for part in range(1, count):

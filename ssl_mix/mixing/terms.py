@@ -1,4 +1,4 @@
-"""The mixing terms that any algorithm with labelled and pseudo-labelled pictures can add to its loss."""
+"""The mixing terms that any algorithm with labeled and pseudo-labeled images can add to its loss."""
 
 import math
 from collections.abc import Callable
@@ -30,37 +30,46 @@ MixHalves = Literal["labeled", "both"]
 
 @dataclass(frozen=True)
 class MixingTerms:
-    """Mixing terms added to an algorithm's loss: mixed labelled pairs, and labelled pictures mixed into unlabelled ones.
+    """Mixing terms added to an algorithm's loss: mixed labeled pairs, and labeled images mixed into unlabeled
+    ones.
 
-    - labelled pairs: ``mix_weight * DM(CE)`` on the labelled batch mixed with a permutation of itself;
-    - asymmetric (AS): ``mix_weight * w(t) * AS`` on labelled pictures mixed into as many unlabelled ones, drawn anew from the
-      batch in each step; the labelled share is below one half. ``w(t) = (1 - cos(pi t / T)) / 2`` ramps from 0 to 1.
+    - labeled pairs: ``mix_weight * DM(CE)`` on the labeled batch mixed with a permutation of itself;
+    - asymmetric (AS): ``mix_weight * w(t) * AS`` on labeled images mixed into as many unlabeled ones, drawn
+      anew from the batch in each step; the labeled share is below one half. ``w(t) = (1 - cos(pi t / T)) /
+      2`` ramps from 0 to 1.
 
-    Both share one forward pass, which normalises by its own batch. An algorithm that mixes by itself gets the same terms on its own
-    mixed pictures, see :meth:`own`.
+    Both share one forward pass, which normalizes by its own batch. An algorithm that mixes by itself gets the
+    same terms on its own mixed images, see :meth:`own`.
 
     Args:
-        mix: "none"; "mixup" (labelled pairs without the decoupled term); "dm" (labelled pairs with it); "as" (the asymmetric
-            term); or "dm-as" (both of the latter). The first three are the controls for the last two.
-        eta: weight of the decoupled term. The paper: 0.1 for static mixers, 1 for puzzlemix, automix and samix.
+        mix: "none"; "mixup" (labeled pairs without the decoupled term); "dm" (labeled pairs with it); "as"
+            (the asymmetric term); or "dm-as" (both of the latter). The first three are the controls for the
+            last two.
+        eta: weight of the decoupled term. The paper: 0.1 for static mixers, 1 for puzzlemix, automix and
+            samix.
         eta_power: weights each decoupled half by its own share to this power; 0 is the paper.
         mix_weight: weight of the added terms.
-        mix_alpha: lam ~ Beta(alpha, alpha). 1 keeps the labelled picture visible; with the paper's 0.2, 42 % of the folded
-            draws are below 0.01.
-        mix_ramp: "cosine" ramps the asymmetric term over the run, "none" gives it full weight from the first step.
+        mix_alpha: lam ~ Beta(alpha, alpha). 1 keeps the labeled image visible; with the paper's 0.2, 42 % of
+            the folded draws are below 0.01.
+        mix_ramp: "cosine" ramps the asymmetric term over the run, "none" gives it full weight from the first
+            step.
         mixed_by: the mixer, by name.
-        mix_mask: which guesses count in the asymmetric term: the "confident" ones, by the algorithm's own mask, or all ("none").
-        mix_view: the view of the unlabelled pictures that labelled ones are mixed into; default: the first that the algorithm has.
-        mix_side: whether the labelled picture has the "minor" share of an asymmetric pair, as in the paper, or the "major" one, as in
-            the authors' transfer code (OpenMixup).
-        mix_halves: which classes of an asymmetric pair are decoupled: the "labeled" one, as in the paper, or "both" (OpenMixup).
-        mix_norm: "apart" leaves the running batch-norm statistics alone; "shared" lets mixed pictures move them.
+        mix_mask: which pseudo-labels count in the asymmetric term: the "confident" ones, by the algorithm's
+            own mask, or all ("none").
+        mix_view: the view of the unlabeled images that labeled ones are mixed into; default: the first that
+            the algorithm has.
+        mix_side: whether the labeled image has the "minor" share of an asymmetric pair, as in the paper, or
+            the "major" one, as in the authors' transfer code (OpenMixup).
+        mix_halves: which classes of an asymmetric pair are decoupled: the "labeled" one, as in the paper, or
+            "both" (OpenMixup).
+        mix_norm: "apart" leaves the running batch-norm statistics alone; "shared" lets mixed images move
+            them.
 
     Raises:
         ValueError: an option is unknown or out of range.
 
-    Source: Liu et al., "Harnessing Hard Mixed Samples with Decoupled Regularizer" (NeurIPS 2023), section on the asymmetrical
-    strategy. Differs: the confidence mask weighs the whole mixed picture.
+    Source: Liu et al., "Harnessing Hard Mixed Samples with Decoupled Regularizer" (NeurIPS 2023), section on
+    the asymmetrical strategy. Differs: the confidence mask weighs the whole mixed image.
     """
 
     mix: Mix = "none"
@@ -85,7 +94,7 @@ class MixingTerms:
         check_positive("mix_alpha", self.mix_alpha)
 
     def for_views(self, unlabeled_views: tuple[str, ...]) -> "MixingTerms":
-        """These options, for an algorithm that has these views of unlabelled pictures.
+        """These options, for an algorithm that has these views of unlabeled images.
 
         Raises:
             ValueError: the asymmetric term would mix a view that the algorithm does not have.
@@ -93,18 +102,19 @@ class MixingTerms:
         if self.asymmetric and self.mix_view not in (None, *unlabeled_views):
             have = ", ".join(unlabeled_views) or "none"
             raise UserError(
-                f"mix_view={self.mix_view!r} is not among the unlabelled views of this algorithm ({have}): choose one of these"
+                f"mix_view={self.mix_view!r} is not among the unlabeled views of this algorithm ({have}): "
+                "choose one of these"
             )
         return self
 
     @property
     def pairs(self) -> bool:
-        """Whether labelled pairs have a term."""
+        """Whether labeled pairs have a term."""
         return self.mix in ("mixup", "dm", "dm-as")
 
     @property
     def asymmetric(self) -> bool:
-        """Whether pairs of a labelled and an unlabelled picture have a term."""
+        """Whether pairs of a labeled and an unlabeled image have a term."""
         return self.mix in ("as", "dm-as")
 
     def mixer(self) -> Mixer:
@@ -125,14 +135,14 @@ class MixingTerms:
 
         Args:
             net: the student.
-            images: labelled pictures (B, C, H, W), normalised.
+            images: labeled images (B, C, H, W), normalized.
             labels: their classes, (B,) int64.
             step: where training stands, and the generator of the draws.
-            unlabeled: views of the unlabelled pictures, (U, C, H, W) each, for "as" and "dm-as".
-            pseudo: their guessed labels and confidence masks, (U,) each.
+            unlabeled: views of the unlabeled images, (U, C, H, W) each, for "as" and "dm-as".
+            pseudo: their pseudo-labels and confidence masks, (U,) each.
 
         Raises:
-            ValueError: the asymmetric term is asked for where nothing is guessed.
+            ValueError: the asymmetric term is asked for where there are no pseudo-labels.
         """
         terms: list[_Term] = []
         if self.pairs:
@@ -140,7 +150,8 @@ class MixingTerms:
         if self.asymmetric:
             if unlabeled is None or pseudo is None:
                 raise UserError(
-                    f"mix={self.mix!r} needs unlabelled pictures and guesses for them (unlabeled=, pseudo=), got none"
+                    f"mix={self.mix!r} needs unlabeled images and pseudo-labels for them (unlabeled=, "
+                    "pseudo=), got none"
                 )
             view: str = self.mix_view or next(iter(unlabeled))
             terms.append(self._asymmetric(images, labels, unlabeled[view], pseudo, step))
@@ -171,8 +182,8 @@ class MixingTerms:
         order = torch.randperm(len(unlabeled), generator=step.generator)
         chosen = order[torch.arange(count) % len(order)].to(unlabeled.device, non_blocking=True)
         minor = sample_folded_beta(count, self.mix_alpha, step.generator, images.device)
-        share = 1 - minor if self.mix_side == "minor" else minor  # of the unlabelled picture
-        # The labelled picture is the partner: a mixer that clips its box can only make its share smaller.
+        share = 1 - minor if self.mix_side == "minor" else minor  # of the unlabeled image
+        # The labeled image is the partner: a mixer that clips its box can only make its share smaller.
         mixed, share = self.mixer().mix(
             unlabeled.index_select(0, chosen), images, lam=share, generator=step.generator
         )
@@ -196,17 +207,18 @@ class MixingTerms:
     def own(
         self, logits: Tensor, target: MixedTarget, known: Tensor, labeled: int, step: Step
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """The decoupled terms for an algorithm that mixes by itself, on the pictures that it has mixed.
+        """The decoupled terms for an algorithm that mixes by itself, on the images that it has mixed.
 
-        ``eta mix_weight / labeled * sum of lam_k^eta_power (-log phi(k, other))`` over the classes k that are known: both where two
-        labelled pictures are mixed ("dm"), one where a labelled and a guessed one are ("as", ramped), none where both are guessed.
-        The mixing and its cross-entropy are the algorithm's; so are lam and the mixer, and "mixup" adds nothing.
+        ``eta mix_weight / labeled * sum of lam_k^eta_power (-log phi(k, other))`` over the classes k that are
+        known: both where two labeled images are mixed ("dm"), one where a labeled and a pseudo-labeled one
+        are ("as", ramped), none where both are pseudo-labeled. The mixing and its cross-entropy are the
+        algorithm's; so are lam and the mixer, and "mixup" adds nothing.
 
         Args:
-            logits: of the mixed pictures, (N, C).
-            target: their classes and shares; for a guessed picture its likeliest class.
-            known: whether the class of each of the two pictures is a true label, (N, 2) bool.
-            labeled: labelled pictures in the batch, by which the sum is divided.
+            logits: of the mixed images, (N, C).
+            target: their classes and shares; for a pseudo-labeled image its likeliest class.
+            known: whether the class of each of the two images is a true label, (N, 2) bool.
+            labeled: labeled images in the batch, by which the sum is divided.
             step: where training stands.
         """
         both, shares = known.all(dim=1), both_weights(target.lam)

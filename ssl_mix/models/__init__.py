@@ -17,11 +17,11 @@ from ssl_mix.models.small_cnn import SmallCNN
 from ssl_mix.models.wide_resnet import FirstBlock, WideResNet
 
 MODELS = {
-    "small-cnn": "Three convolutions, for tiny pictures.",
-    "wrn-28-K": "Wide residual network of any width K, for 32 x 32 pictures: wrn-28-2, wrn-28-8, wrn-28-10.",
-    "preact-resnet-18": "PreActResNet-18, for 32 x 32 pictures.",
-    "resnet-18": "ResNet-18 with the stem for 32 x 32 pictures.",
-    "resnext-50": "ResNeXt-50 32x4d with the stem for 32 x 32 pictures.",
+    "small-cnn": "Three convolutions, for tiny images.",
+    "wrn-28-K": "Wide residual network of any width K, for 32 x 32 images: wrn-28-2, wrn-28-8, wrn-28-10.",
+    "preact-resnet-18": "PreActResNet-18, for 32 x 32 images.",
+    "resnet-18": "ResNet-18 with the stem for 32 x 32 images.",
+    "resnext-50": "ResNeXt-50 32x4d with the stem for 32 x 32 images.",
     "timm:NAME": "Any classifier of timm: timm:deit_small_patch16_224, timm:convnext_tiny, ...",
     "torchvision:NAME": "Any classifier of torchvision: torchvision:resnet50, ...",
 }
@@ -44,17 +44,19 @@ def build_model(
 
     Args:
         name: see ``MODELS``.
-        num_classes: logits per picture.
-        channels: of the pictures.
-        image_size: side of the pictures in pixels, for networks that are built for one size.
+        num_classes: logits per image.
+        channels: of the images.
+        image_size: side of the images in pixels, for networks that are built for one size.
         first_block: variant of wide residual networks, see :class:`WideResNet`.
         bn_momentum: share of the new batch in the running batch-norm statistics; default: the network's own.
         drop_path: stochastic depth, for networks of timm.
-        pretrained: "none"; "default", the weights that timm or torchvision offers; or a file or a run to take them from, see
-            :func:`ssl_mix.models.pretrained.load_pretrained`. Its notes are then those of ``loading_notes(net)``.
+        pretrained: "none"; "default", the weights that timm or torchvision offers; or a file or a run to take
+            them from, see :func:`ssl_mix.models.pretrained.load_pretrained`. Its notes are then those of
+            ``loading_notes(net)``.
 
     Raises:
-        ValueError: the name is unknown, the network has no use for an option, or the weights cannot be had or do not fit.
+        ValueError: the name is unknown, the network has no use for an option, or the weights cannot be had or
+            do not fit.
     """
     family, _, inner = name.partition(":")
     for option, given, families in (
@@ -107,7 +109,7 @@ def build_model(
 
 
 def default_network(image_size: int) -> str:
-    """The network for pictures of that side where none is named."""
+    """The network for images of that side where none is named."""
     return "small-cnn" if image_size < 16 else "wrn-28-2"
 
 

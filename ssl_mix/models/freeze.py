@@ -8,10 +8,12 @@ from ssl_mix.passes import keep_running_statistics
 
 
 def freeze(net: nn.Module, stages: int, *, norms: bool = False) -> None:
-    """Freeze the first stages of a network, and the running statistics of all its batch-norm layers if ``norms``.
+    """Freeze the first stages of a network, and the running statistics of all its batch-norm layers if
+    ``norms``.
 
-    A frozen stage, with everything that the network holds before it (the stem), has weights without gradients and batch norm that
-    normalises by its running statistics and leaves them alone, also after ``net.train()``.
+    A frozen stage, with everything that the network holds before it (the stem), has weights without gradients
+    and batch norm that normalizes by its running statistics and leaves them alone, also after
+    ``net.train()``.
 
     Args:
         net: a network whose ``hidden_layers`` name its stages; changed in place.

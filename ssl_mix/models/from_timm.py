@@ -42,12 +42,12 @@ class TimmNetwork(nn.Module):
         return classifier
 
     def features(self, x: Tensor) -> Tensor:
-        """What the classifier reads, (N, D), of pictures (N, C, H, W)."""
+        """What the classifier reads, (N, D), of images (N, C, H, W)."""
         found: Tensor = self.body.forward_head(self.body.forward_features(x), pre_logits=True)
         return found
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits (N, num_classes) of pictures (N, C, H, W)."""
+        """Logits (N, num_classes) of images (N, C, H, W)."""
         logits: Tensor = self.body(x)
         return logits
 
@@ -66,13 +66,14 @@ def timm_network(
     Args:
         name: for example "deit_small_patch16_224".
         num_classes: C.
-        channels: of the pictures.
-        image_size: side of the pictures, for networks that are built for one size; default: theirs.
+        channels: of the images.
+        image_size: side of the images, for networks that are built for one size; default: theirs.
         drop_path: chance of a residual branch to be left out (stochastic depth).
         pretrained: fetch the weights.
 
     Raises:
-        ValueError: the name is unknown, the network does not take these options, or the weights cannot be fetched.
+        ValueError: the name is unknown, the network does not take these options, or the weights cannot be
+            fetched.
     """
     import timm  # takes a second
 

@@ -14,10 +14,11 @@ class TorchvisionNetwork(nn.Module):
 
     Args:
         body: the network; its last linear layer is replaced by nothing.
-        num_classes: C, logits per picture.
+        num_classes: C, logits per image.
 
     Raises:
-        ValueError: the network does not end in a linear layer, or has more than one classifier (GoogLeNet, Inception).
+        ValueError: the network does not end in a linear layer, or has more than one classifier (GoogLeNet,
+            Inception).
     """
 
     def __init__(self, body: nn.Module, num_classes: int) -> None:
@@ -29,7 +30,8 @@ class TorchvisionNetwork(nn.Module):
         name, last = list(body.named_modules())[-1]
         if not isinstance(last, nn.Linear):
             raise UserError(
-                f"{type(body).__name__} ends in {type(last).__name__}, not in a linear layer: take another network"
+                f"{type(body).__name__} ends in {type(last).__name__}, not in a linear layer: take another "
+                "network"
             )
         parent, _, attribute = name.rpartition(".")
         setattr(body.get_submodule(parent), attribute, nn.Identity())
@@ -40,18 +42,19 @@ class TorchvisionNetwork(nn.Module):
             self.hidden_layers = tuple(f"body.{stage}" for stage in stages)
 
     def features(self, x: Tensor) -> Tensor:
-        """What the head reads, (N, D), of pictures (N, C, H, W)."""
+        """What the head reads, (N, D), of images (N, C, H, W)."""
         found: Tensor = self.body(x)
         return found
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits (N, num_classes) of pictures (N, C, H, W)."""
+        """Logits (N, num_classes) of images (N, C, H, W)."""
         logits: Tensor = self.head(self.features(x))
         return logits
 
 
 def cifar_resnet(name: str, num_classes: int, channels: int) -> TorchvisionNetwork:
-    """torchvision's ``resnet18`` or ``resnext50_32x4d`` with the stem for 32 x 32 pictures: a 3 x 3 convolution, no pooling."""
+    """torchvision's ``resnet18`` or ``resnext50_32x4d`` with the stem for 32 x 32 images: a 3 x 3
+    convolution, no pooling."""
     body: Any = getattr(torchvision.models, name)()
     body.conv1 = nn.Conv2d(channels, 64, 3, padding=1, bias=False)
     nn.init.kaiming_normal_(body.conv1.weight, mode="fan_out", nonlinearity="relu")
@@ -65,14 +68,15 @@ def torchvision_network(
     """Any classifier of torchvision, by its name there, with its default weights if ``pretrained``.
 
     Raises:
-        ValueError: the name is unknown, pictures are not RGB, a size does not fit, or the weights cannot be fetched.
+        ValueError: the name is unknown, images are not RGB, a size does not fit, or the weights cannot be
+            fetched.
     """
     known = torchvision.models.list_models(module=torchvision.models)
     if name not in known:
         raise UserError(f"torchvision has no network {name!r}.{nearest(name, known)}")
     if channels != 3:
         raise UserError(
-            f"networks of torchvision take pictures with 3 channels, these have {channels}: "
+            f"networks of torchvision take images with 3 channels, these have {channels}: "
             f"take 'timm:...', which takes any number"
         )
     options: dict[str, Any] = {"image_size": image_size} if name.startswith("vit_") and image_size else {}
@@ -96,6 +100,7 @@ def _fetched(name: str, options: dict[str, Any]) -> nn.Module:
         Exception
     ) as error:  # no network, a damaged download, no room for it, a size that the weights are not made for
         raise UserError(
-            f"the weights of torchvision's {name!r} cannot be fetched: {str(error).rstrip('.')}. {WITHOUT_DOWNLOAD}"
+            f"the weights of torchvision's {name!r} cannot be fetched: {str(error).rstrip('.')}. "
+            f"{WITHOUT_DOWNLOAD}"
         ) from error
     return body

@@ -1,4 +1,4 @@
-"""PreActResNet-18 for 32 x 32 pictures, the network of the mixup papers."""
+"""PreActResNet-18 for 32 x 32 images, the network of the mixup papers."""
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -33,11 +33,12 @@ class PreActResNet18(nn.Module):
     """Residual network with pre-activation: four stages of two blocks with 64, 128, 256 and 512 channels.
 
     Args:
-        num_classes: C, logits per picture.
-        channels: of the pictures, 1 or 3.
+        num_classes: C, logits per image.
+        channels: of the images, 1 or 3.
 
-    Source: He et al., "Identity Mappings in Deep Residual Networks" (ECCV 2016), in the CIFAR form of the mixup papers. Like the
-    paper and unlike the port behind many published numbers, the last stage is normalised and activated before it is pooled.
+    Source: He et al., "Identity Mappings in Deep Residual Networks" (ECCV 2016), in the CIFAR form of the
+    mixup papers. Like the paper and unlike the port behind many published numbers, the last stage is
+    normalized and activated before it is pooled.
     """
 
     hidden_layers = ("stages.0", "stages.1", "stages.2", "stages.3")
@@ -56,10 +57,10 @@ class PreActResNet18(nn.Module):
         self.head = nn.Linear(inputs, num_classes)
 
     def features(self, x: Tensor) -> Tensor:
-        """Pooled features (N, 512) of pictures (N, C, H, W)."""
+        """Pooled features (N, 512) of images (N, C, H, W)."""
         return F.relu(self.norm(self.stages(self.stem(x))), inplace=True).mean(dim=(2, 3))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits (N, num_classes) of pictures (N, C, H, W)."""
+        """Logits (N, num_classes) of images (N, C, H, W)."""
         logits: Tensor = self.head(self.features(x))
         return logits

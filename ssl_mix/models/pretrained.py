@@ -31,16 +31,19 @@ class Pretrained(NamedTuple):
 
 
 def load_pretrained(net: nn.Module, source: Path, *, keep_head: bool = True) -> Pretrained:
-    """Give ``net`` the weights of a file or of a run's teacher; its head stays as it is where theirs has another shape.
+    """Give ``net`` the weights of a file or of a run's teacher; its head stays as it is where theirs has
+    another shape.
 
     Args:
-        net: a network of :func:`ssl_mix.models.build_model`. Keeps the source head beside itself, see :func:`source_classifier`.
-        source: a state dict (.pth, .pt, .safetensors), bare or under "state_dict", "model" or "teacher", whose names may all
-            begin with "module." or "backbone."; or the folder of a run.
+        net: a network of :func:`ssl_mix.models.build_model`. Keeps the source head beside itself, see
+            :func:`source_classifier`.
+        source: a state dict (.pth, .pt, .safetensors), bare or under "state_dict", "model" or "teacher",
+            whose names may all begin with "module." or "backbone."; or the folder of a run.
         keep_head: whether a classifier of the right shape is taken over; if not, the head stays as it is.
 
     Raises:
-        ValueError: no such file, no state dict, or a weight other than the head's that is missing or has another shape.
+        ValueError: no such file, no state dict, or a weight other than the head's that is missing or has
+            another shape.
     """
     state = _renamed(read_weights(source), net)
     head = _head_name(net)
@@ -69,22 +72,25 @@ def load_pretrained(net: nn.Module, source: Path, *, keep_head: bool = True) -> 
 
 
 def keep_source_head(net: nn.Module, head: nn.Linear | None) -> None:
-    """Remember the classifier that came with the weights, beside the network and not as a part of it: no state, no training."""
+    """Remember the classifier that came with the weights, beside the network and not as a part of it: no
+    state, no training."""
     vars(net)["source_head"] = head
 
 
 def source_classifier(net: nn.Module) -> nn.Linear | None:
     """The classifier that came with the weights ``net`` started from, (source classes, D), or None.
 
-    It reads ``net.features``. It is a copy of its own and no sub-module of ``net``: who trains it must register it, as ``source_head``. Its
-    learning rate is then that of the pre-trained layers. On the CPU until it is registered and moved.
+    It reads ``net.features``. It is a copy of its own and no sub-module of ``net``: who trains it must
+    register it, as ``source_head``. Its learning rate is then that of the pre-trained layers. On the CPU
+    until it is registered and moved.
     """
     head = getattr(net, "source_head", None)
     return head if isinstance(head, nn.Linear) else None
 
 
 def restore_source_head(net: nn.Module, state: State) -> None:
-    """Give ``net`` the source head of a checkpoint of a network that had registered it as ``source_head``, if there is one."""
+    """Give ``net`` the source head of a checkpoint of a network that had registered it as ``source_head``, if
+    there is one."""
     keep_source_head(net, _linear(state.get("source_head.weight"), state.get("source_head.bias")))
 
 
@@ -145,7 +151,8 @@ def _of_run(folder: Path) -> State:
 
 
 def _renamed(state: State, net: nn.Module) -> State:
-    """Names as ``net`` has them: without a common prefix, and within ``body`` where a library's network is."""
+    """Names as ``net`` has them: without a common prefix, and within ``body`` where a library's network
+    is."""
     for prefix in PREFIXES:
         if all(name.startswith(prefix) for name in state):
             state = {name.removeprefix(prefix): value for name, value in state.items()}

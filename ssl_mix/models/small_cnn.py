@@ -1,18 +1,18 @@
-"""A small convolutional network for pictures of 8 to 32 pixels."""
+"""A small convolutional network for images of 8 to 32 pixels."""
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 
 class SmallCNN(nn.Module):
-    """Small convolutional network, for pictures from 8 pixels on.
+    """Small convolutional network, for images from 8 pixels on.
 
-    Three 3 x 3 convolutions (32, 64, 64 channels) with batch norm and ReLU, halved twice, average-pooled. About 57,000 parameters:
-    enough for 8 x 8 digits, and quick on a CPU.
+    Three 3 x 3 convolutions (32, 64, 64 channels) with batch norm and ReLU, halved twice, average-pooled.
+    About 57,000 parameters: enough for 8 x 8 digits, and quick on a CPU.
 
     Args:
-        num_classes: C, logits per picture.
-        channels: of the pictures.
+        num_classes: C, logits per image.
+        channels: of the images.
     """
 
     hidden_layers = ("blocks.2", "blocks.5", "blocks.8")
@@ -30,10 +30,10 @@ class SmallCNN(nn.Module):
         self.head = nn.Linear(64, num_classes)
 
     def features(self, x: Tensor) -> Tensor:
-        """Pooled features (N, 64) of pictures (N, C, H, W)."""
+        """Pooled features (N, 64) of images (N, C, H, W)."""
         return F.adaptive_avg_pool2d(self.blocks(x), 1).flatten(1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits (N, num_classes) of pictures (N, C, H, W)."""
+        """Logits (N, num_classes) of images (N, C, H, W)."""
         logits: Tensor = self.head(self.features(x))
         return logits

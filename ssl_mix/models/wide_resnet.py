@@ -1,4 +1,4 @@
-"""Wide residual networks for 32 x 32 pictures, as semi-supervised benchmarks use them."""
+"""Wide residual networks for 32 x 32 images, as semi-supervised benchmarks use them."""
 
 from typing import Literal, get_args
 
@@ -24,8 +24,8 @@ def _convolution(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.
 class _Block(nn.Module):
     """Two pre-activated 3 x 3 convolutions with a shortcut.
 
-    ``shared``: the activated input feeds the shortcut too (first stage). ``raw``: where channels change, the first
-    convolution gets the un-normalised input, as the PyTorch ports do.
+    ``shared``: the activated input feeds the shortcut too (first stage). ``raw``: where channels change, the
+    first convolution gets the un-normalized input, as the PyTorch ports do.
     """
 
     def __init__(self, inputs: int, outputs: int, stride: int, *, shared: bool, raw: bool) -> None:
@@ -47,19 +47,22 @@ class _Block(nn.Module):
 
 
 class WideResNet(nn.Module):
-    """Wide residual network WRN-28-k, for pictures from 32 pixels on.
+    """Wide residual network WRN-28-k, for images from 32 pixels on.
 
-    Three stages of four blocks with 16k, 32k, 64k channels, leaky ReLU 0.1, batch norm, global average pooling.
+    Three stages of four blocks with 16k, 32k, 64k channels, leaky ReLU 0.1, batch norm, global average
+    pooling.
 
     Args:
         width: k.
-        num_classes: C, logits per picture.
-        channels: of the pictures, 1 or 3.
-        first_block: what the first convolution of stages two and three reads. "activated": the normalised, activated input, as in
-            the original TensorFlow code. "raw": the un-normalised input, as in the PyTorch ports behind most published numbers.
+        num_classes: C, logits per image.
+        channels: of the images, 1 or 3.
+        first_block: what the first convolution of stages two and three reads. "activated": the normalized,
+            activated input, as in the original TensorFlow code. "raw": the un-normalized input, as in the
+            PyTorch ports behind most published numbers.
 
-    Source: Zagoruyko & Komodakis, "Wide Residual Networks" (BMVC 2016), in the variant of google-research/mixmatch. Differs from the
-    PyTorch ports: convolutions have no bias (batch norm follows), and "raw" blocks carry no batch norm that is never used.
+    Source: Zagoruyko & Komodakis, "Wide Residual Networks" (BMVC 2016), in the variant of
+    google-research/mixmatch. Differs from the PyTorch ports: convolutions have no bias (batch norm follows),
+    and "raw" blocks carry no batch norm that is never used.
     """
 
     hidden_layers = ("blocks.3", "blocks.7", "blocks.11")
@@ -95,10 +98,10 @@ class WideResNet(nn.Module):
         nn.init.zeros_(self.head.bias)
 
     def features(self, x: Tensor) -> Tensor:
-        """Pooled features (N, 64k) of pictures (N, C, H, W)."""
+        """Pooled features (N, 64k) of images (N, C, H, W)."""
         return F.leaky_relu(self.norm(self.blocks(self.stem(x))), SLOPE, inplace=True).mean(dim=(2, 3))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits (N, num_classes) of pictures (N, C, H, W)."""
+        """Logits (N, num_classes) of images (N, C, H, W)."""
         logits: Tensor = self.head(self.features(x))
         return logits

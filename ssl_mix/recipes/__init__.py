@@ -1,4 +1,5 @@
-"""Settings that belong together, as functions: the defaults of ``ssl-mix train --recipe NAME``; every flag overrides its own."""
+"""Settings that belong together, as functions: the defaults of ``ssl-mix train --recipe NAME``; every flag
+overrides its own."""
 
 from collections.abc import Callable
 

@@ -11,13 +11,15 @@ from ssl_mix.runs.net_options import NetOptions
 
 
 def small(asked: Asked) -> Recipe:
-    """Up to about 10,000 steps: batch-norm momentum 0.1 and a teacher that warms up, so that a short run learns.
+    """Up to about 10,000 steps: batch-norm momentum 0.1 and a teacher that warms up, so that a short run
+    learns.
 
-    MixMatch gets weight 10: with the published 100, ramped within a thousand steps, the network answers the same to everything
-    (250 labels of CIFAR-10, small-cnn, 1600 steps: 12.7 % right with 100, 41.2 % with 10, supervised 36.3 %).
+    MixMatch gets weight 10: with the published 100, ramped within a thousand steps, the network answers the
+    same to everything (250 labels of CIFAR-10, small-cnn, 1600 steps: 12.7 % right with 100, 41.2 % with 10,
+    supervised 36.3 %).
 
-    Transfer starts from pre-trained weights unless told otherwise, with new layers that learn ten times as fast, and scores the test part
-    once, at the end.
+    Transfer starts from pre-trained weights unless told otherwise, with new layers that learn ten times as
+    fast, and scores the test part once, at the end.
 
     Command: ``ssl-mix train fixmatch --data digits --labels 40 --out runs/digits``.
     """
@@ -39,16 +41,17 @@ def small(asked: Asked) -> Recipe:
 def paper(asked: Asked) -> Recipe:
     """The published settings: of the semi-supervised tables, or for transfer those of the method's own code.
 
-    Semi-supervised: 2^20 steps of 64 labelled pictures and mu times as many unlabelled. Transfer: ResNet-50, pictures stored at 256 pixels
-    and seen at 224, see ``docs/transfer.md``.
+    Semi-supervised: 2^20 steps of 64 labeled images and mu times as many unlabeled. Transfer: ResNet-50,
+    images stored at 256 pixels and seen at 224, see ``docs/transfer.md``.
 
-    Command: ``ssl-mix train fixmatch --data cifar10 --download --labels 250 --recipe paper --out runs/cifar10-250``, and likewise for
-    every algorithm; ``scripts/cifar_ssl.py --recipe paper`` runs the whole table. Expected error: in the docstring of each
-    algorithm, and for every number of labels, with source and metric, in ``scripts/published.py``; FixMatch with 250 labels: 5.07
-    (Sohn et al., RandAugment), 4.86 +- 0.05 (TorchSSL, best checkpoint). GPU hours: not run.
+    Command: ``ssl-mix train fixmatch --data cifar10 --download --labels 250 --recipe paper --out
+    runs/cifar10-250``, and likewise for every algorithm; ``scripts/cifar_ssl.py --recipe paper`` runs the
+    whole table. Expected error: in the docstring of each algorithm, and for every number of labels, with
+    source and metric, in ``scripts/published.py``; FixMatch with 250 labels: 5.07 (Sohn et al., RandAugment),
+    4.86 +- 0.05 (TorchSSL, best checkpoint). GPU hours: not run.
 
-    Among the data sets "cifar100" takes WRN-28-8, weight decay 0.001 and MixMatch's weight 150, everything else WRN-28-2 and 0.0005; "svhn"
-    keeps FreeMatch's threshold between 0.9 and 0.95.
+    Among the data sets "cifar100" takes WRN-28-8, weight decay 0.001 and MixMatch's weight 150, everything
+    else WRN-28-2 and 0.0005; "svhn" keeps FreeMatch's threshold between 0.9 and 0.95.
     """
     if asked.algorithm in TRANSFER:
         return published_transfer(asked)

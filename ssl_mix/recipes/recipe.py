@@ -25,7 +25,7 @@ class Recipe(NamedTuple):
     """Defaults for a run.
 
     Attributes:
-        data: the pictures.
+        data: the images.
         net: the network.
         config: how to train.
         algorithm: what the recipe is for; None: any algorithm.

@@ -1,4 +1,4 @@
-"""Recipes for transfer: a pre-trained network on few labels of fine-grained pictures."""
+"""Recipes for transfer: a pre-trained network on few labels of fine-grained images."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ def published_transfer(asked: Asked) -> Recipe:
         milestones = (6000, 12000, 18000, 24000)
         config |= {"steps": 27005, "batch_size": 24, "milestones": milestones, "weight_decay": 1e-4}
     return Recipe(
-        _pictures(asked, fit="cut" if asked.algorithm in FROM_TLLIB else "squash"),
+        _images(asked, fit="cut" if asked.algorithm in FROM_TLLIB else "squash"),
         RESNET,
         transfer_training(asked.algorithm, schedule="step", **config),
         options=_options("strong" if asked.algorithm == "self-tuning" else "weak", mixing=decoupled),
@@ -38,15 +38,17 @@ def published_transfer(asked: Asked) -> Recipe:
 def recommended(asked: Asked) -> Recipe:
     """Transfer with the same augmentation, schedule and length for every method, and DM/AS wired as we would.
 
-    12,000 steps of 24 labelled and 24 unlabelled pictures, RandAugment for all, half a cosine from 0.001 (new layers 0.01). The published
-    curves of Self-Tuning are flat from 9,000 to 12,000 of their 27,000 steps on. DM/AS: the decoupled halves fade with the labelled
-    share (``--eta-power 1``), lam ~ Beta(1, 1), the asymmetric term ramps.
+    12,000 steps of 24 labeled and 24 unlabeled images, RandAugment for all, half a cosine from 0.001 (new
+    layers 0.01). The published curves of Self-Tuning are flat from 9,000 to 12,000 of their 27,000 steps on.
+    DM/AS: the decoupled halves fade with the labeled share (``--eta-power 1``), lam ~ Beta(1, 1), the
+    asymmetric term ramps.
 
-    Command: ``ssl-mix train self-tuning --recipe recommended --data cub200 --data-dir DIR --label-rate 0.15 --mix dm-as --out runs/cub``;
-    ``scripts/fine_grained_transfer.py`` runs the table with its controls. GPU hours: not run.
+    Command: ``ssl-mix train self-tuning --recipe recommended --data cub200 --data-dir DIR --label-rate 0.15
+    --mix dm-as --out runs/cub``; ``scripts/fine_grained_transfer.py`` runs the table with its controls. GPU
+    hours: not run.
     """
     return Recipe(
-        _pictures(asked),
+        _images(asked),
         RESNET,
         transfer_training(asked.algorithm, steps=12_000, batch_size=24, schedule="half-cosine"),
         options=_options("strong", mixing=MixingTerms(eta_power=1.0)),
@@ -56,12 +58,13 @@ def recommended(asked: Asked) -> Recipe:
 def openmixup(asked: Asked) -> Recipe:
     """DM/AS in transfer as in its authors' code (OpenMixup), which is not as in their paper.
 
-    The labelled picture has the larger share, both halves of an asymmetric pair are decoupled and weighted by their share, mixed pictures
-    have a head of their own, the asymmetric term ramps, every guess counts; cosine, no RandAugment, 27,000 steps. Their code weights by
-    lam where ours does by 2 lam: eta 0.05 is its 0.1. Left out: its projector of two layers.
+    The labeled image has the larger share, both halves of an asymmetric pair are decoupled and weighted by
+    their share, mixed images have a head of their own, the asymmetric term ramps, every pseudo-label counts;
+    cosine, no RandAugment, 27,000 steps. Their code weights by lam where ours does by 2 lam: eta 0.05 is its
+    0.1. Left out: its projector of two layers.
 
-    Command: ``ssl-mix train self-tuning --recipe openmixup --data cub200 --data-dir DIR --label-rate 0.15 --mix dm-as --out runs/cub``.
-    The authors publish no number of theirs with this code. Not run.
+    Command: ``ssl-mix train self-tuning --recipe openmixup --data cub200 --data-dir DIR --label-rate 0.15
+    --mix dm-as --out runs/cub``. The authors publish no number of theirs with this code. Not run.
     """
     mixing = MixingTerms(
         eta=0.05,
@@ -72,7 +75,7 @@ def openmixup(asked: Asked) -> Recipe:
         mix_halves="both",
     )
     return Recipe(
-        _pictures(asked),
+        _images(asked),
         RESNET,
         transfer_training(
             asked.algorithm, steps=27_000, batch_size=24, schedule="half-cosine", nesterov=False
@@ -86,8 +89,8 @@ def _options(view: str, **mixing: Any) -> dict[str, dict[str, Any]]:
     return {name: {"view": view, **(mixing if name in MIXING else {})} for name in TRANSFER}
 
 
-def _pictures(asked: Asked, **options: Any) -> DataOptions:
-    """Pictures of which the network sees crops, usually 224 of 256 pixels."""
+def _images(asked: Asked, **options: Any) -> DataOptions:
+    """Images of which the network sees crops, usually 224 of 256 pixels."""
     seen = asked.image_size or 224
     stored = round(seen * 8 / 7)
     return DataOptions(
@@ -98,7 +101,8 @@ def _pictures(asked: Asked, **options: Any) -> DataOptions:
 def transfer_training(algorithm: str | None, **config: Any) -> TrainConfig:
     """New layers learn ten times as fast, and the test part is scored once.
 
-    The network itself is evaluated, but for methods that learn from a moving average. Semi-supervised methods keep theirs.
+    The network itself is evaluated, but for methods that learn from a moving average. Semi-supervised methods
+    keep theirs.
     """
     decay = 0.0 if algorithm in TRANSFER.keys() - CONTRASTIVE else 0.999
     shared: dict[str, Any] = {

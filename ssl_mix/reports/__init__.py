@@ -2,15 +2,16 @@
 
 from ssl_mix.reports.csv_files import PSEUDO_LABELS, pseudo_label_rows, write_csv
 from ssl_mix.reports.html import write_report
-from ssl_mix.reports.summary import Summary, summarise
+from ssl_mix.reports.summary import Summary, summarize
 from ssl_mix.runs.folder import read_metrics
 from ssl_mix.runs.session import Session
 
 
 def write_reports(session: Session) -> Summary:
-    """Write ``report.html`` and, where labels were guessed, ``pseudo_labels.csv`` into the run's folder; what it says in a few numbers."""
+    """Write ``report.html`` and, where there are pseudo-labels, ``pseudo_labels.csv`` into the run's folder;
+    what it says in a few numbers."""
     trainer, folder = session.trainer, session.folder
     if trainer.algorithm.unlabeled_views:
         write_csv(folder / PSEUDO_LABELS, pseudo_label_rows(folder, trainer.bank, trainer.data.classes))
     write_report(folder)
-    return summarise(read_metrics(folder))
+    return summarize(read_metrics(folder))

@@ -15,18 +15,20 @@ PSEUDO_LABELS = "pseudo_labels.csv"
 
 
 def pseudo_label_rows(folder: Path, bank: PseudoLabelBank, classes: Sequence[str]) -> Iterable[list[str]]:
-    """Rows of the bank of the run in ``folder``: file or index, class, confidence, when it passed the threshold, changes.
+    """Rows of the bank of the run in ``folder``: file or index, class, confidence, when it passed the
+    threshold, changes.
 
-    Pictures that were never guessed have no row; ``passed`` says whether the last guess passed. The first row names the columns.
+    Images that never had a pseudo-label have no row; ``passed`` says whether the last pseudo-label passed.
+    The first row names the columns.
     """
     unlabeled = Split.load(folder / SPLIT).unlabeled
     files = json.loads((folder / FILES).read_text()) if (folder / FILES).exists() else None
     names = ("label", "confidence", "passed", "first_passed", "last_passed", "changes")
     columns = [getattr(bank, name).tolist() for name in names]
     yield ["index" if files is None else "file", "class", *names[1:]]
-    for picture, label, confidence, passed, first, last, changes in zip(unlabeled, *columns, strict=True):
+    for image, label, confidence, passed, first, last, changes in zip(unlabeled, *columns, strict=True):
         if label != NEVER:
-            name = str(picture) if files is None else files[picture]
+            name = str(image) if files is None else files[image]
             steps = ["" if step == NEVER else str(step) for step in (first, last)]
             yield [name, classes[label], f"{confidence:.4f}", str(int(passed)), *steps, str(changes)]
 
@@ -34,7 +36,8 @@ def pseudo_label_rows(folder: Path, bank: PseudoLabelBank, classes: Sequence[str
 def prediction_rows(
     files: Sequence[Path], probabilities: Tensor, classes: Sequence[str], top: int = 5
 ) -> Iterable[list[str]]:
-    """Rows of predictions: file, class, confidence, then the next likely classes. The first row names the columns.
+    """Rows of predictions: file, class, confidence, then the next likely classes. The first row names the
+    columns.
 
     Args:
         files: N of them.

@@ -9,22 +9,25 @@ from matplotlib.figure import Figure
 
 from ssl_mix.datasets import Split
 from ssl_mix.reports.plots import plot_metrics, to_svg
-from ssl_mix.reports.summary import Summary, summarise
+from ssl_mix.reports.summary import Summary, summarize
 from ssl_mix.runs.folder import SPLIT, read_config, read_metrics, write_text
 
 REPORT = "report.html"
 TEMPLATE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{{ title }}</title>
 <style>
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 1000px; margin: 2em auto; padding: 0 1em; color: #222 }
-table { border-collapse: collapse } td, th { padding: .2em .8em; border-bottom: 1px solid #ddd; text-align: left }
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 1000px; margin: 2em auto; padding: 0 1em;
+  color: #222 }
+table { border-collapse: collapse } 
+td, th { padding: .2em .8em; border-bottom: 1px solid #ddd; text-align: left }
 svg { max-width: 100%; height: auto } pre { background: #f5f5f5; padding: .6em; overflow-x: auto }
 </style></head><body>
 <h1>{{ title }}</h1>
 {% for section in sections %}<h2>{{ section.heading }}</h2>
 {% if section.text %}<p>{{ section.text }}</p>{% endif %}
 {% if section.rows %}<table>
-{% for row in section.rows %}<tr>{% for cell in row %}{% if loop.first %}<th>{{ cell }}</th>{% else %}<td>{{ cell }}</td>{% endif %}{% endfor %}</tr>
+{% for row in section.rows %}<tr><th>{{ row[0] }}</th>
+{% for cell in row[1:] %}<td>{{ cell }}</td>{% endfor %}</tr>
 {% endfor %}</table>{% endif %}
 {% if section.figure %}{{ section.figure | svg | safe }}{% endif %}
 {% if section.commands %}<pre>{{ section.commands }}</pre>{% endif %}
@@ -55,14 +58,14 @@ def write_report(folder: Path) -> Path:
     split, classes = Split.load(folder / SPLIT), config["dataset"]["classes"]
     name = config["algorithm"]["name"]
     sections = [
-        Section("Result", rows=summary_rows(summarise(records))),
+        Section("Result", rows=summary_rows(summarize(records))),
         Section("Curves", figure=plot_metrics(records)),
-        Section("Labelled pictures", text=split_text(split, len(classes))),
+        Section("Labeled images", text=split_text(split, len(classes))),
         *[Section(part, rows=_rows(config[key])) for part, key in _SETTINGS],
         Section("Versions", rows=_rows(config["versions"])),
         Section(
             "Next",
-            commands=f"ssl-mix evaluate {folder}\nssl-mix predict {folder} PICTURE... --out predictions.csv",
+            commands=f"ssl-mix evaluate {folder}\nssl-mix predict {folder} IMAGE... --out predictions.csv",
         ),
     ]
     write_text(folder / REPORT, render(f"{name} on {config['dataset']['name']}", sections))
@@ -88,10 +91,10 @@ def summary_rows(summary: Summary) -> list[tuple[str, str]]:
         "test accuracy, last": summary.last,
         **(several if summary.evaluations > 1 else {}),
         "test accuracy where validation was best": summary.at_best_validation,
-        "unlabelled pictures whose guess counted when last seen": summary.coverage,
+        "unlabeled images whose pseudo-label counted when last seen": summary.coverage,
         "right among those": summary.precision,
-        "guessed alike by teacher and student": summary.agreement,
-        "training time spent waiting for pictures": summary.data_wait,
+        "predicted alike by teacher and student": summary.agreement,
+        "training time spent waiting for images": summary.data_wait,
     }
     rows = [(name, f"{100 * value:.2f} %") for name, value in shares.items() if value is not None]
     return [*rows, ("seconds", f"{summary.seconds:.1f}")]
@@ -100,6 +103,6 @@ def summary_rows(summary: Summary) -> list[tuple[str, str]]:
 def split_text(split: Split, num_classes: int) -> str:
     """Sizes and check sum of a split in a sentence."""
     return (
-        f"{len(split.labeled)} labelled pictures of {num_classes} classes, {len(split.unlabeled)} unlabelled, "
+        f"{len(split.labeled)} labeled images of {num_classes} classes, {len(split.unlabeled)} unlabeled, "
         f"{len(split.validation)} held out; split seed {split.seed}, SHA-256 {split.sha256}."
     )

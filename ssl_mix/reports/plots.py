@@ -18,12 +18,19 @@ def curve(records: Sequence[Record], name: str) -> tuple[list[float], list[float
 
 
 def plot_metrics(records: Sequence[Record]) -> Figure:
-    """Loss terms, accuracies, and pseudo-labels of one run, side by side; panels without data are left out."""
+    """Loss terms, accuracies, and pseudo-labels of one run, side by side; panels without data are left
+    out."""
     terms = sorted({name for record in records for name in record if name.startswith("loss")})
     panels = {
         "loss": terms,
         "accuracy": ["test_accuracy", "validation_accuracy"],
-        "pseudo-labels": ["coverage", "guesses_changed", "bank_coverage", "bank_precision", "bank_agreement"],
+        "pseudo-labels": [
+            "coverage",
+            "pseudo_labels_changed",
+            "bank_coverage",
+            "bank_precision",
+            "bank_agreement",
+        ],
     }
     known = {name for record in records for name in record}
     drawn = {title: [n for n in names if n in known] for title, names in panels.items() if known & set(names)}

@@ -17,10 +17,10 @@ class Summary:
         median20: likewise of the last twenty.
         best: largest test accuracy; picked on the test part, so no fair estimate.
         at_best_validation: test accuracy where the held-out part was best, if one was held out.
-        coverage: share of unlabelled pictures whose guess passes at the end.
+        coverage: share of unlabeled images whose pseudo-label passes at the end.
         precision: share of right ones among those, where the truth is known.
-        agreement: share of unlabelled pictures that teacher and student take for the same class at the end.
-        data_wait: share of the training time spent waiting for pictures.
+        agreement: share of unlabeled images that teacher and student take for the same class at the end.
+        data_wait: share of the training time spent waiting for images.
         seconds: training and evaluation.
     """
 
@@ -37,7 +37,7 @@ class Summary:
     seconds: float
 
 
-def summarise(records: list[Record]) -> Summary:
+def summarize(records: list[Record]) -> Summary:
     """The summary of all records of a run."""
     tested = [record for record in records if "test_accuracy" in record]
     scores = [record["test_accuracy"] for record in tested]
@@ -59,7 +59,8 @@ def summarise(records: list[Record]) -> Summary:
 
 
 def _at_best_validation(records: list[Record]) -> float | None:
-    """Test accuracy of the best weights on the held-out part: measured at the end, or on the way in a run that is not over."""
+    """Test accuracy of the best weights on the held-out part: measured at the end, or on the way in a run
+    that is not over."""
     if records and "test_accuracy_best" in records[-1]:
         return records[-1]["test_accuracy_best"]
     both = [record for record in records if {"test_accuracy", "validation_accuracy"} <= record.keys()]

@@ -1,1 +1,2 @@
-"""A run as a value, its options, its folder and its checkpoints: start one, go on with one, use what it learned."""
+"""A run as a value, its options, its folder and its checkpoints: start one, go on with one, use what it
+learned."""

@@ -17,8 +17,8 @@ CURRENT, PREVIOUS = "checkpoint.pt", "checkpoint.previous.pt"
 def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
     """Write ``checkpoint.pt`` into ``folder``; the one before becomes ``checkpoint.previous.pt``.
 
-    The state goes to a temporary file that is flushed to the disk before it is renamed, and then the folder is flushed: whenever the
-    machine stops, a whole checkpoint is there.
+    The state goes to a temporary file that is flushed to the disk before it is renamed, and then the folder
+    is flushed: whenever the machine stops, a whole checkpoint is there.
 
     Raises:
         ValueError: the file cannot be written, a full disk for instance. What was there before stays.
@@ -56,7 +56,8 @@ def load_checkpoint(folder: Path) -> tuple[dict[str, Any] | None, list[str]]:
     """The newest whole checkpoint in ``folder``, on the CPU, and why newer ones were refused.
 
     Returns:
-        The state, or None where no checkpoint has been written yet; and one message for each file that was refused.
+        The state, or None where no checkpoint has been written yet; and one message for each file that was
+        refused.
 
     Raises:
         ValueError: there are checkpoints, and none of them is whole.

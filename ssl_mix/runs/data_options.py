@@ -1,4 +1,4 @@
-"""Which pictures a run learns from, as options: read them, choose the labels."""
+"""Which images a run learns from, as options: read them, choose the labels."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -43,40 +43,48 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, kw_only=True)
 class DataOptions:
-    """Which pictures to learn from, and how many of their labels may be used.
+    """Which images to learn from, and how many of their labels may be used.
 
     Args:
-        data: "digits" (inside scikit-learn), "cifar10", "cifar100", "svhn", "stl10", for fine-grained transfer "cub200", "stanford-cars",
-            "fgvc-aircraft", "oxford-pets" and "oxford-flowers", or "folder" with --train. Not needed with --labeled.
+        data: "digits" (inside scikit-learn), "cifar10", "cifar100", "svhn", "stl10", for fine-grained
+            transfer "cub200", "stanford-cars", "fgvc-aircraft", "oxford-pets" and "oxford-flowers", or
+            "folder" with --train. Not needed with --labeled.
         data_dir: where the files of data sets with names are, or go; of digits none are needed.
         download: fetch them if they are not there (nobody offers those of stanford-cars).
-        extra: learn from the "extra" pictures of svhn too, as the published tables do.
-        train: folder with one sub-folder of training pictures per class.
-        test: folder with the same sub-folders of test pictures.
-        labeled: folder with one sub-folder of labelled pictures per class; all of them are used as labelled. Alone it is the same as
-            ``train``.
-        unlabeled: folder of pictures without labels, flat or nested.
+        extra: learn from the "extra" images of svhn too, as the published tables do.
+        train: folder with one sub-folder of training images per class.
+        test: folder with the same sub-folders of test images.
+        labeled: folder with one sub-folder of labeled images per class; all of them are used as labeled.
+            Alone it is the same as ``train``.
+        unlabeled: folder of images without labels, flat or nested.
         labels: how many labels to use in all, the same number for each class; default: all.
         labels_per_class: how many labels to use for each class.
-        label_rate: share of each class's labels to use, in (0, 1], rounded up: 0.15, 0.3 and 0.5 give the numbers of published lists.
-        label_list: file that names the pictures whose labels to use, one path a line; a number behind it is ignored.
-        include_labeled: let the unlabelled part hold the labelled pictures too, as the CIFAR benchmarks do.
-        validation: share of the labelled pictures to hold out, in [0, 1).
-        split_seed: of the choice of labelled pictures; default: the seed of the run.
-        image_size: side in pixels that the pictures of folders (default: 32), of stl10 (default: 96, as in the published tables) and of
-            data sets for fine-grained transfer (default: 224) have for the network; other data sets have a size of their own.
-        stored_size: side in pixels at which pictures of folders and for fine-grained transfer are stored: the network is trained on
-            random crops of them and evaluated on their centre, as 224 out of 256 pixels is usual. Default: the image size.
-        fit: how those become square: "cut" takes the central square, "squash" the whole picture with its sides changed, as published
-            codes of fine-grained transfer do.
-        crop: of the weak view: "pad" shifts pictures by a few pixels (larger stored ones: takes a crop anywhere), "resized" resizes a
-            random part as is usual for ImageNet; default: what the data set wants.
-        randaugment: variant of the strong view: "torchssl" as in TorchSSL and USB, "kekmodel" as in FixMatch-pytorch, "google" as in
-            FixMatch's own code, "self-tuning" as in that code; default: what the data set wants, "torchssl".
-        mean: of each channel, in [0, 1], that normalisation takes away; default: that with which pre-trained weights were trained, else that
-            of the data set.
-        std: deviation of each channel that normalisation divides by; default: likewise.
-        memory_gb: pictures that need more are read from the disk again and again; default: half of the free memory.
+        label_rate: share of each class's labels to use, in (0, 1], rounded up: 0.15, 0.3 and 0.5 give the
+            numbers of published lists.
+        label_list: file that names the images whose labels to use, one path a line; a number behind it is
+            ignored.
+        include_labeled: let the unlabeled part hold the labeled images too, as the CIFAR benchmarks do.
+        validation: share of the labeled images to hold out, in [0, 1).
+        split_seed: of the choice of labeled images; default: the seed of the run.
+        image_size: side in pixels that the images of folders (default: 32), of stl10 (default: 96, as in the
+            published tables) and of data sets for fine-grained transfer (default: 224) have for the network;
+            other data sets have a size of their own.
+        stored_size: side in pixels at which images of folders and for fine-grained transfer are stored: the
+            network is trained on random crops of them and evaluated on their center, as 224 out of 256 pixels
+            is usual. Default: the image size.
+        fit: how those become square: "cut" takes the central square, "squash" the whole image with its sides
+            changed, as published codes of fine-grained transfer do.
+        crop: of the weak view: "pad" shifts images by a few pixels (larger stored ones: takes a crop
+            anywhere), "resized" resizes a random part as is usual for ImageNet; default: what the data set
+            wants.
+        randaugment: variant of the strong view: "torchssl" as in TorchSSL and USB, "kekmodel" as in
+            FixMatch-pytorch, "google" as in FixMatch's own code, "self-tuning" as in that code; default: what
+            the data set wants, "torchssl".
+        mean: of each channel, in [0, 1], that normalization takes away; default: that with which pre-trained
+            weights were trained, else that of the data set.
+        std: deviation of each channel that normalization divides by; default: likewise.
+        memory_gb: images that need more are read from the disk again and again; default: half of the free
+            memory.
     """
 
     data: Data | None = None
@@ -111,7 +119,7 @@ class DataOptions:
         return dataclasses.replace(self, **resolved)
 
     def load(self, progress: Progress | None = None) -> DataSet:
-        """Read the pictures.
+        """Read the images.
 
         Raises:
             ValueError: options that contradict each other, or anything the loaders refuse.
@@ -154,12 +162,12 @@ class DataOptions:
 
     @property
     def in_files(self) -> bool:
-        """Whether each picture is a file of its own, so that it can be stored at any size."""
+        """Whether each image is a file of its own, so that it can be stored at any size."""
         return self.data in (None, "folder", *FINE_GRAINED)
 
     @property
     def _seen_size(self) -> int:
-        """Side of what the network sees of pictures in files."""
+        """Side of what the network sees of images in files."""
         return self.image_size or (FINE_GRAINED_SIZE if self.data in FINE_GRAINED else FOLDER_SIZE)
 
     def _check_sizes(self) -> None:
@@ -174,12 +182,13 @@ class DataOptions:
         # Runs of before stored the size of folders for every data set.
         if self.image_size not in (None, FOLDER_SIZE) and not self.in_files and self.data != "stl10":
             raise UserError(
-                f"--image-size is for folders of pictures, those of --data {self.data} have a size of their own "
+                f"--image-size is for folders of images, those of --data {self.data} have a size of their "
+                "own "
                 "(of stl10 and those for fine-grained transfer it can be chosen too)"
             )
         if not self.in_files and (self.stored_size is not None or self.fit != "cut"):
             raise UserError(
-                "--stored-size and --fit are for folders of pictures and data sets for fine-grained transfer, "
+                "--stored-size and --fit are for folders of images and data sets for fine-grained transfer, "
                 f"not for --data {self.data}"
             )
         if self.stored_size is not None and self.stored_size < self._seen_size:
@@ -209,9 +218,9 @@ class DataOptions:
         if self.test and self.data not in (None, "folder"):
             raise UserError(f"--data {self.data} has a test part of its own: leave out --test")
         if self.extra and self.data != "svhn":
-            raise UserError("--extra goes with --data svhn alone: no other data set has extra pictures")
+            raise UserError("--extra goes with --data svhn alone: no other data set has extra images")
         if self.data == "folder" and not (self.train or self.labeled):
-            raise UserError("--data folder needs --train DIR with one sub-folder of pictures per class")
+            raise UserError("--data folder needs --train DIR with one sub-folder of images per class")
         if not (self.data or self.train or self.labeled):
             raise UserError(
                 "nothing to learn from: give --data digits, --data cifar10, --data folder --train DIR, "
@@ -219,17 +228,18 @@ class DataOptions:
             )
 
     def check_test_is_apart(self) -> None:
-        """Raise where test pictures are those that are learned from."""
+        """Raise where test images are those that are learned from."""
         for name in ("train", "labeled"):
             folder = getattr(self, name)
             if self.test and folder and Path(self.test).resolve() == Path(folder).resolve():
                 raise UserError(
-                    f"--test and --{name} name the same folder: accuracy on pictures that were learned from says nothing. "
+                    f"--test and --{name} name the same folder: accuracy on images that were learned from "
+                    "says nothing. "
                     "Give others, or leave out --test"
                 )
 
     def choose_split(self, data: DataSet, seed: int) -> Split:
-        """The labelled, held-out and unlabelled pictures.
+        """The labeled, held-out and unlabeled images.
 
         Raises:
             ValueError: the numbers, the share and the list of labels contradict each other or the data.
@@ -250,7 +260,8 @@ class DataOptions:
 
 
 def _for_channels(channels: int, name: str, values: Sequence[float]) -> tuple[float, ...]:
-    """Normalisation for as many channels as the pictures have; grey ones are seen as pictures in colour with equal channels."""
+    """Normalization for as many channels as the images have; gray ones are seen as images in color with equal
+    channels."""
     if channels == 1:
         return (sum(values) / len(values),)
     if len(values) not in (1, channels):

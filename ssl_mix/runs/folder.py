@@ -1,8 +1,8 @@
 """The files of a run.
 
-``config.json`` (everything that defines the run, with versions), ``split.json`` (labelled indices and their SHA-256),
-``metrics.jsonl`` (one record a line), ``files.json`` (names of the training pictures, where they are files), TensorBoard events,
-``checkpoint.pt`` and the one before it, ``pseudo_labels.csv``, ``report.html``.
+``config.json`` (everything that defines the run, with versions), ``split.json`` (labeled indices and their
+SHA-256), ``metrics.jsonl`` (one record a line), ``files.json`` (names of the training images, where they are
+files), TensorBoard events, ``checkpoint.pt`` and the one before it, ``pseudo_labels.csv``, ``report.html``.
 """
 
 import json

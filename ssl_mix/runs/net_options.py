@@ -29,19 +29,21 @@ class NetOptions:
     """Which network to train.
 
     Args:
-        net: "small-cnn", "wrn-28-K" for a width K, "preact-resnet-18", "resnet-18", "resnext-50", "timm:NAME" or
-            "torchvision:NAME"; or weights to start from, as for ``pretrained``: the folder of a run, or a file whose name begins with
-            that of its network in torchvision or timm (resnet50-0676ba61.pth). Default: small-cnn for pictures under 16 pixels,
-            else wrn-28-2.
-        first_block: what the first convolution of later stages of a wide residual network reads: "activated" as in the
-            original, or "raw" as in the PyTorch ports behind most published numbers.
+        net: "small-cnn", "wrn-28-K" for a width K, "preact-resnet-18", "resnet-18", "resnext-50", "timm:NAME"
+            or "torchvision:NAME"; or weights to start from, as for ``pretrained``: the folder of a run, or a
+            file whose name begins with that of its network in torchvision or timm (resnet50-0676ba61.pth).
+            Default: small-cnn for images under 16 pixels, else wrn-28-2.
+        first_block: what the first convolution of later stages of a wide residual network reads: "activated"
+            as in the original, or "raw" as in the PyTorch ports behind most published numbers.
         bn_momentum: share of the new batch in the running batch-norm statistics; 0.001 suits long runs only.
         drop_path: stochastic depth, for networks of timm.
-        pretrained: weights to start from: "none" (random), "default" (what timm or torchvision offers, downloaded), a local file
-            (.pth, .pt, .safetensors), or the folder of a run, whose network is the default then. Without it, those that ``net`` names,
-            else none. "none" beside a ``net`` that names weights takes the network without them.
+        pretrained: weights to start from: "none" (random), "default" (what timm or torchvision offers,
+            downloaded), a local file (.pth, .pt, .safetensors), or the folder of a run, whose network is the
+            default then. Without it, those that ``net`` names, else none. "none" beside a ``net`` that names
+            weights takes the network without them.
         frozen: how many of the first stages of the network, with its stem, to leave as they are.
-        frozen_norms: let all batch-norm layers normalise by the running statistics they start with, usual for tiny batches.
+        frozen_norms: let all batch-norm layers normalize by the running statistics they start with, usual for
+            tiny batches.
     """
 
     net: str | None = None
@@ -62,7 +64,8 @@ class NetOptions:
         return None if self.pretrained in (None, "none", "default") else Path(str(self.pretrained))
 
     def resolved(self) -> "NetOptions":
-        """The same with an absolute path, and with the network that the weights belong to if none is named."""
+        """The same with an absolute path, and with the network that the weights belong to if none is
+        named."""
         if self.net is not None and self.net not in OWN and _is_path(self.net):
             return self._from_weights(Path(self.net).absolute()).resolved()
         if self._source is None:
@@ -91,7 +94,7 @@ class NetOptions:
     def build(
         self, shape: tuple[int, int, int], num_classes: int, seed: int, classes: Sequence[str] = ()
     ) -> nn.Module:
-        """The network for pictures (C, H, W), its weights drawn from the seed's own stream.
+        """The network for images (C, H, W), its weights drawn from the seed's own stream.
 
         Where the names of the ``classes`` are given, the classifier of a run that had others is not kept.
         """
@@ -115,8 +118,8 @@ class NetOptions:
         freeze(net, self.frozen, norms=self.frozen_norms)
         return net
 
-    def normalisation(self) -> dict[str, tuple[float, ...]]:
-        """Mean and deviation of the pictures that the first weights were trained on, where they are known.
+    def normalization(self) -> dict[str, tuple[float, ...]]:
+        """Mean and deviation of the images that the first weights were trained on, where they are known.
 
         Those of ImageNet for weights of torchvision, what timm says of its own, what a run recorded.
         """
@@ -142,7 +145,8 @@ class NetOptions:
         name, _ = _network_of(self._source)
         if name != self.net:
             raise UserError(
-                f"--pretrained {self.pretrained} is a run of {name}, not of {self.net}: leave out --net, or give --net {name}"
+                f"--pretrained {self.pretrained} is a run of {name}, not of {self.net}: leave out --net, "
+                f"or give --net {name}"
             )
 
 
@@ -158,7 +162,8 @@ def _is_path(net: str) -> bool:
 
 
 def named_after(file: Path) -> str:
-    """The network of torchvision, else of timm, with the longest name that the name of a file of weights begins with.
+    """The network of torchvision, else of timm, with the longest name that the name of a file of weights
+    begins with.
 
     Raises:
         ValueError: there is none.

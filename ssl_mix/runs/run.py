@@ -1,4 +1,5 @@
-"""A run as a value: what to learn from, which network, which algorithm, how to train; and back from its ``config.json``."""
+"""A run as a value: what to learn from, which network, which algorithm, how to train; and back from its
+``config.json``."""
 
 import dataclasses
 import platform
@@ -33,10 +34,11 @@ class Run:
     config: TrainConfig = TrainConfig()
 
     def settled(self) -> "Run":
-        """The same with what depends on this machine and on other files written out: absolute paths, and the normalisation that
+        """The same with what depends on this machine and on other files written out: absolute paths, and the
+        normalization that
         the first weights want."""
         given = {name: value for name in ("mean", "std") if (value := getattr(self.data, name)) is not None}
-        data: Any = dataclasses.replace(self.data.absolute(), **(self.net.normalisation() | given))
+        data: Any = dataclasses.replace(self.data.absolute(), **(self.net.normalization() | given))
         return dataclasses.replace(self, data=data)
 
     def trainer(self, data: DataSet, split: Split, state: dict[str, Any] | None = None) -> Trainer:

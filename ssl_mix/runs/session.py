@@ -174,10 +174,10 @@ def _flat(identity: dict[str, Any]) -> dict[str, Any]:
 
 
 def small_set_notes(run: Run, split: Split) -> tuple[str, ...]:
-    """A note where a batch is larger than the labelled set."""
+    """A note where a batch is larger than the labeled set."""
     size, count = run.config.batch_size, len(split.labeled)
     if size <= count:
         return ()
     return (
-        f"the batch ({size}) is larger than the labelled set ({count}): labelled pictures repeat within a batch",
+        f"the batch ({size}) is larger than the labeled set ({count}): labeled images repeat within a batch",
     )

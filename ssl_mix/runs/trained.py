@@ -1,4 +1,4 @@
-"""Use what a run has learned: evaluate its teacher, predict pictures."""
+"""Use what a run has learned: evaluate its teacher, predict images."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ssl_mix.augment import Augmentation
 from ssl_mix.augment.crops import Crops
-from ssl_mix.datasets import ResidentImages, decode_all, list_pictures
+from ssl_mix.datasets import ResidentImages, decode_all, list_images
 from ssl_mix.engine.execution import resolve_device
 from ssl_mix.errors import UserError, check_choice
 from ssl_mix.evaluation import accuracy, mean_class_accuracy, predict_probabilities
@@ -28,7 +28,7 @@ MARGIN = 8 / 7
 
 @dataclass(frozen=True)
 class TrainedRun:
-    """The newest checkpoint of a run, ready to look at pictures.
+    """The newest checkpoint of a run, ready to look at images.
 
     Attributes:
         run: what defines it.
@@ -37,8 +37,8 @@ class TrainedRun:
         step: after which the teacher was as it is here.
         classes: names.
         shape: (C, H, W) of what the network sees.
-        stored_size: side in pixels of the stored pictures, of which that is a crop.
-        augmentation: normalises them.
+        stored_size: side in pixels of the stored images, of which that is a crop.
+        augmentation: normalizes them.
         device: where the network is.
         warnings: newer checkpoints that could not be used.
     """
@@ -112,13 +112,13 @@ class Evaluation(NamedTuple):
     """Accuracy on a test part.
 
     Attributes:
-        pictures: how many.
+        images: how many.
         accuracy: share whose largest probability is right.
         mean_class_accuracy: mean of ``per_class`` over the classes that occur.
         per_class: the same by class name.
     """
 
-    pictures: int
+    images: int
     accuracy: float
     mean_class_accuracy: float
     per_class: dict[str, float]
@@ -129,7 +129,7 @@ def evaluate(
     *,
     data_dir: str | None = None,
     test: str | None = None,
-    crops: Crops = "centre",
+    crops: Crops = "center",
     progress: Progress | None = None,
 ) -> Evaluation:
     """Accuracy of the teacher on the test part of the run's data.
@@ -137,13 +137,14 @@ def evaluate(
     Args:
         trained: from ``load_trained``.
         data_dir: where the files of a data set with a name are now; default: where they were.
-        test: another folder of test pictures with the same classes.
-        crops: "centre", or the mean over "ten". For those, pictures that were stored at the size of what the network sees are read
-            at 8/7 of it, as 256 is of 224.
-        progress: told how far reading the pictures is.
+        test: another folder of test images with the same classes.
+        crops: "center", or the mean over "ten". For those, images that were stored at the size of what the
+            network sees are read at 8/7 of it, as 256 is of 224.
+        progress: told how far reading the images is.
 
     Raises:
-        ValueError: the data cannot be read, have no test part, or other classes; ten crops of data that have a size of their own.
+        ValueError: the data cannot be read, have no test part, or other classes; ten crops of data that have
+            a size of their own.
     """
     check_choice("crops", crops, get_args(Crops))
     options = trained.run.data
@@ -156,7 +157,7 @@ def evaluate(
         augmentation = dataclasses.replace(augmentation, size=trained.shape[1])
     data = options.load(progress)
     if data.test is None:
-        raise UserError("this run has no test pictures: give --test DIR with one sub-folder per class")
+        raise UserError("this run has no test images: give --test DIR with one sub-folder per class")
     if data.classes != trained.classes:
         raise UserError(f"expected the classes {', '.join(trained.classes)}, found {', '.join(data.classes)}")
     probabilities = predict_probabilities(
@@ -173,14 +174,15 @@ def evaluate(
 
 
 def _with_margin(options: DataOptions, trained: TrainedRun) -> DataOptions:
-    """Options that store pictures larger than what the network sees."""
+    """Options that store images larger than what the network sees."""
     size = trained.shape[1]
     if trained.stored_size > size:
         return options
     if not options.in_files:
         raise UserError(
-            f"--crops ten needs pictures larger than the {size}x{size} pixels that the network sees; those of --data {options.data} "
-            "have a size of their own: take --crops centre"
+            f"--crops ten needs images larger than the {size}x{size} pixels that the network sees; those "
+            f"of --data {options.data} "
+            "have a size of their own: take --crops center"
         )
     return dataclasses.replace(options, stored_size=round(size * MARGIN))
 
@@ -200,40 +202,41 @@ class Predictions(NamedTuple):
 
 
 def predict(trained: TrainedRun, paths: Sequence[Path], *, progress: Progress | None = None) -> Predictions:
-    """Class probabilities of pictures, resized and cut as in training, by what the network sees of their centre.
+    """Class probabilities of images, resized and cut as in training, by what the network sees of their
+    center.
 
     Args:
         trained: from ``load_trained``.
-        paths: files, and folders that are searched for pictures.
-        progress: told how far reading the pictures is.
+        paths: files, and folders that are searched for images.
+        progress: told how far reading the images is.
 
     Raises:
-        ValueError: a path is missing, or there is no picture to read.
+        ValueError: a path is missing, or there is no image to read.
     """
-    files = [file for path in paths for file in find_pictures(path)]
+    files = [file for path in paths for file in find_images(path)]
     images, kept, broken = decode_all(
         files, trained.stored_size, trained.shape[0], trained.run.data.fit, progress=progress
     )
     if not len(kept):
         raise UserError(
-            "no picture to predict: " + "; ".join(f"{path} ({reason})" for path, reason in broken[:3])
+            "no image to predict: " + "; ".join(f"{path} ({reason})" for path, reason in broken[:3])
         )
     source = ResidentImages(images)
     probabilities = predict_probabilities(trained.net, source, trained.augmentation, trained.device)
     return Predictions([files[position] for position in kept], probabilities, broken)
 
 
-def find_pictures(path: Path) -> list[Path]:
-    """``path`` itself, or the pictures in that folder and below.
+def find_images(path: Path) -> list[Path]:
+    """``path`` itself, or the images in that folder and below.
 
     Raises:
-        ValueError: it does not exist, or is a folder without pictures.
+        ValueError: it does not exist, or is a folder without images.
     """
     if path.is_file():
         return [path]
     if not path.is_dir():
-        raise UserError(f"{path} does not exist: expected a picture or a folder of pictures")
-    found = list_pictures(path)
+        raise UserError(f"{path} does not exist: expected an image or a folder of images")
+    found = list_images(path)
     if not found:
-        raise UserError(f"{path} holds no pictures")
+        raise UserError(f"{path} holds no images")
     return found

@@ -16,7 +16,8 @@ def feature_width(net: nn.Module) -> int:
     head = getattr(net, "head", None)
     if not isinstance(head, nn.Linear):
         raise UserError(
-            f"this method needs a network with a linear head (net.head) over net.features(x); {type(net).__name__} has "
+            "this method needs a network with a linear head (net.head) over net.features(x); "
+            f"{type(net).__name__} has "
             f"{type(head).__name__}"
         )
     return head.in_features
@@ -28,19 +29,20 @@ def add_projector(net: nn.Module, width: int) -> None:
 
 
 def projected(net: nn.Module, features: Tensor) -> Tensor:
-    """Features (N, D) through the projector of ``net``, each row of length 1: (N, width) float32 or better."""
+    """Features (N, D) through the projector of ``net``, each row of length 1: (N, width) float32 or
+    better."""
     projector: nn.Module = net.projector  # type: ignore[assignment]
     found = projector(features)
     return F.normalize(found.to(torch.promote_types(found.dtype, torch.float32)), dim=1)
 
 
 def add_mix_head(net: nn.Module) -> None:
-    """Give ``net`` a second classifier, ``mix_head``, for mixed pictures alone."""
+    """Give ``net`` a second classifier, ``mix_head``, for mixed images alone."""
     net.mix_head = nn.Linear(feature_width(net), net.head.out_features)  # type: ignore[union-attr, arg-type]
 
 
 def mixing_net(net: nn.Module) -> nn.Module:
-    """What classifies mixed pictures: ``net`` with its ``mix_head``, if it has been given one."""
+    """What classifies mixed images: ``net`` with its ``mix_head``, if it has been given one."""
     return ThroughMixHead(net) if hasattr(net, "mix_head") else net
 
 
@@ -56,6 +58,6 @@ class ThroughMixHead(nn.Module):
         self.net = net
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits (N, C) of pictures (N, channels, H, W)."""
+        """Logits (N, C) of images (N, channels, H, W)."""
         logits: Tensor = self.net.mix_head(self.net.features(images))  # type: ignore[operator]
         return logits

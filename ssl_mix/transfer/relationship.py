@@ -1,4 +1,5 @@
-"""How the classes of a source task relate to those of a target task: p(source class | target class), learned from few samples."""
+"""How the classes of a source task relate to those of a target task: p(source class | target class), learned
+from few samples."""
 
 import warnings
 from typing import Any, Literal, NamedTuple
@@ -31,7 +32,8 @@ class Relationship(NamedTuple):
     Attributes:
         matrix: p(s | y), (C, S) float32, rows sum to 1.
         method: the one that was used.
-        note: why it is not the one asked for, or which classes had no sample; empty where there is nothing to say.
+        note: why it is not the one asked for, or which classes had no sample; empty where there is nothing to
+            say.
     """
 
     matrix: Tensor
@@ -42,14 +44,15 @@ class Relationship(NamedTuple):
 def learn_relationship(
     probabilities: Tensor, labels: Tensor, num_classes: int, *, method: Method = "logistic", seed: int = 0
 ) -> Relationship:
-    """p(source class s | target class y), from what a source classifier says of labelled target samples.
+    """p(source class s | target class y), from what a source classifier says of labeled target samples.
 
     "direct": row y is the mean of the source probabilities P over the samples of class y.
 
-    "logistic": multinomial logistic regression W (C, S) of y on P, without intercept. Its inverse strength of regularisation, of
-    ``STRENGTHS``, has the best held-out accuracy in stratified 4-fold cross-validation, the smallest of equally good ones. One scale a
-    minimises the held-out cross-entropy of ``a P W^T``. Then ``p(y | s) = softmax_y(a W^T)``, and Bayes' rule with ``p(s) = mean(P)``
-    gives p(s | y). Differences between classes that are too faint for the largest strength leave all rows near p(s). Where a class has
+    "logistic": multinomial logistic regression W (C, S) of y on P, without intercept. Its inverse strength of
+    regularization, of ``STRENGTHS``, has the best held-out accuracy in stratified 4-fold cross-validation,
+    the smallest of equally good ones. One scale a minimizes the held-out cross-entropy of ``a P W^T``. Then
+    ``p(y | s) = softmax_y(a W^T)``, and Bayes' rule with ``p(s) = mean(P)`` gives p(s | y). Differences
+    between classes that are too faint for the largest strength leave all rows near p(s). Where a class has
     fewer than 4 samples, "direct" is used instead. A class without samples gets p(s).
 
     Args:
@@ -62,10 +65,11 @@ def learn_relationship(
     Raises:
         ValueError: a shape, a dtype, a value or an option is wrong.
 
-    Source: You et al., "Co-Tuning for Transfer Learning" (NeurIPS 2020), section 3.2 and its code, which takes strength and scale from
-    a validation set and keeps the W of the training set; here both come from the folds, and W from all samples. W starts from that of
-    the next smaller strength and stops at a gradient of 1e-4 or after 1000 iterations; a lies within a factor of 1000 of where the
-    held-out scores have a root mean square of 1, because it would grow without end where they are faultless.
+    Source: You et al., "Co-Tuning for Transfer Learning" (NeurIPS 2020), section 3.2 and its code, which
+    takes strength and scale from a validation set and keeps the W of the training set; here both come from
+    the folds, and W from all samples. W starts from that of the next smaller strength and stops at a gradient
+    of 1e-4 or after 1000 iterations; a lies within a factor of 1000 of where the held-out scores have a root
+    mean square of 1, because it would grow without end where they are faultless.
     """
     check_choice("method", method, ("logistic", "direct"))
     _check(probabilities, labels, num_classes)
@@ -78,7 +82,8 @@ def learn_relationship(
     notes = []
     if method == "logistic":
         notes.append(
-            f"method 'direct' instead of 'logistic', which needs {FOLDS} samples of each class (fewest: {fewest})"
+            f"method 'direct' instead of 'logistic', which needs {FOLDS} samples of each class (fewest: "
+            f"{fewest})"
         )
     if fewest == 0:
         notes.append(
@@ -101,7 +106,8 @@ def _check(probabilities: Tensor, labels: Tensor, num_classes: int) -> None:
         )
     if num_classes < 2 or labels.min() < 0 or labels.max() >= num_classes:
         raise UserError(
-            f"labels must lie in [0, num_classes) with at least 2 classes, got {int(labels.min())} to {int(labels.max())} for "
+            f"labels must lie in [0, num_classes) with at least 2 classes, got {int(labels.min())} to "
+            f"{int(labels.max())} for "
             f"{num_classes} classes"
         )
     sums = probabilities.double().sum(dim=1)
@@ -121,7 +127,7 @@ def _logistic(source: Tensor, target: Tensor, seed: int) -> Tensor:
     scores = _held_out_scores(source.numpy(), target.numpy(), seed)
     best = int((scores.argmax(axis=2) == target.numpy()).sum(axis=1).argmax())
     scale = _best_scale(torch.from_numpy(scores[best]), target)
-    *_, weights = _regularisation_path(source.numpy(), target.numpy(), STRENGTHS[: best + 1])
+    *_, weights = _regularization_path(source.numpy(), target.numpy(), STRENGTHS[: best + 1])
     return _by_bayes(scale * torch.from_numpy(weights), source.mean(dim=0))
 
 
@@ -130,18 +136,18 @@ def _held_out_scores(source: Array, target: npt.NDArray[np.int64], seed: int) ->
     scores = np.empty((len(STRENGTHS), len(target), target.max() + 1))
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=stream_seed(seed, "relationship") % 2**32)
     for train, held_out in folds.split(source, target):
-        path = _regularisation_path(source[train], target[train], STRENGTHS)
+        path = _regularization_path(source[train], target[train], STRENGTHS)
         scores[:, held_out] = [source[held_out] @ weights.T for weights in path]
     return scores
 
 
-def _regularisation_path(
+def _regularization_path(
     source: Array, target: npt.NDArray[np.int64], strengths: tuple[float, ...]
 ) -> list[Array]:
     """W (C, S) for every inverse strength, each begun where the one before ended.
 
-    For two classes scikit-learn fits the difference u of their weights with the penalty |u|^2 / 2, where the multinomial penalty of
-    (-u / 2, u / 2) is |u|^2 / 4: twice the inverse strength makes up for it.
+    For two classes scikit-learn fits the difference u of their weights with the penalty |u|^2 / 2, where the
+    multinomial penalty of (-u / 2, u / 2) is |u|^2 / 4: twice the inverse strength makes up for it.
     """
     binary = target.max() == 1
     # The solver takes the mean over the samples; the tolerance is that of the sum.
@@ -152,7 +158,7 @@ def _regularisation_path(
     with warnings.catch_warnings():
         warnings.simplefilter(
             "ignore", ConvergenceWarning
-        )  # a bound on the iterations is a regularisation too
+        )  # a bound on the iterations is a regularization too
         for strength in strengths:
             model.set_params(C=2 * strength if binary else strength).fit(source, target)
             path.append(_both_classes(model) if binary else model.coef_.copy())
@@ -164,7 +170,8 @@ def _both_classes(model: Any) -> Array:
 
 
 def _best_scale(scores: Tensor, target: Tensor) -> float:
-    """The number a that minimises the cross-entropy of ``a * scores``, which is convex in a, so unimodal in log a."""
+    """The number a that minimizes the cross-entropy of ``a * scores``, which is convex in a, so unimodal in
+    log a."""
     unit = -np.log(scores.square().mean().sqrt().item() or 1.0)
     bounds = unit - np.log(1000), unit + np.log(1000)
     found = minimize_scalar(
@@ -177,6 +184,7 @@ def _best_scale(scores: Tensor, target: Tensor) -> float:
 
 
 def _by_bayes(scores: Tensor, prior: Tensor) -> Tensor:
-    """p(s | y) (C, S) from p(y | s) = softmax over y of ``scores`` (C, S), and p(s) = ``prior`` (S,); in logarithms, so none underflows."""
+    """p(s | y) (C, S) from p(y | s) = softmax over y of ``scores`` (C, S), and p(s) = ``prior`` (S,); in
+    logarithms, so none underflows."""
     joint = scores.log_softmax(dim=0) + prior.log()
     return joint.softmax(dim=1)

@@ -1,7 +1,8 @@
 """Float64 NumPy references of the semi-supervised losses, written from the published formulas.
 
-Every loss takes its logits twice: ``live`` ones, through which a gradient would flow, and ``fixed`` ones, from which targets, masks and
-state are made. With both the same it is the loss; with only ``live`` changed its slope is the gradient that training should follow.
+Every loss takes its logits twice: ``live`` ones, through which a gradient would flow, and ``fixed`` ones,
+from which targets, masks and state are made. With both the same it is the loss; with only ``live`` changed
+its slope is the gradient that training should follow.
 """
 
 from collections import Counter
@@ -79,7 +80,7 @@ def kl(p, scores):
 
 
 def vat(live, fixed, labels, progress, state, *, unlabeled_weight=1.0, entropy_weight=0.06, ramp_share=0.4):
-    """``live["moved"]`` are the logits of the pictures moved by r."""
+    """``live["moved"]`` are the logits of the images moved by r."""
     p = softmax(live["weak"])
     terms = {
         "loss/labeled": supervised(live, labels),
@@ -151,17 +152,17 @@ def flexmatch(
     unlabeled_weight=1.0,
 ):  # fmt: skip
     p = softmax(fixed["weak"])
-    beta = learning_status(state["picture_class"], p.shape[1], threshold_warmup)
+    beta = learning_status(state["image_class"], p.shape[1], threshold_warmup)
     keep = p.max(axis=1) >= threshold * MAPPINGS[mapping](beta[p.argmax(axis=1)])
     return weighted_hard(live, fixed, labels, keep, unlabeled_weight)
 
 
 def flexmatch_state(state, fixed, indices, *, threshold=0.95, **_):
-    known = {i: int(c) for i, c in enumerate(state["picture_class"])}
+    known = {i: int(c) for i, c in enumerate(state["image_class"])}
     for i, row in zip(indices, softmax(fixed["weak"]), strict=True):
         if row.max() >= threshold:
             known[int(i)] = int(row.argmax())
-    return {"picture_class": np.array([known[i] for i in range(len(known))])}
+    return {"image_class": np.array([known[i] for i in range(len(known))])}
 
 
 def average(old, new, decay):

@@ -1,7 +1,7 @@
 """Losses, masks, gradients and state of the semi-supervised algorithms against float64 NumPy.
 
-The network is linear in the pixels, so that the reference needs none of the package; it keeps what it was shown, so that what was mixed,
-moved or rotated can be read back.
+The network is linear in the pixels, so that the reference needs none of the package; it keeps what it was
+shown, so that what was mixed, moved or rotated can be read back.
 """
 
 import runpy
@@ -63,7 +63,7 @@ def of_every_row(scores):
 
 
 class Scene:
-    """One algorithm, its networks and random pictures; scale 3 makes about half of the guesses confident."""
+    """One algorithm, its networks and random images; scale 3 makes about half of the guesses confident."""
 
     def __init__(self, name, sizes=(5, 9), seed=0, scale=3.0, **options):
         self.draw = np.random.default_rng(seed)
@@ -76,7 +76,7 @@ class Scene:
         self.refresh()
 
     def refresh(self):
-        """New pictures, labels and positions."""
+        """New images, labels and positions."""
         labeled, unlabeled = self.sizes
         self.views = {"x": self.draw.standard_normal((labeled, *SHAPE))}
         for view in self.algorithm.unlabeled_views:
@@ -108,7 +108,8 @@ class Scene:
         return [name for name, _ in self.algorithm.named_buffers()]
 
     def logits(self, weights=None):
-        """Of every view by the student, and of what the other pass answers to ("target") or what VAT moved."""
+        """Of every view by the student, and of what the other pass answers to ("target") or what VAT
+        moved."""
         weights = self.student.weights if weights is None else weights
         scores = {name: flat(pictures) @ weights.T for name, pictures in self.views.items()}
         if self.name == "pi-model":
@@ -120,7 +121,8 @@ class Scene:
         return scores
 
     def expected(self, weights=None):
-        """Total, terms and mask by the reference; targets stay as they are when other ``weights`` are given."""
+        """Total, terms and mask by the reference; targets stay as they are when other ``weights`` are
+        given."""
         function = {
             "pseudo-label": reference.pseudo_label,
             "pi-model": reference.consistency,
@@ -189,7 +191,7 @@ def test_loss_terms_and_mask(name, options, sizes, number):
         assert (scene.output.pseudo.indices.numpy() == scene.indices).all()
 
 
-def test_the_cases_have_kept_and_masked_guesses():
+def test_the_cases_have_kept_and_masked_pseudo_labels():
     """What makes the comparison above worth something."""
     for name in ("pseudo-label", "uda", "fixmatch"):
         shares = [Scene(name, seed=seed).run().pseudo.mask.mean().item() for seed in range(10)]
@@ -206,7 +208,8 @@ def test_the_cases_have_kept_and_masked_guesses():
 @case
 @pytest.mark.parametrize("seed", range(3))
 def test_gradient_with_targets_held_fixed(name, options, seed):
-    """Directional derivatives against central differences of the reference: nothing flows through targets, masks and state."""
+    """Directional derivatives against central differences of the reference: nothing flows through targets,
+    masks and state."""
     scene = with_history(name, options, seed=seed)
     scene.run().loss.backward()
     gradient = scene.student.head.weight.grad.numpy()
@@ -244,7 +247,7 @@ def test_state_over_twenty_steps(name, options):
 
 
 STATES = {
-    "flexmatch": lambda draw: {"picture_class": draw.choice([-1, 0, 1, 2, 3, 4], UNLABELED, p=[0.25, 0.05, 0.1, 0.15, 0.2, 0.25])},
+    "flexmatch": lambda draw: {"image_class": draw.choice([-1, 0, 1, 2, 3, 4], UNLABELED, p=[0.25, 0.05, 0.1, 0.15, 0.2, 0.25])},
     "freematch": lambda draw: {"global_threshold": draw.uniform(0.5, 1), "class_mean": draw.dirichlet(np.full(5, 9.0)),
                                "class_histogram": draw.dirichlet(np.full(5, 9.0))},
     "softmatch": lambda draw: {"confidence_mean": draw.uniform(0.6, 1), "confidence_variance": draw.uniform(0.01, 0.1),
@@ -269,7 +272,7 @@ def test_mask_and_loss_from_any_state(name, options):
 def test_the_first_state(name):
     scene = Scene(name)
     wanted = {
-        "flexmatch": {"picture_class": np.full(UNLABELED, -1)},
+        "flexmatch": {"image_class": np.full(UNLABELED, -1)},
         "freematch": {"global_threshold": 0.2, "class_mean": np.full(5, 0.2), "class_histogram": np.full(5, 0.2)},
         "softmatch": {"confidence_mean": 0.2, "confidence_variance": 1.0, "class_mean": np.full(5, 0.2)},
     }[name]  # fmt: skip
@@ -279,7 +282,7 @@ def test_the_first_state(name):
 
 
 def test_flexmatch_counts_as_a_dictionary_does_after_a_thousand_commits():
-    """Duplicates within a batch are of the same picture, so that any order of writing is right."""
+    """Duplicates within a batch are of the same image, so that any order of writing is right."""
     scene = Scene("flexmatch", (2, 12), scale=5.0)
     known = dict.fromkeys(range(UNLABELED), -1)
     for number in range(1000):
@@ -288,11 +291,11 @@ def test_flexmatch_counts_as_a_dictionary_does_after_a_thousand_commits():
         scene.indices = np.concatenate([half, half])
         for view in ("weak", "strong"):
             scene.views[view][6:] = scene.views[view][:6]
-        # Two positions of one picture among the six must also agree.
+        # Two positions of one image among the six must also agree.
         first = {int(i): position for position, i in reversed(list(enumerate(half)))}
         for position, i in enumerate(scene.indices):
             scene.views["weak"][position] = scene.views["weak"][first[int(i)]]
-        state = {"picture_class": np.array(list(known.values()))}
+        state = {"image_class": np.array(list(known.values()))}
         with torch.no_grad():
             output = scene.run(number, 1000)
         scene.algorithm.commit(output.carry)
@@ -336,7 +339,7 @@ def test_freematch_without_any_kept_guess_has_no_fairness_term():
     assert_values(scene)
 
 
-def test_softmatch_weighs_a_single_unlabelled_picture_without_nan():
+def test_softmatch_weighs_a_single_unlabeled_picture_without_nan():
     scene = Scene("softmatch", (3, 1))
     scene.run().loss.backward()
     assert scene.output.loss.isfinite() and scene.output.pseudo.mask.isfinite().all()
@@ -379,7 +382,7 @@ def test_soft_targets_are_not_truncated(name):
 
 @pytest.mark.parametrize("name", ["pseudo-label", "uda", "fixmatch"])
 def test_masked_guesses_count_in_the_denominator(name):
-    """As many uncertain pictures again halve the mean."""
+    """As many uncertain images again halve the mean."""
     whole = Scene(name, (3, 4), threshold=0.5, **({"ramp": 0.0} if name == "pseudo-label" else {}))
     half = Scene(name, (3, 8), **whole.options)
     for view, pictures in whole.views.items():
@@ -395,7 +398,8 @@ def test_masked_guesses_count_in_the_denominator(name):
 
 
 def kl_gradient(scene, direction, probe, step=1e-5):
-    """Of KL(p(x) || p(x + probe d)) with respect to d, picture by picture, by central differences in the pixels."""
+    """Of KL(p(x) || p(x + probe d)) with respect to d, image by image, by central differences in the
+    pixels."""
     pictures = flat(scene.views["weak"])
     weights = scene.student.weights
     p = reference.softmax(pictures @ weights.T)
@@ -452,7 +456,7 @@ def test_vat_directions_are_uniform_on_the_sphere():
     assert (probe**4).mean() == pytest.approx(3 / (PIXELS * (PIXELS + 2)), rel=0.05)
 
 
-# Mixing algorithms: what was mixed is read back from the pictures.
+# Mixing algorithms: what was mixed is read back from the images.
 
 MIXING = [("mixmatch", {}), ("mixmatch", {"temperature": 0.9, "unlabeled_weight": 7.0, "ramp": 0.0}),
           ("mixmatch", {"lam_per": "batch", "interleave": False}), ("mixmatch", {"interleave": False}),
@@ -466,14 +470,16 @@ WEIGHTS = {"mixmatch": {"unlabeled_weight": 100.0, "ramp": 0.4},
 
 
 class Mixed:
-    """What a mixing algorithm has shown: mixed rows as shares of the pictures, the unmixed passes, the rotations."""
+    """What a mixing algorithm has shown: mixed rows as shares of the images, the unmixed passes, the
+    rotations."""
 
     def __init__(self, scene):
         self.scene, self.parts = scene, PARTS[scene.name]
         self.sizes = [len(scene.views[part]) for part in self.parts]
         self.pictures = np.concatenate([flat(scene.views[part]) for part in self.parts])
         back = np.linalg.pinv(self.pictures)
-        # Guesses come first: two views of MixMatch, one of ReMixMatch; its unmixed and its rotated pictures come last.
+        # Guesses come first: two views of MixMatch, one of ReMixMatch; its unmixed and its rotated images
+        # come last.
         shown = scene.shown[2:] if scene.name == "mixmatch" else scene.shown[1:-2]
         self.passes = [flat(pictures) @ back for pictures in shown]
         for shares, pictures in zip(self.passes, shown, strict=True):
@@ -494,7 +500,7 @@ class Mixed:
         return np.concatenate(turns)
 
     def rows(self):
-        """(base, partner, lam) of each mixed picture, ordered by base."""
+        """(base, partner, lam) of each mixed image, ordered by base."""
         shares = np.concatenate(self.passes)
         order = [(int(row.argmax()), *self._pair(row)) for row in shares]
         assert sorted(base for base, _, _ in order) == list(range(len(self.pictures)))
@@ -510,7 +516,8 @@ class Mixed:
 
 
 def mixing_state(scene):
-    """The moving averages after this step, as ReMixMatch begins them: plain means of all steps so far and a uniform one."""
+    """The moving averages after this step, as ReMixMatch begins them: plain means of all steps so far and a
+    uniform one."""
     decay = min(scene.options.get("average_decay", 0.999), (1 + scene.number) / (2 + scene.number))
     p = reference.softmax(scene.logits()["weak"]).mean(axis=0)
     shares = reference.one_hot(scene.labels, CLASSES).mean(axis=0)
@@ -592,7 +599,7 @@ def test_shares_keep_the_base_and_are_one_per_sample_or_one_per_batch(name):
         lams = [lam for base, partner, lam in Mixed(scene).rows() if partner != base]
         assert min(lams) >= 0.5
         assert (np.ptp(lams) > 1e-3) == many
-        # One permutation of all: every picture is the partner of one base.
+        # One permutation of all: every image is the partner of one base.
         partners = [partner for _, partner, _ in Mixed(scene).rows()]
         assert sorted(partners) == list(range(len(partners))) or per == "sample"
 
@@ -612,7 +619,7 @@ def test_shares_are_beta(name, alpha):
 
 @pytest.mark.parametrize("name", PARTS)
 def test_interleaving_puts_every_part_into_the_first_pass(name):
-    """And a slice of the labelled part into every other; without it each pass shows one part."""
+    """And a slice of the labeled part into every other; without it each pass shows one part."""
     for interleave in (True, False):
         scene = Scene(name, (8, 8), interleave=interleave)
         scene.run()

@@ -1,7 +1,8 @@
 """Losses, gradients, keys and queues of the transfer algorithms against float64 NumPy.
 
-The network is small enough for the reference to be whole, batch norm included; it keeps what it was shown, so that the shares of mixed
-pictures can be read back. Slopes of the reference are exact (complex steps), so that gradients are held to nine digits as values are.
+The network is small enough for the reference to be whole, batch norm included; it keeps what it was shown, so
+that the shares of mixed images can be read back. Slopes of the reference are exact (complex steps), so that
+gradients are held to nine digits as values are.
 """
 
 import copy
@@ -103,7 +104,7 @@ def weights_of(net):
 
 
 class Scene:
-    """One algorithm, its networks, and random pictures."""
+    """One algorithm, its networks, and random images."""
 
     shape, make = SHAPE, Bent
 
@@ -135,7 +136,7 @@ class Scene:
         return self.options.get("mixing", MixingTerms())
 
     def refresh(self, labels=None):
-        """New pictures, labels and positions."""
+        """New images, labels and positions."""
         labeled, unlabeled = self.sizes
         shown = {
             "x": (self.algorithm.labeled_views, labeled),
@@ -186,7 +187,7 @@ class Scene:
         )
 
     def guess(self):
-        """(Guessed classes, masks) of the student for the first unlabelled view, normalised by its batch."""
+        """(Guessed classes, masks) of the student for the first unlabeled view, normalized by its batch."""
         p = reference.softmax(reference.linear(self.w, "head", reference.features(self.w, self.u)))
         return p.argmax(axis=1), (p.max(axis=1) >= self.options.get("threshold", 0.0)).astype(float)
 
@@ -243,11 +244,11 @@ class Scene:
         return total
 
 
-# Mixing terms, with shares and partners read back from the mixed pictures.
+# Mixing terms, with shares and partners read back from the mixed images.
 
 
 def passes(scene):
-    """What the student was shown: the clean views by name, and the mixed pictures."""
+    """What the student was shown: the clean views by name, and the mixed images."""
     clean = {f"{part} {view}": p for part, views in scene.views.items() for view, p in views.items()}
     names, mixed = [], []
     for shown in scene.student.shown:
@@ -258,9 +259,10 @@ def passes(scene):
 
 
 def shares(scene):
-    """The mixed pictures as shares of the clean ones: (labelled first view, unlabelled first view), (M, B) and (M, U)."""
+    """The mixed images as shares of the clean ones: (labeled first view, unlabeled first view), (M, B) and
+    (M, U)."""
     _, mixed = passes(scene)
-    assert len(mixed) == 1, "all mixed pictures go through the network together, once"
+    assert len(mixed) == 1, "all mixed images go through the network together, once"
     pictures = [reference.flat(p) for views in scene.views.values() for p in views.values()]
     back = reference.flat(mixed[0]) @ np.linalg.pinv(np.concatenate(pictures))
     np.testing.assert_allclose(back @ np.concatenate(pictures), reference.flat(mixed[0]), atol=1e-9)
@@ -273,7 +275,7 @@ def shares(scene):
 
 
 def mixing_terms(scene, live):
-    """The weighted terms of the mixed pictures by name."""
+    """The weighted terms of the mixed images by name."""
     option, count = scene.mixing, len(scene.labels)
     if option.mix == "none":
         assert not passes(scene)[1]
@@ -424,7 +426,7 @@ def test_mixing_terms_are_added_once(name, options):
 
 
 @case
-def test_guesses(name, options):
+def test_pseudo_labels(name, options):
     scene = Scene(name, **options)
     pseudo = scene.run().pseudo
     if not scene.algorithm.unlabeled_views:
@@ -521,7 +523,7 @@ def test_l2_sp_remembers_the_start_through_its_state():
 @pytest.mark.parametrize("sizes", [(2, 0), (4, 0), (6, 0), (9, 0)])
 @pytest.mark.parametrize("smallest", [1, 2])
 def test_bss_takes_the_smallest_of_the_singular_values_that_there_are(sizes, smallest):
-    """min(B, D) of them: with more pictures than features the Gram matrix of pictures has zeros that are none."""
+    """min(B, D) of them: with more images than features the Gram matrix of images has zeros that are none."""
     scene = Scene("bss", sizes, shrinkage_weight=1.0, smallest=smallest)
     output = scene.run()
     values = np.linalg.svd(reference.features(scene.w, scene.x), compute_uv=False)
@@ -559,7 +561,7 @@ def test_co_tuning_starts_from_the_source_head_and_an_even_relationship():
 
 @pytest.mark.parametrize("name", ["fine-tuning", "co-tuning", "self-tuning"])
 def test_a_head_for_mixed_pictures_alone(name):
-    """The clean head learns nothing from mixed pictures, the other nothing from clean ones."""
+    """The clean head learns nothing from mixed images, the other nothing from clean ones."""
     option = MixingTerms(mix="dm-as", mix_weight=0.0)
     scene = Scene(name, mixing=option, mix_head="own", **small(name))
     scene.run(70).loss.backward()
@@ -642,7 +644,7 @@ def test_queues_over_two_hundred_steps(name, depth):
     assert (scene.queue[1] < depth).all()
 
 
-def test_self_tuning_shows_the_labelled_keys_to_the_unlabelled_queries():
+def test_self_tuning_shows_the_labeled_keys_to_the_unlabeled_queries():
     """With the queue as before the step for both, the loss would be another."""
     scene = Scene("self-tuning", **SMALL)
     loss = scene.run().loss.item()
@@ -706,7 +708,8 @@ def test_delta(options, seed):
 
 
 def test_the_start_of_delta_stays_in_evaluation_mode():
-    """Whatever mode the algorithm around it is put into: it normalises by its running statistics, and keeps them."""
+    """Whatever mode the algorithm around it is put into: it normalizes by its running statistics, and keeps
+    them."""
     scene = ConvScene("delta", feature_weight=1.0)
     scene.algorithm.train()
     assert scene.run().loss.item() == pytest.approx(scene.expected(), rel=EXACT)
@@ -766,7 +769,8 @@ NORMS = ["first.1", "second.norm1", "second.norm2", "second.downsample.1"]
 
 
 def watched(scene, **kwargs):
-    """Run a step and read back which channels were normalised by the batch; returns what went into each layer."""
+    """Run a step and read back which channels were normalized by the batch; returns what went into each
+    layer."""
     inputs, layers = {}, {n: scene.student.get_submodule(n) for n in NORMS}
     before = weights_of(scene.student)
 
@@ -801,7 +805,7 @@ def test_stochnorm(probability, seed):
     assert_gradients(scene)
     drawn = np.concatenate(list(scene.chosen.values()))
     assert probability == 0.5 or (drawn == probability).all()
-    for name, x in inputs.items():  # all channels follow the batch, whichever they were normalised by
+    for name, x in inputs.items():  # all channels follow the batch, whichever they were normalized by
         layer = scene.student.get_submodule(name)
         mean, variance = reference.moved(scene.w, name, [x])
         np.testing.assert_allclose(layer.running_mean, mean, rtol=EXACT, atol=1e-12)
@@ -824,7 +828,8 @@ def test_stochnorm_draws_each_channel_anew_in_each_step(probability):
 
 
 def test_stochnorm_can_be_replayed():
-    """Its layers draw as dropout does, from the generator of torch that the training loop seeds for each step."""
+    """Its layers draw as dropout does, from the generator of torch that the training loop seeds for each
+    step."""
     scene = ConvScene("stochnorm")
     chosen = []
     for seed in (0, 0, 1):
@@ -860,9 +865,9 @@ def test_contrast_reference_against_its_closed_form(seed):
     query, key, queue, labels = contrast_scene(seed)
     everyone = np.einsum("nw,cdw->ncd", query, queue) / 0.07
     own = (query * key).sum(axis=1) / 0.07
-    normaliser = np.logaddexp(own, np.logaddexp.reduce(everyone.reshape(len(query), -1), axis=1))
+    normalizer = np.logaddexp(own, np.logaddexp.reduce(everyone.reshape(len(query), -1), axis=1))
     positive = (own + everyone[np.arange(len(query)), labels].sum(axis=1)) / (queue.shape[1] + 1)
-    closed = (normaliser - positive - np.log(queue.shape[1] + 1)).mean()
+    closed = (normalizer - positive - np.log(queue.shape[1] + 1)).mean()
     assert reference.pgc(query, key, queue, labels, 0.07) == pytest.approx(closed, rel=1e-12)
 
 

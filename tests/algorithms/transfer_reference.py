@@ -1,8 +1,9 @@
-"""Float64 NumPy references of the transfer algorithms, written from the published formulas, picture by picture and key by key.
+"""Float64 NumPy references of the transfer algorithms, written from the published formulas, image by image
+and key by key.
 
-Everything that a gradient flows through is analytic in it: fed with ``w + ih d`` it returns ``f + ih f'd``, so that the slope along d is
-exact and not a difference. What no gradient may flow through (keys, queues, guesses, the network that training started from) is passed
-apart and stays real.
+Everything that a gradient flows through is analytic in it: fed with ``w + ih d`` it returns ``f + ih f'd``,
+so that the slope along d is exact and not a difference. What no gradient may flow through (keys, queues,
+guesses, the network that training started from) is passed apart and stays real.
 """
 
 import runpy
@@ -49,7 +50,8 @@ def batch_norm(w, name, x, mean, variance):
 
 
 def stoch_norm(w, name, x, chosen):
-    """(1 - s) z0 + s z1, z0 by the moving and z1 by the batch's statistics, s = ``chosen`` (C,) of 0 and 1."""
+    """(1 - s) z0 + s z1, z0 by the moving and z1 by the batch's statistics, s = ``chosen`` (C,) of 0 and
+    1."""
     s = np.asarray(chosen, float).reshape(1, -1, *[1] * (x.ndim - 2))
     moving = batch_norm(w, name, x, w[f"{name}.running_mean"].real, w[f"{name}.running_var"].real)
     return (1 - s) * moving + s * batch_norm(w, name, x, *moments(x))
@@ -88,7 +90,8 @@ def decoupled(scores, a, b):
 
 
 def pair_loss(scores, labels_a, labels_b, lam, eta, sides=(True, True)):
-    """lam CE(a) + (1 - lam) CE(b) + eta (decoupled a + decoupled b), one value a row; a class with no share counts nothing."""
+    """lam CE(a) + (1 - lam) CE(b) + eta (decoupled a + decoupled b), one value a row; a class with no share
+    counts nothing."""
     values = []
     for row, a, b, share in zip(scores, labels_a, labels_b, lam, strict=True):
         logs = log_softmax(row[None])[0]
@@ -105,7 +108,8 @@ def pair_loss(scores, labels_a, labels_b, lam, eta, sides=(True, True)):
 
 
 def pgc(query, key, queue, labels, temperature):
-    """KL(t || softmax(logits)), t even on the own key and the keys of the class; queue (C, D, width). One query at a time."""
+    """KL(t || softmax(logits)), t even on the own key and the keys of the class; queue (C, D, width). One
+    query at a time."""
     depth = queue.shape[1]
     values = []
     for q, k, y in zip(query, key, labels, strict=True):
@@ -120,7 +124,8 @@ def pgc(query, key, queue, labels, temperature):
 
 
 def classifier_contrast(h, w, queue, labels, temperature):
-    """Bi-Tuning's KL_y: the anchor is the class's own row of the classifier; h (N, D + 1) and the queue are what it is compared with."""
+    """Bi-Tuning's KL_y: the anchor is the class's own row of the classifier; h (N, D + 1) and the queue are
+    what it is compared with."""
     depth = queue.shape[1]
     values = []
     for own, y in zip(h, labels, strict=True):
@@ -149,7 +154,7 @@ def pushed(keys, slots, new, labels):
     return keys, slots
 
 
-# Regularisers.
+# Regularizers.
 
 
 def l2_sp(w, start, *, body_weight=0.01, head_weight=0.01):
@@ -163,7 +168,8 @@ def head_squares(w):
 
 
 def smallest_squares(live, fixed, count):
-    """Sum of the ``count`` smallest squared singular values. Singular vectors, of the ``fixed`` batch, need no slope of their own."""
+    """Sum of the ``count`` smallest squared singular values. Singular vectors, of the ``fixed`` batch, need
+    no slope of their own."""
     left, values, _ = np.linalg.svd(fixed, full_matrices=False)
     order = np.argsort(values)[:count]
     return ((left[:, order].T @ live) ** 2).sum()
@@ -179,7 +185,8 @@ def co_tuning(source_scores, relationship, labels):
 
 
 def delta(maps, start_maps):
-    """Sum of squared differences of feature maps, over stages, pictures and channels, averaged over places (even attention)."""
+    """Sum of squared differences of feature maps, over stages, images and channels, averaged over places
+    (even attention)."""
     return sum(
         ((m - m0) ** 2).sum() / (m.shape[2] * m.shape[3]) for m, m0 in zip(maps, start_maps, strict=True)
     )
@@ -205,7 +212,7 @@ def convolution(w, name, x):
 
 
 def convolutional(w, pictures, norm):
-    """(Output of the last convolution of each stage, pooled features); ``norm(w, name, x)`` normalises."""
+    """(Output of the last convolution of each stage, pooled features); ``norm(w, name, x)`` normalizes."""
     first = convolution(w, "first.0", pictures)
     x = np.tanh(norm(w, "first.1", first))
     inner = np.tanh(norm(w, "second.norm1", convolution(w, "second.conv1", x)))

@@ -139,7 +139,7 @@ def test_a_batch_is_altered_as_its_pictures_are_alone(variant: str, channels: in
 
 
 @pytest.mark.parametrize(
-    ("variant", "colour", "low", "high"),
+    ("variant", "color", "low", "high"),
     [
         ("torchssl", (125, 123, 114), 0.0, 0.5),
         ("kekmodel", (127,) * 3, 0.5, 0.5),
@@ -148,17 +148,18 @@ def test_a_batch_is_altered_as_its_pictures_are_alone(variant: str, channels: in
     ],
 )
 def test_cutout_paints_one_clipped_square(
-    variant: str, colour: tuple[int, ...], low: float, high: float
+    variant: str, color: tuple[int, ...], low: float, high: float
 ) -> None:
     images = torch.full((4000, 3, 32, 32), 200, dtype=torch.uint8)
     result = cutout(images, variant=variant, generator=seeded())  # type: ignore[arg-type]
     hidden = (result != 200).any(dim=1)
-    assert torch.equal(result.movedim(1, 3)[hidden].unique(dim=0), torch.tensor([colour], dtype=torch.uint8))
+    assert torch.equal(result.movedim(1, 3)[hidden].unique(dim=0), torch.tensor([color], dtype=torch.uint8))
     rows, columns = hidden.any(dim=2).sum(1), hidden.any(dim=1).sum(1)
     assert torch.equal(hidden.sum((1, 2)), rows * columns)  # a filled rectangle
     assert rows.max() == columns.max() == 32 * high
     assert hidden[:, 0].any(dim=1).any() and hidden[:, -1].any(dim=1).any()
-    # A square of side s with its centre anywhere shows min(x + s/2, 1) - max(x - s/2, 0): s - s^2 / 4 on average.
+    # A square of side s with its center anywhere shows min(x + s/2, 1) - max(x - s/2, 0): s - s^2 / 4 on
+    # average.
     mean = np.mean([s - s * s / 4 for s in np.linspace(low, high, 1001)])
     assert (rows.float().mean() / 32).item() == pytest.approx(mean, abs=0.005)
 
@@ -178,7 +179,7 @@ def test_the_square_of_self_tuning_has_16_pixels_in_pictures_of_any_size() -> No
     assert (hidden[:, 0] == 127).sum((1, 2)).max() == 16 * 16
 
 
-def test_cutout_of_grey_pictures_is_grey() -> None:
+def test_cutout_of_gray_pictures_is_gray() -> None:
     result = cutout(torch.full((50, 1, 8, 8), 200, dtype=torch.uint8), variant="torchssl", generator=seeded())
     assert set(result.unique().tolist()) == {124, 200}
 
@@ -192,7 +193,7 @@ def test_views_are_what_they_say() -> None:
     ).view(3, 1, 1)
     torch.testing.assert_close(views["plain"], expected.float(), rtol=1e-5, atol=1e-5)
     weak = flip_and_crop(images, generator=seeded())
-    assert torch.equal(views["weak"], augmentation.normalise(weak))
+    assert torch.equal(views["weak"], augmentation.normalize(weak))
     assert not torch.equal(views["strong"], views["weak"])
 
 
@@ -200,7 +201,7 @@ def test_views_are_what_they_say() -> None:
 def test_the_layout_changes_no_value(channels: int) -> None:
     augmentation = Augmentation(mean=(0.5, 0.4, 0.3)[:channels], std=(0.2, 0.3, 0.4)[:channels])
     images = noise(7, channels, 12, 20)
-    assert torch.equal(augmentation.normalise(images), augmentation.normalise(images, channels_last=True))
+    assert torch.equal(augmentation.normalize(images), augmentation.normalize(images, channels_last=True))
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

@@ -1,4 +1,4 @@
-"""Every picture operation against Pillow's own, on photographs, with a magnitude of its own for each picture."""
+"""Every image operation against Pillow's own, on photographs, with a magnitude of its own for each image."""
 
 from collections.abc import Callable
 from functools import cache
@@ -20,7 +20,7 @@ COUNT = 60
 
 @cache
 def photographs(height: int, width: int, channels: int) -> Tensor:
-    """Pieces of two photographs, with one flat and one two-valued picture among them."""
+    """Pieces of two photographs, with one flat and one two-valued image among them."""
     sources = [Image.fromarray(image) for image in load_sample_images().images]
     pieces = []
     for index in range(COUNT):
@@ -73,7 +73,7 @@ def by_pillow(image: Tensor, name: str, value: float) -> Tensor:
 
 
 def differences(images: Tensor, names: list[str], values: Tensor) -> Tensor:
-    """Grey levels between this package, all pictures at once, and Pillow, one after the other."""
+    """Gray levels between this package, all images at once, and Pillow, one after the other."""
     before = images.clone()
     operation = torch.tensor([[OPERATIONS.index(name) for name in names]])
     result = apply_choices(images, Choices(operation, values[None]))
@@ -108,7 +108,8 @@ def test_operations_mixed_in_one_batch_equal_pillow(channels: int) -> None:
 
 
 def test_draws_follow_one_another() -> None:
-    """Three draws at once against Pillow's operations in that order; whole numbers, so that no rounding is carried on."""
+    """Three draws at once against Pillow's operations in that order; whole numbers, so that no rounding is
+    carried on."""
     images, order = (
         photographs(32, 32, 3),
         ("solarize", "rotate", "posterize", "shear_y", "identity", "equalize"),

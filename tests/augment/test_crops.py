@@ -1,4 +1,4 @@
-"""What the network sees of larger stored pictures, against torchvision's crops and NumPy's padding."""
+"""What the network sees of larger stored images, against torchvision's crops and NumPy's padding."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from torchvision.transforms.v2 import functional as TF
 
 from ssl_mix import UserError
 from ssl_mix.augment import Augmentation, RandAugment, cutout, flip_and_crop
-from ssl_mix.augment.crops import centre_crop, ten_crops
+from ssl_mix.augment.crops import center_crop, ten_crops
 from ssl_mix.augment.resized_crop import random_resized_crop, sample_boxes
 from ssl_mix.augment.views import Crop
 from ssl_mix.augment.weak import apply_shifts, sample_shifts
@@ -37,13 +37,13 @@ def augmentation(size: int | None, crop: Crop = "pad", padding: int = 0, flip: b
 
 
 @pytest.mark.parametrize(("height", "width", "size"), SIZES)
-def test_the_plain_view_is_torchvisions_centre_crop(height: int, width: int, size: int) -> None:
+def test_the_plain_view_is_torchvisions_center_crop(height: int, width: int, size: int) -> None:
     images = noise(3, height, width)
     expected = v2.CenterCrop(size)(images)
-    assert torch.equal(centre_crop(images, size), expected)
+    assert torch.equal(center_crop(images, size), expected)
     wanted = augmentation(size)
     plain = wanted.views(images, ("plain",), generator())["plain"]
-    assert torch.equal(plain, wanted.normalise(expected))
+    assert torch.equal(plain, wanted.normalize(expected))
     last = wanted.views(images, ("plain",), generator(), channels_last=True)["plain"]
     assert torch.equal(last, plain) and last.is_contiguous(memory_format=torch.channels_last)
 
@@ -102,7 +102,8 @@ def test_resized_crops_have_the_pixels_of_one_picture_at_a_time(side: int, size:
     boxes = sample_boxes(32, side, side, scale=(0.08, 1.0), ratio=(3 / 4, 4 / 3), generator=generator())
     for image, crop, box in zip(images, found, boxes.int().tolist(), strict=True):
         expected = TF.resized_crop(image.float(), *box, [size, size], antialias=False)
-        # At the border of the box bilinear reading takes in the pixel beside it, where torchvision repeats the last one.
+        # At the border of the box bilinear reading takes in the pixel beside it, where torchvision repeats
+        # the last one.
         rows, columns = (slice(2 * size // edge + 1, -2 * size // edge - 1) for edge in box[2:])
         difference = (crop.float() - expected)[:, rows, columns].abs()
         assert difference.numel() and difference.max() <= 1
@@ -121,11 +122,11 @@ def test_weak_and_strong_views_have_the_size_that_is_seen(crop: Crop) -> None:
         if name == "strong":
             expected = cutout(RandAugment("torchssl", 1.0)(expected, generator=draws), generator=draws)
         assert views[name].shape == (6, 3, 24, 24)
-        assert torch.equal(views[name], wanted.normalise(expected))
+        assert torch.equal(views[name], wanted.normalize(expected))
 
 
 def test_a_stored_picture_smaller_than_what_is_seen_is_refused() -> None:
     assert augmentation(None).seen((3, 20, 30)) == (3, 20, 30)
     assert augmentation(24).seen((1, 28, 28)) == (1, 24, 24)
-    with pytest.raises(UserError, match=r"to see 24x24 pixels, but pictures are stored at 28x20"):
+    with pytest.raises(UserError, match=r"to see 24x24 pixels, but images are stored at 28x20"):
         augmentation(24).seen((3, 28, 20))

@@ -45,7 +45,8 @@ def test_pixels_are_those_of_cutting_and_resizing_one_picture_at_a_time(height: 
     boxes = sample_boxes(32, height, width, generator=generator(), **RANGES).int().tolist()
     for image, crop, box in zip(images, found, boxes, strict=True):
         expected = TF.resized_crop(image.float(), *box, [height, width], antialias=False)
-        # At the border of the box bilinear reading takes in the pixel beside it, where torchvision repeats the last one.
+        # At the border of the box bilinear reading takes in the pixel beside it, where torchvision repeats
+        # the last one.
         inside = (
             slice(3 * height // box[2], -3 * height // box[2]),
             slice(3 * width // box[3], -3 * width // box[3]),
@@ -76,8 +77,8 @@ def test_the_weak_view_crops_as_the_data_set_wants() -> None:
         )["weak"]  # type: ignore[arg-type]
         for crop in ("pad", "resized")
     }
-    plain = Augmentation((0.5,) * 3, (0.25,) * 3).normalise(images)
-    resized = Augmentation((0.5,) * 3, (0.25,) * 3).normalise(
+    plain = Augmentation((0.5,) * 3, (0.25,) * 3).normalize(images)
+    resized = Augmentation((0.5,) * 3, (0.25,) * 3).normalize(
         random_resized_crop(images, generator=generator())
     )
     assert torch.equal(views["resized"], resized)

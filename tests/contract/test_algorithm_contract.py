@@ -33,7 +33,7 @@ EVERYTHING: dict[str, list[dict[str, Any]]] = {
             "mixer": "cutmix",
             "loss": "dm-ce",
             "label_policy": "lumix",
-            "regulariser": "sem",
+            "regularizer": "sem",
             "mixing": MixingTerms(mix="dm"),
         },
     ],
@@ -66,8 +66,8 @@ OTHER: dict[str, dict[str, Any]] = {
         "alpha": 0.3,
         "loss": "ce",
         "label_policy": "plain",
-        "regulariser": "none",
-        "regulariser_weight": 0.5,
+        "regularizer": "none",
+        "regularizer_weight": 0.5,
         "stop_mixing": 0.6,
         "label_smoothing": 0.1,
         "view": "strong",
@@ -148,7 +148,8 @@ OTHER_MIXING = {
     "mix_side": "major",
     "mix_halves": "both",
 }
-# Options that mean nothing to an algorithm: the ramp and the mask belong to guesses, the rest to mixing that is not its own.
+# Options that mean nothing to an algorithm: the ramp and the mask belong to guesses, the rest to mixing that
+# is not its own.
 OWN = {"mix_alpha", "mixed_by", "mix_mask", "mix_view", "mix_norm", "mix_side", "mix_halves"}
 WITHOUT_EFFECT = {
     "supervised": {"mix_ramp", "mix_mask", "mix_view", "mix_side", "mix_halves"},
@@ -165,7 +166,7 @@ BAD: dict[str, list[dict[str, Any]]] = {
         {"mixer": "mixpu"},
         {"loss": "dm-ce"},
         {"mixing": MixingTerms(mix="as")},
-        {"regulariser_weight": -1.0},
+        {"regularizer_weight": -1.0},
         {"stop_mixing": 1.5},
         {"label_smoothing": 2.0},
         {"view": "stong"},
@@ -185,7 +186,7 @@ BAD: dict[str, list[dict[str, Any]]] = {
     "mixmatch": [
         {"temperature": 0.0},
         {"alpha": 0.0},
-        {"lam_per": "picture"},
+        {"lam_per": "image"},
         {"unlabeled_weight": -1.0},
         {"ramp": 2.0},
         {"unlabeled_ratio": 0},
@@ -193,7 +194,7 @@ BAD: dict[str, list[dict[str, Any]]] = {
     "remixmatch": [
         {"temperature": 0.0},
         {"alpha": 0.0},
-        {"lam_per": "picture"},
+        {"lam_per": "image"},
         {"average_decay": 1.1},
         {"unlabeled_weight": -1.0},
         {"unmixed_weight": -1.0},
@@ -253,7 +254,7 @@ each = pytest.mark.parametrize("name", list(ALGORITHMS))
 
 
 def blobs(pictures: int, seed: int = 0) -> DataSet:
-    """8 x 8 pictures whose class is the bright quarter, with noise."""
+    """8 x 8 images whose class is the bright quarter, with noise."""
     generator = torch.Generator().manual_seed(seed)
     labels = torch.arange(pictures) % CLASSES
     images = torch.randint(0, 120, (pictures, 1, 8, 8), dtype=torch.uint8, generator=generator)
@@ -310,7 +311,8 @@ def random_batch(algorithm: Algorithm, labeled: int = 16, unlabeled: int = 40) -
 
 
 def network(algorithm: Algorithm) -> nn.Module:
-    """A network whose guesses are of every class and all degrees of confidence: logits of mean 0 and deviation 1."""
+    """A network whose guesses are of every class and all degrees of confidence: logits of mean 0 and
+    deviation 1."""
     net = pretrained_network()
     with torch.no_grad(), torch.autocast("cpu", enabled=False):
         logits = net(torch.randn(256, 1, 8, 8))

@@ -1,7 +1,7 @@
 """What every mixer promises, for all of ``MIXERS``.
 
-Mixers of hidden layers have no mixed picture and are tested on their own. Those that ask for the importance of the pixels get
-random numbers, those that ask for a network a small one.
+Mixers of hidden layers have no mixed image and are tested on their own. Those that ask for the importance of
+the pixels get random numbers, those that ask for a network a small one.
 """
 
 import copy
@@ -41,9 +41,9 @@ class Net(nn.Module):
 
     hidden_layers = ("one", "two", "three")
 
-    def __init__(self, colours):
+    def __init__(self, colors):
         super().__init__()
-        self.one = nn.Conv2d(colours, 6, 3, 2, 1)
+        self.one = nn.Conv2d(colors, 6, 3, 2, 1)
         self.two = nn.Conv2d(6, 8, 3, 2, 1)
         self.three = nn.Conv2d(8, 8, 3, 1, 1)
         self.head = nn.Linear(8, 65)
@@ -57,10 +57,10 @@ class Net(nn.Module):
 
 @pytest.fixture(scope="module")
 def nets():
-    """A network by the number of colours."""
+    """A network by the number of colors."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return {colours: Net(colours) for colours in (1, 3)}
+        return {colors: Net(colors) for colors in (1, 3)}
 
 
 def generator(seed=0):
@@ -90,7 +90,7 @@ def pair_for(mixer, images_a, images_b, nets):
 
 
 def mix(mixer, images_a, images_b, nets, lam=None, seed=0):
-    """The mixed pictures, lam, and the mask."""
+    """The mixed images, lam, and the mask."""
     return mixer.blend(pair_for(mixer, images_a, images_b, nets), lam, generator(seed))
 
 
@@ -99,7 +99,8 @@ def given_lam(lam, samples):
 
 
 def check_share(mixed):
-    """The mean of a picture of ones and zeros is lam: the very count of pixels, or to 1e-6 where they are blended."""
+    """The mean of an image of ones and zeros is lam: the very count of pixels, or to 1e-6 where they are
+    blended."""
     mean = mixed.images.double().mean(dim=(1, 2, 3))
     assert (mixed.lam.dtype, mixed.lam.shape) == (torch.float32, mean.shape)
     if mixed.mask.dtype == torch.bool:
@@ -114,7 +115,7 @@ def check_share(mixed):
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("lam", GIVEN)
 def test_label_weight_is_the_pixel_share(name, shape, lam, nets):
-    """Whatever lam is asked for, and for pictures that are not square, the label says what the picture shows."""
+    """Whatever lam is asked for, and for images that are not square, the label says what the image shows."""
     ones = torch.ones(shape)
     mixer = build(name, nets, shape)
     mixed = mix(mixer, ones, torch.zeros(shape), nets, given_lam(lam, shape[0]))
@@ -138,7 +139,7 @@ def test_the_mask_says_what_the_picture_shows(name, lam, nets):
 
 @MIX
 def test_the_mask_of_moved_pixels_is_that_of_ones_and_zeros(name, nets):
-    """Whatever moves, the mask is where the base picture has come to lie: not transposed, for one."""
+    """Whatever moves, the mask is where the base image has come to lie: not transposed, for one."""
     ones = torch.ones(SHAPE)
     mixed = mix(build(name, nets), ones, torch.zeros(SHAPE), nets)
     expected = mixed.mask.float().expand(SHAPE)
@@ -262,7 +263,7 @@ def distance(lam, cdf, resolution):
     return max((below - cdf(levels)).max(), (cdf(levels) - upto).max())
 
 
-# How far whole pixels keep lam from what was drawn, for 96 x 96 pictures.
+# How far whole pixels keep lam from what was drawn, for 96 x 96 images.
 DRAWN = {"mixup": 1e-6, "fmix": 0.5 / 96**2 + 1e-6, "gridmix": 0.03}
 
 
@@ -287,7 +288,7 @@ def test_every_sample_has_its_own_lam(name, nets):
 @MIX
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16])
 def test_dtypes(name, dtype, nets):
-    """Pictures come back in their own dtype and are rounded once; lam and mask never are."""
+    """Images come back in their own dtype and are rounded once; lam and mask never are."""
     if dtype != torch.float32 and "net" in BUILDERS[name]().needs:
         pytest.skip("the network takes float32")
     mixer = build(name, nets)
@@ -321,11 +322,11 @@ def test_whole_numbers_are_copied_or_refused(name, nets):
 
 @MIX
 def test_gradients_are_the_shares(name, nets):
-    """Each pixel of the result is made of one unit of the two pictures, lam of it on average from the base."""
+    """Each pixel of the result is made of one unit of the two images, lam of it on average from the base."""
     mixer = build(name, nets)
     images_a, images_b = (pictures(seed=seed).requires_grad_() for seed in (1, 2))
     if "net" in mixer.needs:
-        pytest.skip("the mask may depend on the pictures")
+        pytest.skip("the mask may depend on the images")
     mixed = mix(mixer, images_a, images_b, nets)
     mixed.images.sum().backward()
     own, other = (images.grad.mean(dim=(1, 2, 3)) for images in (images_a, images_b))

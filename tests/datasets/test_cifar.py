@@ -39,7 +39,7 @@ def pickled(path: Path, content: dict[str, object]) -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """One picture per training file of CIFAR-10, one in its test file; three and one of CIFAR-100."""
+    """One image per training file of CIFAR-10, one in its test file; three and one of CIFAR-100."""
     ten = tmp_path / "cifar-10-batches-py"
     for number in range(5):
         pickled(ten / f"data_batch_{number + 1}", {"data": ROWS[number : number + 1], "labels": [number]})

@@ -15,7 +15,8 @@ from ssl_mix.errors import UserError
 from ssl_mix.runs.data_options import DataOptions
 
 CLASSES = ("001.Black_footed_Albatross", "002.Laysan_Albatross", "010.Red_winged_Blackbird")
-# Number, class, part (1 for training), shade: not in the order of the classes, and 10 behind 2 as numbers are.
+# Number, class, part (1 for training), shade: not in the order of the classes, and 10 behind 2 as numbers
+# are.
 PICTURES = [
     (1, 10, 1, 90),
     (2, 1, 0, 30),
@@ -51,7 +52,7 @@ def official(folder: Path) -> Path:
 
 
 def prepared(folder: Path) -> Path:
-    """The same pictures in a folder per species."""
+    """The same images in a folder per species."""
     for number, label, part, shade in PICTURES:
         save(
             folder / ("train" if part else "test") / CLASSES[LABELS[label]] / f"Bird_{number:04d}.jpg", shade
@@ -60,7 +61,7 @@ def prepared(folder: Path) -> Path:
 
 
 def contents(part: ImageSet | None) -> list[tuple[int, int]]:
-    """Shade and label of each picture."""
+    """Shade and label of each image."""
     assert part is not None
     images = next(iter(part.images.batches([torch.arange(len(part.images))], torch.device("cpu"))))
     assert (images == images[:, :1, :1, :1]).all()
@@ -146,7 +147,7 @@ def test_pictures_that_are_missing_are_told(tmp_path: Path) -> None:
     (official(tmp_path / "CUB_200_2011") / "images" / CLASSES[0] / "Bird_0004.jpg").unlink()
     data = FINE_GRAINED["cub200"](tmp_path, image_size=16)
     assert contents(data.train) == [pair for pair in expected(1) if pair[0] != 50]
-    assert "left out 1 file that cannot be read as pictures" in data.notes[0]
+    assert "left out 1 file that cannot be read as images" in data.notes[0]
 
 
 def test_a_download_unpacks_what_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

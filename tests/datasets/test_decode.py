@@ -1,4 +1,4 @@
-"""One picture file to uint8: every mode, orientation and format."""
+"""One image file to uint8: every mode, orientation and format."""
 
 import warnings
 from pathlib import Path
@@ -38,12 +38,12 @@ def test_jpeg_equals_pillow(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_grey(tmp_path: Path, channels: int) -> None:
+def test_gray(tmp_path: Path, channels: int) -> None:
     path = stored(tmp_path / "a.png", Image.fromarray(NOISE[..., 0]))
     np.testing.assert_array_equal(hwc(path, channels=channels), np.repeat(NOISE[..., :1], channels, axis=2))
 
 
-def test_colour_to_grey_uses_the_luma_weights(tmp_path: Path) -> None:
+def test_color_to_gray_uses_the_luma_weights(tmp_path: Path) -> None:
     path = stored(tmp_path / "a.png", Image.fromarray(NOISE[..., :3]))
     luma = NOISE[..., :3].astype(np.float64) @ (0.299, 0.587, 0.114)
     assert np.abs(hwc(path, channels=1)[..., 0] - luma).max() <= 0.51
@@ -54,8 +54,8 @@ def test_transparent_parts_are_white(tmp_path: Path, mode: str) -> None:
     image = Image.fromarray(NOISE).convert(mode)
     path = stored(tmp_path / "a.png", image)
     alpha = NOISE[..., 3:].astype(np.float64) / 255
-    colour = np.asarray(image, dtype=np.float64)[..., :-1]
-    expected = np.broadcast_to(colour * alpha + 255 * (1 - alpha), (16, 16, 3))
+    color = np.asarray(image, dtype=np.float64)[..., :-1]
+    expected = np.broadcast_to(color * alpha + 255 * (1 - alpha), (16, 16, 3))
     assert np.abs(hwc(path) - expected).max() <= 1  # rounding of the blend
 
 
@@ -171,7 +171,7 @@ def test_a_large_jpeg_is_reduced_in_its_decoder_without_a_visible_change(tmp_pat
 
 
 def test_an_animation_gives_its_first_frame(tmp_path: Path) -> None:
-    frames = [Image.new("RGB", (16, 16), colour) for colour in ((255, 0, 0), (0, 0, 255))]
+    frames = [Image.new("RGB", (16, 16), color) for color in ((255, 0, 0), (0, 0, 255))]
     path = stored(tmp_path / "a.gif", frames[0], save_all=True, append_images=frames[1:])
     assert (hwc(path) == (255, 0, 0)).all()
 
@@ -183,7 +183,7 @@ def test_an_animation_gives_its_first_frame(tmp_path: Path) -> None:
 def test_what_is_no_picture(tmp_path: Path, content: bytes, why: str) -> None:
     path = tmp_path / "a.png"
     path.write_bytes(content)
-    with pytest.raises(UserError, match=f"a.png cannot be read as a picture: .*{why}"):
+    with pytest.raises(UserError, match=f"a.png cannot be read as an image: .*{why}"):
         decode(path, 16)
 
 
@@ -195,7 +195,7 @@ def test_a_cut_off_picture(tmp_path: Path) -> None:
 
 
 def test_a_missing_file(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="gone.png cannot be read as a picture: No such file"):
+    with pytest.raises(UserError, match="gone.png cannot be read as an image: No such file"):
         decode(tmp_path / "gone.png", 16)
 
 

@@ -14,20 +14,20 @@ from ssl_mix.errors import UserError
 
 @pytest.fixture
 def files(tmp_path: Path) -> list[Path]:
-    """100 pictures of 4 to 19 pixels a side; every tenth is no picture."""
+    """100 images of 4 to 19 pixels a side; every tenth is no image."""
     paths = [tmp_path / f"{number}.png" for number in range(100)]
     for number, path in enumerate(paths):
         side = 4 + number % 16
         Image.effect_noise((side, side), 60).convert("RGB").save(path)
         if number % 10 == 0:
-            path.write_text("no picture")
+            path.write_text("no image")
     return paths
 
 
 def test_pictures_stay_in_order_and_broken_ones_are_named(files: list[Path]) -> None:
     images, kept, broken = decode_all(files, 8)
     assert kept == [number for number in range(100) if number % 10]
-    assert broken == [(files[number], "not a picture of a known format") for number in range(0, 100, 10)]
+    assert broken == [(files[number], "not an image of a known format") for number in range(0, 100, 10)]
     assert torch.equal(images, torch.stack([decode(files[number], 8) for number in kept]))
 
 
@@ -40,7 +40,7 @@ def test_checking_finds_the_same_and_keeps_nothing(files: list[Path]) -> None:
     assert read_all(files, 8, keep=False) == (None, *read_all(files, 8, keep=True)[1:])
 
 
-def test_grey(files: list[Path]) -> None:
+def test_gray(files: list[Path]) -> None:
     images, kept, _ = decode_all(files[:3], 8, 1)
     assert torch.equal(images, torch.stack([decode(files[number], 8, 1) for number in kept]))
 

@@ -20,7 +20,7 @@ def pixels(part: ImageSet) -> np.ndarray:
     return next(iter(part.images.batches([index], torch.device("cpu")))).numpy()
 
 
-def test_grey_levels_fill_a_byte_and_nothing_is_lost(data: DataSet) -> None:
+def test_gray_levels_fill_a_byte_and_nothing_is_lost(data: DataSet) -> None:
     assert data.test is not None
     found = np.concatenate([pixels(data.train), pixels(data.test)])[:, 0]
     expected = np.rint(load_digits().images / 16 * 255)
@@ -47,7 +47,7 @@ def test_the_data_never_change(data: DataSet) -> None:
     assert data.fingerprint() == "d6bb55f8dbaa3e06df914e2670f35f857c90433f3797426d25bbaa765685dd70"
 
 
-def test_normalising_and_augmenting(data: DataSet) -> None:
+def test_normalizing_and_augmenting(data: DataSet) -> None:
     values = pixels(data.train) / 255
     assert data.augmentation.mean == (round(float(values.mean()), 3),)
     assert data.augmentation.std == (round(float(values.std()), 3),)

@@ -1,4 +1,5 @@
-"""Stanford-Cars, FGVC-Aircraft, Oxford-IIIT Pet and Flowers-102 from files in their authors' layouts, small copies made here."""
+"""Stanford-Cars, FGVC-Aircraft, Oxford-IIIT Pet and Flowers-102 from files in their authors' layouts, small
+copies made here."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -77,7 +78,7 @@ def make_pets(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def make_flowers(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The training part is "train", the first four pictures, and behind it "val"."""
+    """The training part is "train", the first four images, and behind it "val"."""
     folder.mkdir(parents=True)
     pictures = [*TEST, *TRAIN]
     savemat(
@@ -109,7 +110,7 @@ def name(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def contents(part: ImageSet | None) -> list[tuple[int, int]]:
-    """Shade and label of each picture."""
+    """Shade and label of each image."""
     assert part is not None and part.files is not None and all(Path(file).is_file() for file in part.files)
     images = next(iter(part.images.batches([torch.arange(len(part.images))], torch.device("cpu"))))
     assert (images == images[:, :1, :1, :1]).all()
@@ -143,7 +144,7 @@ def test_little_memory_and_progress(name: str, tmp_path: Path) -> None:
     data = DATASETS[name](
         tmp_path, image_size=16, memory_budget=1, progress=lambda *values: told.append(values)
     )
-    assert told == [("reading training pictures", 6, 6), ("reading test pictures", 3, 3)]
+    assert told == [("reading training images", 6, 6), ("reading test images", 3, 3)]
     assert "read from their files again and again" in data.notes[0]
     assert contents(data.train) == TRAIN
 

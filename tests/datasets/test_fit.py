@@ -1,4 +1,4 @@
-"""How pictures become square, and at which side they are stored, against Pillow."""
+"""How images become square, and at which side they are stored, against Pillow."""
 
 from pathlib import Path
 from typing import Any
@@ -88,7 +88,7 @@ def test_every_way_of_reading_fits_alike(folder: Path, fit: Fit) -> None:
     assert torch.equal(decode_all([Path(f) for f in resident.train.files], 16, 3, fit)[0], wanted)
 
 
-def test_unlabelled_folders_fit_too(folder: Path) -> None:
+def test_unlabeled_folders_fit_too(folder: Path) -> None:
     data = load_two_folders(folder / "train", folder / "test", None, image_size=16, fit="squash")
     assert data.train.files is not None
     wanted = torch.stack([expected(file, 16, "squash") for file in data.train.files])

@@ -6,14 +6,14 @@ import pytest
 import torch
 from PIL import Image
 
-from ssl_mix.datasets import DataSet, ImageSet, decode, list_pictures, load_folder
+from ssl_mix.datasets import DataSet, ImageSet, decode, list_images, load_folder
 from ssl_mix.errors import UserError
 
 NAMES = ("cat/1.jpg", "cat/2.PNG", "dog/deep/3.jpeg", "dog/4.Tiff")
 
 
 def add(folder: Path, *names: str, side: int = 16) -> Path:
-    """Write pictures that all differ."""
+    """Write images that all differ."""
     for number, name in enumerate(names):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -48,7 +48,7 @@ def test_sub_folders_are_the_classes_in_order(tmp_path: Path) -> None:
 def test_hidden_and_other_files_are_passed_over(tmp_path: Path) -> None:
     train = add(tmp_path, *NAMES, ".hidden/1.jpg", "cat/.2.jpg", "dog/.trash/3.jpg")
     (train / "cat" / "labels.csv").write_text("1")
-    (train / "README").write_text("pictures")
+    (train / "README").write_text("images")
     assert load(train).train.labels.tolist() == [0, 0, 1, 1]
     assert load(train).notes == ()
 
@@ -59,7 +59,7 @@ def test_links_are_followed_once(tmp_path: Path) -> None:
     (train / "cat" / "more").symlink_to(elsewhere, target_is_directory=True)
     (train / "cat" / "loop").symlink_to(train / "cat", target_is_directory=True)
     (elsewhere / "loop").symlink_to(elsewhere, target_is_directory=True)
-    assert [path.name for path in list_pictures(train / "cat")] == ["1.jpg", "2.PNG", "5.jpg"]
+    assert [path.name for path in list_images(train / "cat")] == ["1.jpg", "2.PNG", "5.jpg"]
 
 
 def test_augmentation_is_fitted_to_the_training_pictures(tmp_path: Path) -> None:
@@ -74,31 +74,31 @@ def test_progress_is_told(tmp_path: Path) -> None:
     told: list[tuple[str, int, int]] = []
     train, test = add(tmp_path / "train", *NAMES), add(tmp_path / "test", *NAMES[1:3])
     load_folder(train, test, image_size=16, progress=lambda *values: told.append(values))
-    assert told == [("reading training pictures", 4, 4), ("reading test pictures", 2, 2)]
+    assert told == [("reading training images", 4, 4), ("reading test images", 2, 2)]
 
 
 @pytest.mark.parametrize(
     ("train", "test", "message"),
     [
-        ((), None, "expected a folder of pictures at .*train, found nothing"),
-        (("cat/notes/",), None, "class 'cat' has no picture"),
+        ((), None, "expected a folder of images at .*train, found nothing"),
+        (("cat/notes/",), None, "class 'cat' has no image"),
         (
             ("a.jpg", "b.jpg"),
             None,
-            "pictures but no sub-folders: expected one sub-folder per class, as in .*cat.1.jpg",
+            "images but no sub-folders: expected one sub-folder per class, as in .*cat.1.jpg",
         ),
         ((".hidden/1.jpg",), None, "holds no sub-folders: expected one sub-folder per class"),
         (("cat/1.jpg",), None, "the one class 'cat': expected two or more"),
-        (("cat/1.jpg", "dog/a.txt/"), None, "class 'dog' has no picture in .*dog"),
-        (NAMES, (), "expected a folder of pictures at .*test, found nothing"),
+        (("cat/1.jpg", "dog/a.txt/"), None, "class 'dog' has no image in .*dog"),
+        (NAMES, (), "expected a folder of images at .*test, found nothing"),
         (
             NAMES,
             ("cat/1.jpg", "cow/1.jpg", "dog/1.jpg"),
             "test holds 'cow', which the .* does not: .*'cat', 'dog'",
         ),
-        (NAMES, ("cat/1.jpg",), "test has no test picture of 'dog'"),
-        (NAMES, ("cat/1.jpg", "dog/empty/"), "test has no test picture of 'dog'"),
-        (NAMES, ("1.jpg",), "test holds pictures but no sub-folders"),
+        (NAMES, ("cat/1.jpg",), "test has no test image of 'dog'"),
+        (NAMES, ("cat/1.jpg", "dog/empty/"), "test has no test image of 'dog'"),
+        (NAMES, ("1.jpg",), "test holds images but no sub-folders"),
     ],
 )
 def test_layouts_that_are_refused(
@@ -116,7 +116,7 @@ def test_layouts_that_are_refused(
 
 
 def test_a_file_instead_of_a_folder(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="expected a folder of pictures at .*1.jpg, found a file"):
+    with pytest.raises(UserError, match="expected a folder of images at .*1.jpg, found a file"):
         load(add(tmp_path, "1.jpg") / "1.jpg")
 
 

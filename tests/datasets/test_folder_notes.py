@@ -1,4 +1,4 @@
-"""Folders with something wrong in them: broken files, small pictures, too many for the memory."""
+"""Folders with something wrong in them: broken files, small images, too many for the memory."""
 
 import re
 from pathlib import Path
@@ -13,7 +13,7 @@ from ssl_mix.errors import UserError
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Two classes of ten pictures of 16x16 pixels."""
+    """Two classes of ten images of 16x16 pixels."""
     for name in ("cat", "dog"):
         (tmp_path / name).mkdir()
         for number in range(10):
@@ -31,7 +31,7 @@ def pixels(part: ImageSet) -> torch.Tensor:
 
 def test_broken_files_are_named_counted_and_left_out(folder: Path) -> None:
     (folder / "cat" / "0.jpg").write_bytes(b"")
-    (folder / "cat" / "3.jpg").write_text("no picture")
+    (folder / "cat" / "3.jpg").write_text("no image")
     (folder / "dog" / "4.jpg").unlink()
     (folder / "dog" / "4.jpg").symlink_to(folder / "gone.jpg")
     whole = (folder / "dog" / "5.jpg").read_bytes()
@@ -44,9 +44,9 @@ def test_broken_files_are_named_counted_and_left_out(folder: Path) -> None:
     )
     (note,) = data.notes
     assert note == (
-        "left out 4 files that cannot be read as pictures: "
-        f"{folder}/cat/0.jpg (not a picture of a known format), "
-        f"{folder}/cat/3.jpg (not a picture of a known format), "
+        "left out 4 files that cannot be read as images: "
+        f"{folder}/cat/0.jpg (not an image of a known format), "
+        f"{folder}/cat/3.jpg (not an image of a known format), "
         f"{folder}/dog/4.jpg (No such file or directory) and 1 more"
     )
 
@@ -65,26 +65,26 @@ def test_decompression_bombs_are_left_out(folder: Path, monkeypatch: pytest.Monk
 @pytest.mark.parametrize("budget", [None, 1])
 def test_a_class_without_a_single_good_picture(folder: Path, budget: int | None) -> None:
     for path in (folder / "dog").iterdir():
-        path.write_text("no picture")
+        path.write_text("no image")
     with pytest.raises(
-        UserError, match="none of the training pictures of 'dog' can be read.*not a picture.*dog/0.jpg"
+        UserError, match="none of the training images of 'dog' can be read.*not an image.*dog/0.jpg"
     ):
         load(folder, memory_budget=budget)
 
 
 def test_small_pictures_are_counted(folder: Path) -> None:
     Image.effect_noise((40, 15), 60).convert("RGB").save(folder / "cat" / "0.jpg")
-    assert load(folder).notes == ("1 pictures are smaller than 16x16 and were enlarged",)
-    assert load(folder, image_size=32).notes == ("20 pictures are smaller than 32x32 and were enlarged",)
+    assert load(folder).notes == ("1 images are smaller than 16x16 and were enlarged",)
+    assert load(folder, image_size=32).notes == ("20 images are smaller than 32x32 and were enlarged",)
 
 
 def test_pictures_outside_the_sub_folders(folder: Path) -> None:
     Image.new("RGB", (16, 16)).save(folder / "stray.png")
-    assert load(folder).notes == (f"1 pictures directly in {folder} belong to no class: left out",)
+    assert load(folder).notes == (f"1 images directly in {folder} belong to no class: left out",)
 
 
 def test_pictures_that_need_too_much_memory_are_streamed(folder: Path) -> None:
-    (folder / "cat" / "0.jpg").write_text("no picture")
+    (folder / "cat" / "0.jpg").write_text("no image")
     needed = 20 * 3 * 16 * 16
     resident, streamed = load(folder, memory_budget=needed), load(folder, memory_budget=needed - 1)
     assert isinstance(resident.train.images, ResidentImages)
@@ -95,7 +95,7 @@ def test_pictures_that_need_too_much_memory_are_streamed(folder: Path) -> None:
     assert resident.augmentation == streamed.augmentation
     assert resident.fingerprint() == streamed.fingerprint()
     memory, broken = streamed.notes
-    assert re.match("the pictures need .* MiB, more than the .* MiB they may take", memory)
+    assert re.match("the images need .* MiB, more than the .* MiB they may take", memory)
     assert resident.notes == (broken,)
 
 

@@ -1,4 +1,4 @@
-"""Pictures in memory and in files behave alike."""
+"""Images in memory and in files behave alike."""
 
 import multiprocessing
 import os
@@ -20,7 +20,7 @@ INDICES = [torch.tensor([3, 1, 1]), torch.tensor([0]), torch.tensor([19, 2, 7, 5
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    folder = tmp_path_factory.mktemp("pictures")
+    folder = tmp_path_factory.mktemp("images")
     paths = [folder / f"{number}.{'jpg' if number % 2 else 'png'}" for number in range(20)]
     for number, path in enumerate(paths):
         Image.effect_noise((20 + number, 30), 60).convert("RGB").save(path)

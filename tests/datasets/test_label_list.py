@@ -1,4 +1,4 @@
-"""Which training pictures a list of paths means, and lists that are refused."""
+"""Which training images a list of paths means, and lists that are refused."""
 
 import os
 from pathlib import Path
@@ -22,18 +22,18 @@ BIRDS = ("001.Tern/1.jpg", "001.Tern/2.jpg", "002.Old Swallow/1.jpg", "002.Old S
 
 
 def data_of(files: list[str], labels: list[int], classes: tuple[str, ...]) -> DataSet:
-    """A data set of these files, which need not exist: its pictures are black."""
+    """A data set of these files, which need not exist: its images are black."""
     images = ResidentImages(torch.zeros(len(files), 1, 8, 8, dtype=torch.uint8))
     train = ImageSet(images, torch.tensor(labels), tuple(files))
     return DataSet("birds", classes, train, None, Augmentation((0.0,), (1.0,)))
 
 
-def birds(prefix: str = "/pictures/CUB_200_2011/images") -> DataSet:
+def birds(prefix: str = "/images/CUB_200_2011/images") -> DataSet:
     return data_of([f"{prefix}/{file}" for file in BIRDS], [0, 0, 1, 1], ("tern", "swallow"))
 
 
 def flat() -> DataSet:
-    return data_of([f"/pictures/jpg/{number}.jpg" for number in range(4)], [0, 0, 1, 1], ("a", "b"))
+    return data_of([f"/images/jpg/{number}.jpg" for number in range(4)], [0, 0, 1, 1], ("a", "b"))
 
 
 def write(folder: Path, content: str) -> Path:
@@ -49,7 +49,7 @@ def write(folder: Path, content: str) -> Path:
         "train/001.Tern/2.jpg\ntrain/002.Old Swallow/new 3.jpg",
         "train/001.Tern/2.jpg 0\ntrain/002.Old Swallow/new 3.jpg\t1\n",
         "\n  images/001.Tern/2.jpg  \r\n\r\n./002.Old Swallow/new 3.jpg -1\r\n",
-        "\ufeff/pictures/CUB_200_2011/images/001.Tern/2.jpg\n002.Old Swallow/new 3.jpg",
+        "\ufeff/images/CUB_200_2011/images/001.Tern/2.jpg\n002.Old Swallow/new 3.jpg",
     ],
 )
 def test_ways_to_write_the_same_list(tmp_path: Path, content: str) -> None:
@@ -67,7 +67,7 @@ def test_the_file_name_is_enough_where_folders_name_no_class(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("line", ["001.Tern/new 3.jpg", "train/001.Tern/new 3.jpg", "ern/1.jpg", ".", "1.jp"])
 def test_no_picture_of_another_class_or_of_a_similar_name_is_taken(tmp_path: Path, line: str) -> None:
-    with pytest.raises(UserError, match="1 of 1 lines in .*list.txt name no training picture"):
+    with pytest.raises(UserError, match="1 of 1 lines in .*list.txt name no training image"):
         read_label_list(write(tmp_path, line), birds())
 
 
@@ -78,7 +78,7 @@ def test_no_picture_of_another_class_or_of_a_similar_name_is_taken(tmp_path: Pat
             "a/1.jpg\nb/1.jpg\n001.Tern/1.jpg\nc/1.jpg\nd/1.jpg",
             "4 of 5 .*: 'a/1.jpg', 'b/1.jpg', 'c/1.jpg' and 1 more",
         ),
-        ("1.jpg\n", "1 of 1 lines in .* name several training pictures: '1.jpg'"),
+        ("1.jpg\n", "1 of 1 lines in .* name several training images: '1.jpg'"),
         (
             "001.Tern/1.jpg\n001.Tern/2.jpg\ntrain/001.Tern/1.jpg 4\n",
             "1 of 3 lines in .* for the second time: 'train/001.Tern/1.jpg'",
@@ -91,19 +91,19 @@ def test_lines_that_are_refused(tmp_path: Path, content: str, message: str) -> N
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="expected a list of pictures, one a line, in .*nowhere.txt"):
+    with pytest.raises(UserError, match="expected a list of images, one a line, in .*nowhere.txt"):
         read_label_list(tmp_path / "nowhere.txt", birds())
-    (tmp_path / "picture.jpg").write_bytes(b"\xff\xd8\xff\xe0")
-    with pytest.raises(UserError, match=r"expected a list of pictures, one a line, in .*picture.jpg"):
-        read_label_list(tmp_path / "picture.jpg", birds())
+    (tmp_path / "image.jpg").write_bytes(b"\xff\xd8\xff\xe0")
+    with pytest.raises(UserError, match=r"expected a list of images, one a line, in .*image.jpg"):
+        read_label_list(tmp_path / "image.jpg", birds())
 
 
 def test_data_sets_without_files(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="a label list names files, which the pictures of digits are not"):
+    with pytest.raises(UserError, match="a label list names files, which the images of digits are not"):
         read_label_list(write(tmp_path, "1.jpg"), load_digits_data())
 
 
-def test_exactly_the_listed_pictures_are_labelled(tmp_path: Path) -> None:
+def test_exactly_the_listed_pictures_are_labeled(tmp_path: Path) -> None:
     options = DataOptions(label_list=str(write(tmp_path, "001.Tern/2.jpg\n002.Old Swallow/1.jpg")))
     split = options.choose_split(birds(), 0)
     assert (split.labeled, split.validation, split.unlabeled) == ((1, 2), (), (0, 3))
@@ -119,21 +119,21 @@ def test_some_of_the_listed_pictures_are_held_out() -> None:
 
 def test_a_class_without_a_listed_picture(tmp_path: Path) -> None:
     options = DataOptions(label_list=str(write(tmp_path, "001.Tern/2.jpg")))
-    with pytest.raises(UserError, match="1 of 2 classes have no listed picture, each needs some: 'swallow'"):
+    with pytest.raises(UserError, match="1 of 2 classes have no listed image, each needs some: 'swallow'"):
         options.choose_split(birds(), 0)
 
 
 def test_pictures_without_a_label_cannot_be_listed() -> None:
     labels = torch.tensor([0, 1, -1, -1])
     with pytest.raises(
-        UserError, match="2 of the 4 listed pictures are not labelled ones, the first at position 2"
+        UserError, match="2 of the 4 listed images are not labeled ones, the first at position 2"
     ):
         choose_split(labels, 2, listed=[0, 1, 3, 2], seed=0, classes=("a", "b"))
 
 
 def test_a_list_and_a_rate(tmp_path: Path) -> None:
     options = DataOptions(label_list=str(write(tmp_path, "001.Tern/2.jpg")), label_rate=0.5)
-    with pytest.raises(UserError, match="label rate or the label list, not both: got 0.5 and 1 pictures"):
+    with pytest.raises(UserError, match="label rate or the label list, not both: got 0.5 and 1 images"):
         options.choose_split(birds(), 0)
 
 
@@ -159,8 +159,7 @@ def test_published_lists(name: str, has_folders: bool, percent: int) -> None:
     pairs = [line.split("/")[1:] for line in everything]
     classes = sorted({label for label, _ in pairs})
     files = [
-        f"/pictures/images/{label}/{file}" if has_folders else f"/pictures/images/{file}"
-        for label, file in pairs
+        f"/images/images/{label}/{file}" if has_folders else f"/images/images/{file}" for label, file in pairs
     ]
     data = data_of(files, [classes.index(label) for label, _ in pairs], tuple(classes))
     split = DataOptions(label_list=str(chosen)).choose_split(data, 0)

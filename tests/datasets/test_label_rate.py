@@ -61,14 +61,15 @@ def test_a_class_keeps_at_least_one_picture_at_any_rate() -> None:
 
 
 def test_a_rate_takes_the_first_ranks_of_each_class() -> None:
-    """So that a rate and the equal number of labels choose the same, and lower rates are among higher ones."""
+    """So that a rate and the equal number of labels choose the same, and lower rates are among higher
+    ones."""
     labels = torch.arange(80) % 4
     split, lower = (choose_split(labels, 4, rate=rate, seed=3, classes=names(4)) for rate in (0.3, 0.15))
     assert split == choose_split(labels, 4, per_class=6, seed=3, classes=names(4))
     assert set(lower.labeled) < set(split.labeled) and len(lower.labeled) == 4 * 3
 
 
-def test_validation_is_held_out_and_the_rest_is_unlabelled() -> None:
+def test_validation_is_held_out_and_the_rest_is_unlabeled() -> None:
     labels = torch.tensor([0] * 40 + [1] * 20)
     split = choose_split(labels, 2, rate=0.5, validation=0.2, seed=0, classes=names(2))
     assert np.bincount(labels[list(split.validation)]).tolist() == [4, 2]

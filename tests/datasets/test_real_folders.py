@@ -1,4 +1,4 @@
-"""Real pictures: some of CIFAR-10 as JPEG files, and photographs of five birds."""
+"""Real images: some of CIFAR-10 as JPEG files, and photographs of five birds."""
 
 import os
 from pathlib import Path

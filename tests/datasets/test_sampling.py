@@ -69,7 +69,7 @@ def test_each_element_is_as_likely_at_each_place(length: int) -> None:
     assert chi_square.max() < 23.5  # 4 degrees of freedom: exceeded once in 10,000
 
 
-def test_neighbouring_permutations_are_independent() -> None:
+def test_neighboring_permutations_are_independent() -> None:
     row = order(4, 80000).batch(0).view(-1, 4)
     pairs = row[:-1, 0] * 4 + row[1:, 0]
     counts = torch.bincount(pairs, minlength=16).double()
@@ -103,7 +103,7 @@ def test_permutations_are_drawn_once_and_many_at_a_time(
 
 @pytest.mark.parametrize(
     ("length", "batch_size", "name"),
-    [(0, 1, "pictures to draw from"), (5, 0, "batch_size"), (5, -1, "batch_size")],
+    [(0, 1, "images to draw from"), (5, 0, "batch_size"), (5, -1, "batch_size")],
 )
 def test_mistakes(length: int, batch_size: int, name: str) -> None:
     with pytest.raises(UserError, match=f"{name} must be above 0"):

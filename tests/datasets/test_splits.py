@@ -1,4 +1,4 @@
-"""Which pictures are labelled: balanced, nested, the same everywhere."""
+"""Which images are labeled: balanced, nested, the same everywhere."""
 
 import hashlib
 import json
@@ -79,7 +79,7 @@ def test_seeds_choose_differently_and_total_and_per_class_alike() -> None:
     assert split(labels_total=40) == split(per_class=10)
 
 
-def test_without_a_number_all_labelled_pictures_are_taken() -> None:
+def test_without_a_number_all_labeled_pictures_are_taken() -> None:
     labels = LABELS.clone()
     labels[::3] = -1
     found = split(labels)
@@ -109,13 +109,13 @@ def test_a_class_with_one_picture_keeps_it() -> None:
         ({"labels_total": -4}, "must be above 0, got -4"),
         ({"per_class": 0}, "must be above 0, got 0"),
         ({"labels_total": 40, "per_class": 10}, "not both: got 40 and 10"),
-        ({"labels_total": 204}, "class 'ant' has 50 labelled pictures, fewer than the 51 per class"),
-        ({"per_class": 51}, "class 'ant' has 50 labelled pictures, fewer than the 51 per class"),
+        ({"labels_total": 204}, "class 'ant' has 50 labeled images, fewer than the 51 per class"),
+        ({"per_class": 51}, "class 'ant' has 50 labeled images, fewer than the 51 per class"),
         ({"validation": 1.0}, r"validation must lie in \[0, 1\), got 1.0"),
         ({"validation": -0.1}, r"validation must lie in \[0, 1\), got -0.1"),
         (
             {"per_class": 4, "validation": 0.2},
-            "validation=0.2 of 4 labelled pictures per class holds out none",
+            "validation=0.2 of 4 labeled images per class holds out none",
         ),
         ({"per_class": 1, "validation": 0.9}, "holds out none"),
     ],
@@ -127,7 +127,7 @@ def test_mistakes(options: dict[str, object], message: str) -> None:
 
 def test_the_class_that_is_short_is_named() -> None:
     labels = torch.tensor([0, 1, 2, 3, 0, 1, 3])
-    with pytest.raises(UserError, match="class 'cat' has 1 labelled pictures, fewer than the 2"):
+    with pytest.raises(UserError, match="class 'cat' has 1 labeled images, fewer than the 2"):
         split(labels, per_class=2)
 
 

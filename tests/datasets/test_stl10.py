@@ -19,7 +19,7 @@ LABELED, UNLABELED, TEST = 20, 7, 3
 
 
 def smooth(count: int) -> np.ndarray[Any, Any]:
-    """Pictures (N, C, H, W) with coarse structure, so that resampling them means something."""
+    """Images (N, C, H, W) with coarse structure, so that resampling them means something."""
     coarse = np.random.default_rng(0).integers(0, 256, (count, 3, 12, 12), dtype=np.uint8)
     return coarse.repeat(8, axis=2).repeat(8, axis=3)
 
@@ -30,7 +30,7 @@ TRAIN = np.tile(np.arange(10), 2)
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Two labelled pictures of each class, seven unlabelled and three test pictures."""
+    """Two labeled images of each class, seven unlabeled and three test images."""
     place = tmp_path / "stl10_binary"
     place.mkdir()
     parts = np.split(PIXELS, [LABELED, LABELED + UNLABELED])
@@ -70,9 +70,10 @@ def test_augmentation(folder: Path) -> None:
 
 @pytest.mark.parametrize("size", [48, 32, 128])
 def test_other_sizes_equal_those_of_pillow(folder: Path, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
-    """Nearly everywhere to the bit; both round their weights and the rows between the two passes, which adds up to two grey levels.
+    """Nearly everywhere to the bit; both round their weights and the rows between the two passes, which adds
+    up to two gray levels.
 
-    The chunks do not divide the number of pictures.
+    The chunks do not divide the number of images.
     """
     monkeypatch.setattr(stl10, "CHUNK", 8)
     data = DataOptions(data="stl10", data_dir=str(folder), image_size=size).load()
@@ -86,7 +87,7 @@ def test_other_sizes_equal_those_of_pillow(folder: Path, monkeypatch: pytest.Mon
     assert difference.max() <= 2 and (difference > 0).mean() < 0.01
 
 
-def test_labels_are_chosen_among_the_labelled_and_the_rest_is_unlabelled(folder: Path) -> None:
+def test_labels_are_chosen_among_the_labeled_and_the_rest_is_unlabeled(folder: Path) -> None:
     options = DataOptions(data="stl10", data_dir=str(folder), labels=10)
     data = options.load()
     split = options.choose_split(data, seed=0)
@@ -106,7 +107,7 @@ def test_without_a_number_all_labels_are_used(folder: Path) -> None:
 
 def test_more_labels_than_there_are(folder: Path) -> None:
     options = DataOptions(data="stl10", data_dir=str(folder), labels=30)
-    with pytest.raises(UserError, match="class 'airplane' has 2 labelled pictures, fewer than the 3"):
+    with pytest.raises(UserError, match="class 'airplane' has 2 labeled images, fewer than the 3"):
         options.choose_split(options.load(), seed=0)
 
 

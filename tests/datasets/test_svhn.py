@@ -28,7 +28,7 @@ PARTS = {
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Four training pictures, two test pictures and three extra ones."""
+    """Four training images, two test images and three extra ones."""
     (tmp_path / "svhn").mkdir()
     for name, (positions, labels) in PARTS.items():
         content = {"X": PIXELS[..., list(positions)], "y": np.array(labels, dtype=np.uint8)[:, None]}
@@ -149,7 +149,7 @@ def test_the_variant_of_the_strong_view(folder: Path, variant: Any) -> None:
     weak = flip_and_crop(images, flip=False, padding=4, generator=draws)
     altered = cutout(RandAugment(variant, 1.0)(weak, generator=draws), variant=variant, generator=draws)
     found = data.augmentation.views(images, ["strong"], torch.Generator().manual_seed(3))["strong"]
-    torch.testing.assert_close(found, data.augmentation.normalise(altered), rtol=0, atol=0)
+    torch.testing.assert_close(found, data.augmentation.normalize(altered), rtol=0, atol=0)
 
 
 def test_the_variant_and_the_crop_are_what_the_data_wants_unless_given() -> None:

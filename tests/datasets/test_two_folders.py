@@ -12,7 +12,7 @@ from ssl_mix.errors import UserError
 
 @pytest.fixture
 def folders(tmp_path: Path) -> tuple[Path, Path]:
-    """Six labelled pictures in two classes; five unlabelled ones, two of them in sub-folders."""
+    """Six labeled images in two classes; five unlabeled ones, two of them in sub-folders."""
     labeled, unlabeled = tmp_path / "labeled", tmp_path / "unlabeled"
     names = [labeled / name / f"{number}.bmp" for name in ("cat", "dog") for number in range(3)]
     names += [unlabeled / name for name in ("1.bmp", "2.bmp", "3.bmp", "x/4.bmp", "x/y/5.bmp")]
@@ -43,11 +43,11 @@ def test_the_test_folder(folders: tuple[Path, Path], tmp_path: Path) -> None:
     found = load(folders, tmp_path / "test").test
     assert found is not None and found.labels.tolist() == [0, 0, 0, 1, 1, 1]
     shutil.rmtree(tmp_path / "test" / "dog")
-    with pytest.raises(UserError, match="no test picture of 'dog'"):
+    with pytest.raises(UserError, match="no test image of 'dog'"):
         load(folders, tmp_path / "test")
 
 
-def test_copies_of_labelled_pictures_are_left_out(folders: tuple[Path, Path]) -> None:
+def test_copies_of_labeled_pictures_are_left_out(folders: tuple[Path, Path]) -> None:
     labeled, unlabeled = folders
     shutil.copy(labeled / "cat" / "0.bmp", unlabeled / "copy.bmp")
     (unlabeled / "link.bmp").symlink_to(labeled / "dog" / "1.bmp")
@@ -55,17 +55,16 @@ def test_copies_of_labelled_pictures_are_left_out(folders: tuple[Path, Path]) ->
     data = load(folders)
     assert (data.train.labels == -1).sum() == 5
     assert data.notes == (
-        f"3 of the 8 pictures in {unlabeled} are labelled ones (the same bytes): "
-        "left out of the unlabelled part",
+        f"3 of the 8 images in {unlabeled} are labeled ones (the same bytes): left out of the unlabeled part",
     )
 
 
-def test_the_labelled_folder_inside_the_unlabelled_one(folders: tuple[Path, Path]) -> None:
+def test_the_labeled_folder_inside_the_unlabeled_one(folders: tuple[Path, Path]) -> None:
     labeled, unlabeled = folders
     shutil.move(labeled, unlabeled / "labeled")
     data = load((unlabeled / "labeled", unlabeled))
     assert data.train.labels.tolist() == [0, 0, 0, 1, 1, 1, -1, -1, -1, -1, -1]
-    assert data.notes[0].startswith("6 of the 11 pictures")
+    assert data.notes[0].startswith("6 of the 11 images")
 
 
 def test_files_that_cannot_be_read_are_left_to_the_decoder(folders: tuple[Path, Path]) -> None:
@@ -74,25 +73,25 @@ def test_files_that_cannot_be_read_are_left_to_the_decoder(folders: tuple[Path, 
     assert "left out 1 file that cannot be read" in note and "gone.bmp (No such file or directory)" in note
 
 
-def test_nothing_unlabelled(folders: tuple[Path, Path]) -> None:
+def test_nothing_unlabeled(folders: tuple[Path, Path]) -> None:
     labeled, unlabeled = folders
-    with pytest.raises(UserError, match="labeled holds no unlabelled pictures: found 6, 6 of them labelled"):
+    with pytest.raises(UserError, match="labeled holds no unlabeled images: found 6, 6 of them labeled"):
         load((labeled, labeled))
     shutil.rmtree(unlabeled)
-    with pytest.raises(UserError, match="expected a folder of pictures at .*unlabeled, found nothing"):
+    with pytest.raises(UserError, match="expected a folder of images at .*unlabeled, found nothing"):
         load(folders)
     unlabeled.mkdir()
-    with pytest.raises(UserError, match="unlabeled holds no unlabelled pictures: found 0"):
+    with pytest.raises(UserError, match="unlabeled holds no unlabeled images: found 0"):
         load(folders)
 
 
-def test_unlabelled_pictures_that_are_all_broken(folders: tuple[Path, Path]) -> None:
+def test_unlabeled_pictures_that_are_all_broken(folders: tuple[Path, Path]) -> None:
     for path in folders[1].rglob("*.bmp"):
-        path.write_text(f"no picture {path}")
-    with pytest.raises(UserError, match="none of the training pictures of the unlabelled part can be read"):
+        path.write_text(f"no image {path}")
+    with pytest.raises(UserError, match="none of the training images of the unlabeled part can be read"):
         load(folders)
 
 
-def test_a_labelled_folder_without_classes(folders: tuple[Path, Path]) -> None:
-    with pytest.raises(UserError, match="cat holds pictures but no sub-folders"):
+def test_a_labeled_folder_without_classes(folders: tuple[Path, Path]) -> None:
+    with pytest.raises(UserError, match="cat holds images but no sub-folders"):
         load((folders[0] / "cat", folders[1]))

@@ -104,7 +104,7 @@ def test_weight_decay_spares_biases_and_norms() -> None:
     assert len(decayed["params"]) + len(spared["params"]) == len(names)
 
 
-def test_one_optimiser_step_is_nesterov_sgd_by_hand() -> None:
+def test_one_optimizer_step_is_nesterov_sgd_by_hand() -> None:
     net = nn.Linear(2, 1, bias=False)
     config = TrainConfig(lr=0.5, momentum=0.9, weight_decay=0.1)
     optimizer = build_optimizer(net, config)

@@ -1,4 +1,5 @@
-"""Schedules against their closed forms, AdamW against its definition, and what is spared from weight decay."""
+"""Schedules against their closed forms, AdamW against its definition, and what is spared from weight
+decay."""
 
 import math
 from typing import Any

@@ -1,4 +1,5 @@
-"""Float64 NumPy references, one sample at a time, and the batches on which every loss is compared with them."""
+"""Float64 NumPy references, one sample at a time, and the batches on which every loss is compared with
+them."""
 
 from types import SimpleNamespace
 from typing import NamedTuple

@@ -65,7 +65,8 @@ def step(request):
 
 
 def batch(seed: int, device: str = "cpu"):
-    """Logits (6, 10) with gradient, two classes per sample, of which some agree, and weights with both edges."""
+    """Logits (6, 10) with gradient, two classes per sample, of which some agree, and weights with both
+    edges."""
     draw = torch.Generator().manual_seed(seed)
     logits = torch.randn(6, 10, generator=draw)
     labels_a, labels_b = torch.randint(3, (2, 6), generator=draw)

@@ -78,7 +78,7 @@ def test_torchvision(reference, assert_close, transform, options, samples):
     images = torch.arange(samples).float()[:, None, None, None].expand(-1, 1, 8, 8)
     mixed, dense = transform(alpha=1.0, num_classes=10)(images, torch.from_numpy(labels))
     partners, lam = np.roll(labels, 1), 1.0
-    if samples > 1:  # The picture of sample 1 shows its lam: the partner's pixels are 0, its own are 1.
+    if samples > 1:  # The image of sample 1 shows its lam: the partner's pixels are 0, its own are 1.
         lam = mixed[1].double().mean().item()
         assert 0.02 < abs(lam - 0.5) < 0.48
     expected = expected_losses(

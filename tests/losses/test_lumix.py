@@ -1,4 +1,5 @@
-"""LUMix: the formulas in float64 NumPy, where the random weight comes from, and that no weight changes sides."""
+"""LUMix: the formulas in float64 NumPy, where the random weight comes from, and that no weight changes
+sides."""
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from ssl_mix.losses import (
     decoupled_mixup_cross_entropy,
     lumix_cross_entropy,
     lumix_lam,
-    lumix_regulariser,
+    lumix_regularizer,
     mixup_cross_entropy,
 )
 from ssl_mix.types import MixedTarget
@@ -32,7 +33,7 @@ def perturbed(scores, a, b, lam, random_lam, r1=0.4, r2=0.1):
     return (1 - r1 - r2) * lam + r1 * random_lam + r2 * score
 
 
-def regulariser(scores, a, b, lam):
+def regularizer(scores, a, b, lam):
     """sum_k y_k max(0, b_k - p_k) with b = 1 at either class."""
     y, wanted = np.zeros(len(scores)), np.zeros(len(scores))
     y[a] += lam
@@ -57,18 +58,18 @@ def test_formula(case, reference, assert_close, reduction, ratios, eta):
     random_lam = np.random.default_rng(7).random(len(case.lam))
     r1, r2 = ratios
     lam = reference.rows(perturbed, *case, random_lam, r1=r1, r2=r2)
-    extra = reference.rows(regulariser, *case[:3], lam)
+    extra = reference.rows(regularizer, *case[:3], lam)
     expected = reference.rows(reference.mixup, *case[:3], lam) + eta * extra
     tensors = tuple(map(torch.from_numpy, case))
     options = {"random_ratio": r1, "score_ratio": r2, "random_lam": torch.from_numpy(random_lam)}
     assert_close(lumix_lam(*tensors, **options), lam)
-    assert_close(lumix_regulariser(*tensors[:3], torch.from_numpy(lam), reduction="none"), extra)
+    assert_close(lumix_regularizer(*tensors[:3], torch.from_numpy(lam), reduction="none"), extra)
     actual = lumix_cross_entropy(*tensors, **options, eta=eta, reduction=reduction)
     assert_close(actual, reference.reduce(expected, reduction))
 
 
 @pytest.mark.parametrize("form", ["function", "module", "dense"])
-def test_without_perturbation_and_regulariser_it_is_soft_cross_entropy(form):
+def test_without_perturbation_and_regularizer_it_is_soft_cross_entropy(form):
     logits, target, _ = batch()
     expected = F.cross_entropy(logits, target.dense(6))
     if form == "function":
@@ -91,7 +92,8 @@ def test_what_the_network_sees_goes_to_the_class_that_lam_weights():
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 @pytest.mark.parametrize("classes", [2, 6])
 def test_a_dense_target_only_swaps_the_classes_with_their_weights(kind, smoothing, classes):
-    """The order is decoded by weight; with the random weight turned too, the loss is that of the original order."""
+    """The order is decoded by weight; with the random weight turned too, the loss is that of the original
+    order."""
     logits, target, random_lam = batch(classes=classes)
     smoothing = smoothing if classes > 2 else 0.0
     turned = torch.where(target.lam < 0.5, 1 - random_lam, random_lam)
@@ -108,7 +110,7 @@ def test_a_dense_target_only_swaps_the_classes_with_their_weights(kind, smoothin
             value = -(y * np.log(softmax(scores))).sum()
         else:
             value = (y * np.logaddexp(0, -scores) + (1 - y) * np.logaddexp(0, scores)).mean()
-        expected.append(value + 0.7 * regulariser(scores, a, b, weight))
+        expected.append(value + 0.7 * regularizer(scores, a, b, weight))
     np.testing.assert_allclose(criterion(logits, dense, turned), expected, rtol=1e-10)
     if smoothing == 0:
         np.testing.assert_allclose(criterion(logits, target, random_lam), expected, rtol=1e-10)
@@ -176,7 +178,7 @@ def test_label_of_lumix_with_decoupled_mixup():
     logits, target, random_lam = batch()
     lam = lumix_lam(logits, *target, random_lam=random_lam)
     pair = target[:2]
-    total = decoupled_mixup_cross_entropy(logits, *pair, lam, eta=0.0) + lumix_regulariser(logits, *pair, lam)
+    total = decoupled_mixup_cross_entropy(logits, *pair, lam, eta=0.0) + lumix_regularizer(logits, *pair, lam)
     expected = lumix_cross_entropy(logits, *target, random_lam=random_lam)
     torch.testing.assert_close(total, expected, rtol=1e-12, atol=0)
     assert torch.equal(

@@ -62,7 +62,8 @@ def test_logits_of_ten_thousand_give_finite_values_and_gradients(name, dtype, cl
     loss.backward()
     assert loss.isfinite()
     assert logits.grad.isfinite().all()
-    # Every loss is a weighted sum of log-softmaxes, so its gradient is bounded by twice the sum of the weights.
+    # Every loss is a weighted sum of log-softmaxes, so its gradient is bounded by twice the sum of the
+    # weights.
     assert logits.grad.abs().max() <= 4
 
 

@@ -62,7 +62,8 @@ def test_half_precision_is_computed_in_single(dtype):
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 @pytest.mark.parametrize("smallest", [1, 2, 4])
 def test_equal_singular_values_give_a_gradient_of_their_length(dtype, smallest):
-    """All singular values 3: whichever directions are chosen, the gradient 2 V V^T F has the norm 2 * 3 * sqrt(k)."""
+    """All singular values 3: whichever directions are chosen, the gradient 2 V V^T F has the norm 2 * 3 *
+    sqrt(k)."""
     basis = torch.linalg.qr(features(9, 4)).Q.T.to(dtype)
     batch = (3 * basis).requires_grad_()
     loss = spectral_shrinkage(batch, smallest=smallest)
@@ -74,7 +75,8 @@ def test_equal_singular_values_give_a_gradient_of_their_length(dtype, smallest):
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 @pytest.mark.parametrize("rows", [(0, 0, 1, 2), (0, 0, 0, 1), (0, 0, 0, 0)])
 def test_equal_rows_leave_nothing_to_shrink(dtype, rows):
-    """Values of zero, several of them in part, and as many directions as are zero: no loss, no gradient, no negative value."""
+    """Values of zero, several of them in part, and as many directions as are zero: no loss, no gradient, no
+    negative value."""
     batch = 30 * features(3, 10, dtype=dtype)[list(rows)]
     batch.requires_grad_()
     loss = spectral_shrinkage(batch, smallest=4 - len(set(rows)))

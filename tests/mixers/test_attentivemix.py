@@ -37,7 +37,7 @@ def pictures(seed=1, dtype=torch.float32, shape=(6, 3, 12, 20)):
 
 
 def expected_share(images, counts):
-    """1 where the base picture is kept: cells of 4 x 4 pixels, the brightest first."""
+    """1 where the base image is kept: cells of 4 x 4 pixels, the brightest first."""
     masks = []
     for image, count in zip(images.double().numpy(), counts, strict=True):
         cells = image.mean(0).reshape(3, 4, 5, 4).mean((1, 3))

@@ -107,7 +107,7 @@ def test_masks_are_those_of_numpy(mixer):
 
 @pytest.mark.parametrize("samples", [1, 2, 3, 65])
 def test_lam_is_the_pixel_share(mixer, samples):
-    """A white picture mixed with a black one: its mean is lam."""
+    """A white image mixed with a black one: its mean is lam."""
     net = network()
     mixer = prepared(mixer(), net)
     ones, zeros = torch.ones(samples, 3, 24, 40), torch.zeros(samples, 3, 24, 40)
@@ -235,10 +235,10 @@ def test_autocast(mixer):
 
 
 @pytest.mark.parametrize(
-    ("pictures", "weights"), [(torch.bfloat16, torch.float32), (torch.float32, torch.bfloat16)]
+    ("images", "weights"), [(torch.bfloat16, torch.float32), (torch.float32, torch.bfloat16)]
 )
 def test_pictures_and_encoder_of_different_precision(mixer, pictures, weights):
-    """The encoder sees the pictures in its own dtype, and they come back in theirs."""
+    """The encoder sees the images in its own dtype, and they come back in theirs."""
     net = network()
     mixer = prepared(mixer(), net)
     images, labels = batch()

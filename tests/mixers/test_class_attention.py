@@ -44,7 +44,8 @@ def softmax(logits):
 
 
 def timm_class_attention(net, pictures, prefix):
-    """NumPy float64 from what enters the last attention layer: every query, every head, then the first row."""
+    """NumPy float64 from what enters the last attention layer: every query, every head, then the first
+    row."""
     kept = []
     layer = net.blocks[-1].attn
     handle = layer.register_forward_pre_hook(

@@ -54,7 +54,8 @@ def test_noise_falls_off_with_frequency_alike_in_all_directions():
     rows, columns = (np.fft.fftfreq(side) for side in (height, width))
     frequency = np.maximum(np.sqrt(rows[:, None] ** 2 + columns**2), 1 / width)
     flat = power.mean(0) * frequency**6
-    # The mean of 800 exponential variables, of 400 where the transform of real noise is real or counted twice.
+    # The mean of 800 exponential variables, of 400 where the transform of real noise is real or counted
+    # twice.
     np.testing.assert_allclose(flat / flat.mean(), 1, rtol=0, atol=5 / np.sqrt(400))
 
 

@@ -1,4 +1,4 @@
-"""Labels of least energy: against every labelling of small grids, and against minimum cuts of large ones."""
+"""Labels of least energy: against every labeling of small grids, and against minimum cuts of large ones."""
 
 import itertools
 
@@ -13,7 +13,7 @@ from ssl_mix.mixers.puzzle_energy import GridEnergy, binomial_prior, puzzle_ener
 
 
 def plain_energies(labels, unary, right, down):
-    """Of labellings (K, h, w) of one sample in float64: unary (L, h, w), right (h, w - 1), down (h - 1, w)."""
+    """Of labelings (K, h, w) of one sample in float64: unary (L, h, w), right (h, w - 1), down (h - 1, w)."""
     share = labels / (len(unary) - 1)
     total = np.take_along_axis(unary, labels, 0).sum((1, 2))
     borders = ((right * np.diff(share, axis=2) ** 2), (down * np.diff(share, axis=1) ** 2))
@@ -21,12 +21,12 @@ def plain_energies(labels, unary, right, down):
 
 
 def plain_energy(labels, *sample):
-    """Of one labelling (h, w)."""
+    """Of one labeling (h, w)."""
     return plain_energies(labels[None], *sample).item()
 
 
 def least_by_trial(unary, right, down):
-    """Least cost of all labellings."""
+    """Least cost of all labelings."""
     every = itertools.product(range(len(unary)), repeat=unary[0].size)
     return plain_energies(np.array(list(every)).reshape(-1, *unary.shape[1:]), unary, right, down).min()
 
@@ -34,8 +34,8 @@ def least_by_trial(unary, right, down):
 def least_by_cut(unary, right, down):
     """Labels of least energy by one minimum cut per sample, with whole capacities.
 
-    Cell i has a node for each of "label >= k", k = 1..L-1, on the source's side if true. With these as numbers x_k,
-    ``(sum_k x_k - sum_k y_k)^2 = sum_kl |x_k - y_l| + sum_k (2 k - L) (x_k + y_k)``.
+    Cell i has a node for each of "label >= k", k = 1..L-1, on the source's side if true. With these as
+    numbers x_k, ``(sum_k x_k - sum_k y_k)^2 = sum_kl |x_k - y_l| + sum_k (2 k - L) (x_k + y_k)``.
     """
     labels, height, width = unary.shape
     cells, levels = height * width, labels - 1
@@ -83,7 +83,7 @@ def random_energy(count, labels, height, width, strength, seed=0):
 
 
 def puzzle(count, labels, cells, seed=0):
-    """Energies of PuzzleMix for smooth random pictures with peaked random saliency."""
+    """Energies of PuzzleMix for smooth random images with peaked random saliency."""
     draw = torch.Generator().manual_seed(seed)
     coarse = torch.rand(2, count, 3, 9, 9, generator=draw)
     images = [torch.nn.functional.interpolate(one, size=64, mode="bilinear") for one in coarse]
@@ -101,7 +101,7 @@ def samples(energy):
     ("labels", "height", "width"), [(2, 3, 4), (3, 2, 4), (4, 2, 3), (2, 1, 9), (3, 1, 1)]
 )
 @pytest.mark.parametrize("strength", [0.3, 3.0])
-def test_no_labelling_of_a_small_grid_costs_less(labels, height, width, strength):
+def test_no_labeling_of_a_small_grid_costs_less(labels, height, width, strength):
     energy = random_energy(5, labels, height, width, strength)
     found = solve_grid(energy)
     assert (found.dtype, found.shape) == (torch.int64, (5, height, width))
@@ -112,7 +112,8 @@ def test_no_labelling_of_a_small_grid_costs_less(labels, height, width, strength
 
 @pytest.mark.parametrize(("labels", "height", "width"), [(2, 3, 3), (3, 2, 2), (3, 4, 2), (4, 2, 3)])
 def test_strong_borders_of_small_grids(labels, height, width):
-    """Borders that weigh up to 3 where cells cost from 0 to 2: one cell tells the next, and that takes time."""
+    """Borders that weigh up to 3 where cells cost from 0 to 2: one cell tells the next, and that takes
+    time."""
     draw = torch.Generator().manual_seed(0)
     ends = 2 * torch.rand(2, 100, 1, height, width, generator=draw)
     unary = torch.lerp(*ends, torch.linspace(0, 1, labels)[:, None, None])
@@ -160,13 +161,14 @@ def test_the_solver_is_one_graph():
 
 
 def cell_means(picture, cells):
-    """(C, n, n) of a picture (C, H, W) whose sides n divides."""
-    colours, height, width = picture.shape
-    return picture.reshape(colours, cells, height // cells, cells, width // cells).mean((2, 4))
+    """(C, n, n) of an image (C, H, W) whose sides n divides."""
+    colors, height, width = picture.shape
+    return picture.reshape(colors, cells, height // cells, cells, width // cells).mean((2, 4))
 
 
 def test_folded_borders_cost_what_borders_cost():
-    """For masks of zeros and ones the energy is lost saliency, prior and, up to a constant, differences across borders."""
+    """For masks of zeros and ones the energy is lost saliency, prior and, up to a constant, differences
+    across borders."""
     cells, beta, gamma, eta, count = 4, 1.7, 0.6, 0.3, 3
     draw = np.random.default_rng(0)
     images = draw.random((2, count, 2, 24, 24))

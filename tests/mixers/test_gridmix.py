@@ -1,4 +1,4 @@
-"""GridMix: equal holes in a regular grid, of as much of the picture as lam asks for."""
+"""GridMix: equal holes in a regular grid, of as much of the image as lam asks for."""
 
 import numpy as np
 import pytest
@@ -41,8 +41,8 @@ def test_a_line_of_holes_is_that_of_a_loop():
         expected = np.zeros(50, bool)
         for number in range(cells[k]):
             begin = place[k, 0] * (1 - extent[k]) + number * cell + place[k, 1] * (1 - width[k]) * cell
-            centres = (np.arange(50) + 0.5) / 50
-            expected |= (centres >= begin) & (centres < begin + width[k] * cell)
+            centers = (np.arange(50) + 0.5) / 50
+            expected |= (centers >= begin) & (centers < begin + width[k] * cell)
         assert np.array_equal(found[k], expected)
 
 

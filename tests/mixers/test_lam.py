@@ -37,7 +37,8 @@ def test_extreme_alphas_give_lam_between_zero_and_one(alpha):
 
 
 def simulated_cutmix_lam(alpha, size, samples):
-    """The published procedure, one sample at a time: area share 1 - lam, centre uniform, clipped at the borders."""
+    """The published procedure, one sample at a time: area share 1 - lam, center uniform, clipped at the
+    borders."""
     draw = np.random.default_rng(0)
     for _ in range(samples):
         half = size * np.sqrt(1 - draw.beta(alpha, alpha)) / 2
@@ -60,7 +61,8 @@ def test_cutmix_draws_lam_as_published(alpha):
 
 @pytest.mark.parametrize("lam", [0.2, 0.5, 0.8])
 def test_clipping_leaves_the_expected_share(lam):
-    """A centre uniform on a side of length 1 leaves r - r^2 / 4 of a box side r = sqrt(1 - lam) on average."""
+    """A center uniform on a side of length 1 leaves r - r^2 / 4 of a box side r = sqrt(1 - lam) on
+    average."""
     images = torch.zeros(1, 1, 96, 96).expand(2000, -1, -1, -1)
     _, share = CutMix().mix(images, images, lam=lam, generator=generator())
     side = np.sqrt(1 - lam)

@@ -141,7 +141,7 @@ def test_gradient_reaches_both_sides():
     net = network()
     images, labels = batch(2)
     images.requires_grad_()
-    # With this permutation of two, the first row is made of both pictures.
+    # With this permutation of two, the first row is made of both images.
     mixer = ManifoldMix(layers=["first"])
     for seed in range(20):
         with mixer.applied(net, images, labels, generator=generator(seed)) as mixed:
@@ -254,7 +254,7 @@ class Odd(nn.Module):
         return self.sum(self.pair(images)[0])
 
 
-@pytest.mark.parametrize("name, message", [("pair", "a tuple"), ("sum", "one row per picture")])
+@pytest.mark.parametrize("name, message", [("pair", "a tuple"), ("sum", "one row per image")])
 def test_outputs_that_cannot_be_mixed(name, message):
     net = Odd()
     mixer = ManifoldMix(layers=[name])

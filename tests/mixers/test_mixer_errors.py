@@ -12,7 +12,7 @@ from ssl_mix.mixers import MIXERS, CutMix, Mixer, Mixup, build_mixer
 IMAGES = torch.zeros(4, 3, 24, 16)
 LABELS = torch.arange(4)
 ALPHA = [name for name, mixer in MIXERS.items() if "alpha" in inspect.signature(mixer).parameters]
-# Those that take nothing but pictures: what is wrong with the pictures is the first thing that is wrong.
+# Those that take nothing but images: what is wrong with the images is the first thing that is wrong.
 PLAIN = [name for name in MIXERS if not build_mixer(name).needs and not build_mixer(name).hidden]
 EACH = pytest.mark.parametrize("mixer", [build_mixer(name) for name in PLAIN], ids=PLAIN)
 

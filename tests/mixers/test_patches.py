@@ -16,13 +16,13 @@ def generator(seed=0):
 
 
 def pair(samples, size):
-    """Pictures in which every value is there once."""
+    """Images in which every value is there once."""
     values = torch.randperm(2 * samples * 2 * size[0] * size[1], generator=generator(9)).float()
     return Pair(*values.view(2, samples, 2, *size))
 
 
 def patches(image):
-    """The whole 16 x 16 patches of a picture (C, H, W), as byte strings."""
+    """The whole 16 x 16 patches of an image (C, H, W), as byte strings."""
     _, height, width = image.shape
     corners = ((y, x) for y in range(0, height - 15, 16) for x in range(0, width - 15, 16))
     return [image[:, y : y + 16, x : x + 16].numpy().tobytes() for y, x in corners]

@@ -85,7 +85,8 @@ def test_each_picture_is_shown_where_it_is_salient():
 
 
 def test_salient_patches_move_to_where_they_are_shown():
-    """A is salient in one cell, and B everywhere there and around: A's cell is shown elsewhere or not at all."""
+    """A is salient in one cell, and B everywhere there and around: A's cell is shown elsewhere or not at
+    all."""
     saliency_a, saliency_b = torch.zeros(2, 1, 16, 16).unbind()
     saliency_a[:, 4:8, 4:8] = 1
     saliency_a[:, 8:12, 8:12] = 0.9
@@ -155,7 +156,8 @@ def batch():
 
 
 def test_gradients_that_were_accumulated_stay(net):
-    """Asking for saliency must neither add to them nor wipe them, and the running statistics are none of its business."""
+    """Asking for saliency must neither add to them nor wipe them, and the running statistics are none of its
+    business."""
     images, labels = batch()
     F.cross_entropy(net(images), labels).backward()
     before = [parameter.grad.clone() for parameter in net.parameters()]

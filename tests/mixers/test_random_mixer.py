@@ -1,4 +1,4 @@
-"""RandomMixer: a mixer per picture, each group mixed by its own and put back in place."""
+"""RandomMixer: a mixer per image, each group mixed by its own and put back in place."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -14,7 +14,7 @@ from ssl_mix.mixers import CutMix, FMix, Mixed, Mixer, Mixup, RandomMixer, Unmix
 
 @dataclass(frozen=True)
 class Tag(Mixer):
-    """Adds a number to the base picture, and remembers what it was asked."""
+    """Adds a number to the base image, and remembers what it was asked."""
 
     number: float
     seen: list
@@ -23,7 +23,7 @@ class Tag(Mixer):
         return hash(self.number)
 
     def blend(self, pair, lam, generator):
-        """The tagged pictures."""
+        """The tagged images."""
         self.seen.append((pair, lam, generator))
         share = torch.full((len(pair.images_a),), self.number / 1000)
         return Mixed(pair.images_a + self.number, share, share[:, None, None, None])
@@ -63,7 +63,7 @@ def generator(seed=0):
 
 
 def numbered(samples):
-    """Pictures of which sample k is constant k."""
+    """Images of which sample k is constant k."""
     return torch.arange(float(samples))[:, None, None, None].expand(samples, 2, 4, 6)
 
 
@@ -160,12 +160,12 @@ class Counts(Asks):
     """Sees pixels through the network, and remembers only that."""
 
     def saliency(self, images, labels, net):
-        """The first colour of what the network makes of the pictures."""
+        """The first color of what the network makes of the images."""
         self.seen.append("saliency")
         return net(images)[:, 0]
 
     def blend(self, pair, lam, generator):
-        """The base picture as it is."""
+        """The base image as it is."""
         self.seen.append("blend")
         return Unmixed().blend(pair, lam, generator)
 

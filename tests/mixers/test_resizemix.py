@@ -1,4 +1,4 @@
-"""ResizeMix: the whole partner, made smaller, somewhere inside the picture."""
+"""ResizeMix: the whole partner, made smaller, somewhere inside the image."""
 
 import numpy as np
 import pytest
@@ -53,7 +53,7 @@ def test_every_length_of_every_line_is_resized_as_torch_does():
 
 @pytest.mark.parametrize("size", [(24, 40), (40, 24)])
 def test_the_box_has_the_shape_of_the_picture_and_is_not_cut_off(size):
-    """Not transposed either, as where a published code crashes for pictures that are not square."""
+    """Not transposed either, as where a published code crashes for images that are not square."""
     images = torch.zeros(200, 1, *size)
     mixed = blend(images, images + 1)
     for top, bottom, left, right in boxes(mixed.mask):

@@ -1,4 +1,4 @@
-"""Saliency of pictures, and gradient saliency in the middle of a training step."""
+"""Saliency of images, and gradient saliency in the middle of a training step."""
 
 import numpy as np
 import pytest
@@ -13,27 +13,27 @@ def generator(seed=0):
     return torch.Generator().manual_seed(seed)
 
 
-def blurred(grey):
+def blurred(gray):
     """Twice by (1, 2, 1) / 4 in both directions, one pixel after the other."""
     for _ in range(2):
         for axis in (0, 1):
-            padded = np.pad(grey, 1, mode="edge")
+            padded = np.pad(gray, 1, mode="edge")
             middle = padded[1:-1, 1:-1]
             shifted = [np.roll(padded, shift, axis)[1:-1, 1:-1] for shift in (-1, 1)]
-            grey = middle / 2 + (shifted[0] + shifted[1]) / 4
-    return grey
+            gray = middle / 2 + (shifted[0] + shifted[1]) / 4
+    return gray
 
 
 def plain_saliency(picture):
     """By definition, one window after the other."""
-    grey = blurred(picture.mean(0))
-    found = np.zeros_like(grey)
-    for row, column in np.ndindex(grey.shape):
+    gray = blurred(picture.mean(0))
+    found = np.zeros_like(gray)
+    for row, column in np.ndindex(gray.shape):
         for radius in RADII:
             top, left = max(row - radius, 0), max(column - radius, 0)
-            window = grey[top : row + radius + 1, left : column + radius + 1]
-            others = (window.sum() - grey[row, column]) / max(window.size - 1, 1)
-            found[row, column] += abs(grey[row, column] - others)
+            window = gray[top : row + radius + 1, left : column + radius + 1]
+            others = (window.sum() - gray[row, column]) / max(window.size - 1, 1)
+            found[row, column] += abs(gray[row, column] - others)
     return found
 
 
@@ -48,7 +48,8 @@ def test_fine_grained_saliency_is_the_difference_from_the_surroundings(shape, dt
 
 
 def scene():
-    """A gradient with a bright disc and a dark square of the same contrast, and a line: 96 x 128 grey levels."""
+    """A gradient with a bright disc and a dark square of the same contrast, and a line: 96 x 128 gray
+    levels."""
     rows, columns = np.mgrid[:96, :128]
     picture = 40 + rows / 2 + columns / 4
     picture[(rows - 30) ** 2 + (columns - 90) ** 2 <= 64] = 150
@@ -57,7 +58,8 @@ def scene():
     return np.rint(picture).astype(np.uint8)
 
 
-# StaticSaliencyFineGrained of opencv-contrib-python-headless 5.0.0 on scene(), times 255, at rows 6, 18, .. 90 and
+# StaticSaliencyFineGrained of opencv-contrib-python-headless 5.0.0 on scene(), times 255, at rows 6, 18, ..
+# 90 and
 # columns 8, 24, .. 120.
 OPENCV = [
     [53, 45, 41, 39, 43, 38, 34, 23],

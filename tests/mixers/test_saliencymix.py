@@ -16,7 +16,7 @@ def generator(seed=0):
 
 
 def spotted(dtype=torch.float32):
-    """Pictures (5, 3, 32, 40) of noise with one bright pixel in the middle of a bright cross."""
+    """Images (5, 3, 32, 40) of noise with one bright pixel in the middle of a bright cross."""
     images = torch.rand(5, 3, 32, 40, generator=generator()) * 20
     for image, (row, column) in zip(images, SPOTS, strict=True):
         image[:, max(row - 1, 0) : row + 2, max(column - 1, 0) : column + 2] += 50
@@ -36,7 +36,7 @@ def expected_mask(lam, spots, height, width):
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.uint8])
 def test_each_box_is_around_its_own_partners_peak(dtype):
-    """Not around that of one picture for all."""
+    """Not around that of one image for all."""
     images_a, images_b = torch.zeros(5, 3, 32, 40, dtype=dtype), spotted(dtype)
     lam = torch.tensor([0.3, 0.8, 0.5, 0.9, 0.65])
     mixed, share = SaliencyMix().mix(images_a, images_b, lam=lam)
@@ -77,8 +77,8 @@ def test_what_is_no_saliency_counts_as_none():
 
 
 def test_the_box_of_a_picture_without_a_peak_is_in_the_middle():
-    centre = peak(torch.stack((torch.zeros(6, 9), torch.eye(6, 9).flip(1))))
-    assert torch.equal(centre, torch.tensor([[0.5, 0.5], [0.5 / 6, 8.5 / 9]]))
+    center = peak(torch.stack((torch.zeros(6, 9), torch.eye(6, 9).flip(1))))
+    assert torch.equal(center, torch.tensor([[0.5, 0.5], [0.5 / 6, 8.5 / 9]]))
 
 
 def test_values_on_the_device_are_never_looked_at():

@@ -1,4 +1,5 @@
-"""What SAMix and AutoMix learn: on pictures of an object at a random place, masks keep more of the objects than of the rest."""
+"""What SAMix and AutoMix learn: on images of an object at a random place, masks keep more of the objects than
+of the rest."""
 
 import pytest
 import torch
@@ -27,16 +28,16 @@ class Net(nn.Module):
 
 
 def scenes(count, generator):
-    """Noise with a square of its class's colour at a random place: pictures, classes and where the object is."""
+    """Noise with a square of its class's color at a random place: images, classes and where the object is."""
     labels = torch.randint(CLASSES, (count,), generator=generator)
-    colours = torch.tensor([[2.0, 0, 0], [0, 2, 0], [0, 0, 2], [-2, 0, 0]])[labels][:, :, None, None]
+    colors = torch.tensor([[2.0, 0, 0], [0, 2, 0], [0, 0, 2], [-2, 0, 0]])[labels][:, :, None, None]
     corner = torch.randint(SIDE - OBJECT + 1, (2, count, 1), generator=generator)
     rows, columns = (
         (torch.arange(SIDE) >= start) & (torch.arange(SIDE) < start + OBJECT) for start in corner
     )
     inside = (rows[:, :, None] & columns[:, None, :])[:, None]
     noise = NOISE * torch.randn(count, 3, SIDE, SIDE, generator=generator)
-    return noise + colours * inside, labels, inside
+    return noise + colors * inside, labels, inside
 
 
 def mixed_loss(logits, target):
@@ -58,7 +59,8 @@ def trained_encoder(generator):
 
 
 def concentration(mixer, net):
-    """Share of the kept weight that lies inside the object, over the share of area of the object; of a and of b."""
+    """Share of the kept weight that lies inside the object, over the share of area of the object; of a and of
+    b."""
     generator = torch.Generator().manual_seed(5)
     images, labels, inside = scenes(256, generator)
     batch = mixer.mix_batch(images, labels, net=net, generator=generator)
@@ -83,7 +85,8 @@ def encoder():
 def test_masks_find_the_object(kind, encoder):
     """The share of weight inside objects is that of their area before training, and more after it.
 
-    AutoMix sees b's object only through what a's places attend to, not where it lies: it is held to a's object alone.
+    AutoMix sees b's object only through what a's places attend to, not where it lies: it is held to a's
+    object alone.
     """
     generator = torch.Generator().manual_seed(1)
     with torch.random.fork_rng():

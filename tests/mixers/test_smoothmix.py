@@ -1,4 +1,4 @@
-"""SmoothMix: a bell of the base picture, with the mean that the label says."""
+"""SmoothMix: a bell of the base image, with the mean that the label says."""
 
 import numpy as np
 import pytest
@@ -20,10 +20,10 @@ def blend(samples, size, lam=None, **options):
     return SmoothMix(**options).blend(Pair(images, torch.zeros_like(images)), lam, generator())
 
 
-def bell(centre, sigma, size):
+def bell(center, sigma, size):
     """The Gaussian as a loop over pixels would compute it, in float64."""
     rows, columns = ((np.arange(side) + 0.5) / side for side in size)
-    squared = (rows[:, None] - centre[0]) ** 2 + (columns - centre[1]) ** 2
+    squared = (rows[:, None] - center[0]) ** 2 + (columns - center[1]) ** 2
     return np.exp(-squared / (2 * sigma**2))
 
 
@@ -33,7 +33,8 @@ def draws(samples):
 
 @pytest.mark.parametrize("size", SIZES)
 def test_the_picture_is_the_bell_and_lam_its_mean(size):
-    """Published: the label gives the base picture the weight of the bell, the picture shows it as 1 minus the bell."""
+    """Published: the label gives the base image the weight of the bell, the image shows it as 1 minus the
+    bell."""
     mixed = blend(40, size)
     for k, (row, column, u) in enumerate(draws(40)):
         expected = bell((row, column), 0.25 + 0.25 * u, size)
@@ -41,7 +42,7 @@ def test_the_picture_is_the_bell_and_lam_its_mean(size):
         assert mixed.lam[k].item() == pytest.approx(expected.mean(), abs=1e-6)
 
 
-def test_the_base_picture_shows_most_at_the_centre():
+def test_the_base_picture_shows_most_at_the_center():
     mixed = blend(40, (64, 64))
     for k, (row, column, _) in enumerate(draws(40)):
         brightest = np.unravel_index(mixed.images[k, 0].numpy().argmax(), (64, 64))
@@ -54,8 +55,8 @@ def test_a_given_lam_decides_sigma(size, lam):
     mixed = blend(20, size, lam)
     for k, (row, column, _) in enumerate(draws(20)):
 
-        def excess(log_sigma, centre=(row, column)):
-            return bell(centre, np.exp(log_sigma), size).mean() - lam
+        def excess(log_sigma, center=(row, column)):
+            return bell(center, np.exp(log_sigma), size).mean() - lam
 
         sigma = np.exp(optimize.brentq(excess, np.log(1e-4), np.log(1e3), xtol=1e-12))
         expected = bell((row, column), sigma, size)
@@ -73,10 +74,10 @@ def test_the_ends_are_the_pictures_themselves(lam):
 def test_sigma_is_uniform_and_its_range_can_be_given():
     """Seen in the slope of the logarithm between the two ends of a line."""
     line = blend(1000, (1, 2), sigma=(0.5, 1.5)).images[:, 0, 0].double().log().numpy()
-    _, centre, _ = draws(1000).T
+    _, center, _ = draws(1000).T
     # log G(1/4) - log G(3/4) = ((3/4 - c)^2 - (1/4 - c)^2) / (2 sigma^2)
-    far_from_the_middle = np.abs(centre - 0.5) > 0.05
-    slope = ((0.75 - centre) ** 2 - (0.25 - centre) ** 2) / (2 * (line[:, 0] - line[:, 1]))
+    far_from_the_middle = np.abs(center - 0.5) > 0.05
+    slope = ((0.75 - center) ** 2 - (0.25 - center) ** 2) / (2 * (line[:, 0] - line[:, 1]))
     sigma = np.sqrt(slope[far_from_the_middle])
     assert stats.kstest(sigma, stats.uniform(0.5, 1).cdf).pvalue > 0.01
 

@@ -79,7 +79,8 @@ def test_labels(labels):
 
 
 def test_a_mixer_of_hidden_layers_still_gives_logits():
-    """What it returns is of the same kind before and after, so that a loop need not know when mixing stops."""
+    """What it returns is of the same kind before and after, so that a loop need not know when mixing
+    stops."""
     net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 8 * 6, 7))
     stop = StopAfter(ManifoldMix(layers=["1"]), fraction=0.5)
     for progress in (0.0, 0.9):

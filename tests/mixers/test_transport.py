@@ -81,7 +81,8 @@ def test_patches_are_copied_whole(shape, dtype):
 
 @pytest.mark.parametrize(("height", "width", "side"), [(7, 13, 4), (5, 5, 3), (1, 9, 1), (10, 11, 8)])
 def test_uneven_cells(height, width, side):
-    """Each cell shows a piece of the picture that starts where its patch does, or ends at the border of the picture."""
+    """Each cell shows a piece of the image that starts where its patch does, or ends at the border of the
+    image."""
     images = torch.arange(height * width).view(1, 1, height, width)
     plan = torch.randint(side**2, (1, side**2), generator=generator())
     moved = move_patches(images, plan)[0, 0].numpy()

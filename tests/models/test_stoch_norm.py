@@ -1,4 +1,5 @@
-"""Stochastic normalisation against its formula in float64, plain batch norm at both ends, and the blocks that steer batch norm."""
+"""Stochastic normalization against its formula in float64, plain batch norm at both ends, and the blocks that
+steer batch norm."""
 
 import copy
 
@@ -17,7 +18,7 @@ def pictures(seed=0, channels=6, dtype=torch.float32):
     return 3 * torch.randn(5, channels, 4, 3, generator=torch.Generator().manual_seed(seed), dtype=dtype) + 1
 
 
-def randomise(net, seed=1):
+def randomize(net, seed=1):
     """Scales, shifts and moving statistics that are none of their first values."""
     draw = torch.Generator().manual_seed(seed)
     for tensor in net.state_dict().values():
@@ -27,7 +28,7 @@ def randomise(net, seed=1):
 
 
 def layer(probability, dtype=torch.float32, **options):
-    return randomise(StochNorm2d(6, probability, **options)).to(dtype)
+    return randomize(StochNorm2d(6, probability, **options)).to(dtype)
 
 
 def twin(norm):
@@ -82,7 +83,7 @@ def test_probability_one_is_batch_norm_to_the_bit(momentum, affine):
         assert torch.equal(mine.grad, other.grad)
 
 
-def test_probability_zero_normalises_by_the_moving_statistics_of_before():
+def test_probability_zero_normalizes_by_the_moving_statistics_of_before():
     norm = layer(0.0)
     for seed in range(3):
         expected = twin(norm).eval()(pictures(seed))
@@ -181,7 +182,7 @@ def network():
 
 
 def test_layers_keep_their_tensors_and_names():
-    net = randomise(network())
+    net = randomize(network())
     before = dict(net.state_dict(keep_vars=True))
     assert use_stoch_norm(net, 0.25) == 2
     after = net.state_dict(keep_vars=True)
@@ -191,7 +192,7 @@ def test_layers_keep_their_tensors_and_names():
 
 
 def test_a_turned_network_is_one_built_of_such_layers():
-    net = randomise(network())
+    net = randomize(network())
     built = nn.Sequential(nn.Conv2d(3, 6, 1), StochNorm2d(6), nn.Sequential(StochNorm2d(6), nn.ReLU()))
     built.load_state_dict(net.state_dict())
     use_stoch_norm(net, 0.5)
@@ -203,7 +204,7 @@ def test_a_turned_network_is_one_built_of_such_layers():
 
 
 def test_a_copy_is_independent_and_alike():
-    net = randomise(network())
+    net = randomize(network())
     use_stoch_norm(net, 0.5)
     twins = net, copy.deepcopy(net)
     outputs = []

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import torch
 
-from ssl_mix.runs import checkpoint
 from ssl_mix.errors import UserError
+from ssl_mix.runs import checkpoint
 from ssl_mix.runs.checkpoint import CURRENT, PREVIOUS, load_checkpoint, read_checkpoint, save_checkpoint
 
 

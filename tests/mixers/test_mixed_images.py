@@ -58,11 +58,11 @@ def test_the_box_is_that_of_a_loop(size):
     images = torch.zeros(200, 1, *size)
     lam = torch.rand(200, generator=generator(1))
     mixed, _ = CutMix().mix(images, images + 1, lam=lam, generator=generator())
-    centres = torch.rand((200, 2), generator=generator()).numpy()
-    for picture, share, centre in zip(mixed.numpy(), lam.numpy(), centres, strict=True):
+    centers = torch.rand((200, 2), generator=generator()).numpy()
+    for picture, share, center in zip(mixed.numpy(), lam.numpy(), centers, strict=True):
         expected = np.zeros((1, *size), np.float32)
         begin, end = [], []
-        for side, place in zip(size, centre, strict=True):
+        for side, place in zip(size, center, strict=True):
             length = int(np.float32(side) * np.sqrt(np.float32(1) - share))
             first = int(np.float32(side) * place) - length // 2
             begin.append(max(0, first))
