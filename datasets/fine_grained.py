@@ -207,7 +207,7 @@ FINE_GRAINED: dict[str, Callable[..., DataSet]] = {
     "fgvc-aircraft": fine_grained(
         "fgvc-aircraft",
         "FGVC-Aircraft: 6,667 training and 3,333 test images in 100 variants, 66 or 67 for training of each.",
-        'The training part is the authors\' "trainval", as in published transfer learning; their images keep\n '
+        'The training part is the authors\' "trainval", as in published transfer learning; their images keep '
         "the line of text at the bottom.",
         Source(
             "fgvc-aircraft-2013b",
@@ -228,7 +228,7 @@ FINE_GRAINED: dict[str, Callable[..., DataSet]] = {
     "oxford-flowers": fine_grained(
         "oxford-flowers",
         "Oxford Flowers-102: 2,040 training and 6,149 test images in 102 kinds, 20 for training of each.",
-        'The training part is the authors\' "train" and behind it their "val", 1,020 images each, as is usual\n '
+        'The training part is the authors\' "train" and behind it their "val", 1,020 images each, as is usual '
         "in transfer learning; tables of learning from 10 images a class are of the first half alone "
         "(``label_list`` can choose it).",
         Source(

@@ -1,8 +1,8 @@
 """The semi-supervised benchmark: algorithms x numbers of labels x seeds x mixing terms, on the same splits,
 with the same budget.
 
-    python scripts/cifar_ssl.py --data cifar10 --algorithms fixmatch mixmatch --mix none mixup dm as dm-as
-        --labels 40 250 4000 \ --out runs/cifar_ssl --json cifar_ssl.jsonl -- --download --recipe paper
+    python scripts/cifar_ssl.py --data cifar10 --algorithms fixmatch mixmatch --mix none mixup dm as dm-as \
+        --labels 40 250 4000 --out runs/cifar_ssl --json cifar_ssl.jsonl -- --download --recipe paper
 
 What follows ``--`` goes to ``ssl-mix train`` as it is, for every run; ``--only 'NAMES: FLAGS'`` adds flags
 for some algorithms. Each run is a folder OUT/DATA-LABELS/ALGORITHM-MIX/seedK: a finished one is skipped, a

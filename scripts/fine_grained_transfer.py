@@ -2,8 +2,8 @@
 same of everything else.
 
     python scripts/fine_grained_transfer.py --data cub200 stanford-cars fgvc-aircraft --rates 15 30 50 \
-        --methods fine-tuning co-tuning self-tuning --mix none mixup dm as dm-as --out runs/transfer --json
-        transfer.jsonl \ -- --recipe recommended --data-dir data
+        --methods fine-tuning co-tuning self-tuning --mix none mixup dm as dm-as \
+        --out runs/transfer --json transfer.jsonl -- --recipe recommended --data-dir data
 
 Published tables compare methods that were trained with different augmentation, schedules and numbers of
 steps. Here all runs of a table have the same of these, the same images and the same split, or are refused:

@@ -235,7 +235,7 @@ def test_autocast(mixer):
 
 
 @pytest.mark.parametrize(
-    ("images", "weights"), [(torch.bfloat16, torch.float32), (torch.float32, torch.bfloat16)]
+    ("pictures", "weights"), [(torch.bfloat16, torch.float32), (torch.float32, torch.bfloat16)]
 )
 def test_pictures_and_encoder_of_different_precision(mixer, pictures, weights):
     """The encoder sees the images in its own dtype, and they come back in theirs."""
