@@ -17,9 +17,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ssl_mix.algorithms.fine_tuning import FineTuning, MixHead, Terms, View
+from ssl_mix.algorithms.fine_tuning import FineTuning, Terms, View
 from ssl_mix.errors import UserError, check_choice, check_not_negative
-from ssl_mix.mixing.terms import MixingTerms
+from ssl_mix.mixing.terms import Mix, MixingTerms
 from ssl_mix.models.pretrained import source_classifier
 from ssl_mix.passes import full_precision
 from ssl_mix.transfer.relationship import learn_relationship
@@ -41,7 +41,6 @@ class CoTuning(FineTuning):
         view: see :class:`FineTuning`, as the following.
         threshold: confidence that a pseudo-label must reach.
         unlabeled_ratio: unlabeled images per labeled one.
-        mix_head: which head answers for mixed images.
         mixing: mixing terms added to the loss.
 
     Attributes:
@@ -62,12 +61,9 @@ class CoTuning(FineTuning):
         view: View = "strong",
         threshold: float = 0.0,
         unlabeled_ratio: int = 1,
-        mix_head: MixHead = "shared",
-        mixing: MixingTerms = MixingTerms(),  # noqa: B008 (frozen)
+        mixing: MixingTerms | Mix = "none",
     ) -> None:
-        super().__init__(
-            view=view, threshold=threshold, unlabeled_ratio=unlabeled_ratio, mix_head=mix_head, mixing=mixing
-        )
+        super().__init__(view=view, threshold=threshold, unlabeled_ratio=unlabeled_ratio, mixing=mixing)
         check_not_negative("source_weight", source_weight)
         check_choice("relationship", relationship, ("logistic", "direct"))
         self.source_weight, self.relationship = source_weight, relationship

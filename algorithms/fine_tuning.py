@@ -18,14 +18,12 @@ from torch import Tensor, nn
 
 from ssl_mix.algorithm import Algorithm, step_output
 from ssl_mix.errors import check_choice, check_count, check_share
-from ssl_mix.mixing.terms import MixingTerms
+from ssl_mix.mixing.terms import Mix, MixingTerms
 from ssl_mix.passes import apart, logits_of
 from ssl_mix.targets import confident_pseudo_labels
-from ssl_mix.transfer.heads import add_mix_head, mixing_net
-from ssl_mix.types import Batch, Nets, PseudoLabels, Samples, Step, StepOutput, Task
+from ssl_mix.types import Batch, Nets, PseudoLabels, Samples, Step, StepOutput
 
 View = Literal["weak", "strong"]
-MixHead = Literal["shared", "own"]
 Terms = Mapping[str, tuple[float, Tensor]]
 
 
@@ -40,8 +38,6 @@ class FineTuning(Algorithm):
         view: "weak": flip and crop; "strong": RandAugment and Cutout too. Of labeled and unlabeled images.
         threshold: confidence that a pseudo-label must reach to count in the asymmetric term, in [0, 1].
         unlabeled_ratio: unlabeled images per labeled one in a batch, where mixing wants them.
-        mix_head: mixed images are classified by the "shared" head, or by one of their "own", as in the
-            authors' transfer code.
         mixing: mixing terms added to the loss: decoupled mixup (DM) and the asymmetric strategy (AS).
 
     Raises:
@@ -54,25 +50,17 @@ class FineTuning(Algorithm):
         view: View = "strong",
         threshold: float = 0.0,
         unlabeled_ratio: int = 1,
-        mix_head: MixHead = "shared",
-        mixing: MixingTerms = MixingTerms(),  # noqa: B008 (frozen)
+        mixing: MixingTerms | Mix = "none",
     ) -> None:
         super().__init__()
         check_choice("view", view, ("weak", "strong"))
         check_share("threshold", threshold)
         check_count("unlabeled_ratio", unlabeled_ratio)
-        check_choice("mix_head", mix_head, ("shared", "own"))
         self.view, self.threshold = view, threshold
-        self.unlabeled_ratio, self.mix_head = unlabeled_ratio, mix_head
+        self.unlabeled_ratio = unlabeled_ratio
         self.labeled_views = (view,)
-        self.unlabeled_views = (view,) if mixing.asymmetric else ()
-        self.mixing = mixing.for_views(self.unlabeled_views)
-
-    def extend(self, net: nn.Module, task: Task) -> nn.Module:
-        """A second head for mixed images, if they are to have one."""
-        if self.mix_head == "own" and self.mixing.mix != "none":
-            add_mix_head(net)
-        return net
+        self.mixing = MixingTerms.of(mixing).check_added()
+        self.unlabeled_views = (view,) if self.mixing.asymmetric else ()
 
     def forward(self, nets: Nets, batch: Batch, step: Step) -> StepOutput:
         """The loss of one batch."""
@@ -82,7 +70,7 @@ class FineTuning(Algorithm):
         u = batch.unlabeled
         pseudo = None if u is None else self._pseudo_labels(nets.student, u)
         views = None if u is None else u.views
-        mixed = self.mixing(mixing_net(nets.student), x, labels, step, unlabeled=views, pseudo=pseudo)
+        mixed = self.mixing(nets.student, x, labels, step, unlabeled=views, pseudo=pseudo)
         return step_output(terms, mixed, pseudo)
 
     def terms(self, net: nn.Module, images: Tensor, labels: Tensor) -> Terms:

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 
 from ssl_mix.algorithm import Algorithm, parts, step_output
 from ssl_mix.errors import check_count, check_not_negative, check_share
-from ssl_mix.mixing.terms import MixingTerms
+from ssl_mix.mixing.terms import Mix, MixingTerms
 from ssl_mix.passes import together
 from ssl_mix.targets import confident_pseudo_labels
 from ssl_mix.types import Batch, Nets, Step, StepOutput
@@ -45,7 +45,7 @@ class FixMatch(Algorithm):
         threshold: float = 0.95,
         unlabeled_weight: float = 1.0,
         unlabeled_ratio: int = 7,
-        mixing: MixingTerms = MixingTerms(),  # noqa: B008 (frozen)
+        mixing: MixingTerms | Mix = "none",
     ) -> None:
         super().__init__()
         check_share("threshold", threshold)
@@ -54,7 +54,7 @@ class FixMatch(Algorithm):
         self.threshold = threshold
         self.unlabeled_weight = unlabeled_weight
         self.unlabeled_ratio = unlabeled_ratio
-        self.mixing = mixing.for_views(self.unlabeled_views)
+        self.mixing = MixingTerms.of(mixing).check_added()
 
     def forward(self, nets: Nets, batch: Batch, step: Step) -> StepOutput:
         """One step of the paper's Algorithm 1, with the mixing terms."""

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from ssl_mix.algorithm import Algorithm, parts, step_output
 from ssl_mix.banks import NEVER, last_positions
 from ssl_mix.errors import check_choice, check_count, check_not_negative, check_share
-from ssl_mix.mixing.terms import MixingTerms
+from ssl_mix.mixing.terms import Mix, MixingTerms
 from ssl_mix.passes import together
 from ssl_mix.targets import confident_pseudo_labels
 from ssl_mix.types import Batch, Nets, Step, StepOutput, Task
@@ -59,7 +59,7 @@ class FlexMatch(Algorithm):
         threshold_warmup: bool = True,
         unlabeled_weight: float = 1.0,
         unlabeled_ratio: int = 7,
-        mixing: MixingTerms = MixingTerms(),  # noqa: B008 (frozen)
+        mixing: MixingTerms | Mix = "none",
     ) -> None:
         super().__init__()
         check_share("threshold", threshold)
@@ -69,12 +69,12 @@ class FlexMatch(Algorithm):
         self.threshold, self.mapping, self.threshold_warmup = threshold, mapping, threshold_warmup
         self.unlabeled_weight = unlabeled_weight
         self.unlabeled_ratio = unlabeled_ratio
-        self.mixing = mixing.for_views(self.unlabeled_views)
+        self.mixing = MixingTerms.of(mixing).check_added()
 
     def extend(self, net: nn.Module, task: Task) -> nn.Module:
         """A slot for each unlabeled image."""
         self.register_buffer("image_class", torch.full((task.num_unlabeled,), NEVER))
-        return net
+        return super().extend(net, task)
 
     def thresholds(self, num_classes: int) -> Tensor:
         """tau_c of every class, (C,)."""

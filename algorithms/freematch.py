@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ssl_mix.algorithm import Algorithm, parts, step_output
 from ssl_mix.errors import UserError, check_count, check_not_negative, check_share
-from ssl_mix.mixing.terms import MixingTerms
+from ssl_mix.mixing.terms import Mix, MixingTerms
 from ssl_mix.passes import together
 from ssl_mix.targets import hard_pseudo_labels
 from ssl_mix.types import Batch, Nets, Step, StepOutput, Task
@@ -64,7 +64,7 @@ class FreeMatch(Algorithm):
         highest_threshold: float = 1.0,
         unlabeled_weight: float = 1.0,
         unlabeled_ratio: int = 7,
-        mixing: MixingTerms = MixingTerms(),  # noqa: B008 (frozen)
+        mixing: MixingTerms | Mix = "none",
     ) -> None:
         super().__init__()
         for name, share in (("average_decay", average_decay), ("lowest_threshold", lowest_threshold)):
@@ -82,7 +82,7 @@ class FreeMatch(Algorithm):
         self.lowest_threshold, self.highest_threshold = lowest_threshold, highest_threshold
         self.unlabeled_weight = unlabeled_weight
         self.unlabeled_ratio = unlabeled_ratio
-        self.mixing = mixing.for_views(self.unlabeled_views)
+        self.mixing = MixingTerms.of(mixing).check_added()
 
     def extend(self, net: nn.Module, task: Task) -> nn.Module:
         """The moving averages."""
@@ -90,7 +90,7 @@ class FreeMatch(Algorithm):
         self.register_buffer("global_threshold", uniform[0].clone())
         self.register_buffer("class_mean", uniform.clone())
         self.register_buffer("class_histogram", uniform.clone())
-        return net
+        return super().extend(net, task)
 
     def forward(self, nets: Nets, batch: Batch, step: Step) -> StepOutput:
         """One step of the paper's Algorithm 1, with the mixing terms."""

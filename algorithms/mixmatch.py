@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from ssl_mix.algorithm import Algorithm, parts, step_output
 from ssl_mix.errors import check_choice, check_count, check_not_negative, check_positive, check_share
 from ssl_mix.mixing.pool import LamPer, mix_pool, one_hot
-from ssl_mix.mixing.terms import MixingTerms
+from ssl_mix.mixing.terms import Mix, MixingTerms
 from ssl_mix.passes import apart
 from ssl_mix.targets import hard_pseudo_labels, ramp_up, sharpen
 from ssl_mix.types import Batch, Nets, Step, StepOutput
@@ -41,8 +41,7 @@ class MixMatch(Algorithm):
             Google: 1/64.
         unlabeled_ratio: unlabeled images per labeled one in a batch.
         mixing: decoupled terms on the mixed images: where two labeled ones are mixed ("dm"), where a labeled
-            and a pseudo-labeled one are ("as"). ``mixup``, ``mixed_by``, ``mix_alpha``, ``mix_view``,
-            ``mix_mask`` and ``mix_norm`` have no effect: MixMatch does its own mixing.
+            and a pseudo-labeled one are ("as"). "mixup" adds nothing: MixMatch does its own mixing.
 
     Raises:
         ValueError: an argument is out of range.
@@ -60,7 +59,7 @@ class MixMatch(Algorithm):
         unlabeled_weight: float = 100.0,
         ramp: float = 0.4,
         unlabeled_ratio: int = 1,
-        mixing: MixingTerms = MixingTerms(),  # noqa: B008 (frozen)
+        mixing: MixingTerms | Mix = "none",
     ) -> None:
         super().__init__()
         check_positive("temperature", temperature)
@@ -74,7 +73,7 @@ class MixMatch(Algorithm):
         self.unlabeled_weight = unlabeled_weight
         self.ramp = ramp
         self.unlabeled_ratio = unlabeled_ratio
-        self.mixing = mixing
+        self.mixing = MixingTerms.of(mixing).check_own()
 
     def forward(self, nets: Nets, batch: Batch, step: Step) -> StepOutput:
         """One step of the paper's Algorithm 1, with the decoupled terms."""

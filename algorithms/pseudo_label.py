@@ -12,7 +12,7 @@ import torch.nn.functional as F
 
 from ssl_mix.algorithm import Algorithm, parts, step_output
 from ssl_mix.errors import check_count, check_not_negative, check_share
-from ssl_mix.mixing.terms import MixingTerms
+from ssl_mix.mixing.terms import Mix, MixingTerms
 from ssl_mix.passes import apart, logits_of
 from ssl_mix.targets import confident_pseudo_labels, ramp_up
 from ssl_mix.types import Batch, Nets, Step, StepOutput
@@ -45,7 +45,7 @@ class PseudoLabel(Algorithm):
         unlabeled_weight: float = 1.0,
         ramp: float = 0.4,
         unlabeled_ratio: int = 1,
-        mixing: MixingTerms = MixingTerms(),  # noqa: B008 (frozen)
+        mixing: MixingTerms | Mix = "none",
     ) -> None:
         super().__init__()
         check_share("threshold", threshold)
@@ -56,7 +56,7 @@ class PseudoLabel(Algorithm):
         self.unlabeled_weight = unlabeled_weight
         self.ramp = ramp
         self.unlabeled_ratio = unlabeled_ratio
-        self.mixing = mixing.for_views(self.unlabeled_views)
+        self.mixing = MixingTerms.of(mixing).check_added()
 
     def forward(self, nets: Nets, batch: Batch, step: Step) -> StepOutput:
         """The loss of one batch."""

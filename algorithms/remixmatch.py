@@ -25,7 +25,7 @@ from ssl_mix.errors import (
     check_share,
 )
 from ssl_mix.mixing.pool import LamPer, mix_pool, one_hot
-from ssl_mix.mixing.terms import MixingTerms
+from ssl_mix.mixing.terms import Mix, MixingTerms
 from ssl_mix.passes import apart, frozen_running_statistics, full_precision
 from ssl_mix.targets import align, hard_pseudo_labels, ramp_up, sharpen
 from ssl_mix.types import Batch, Nets, Step, StepOutput, Task
@@ -80,7 +80,7 @@ class ReMixMatch(Algorithm):
         rotation_weight: float = 0.5,
         ramp: float = 1 / 64,
         unlabeled_ratio: int = 1,
-        mixing: MixingTerms = MixingTerms(),  # noqa: B008 (frozen)
+        mixing: MixingTerms | Mix = "none",
     ) -> None:
         super().__init__()
         check_positive("temperature", temperature)
@@ -97,7 +97,7 @@ class ReMixMatch(Algorithm):
         self.unlabeled_weight, self.unmixed_weight = unlabeled_weight, unmixed_weight
         self.rotation_weight, self.ramp = rotation_weight, ramp
         self.unlabeled_ratio = unlabeled_ratio
-        self.mixing = mixing
+        self.mixing = MixingTerms.of(mixing).check_own()
 
     def extend(self, net: nn.Module, task: Task) -> nn.Module:
         """The averages, and a head that tells four rotations from the features."""

@@ -20,14 +20,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ssl_mix.algorithm import Algorithm, step_output
-from ssl_mix.algorithms.fine_tuning import MixHead, View
+from ssl_mix.algorithms.fine_tuning import View
 from ssl_mix.banks import ClassQueue
 from ssl_mix.errors import check_choice, check_count, check_not_negative, check_positive, check_share
 from ssl_mix.losses import group_contrast
-from ssl_mix.mixing.terms import MixingTerms
+from ssl_mix.mixing.terms import Mix, MixingTerms
 from ssl_mix.passes import batch_statistics, full_precision
 from ssl_mix.targets import confident_pseudo_labels
-from ssl_mix.transfer.heads import add_mix_head, add_projector, mixing_net, projected
+from ssl_mix.transfer.heads import add_projector, projected
 from ssl_mix.types import Batch, Nets, Samples, Step, StepOutput, Task
 
 
@@ -49,8 +49,6 @@ class SelfTuning(Algorithm):
         threshold: confidence that a pseudo-label must reach to count in the asymmetric term, in [0, 1].
         unlabeled_ratio: unlabeled images per labeled one in a batch.
         view: "weak": flip and crop; "strong": RandAugment and Cutout too. Two are drawn.
-        mix_head: mixed images are classified by the "shared" head, or by one of their "own", as in the
-            authors' transfer code.
         mixing: mixing terms added to the loss: decoupled mixup (DM) and the asymmetric strategy (AS), on the
             query view.
 
@@ -73,8 +71,7 @@ class SelfTuning(Algorithm):
         threshold: float = 0.0,
         unlabeled_ratio: int = 1,
         view: View = "strong",
-        mix_head: MixHead = "shared",
-        mixing: MixingTerms = MixingTerms(),  # noqa: B008 (frozen)
+        mixing: MixingTerms | Mix = "none",
     ) -> None:
         super().__init__()
         check_not_negative("contrast_weight", contrast_weight)
@@ -84,21 +81,18 @@ class SelfTuning(Algorithm):
         check_share("threshold", threshold)
         check_count("unlabeled_ratio", unlabeled_ratio)
         check_choice("view", view, ("weak", "strong"))
-        check_choice("mix_head", mix_head, ("shared", "own"))
         self.contrast_weight, self.depth = contrast_weight, depth
         self.width, self.temperature = width, temperature
         self.threshold, self.unlabeled_ratio = threshold, unlabeled_ratio
-        self.view, self.mix_head = view, mix_head
+        self.view = view
         self.labeled_views = self.unlabeled_views = (view, f"{view}2")
-        self.mixing = mixing.for_views(self.unlabeled_views)
+        self.mixing = MixingTerms.of(mixing).check_added()
 
     def extend(self, net: nn.Module, task: Task) -> nn.Module:
         """A projector, the queue, and a second head for mixed images, if they are to have one."""
         add_projector(net, self.width)
-        if self.mix_head == "own" and self.mixing.mix != "none":
-            add_mix_head(net)
         self.queue = ClassQueue(task.num_classes, self.depth, self.width)
-        return net
+        return super().extend(net, task)
 
     def forward(self, nets: Nets, batch: Batch, step: Step) -> StepOutput:
         """The loss of one batch."""
@@ -116,7 +110,7 @@ class SelfTuning(Algorithm):
         }
         images = batch.labeled.views[self.view]
         mixed = self.mixing(
-            mixing_net(nets.student), images, labels, step, unlabeled=batch.unlabeled.views, pseudo=pseudo
+            nets.student, images, labels, step, unlabeled=batch.unlabeled.views, pseudo=pseudo
         )
         carry = {"keys": torch.cat((x.key, u.key)), "labels": torch.cat((labels, pseudo.labels))}
         return step_output(terms, mixed, pseudo, carry)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ssl_mix.algorithm import Algorithm, parts, step_output
 from ssl_mix.errors import check_count, check_not_negative, check_positive, check_share
-from ssl_mix.mixing.terms import MixingTerms
+from ssl_mix.mixing.terms import Mix, MixingTerms
 from ssl_mix.passes import together
 from ssl_mix.targets import align, hard_pseudo_labels
 from ssl_mix.types import Batch, Nets, Step, StepOutput, Task
@@ -59,7 +59,7 @@ class SoftMatch(Algorithm):
         align: bool = True,
         unlabeled_weight: float = 1.0,
         unlabeled_ratio: int = 7,
-        mixing: MixingTerms = MixingTerms(),  # noqa: B008 (frozen)
+        mixing: MixingTerms | Mix = "none",
     ) -> None:
         super().__init__()
         check_share("average_decay", average_decay)
@@ -69,7 +69,7 @@ class SoftMatch(Algorithm):
         self.average_decay, self.sigmas, self.align = average_decay, sigmas, align
         self.unlabeled_weight = unlabeled_weight
         self.unlabeled_ratio = unlabeled_ratio
-        self.mixing = mixing.for_views(self.unlabeled_views)
+        self.mixing = MixingTerms.of(mixing).check_added()
 
     def extend(self, net: nn.Module, task: Task) -> nn.Module:
         """The moving averages."""
@@ -77,7 +77,7 @@ class SoftMatch(Algorithm):
         self.register_buffer("confidence_mean", uniform[0].clone())
         self.register_buffer("confidence_variance", torch.ones(()))
         self.register_buffer("class_mean", uniform.clone())
-        return net
+        return super().extend(net, task)
 
     def forward(self, nets: Nets, batch: Batch, step: Step) -> StepOutput:
         """One step of the paper's Algorithm 1, with the mixing terms."""

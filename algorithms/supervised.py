@@ -10,17 +10,14 @@ from ssl_mix.algorithm import Algorithm
 from ssl_mix.errors import check_choice, check_not_negative, check_share
 from ssl_mix.losses import semantic_equivariance
 from ssl_mix.mixers import (
-    MIXERS,
     Mixer,
-    MixerName,
     StopAfter,
     Unmixed,
-    build_mixer,
     capture_class_attention,
     transmix_lam,
 )
-from ssl_mix.mixing.criterion import LabelPolicy, Loss, MixingLoss, check_composition
-from ssl_mix.mixing.terms import MixingTerms
+from ssl_mix.mixing.criterion import Criterion, LabelPolicy, MixingLoss, check_composition
+from ssl_mix.mixing.terms import Mix, MixingTerms
 from ssl_mix.passes import frozen_running_statistics
 from ssl_mix.types import Batch, Nets, Step, StepOutput, Task
 
@@ -29,14 +26,11 @@ class Supervised(Algorithm):
     """Cross-entropy on the labeled images alone, plain or mixed: the bound that few-label methods are held
     against.
 
-    With a mixer the whole batch is mixed with a permutation of itself. ``loss + regularizer_weight * sem``,
-    plus what a learned mixer needs to learn itself, plus the terms of ``mixing``, which are the same as for
-    other algorithms.
+    With ``mix`` "mixup" or "dm" the whole batch is mixed with a permutation of itself by ``mixer``, any of
+    them. ``loss + regularizer_weight * sem``, plus what a learned mixer needs to learn itself.
 
     Args:
-        mixer: what the labeled batch is mixed with; "none" for plain images.
-        alpha: lam ~ Beta(alpha, alpha); default: the mixer's own.
-        loss: "ce" or "bce", or with decoupled mixup "dm-ce" (its term weighted by eta) or "dm-bce".
+        criterion: "ce" or "bce".
         label_policy: "lumix" perturbs lam by noise and by the network's own scores; "transmix" weighs it by
             the attention of a vision transformer's class token; "plain" keeps it.
         regularizer: "sem" asks that features of a mixed image be the mixed features of its two images.
@@ -44,8 +38,7 @@ class Supervised(Algorithm):
         stop_mixing: share of the steps at the end that see plain images (ES).
         label_smoothing: of the cross-entropy.
         view: "weak": flip and crop; "strong": RandAugment and Cutout too.
-        mixing: mixing terms added to the loss ("mixup" or "dm"; "as" needs an algorithm that makes
-            pseudo-labels).
+        mixing: "mixup" or "dm", the mixer, alpha and eta ("as" needs an algorithm that makes pseudo-labels).
 
     Raises:
         ValueError: an option is unknown, or does not fit the others.
@@ -54,52 +47,41 @@ class Supervised(Algorithm):
     def __init__(
         self,
         *,
-        mixer: Literal["none", MixerName] = "none",
-        alpha: float | None = None,
-        loss: Loss = "ce",
+        criterion: Criterion = "ce",
         label_policy: LabelPolicy = "plain",
         regularizer: Literal["none", "sem"] = "none",
         regularizer_weight: float = 1.0,
         stop_mixing: float = 0.0,
         label_smoothing: float = 0.0,
         view: Literal["weak", "strong"] = "weak",
-        mixing: MixingTerms = MixingTerms(),  # noqa: B008 (frozen)
+        mixing: MixingTerms | Mix = "none",
     ) -> None:
         super().__init__()
-        check_choice("mixer", mixer, ("none", *MIXERS))
         check_choice("regularizer", regularizer, ("none", "sem"))
         check_choice("view", view, ("weak", "strong"))
         check_not_negative("regularizer_weight", regularizer_weight)
         check_share("stop_mixing", stop_mixing)
-        self.mixer, self.alpha, self.loss, self.label_policy = mixer, alpha, loss, label_policy
+        self.mixing = MixingTerms.of(mixing)
+        self.criterion, self.label_policy = criterion, label_policy
         self.regularizer, self.regularizer_weight = regularizer, regularizer_weight
         self.stop_mixing, self.label_smoothing = stop_mixing, label_smoothing
-        self.view, self.labeled_views, self.mixing = view, (view,), mixing
-        self._loss = MixingLoss(
-            loss,
-            label_policy,
-            eta=mixing.eta,
-            eta_power=mixing.eta_power,
-            label_smoothing=label_smoothing,
-            interpolates=mixer in ("mixup", "manifoldmix", "patchmixup"),
-        )
+        self.view, self.labeled_views = view, (view,)
         check_composition(
-            mixer=mixer,
-            loss=loss,
-            label_policy=label_policy,
-            regularizer=regularizer,
-            stop_mixing=stop_mixing,
-            alpha=alpha,
-            mix=mixing.mix,
+            self.mixing, label_policy=label_policy, regularizer=regularizer, stop_mixing=stop_mixing
         )
-        self.built_mixer = Unmixed() if mixer == "none" else build_mixer(mixer, alpha)
+        self._loss = MixingLoss(self.mixing, criterion, label_policy, label_smoothing=label_smoothing)
+        self.built_mixer = self._new_mixer()
+
+    def _new_mixer(self) -> Mixer:
+        return Unmixed() if self.mixing.mix == "none" else self.mixing.build_mixer()
 
     def extend(self, net: nn.Module, task: Task) -> nn.Module:
         """Get the mixer ready for the network, and try one tiny batch, so that what does not fit is refused
-        at once."""
-        if self.mixer == "none":
+        at
+        once."""
+        if self.mixing.mix == "none":
             return net
-        self.built_mixer = build_mixer(self.mixer, self.alpha)  # a learned one starts afresh in each run
+        self.built_mixer = self._new_mixer()  # a learned one starts afresh in each run
         self.built_mixer.prepare(net, task.image_shape)
         with frozen_running_statistics(net), torch.random.fork_rng(devices=[]):
             images, labels = torch.zeros(2, *task.image_shape), torch.zeros(2, dtype=torch.int64)
@@ -116,12 +98,9 @@ class Supervised(Algorithm):
             terms = {"loss/labeled": self._loss.plain(nets.student(x), labels)}
         else:
             terms = self._mixed(mixer, nets, x, labels, step.generator)
-        mixing = MixingTerms() if stop.over(step.progress) else self.mixing
-        extra, extra_terms = mixing(nets.student, x, labels, step)
         weights = {"loss/sem": self.regularizer_weight}
-        total = sum((weights.get(name, 1.0) * value for name, value in terms.items()), start=extra)
-        metrics = {name: value.detach() for name, value in terms.items()} | extra_terms
-        return StepOutput(total, metrics, {})
+        total = sum((weights.get(name, 1.0) * value for name, value in terms.items()), start=x.new_zeros(()))
+        return StepOutput(total, {name: value.detach() for name, value in terms.items()}, {})
 
     def _mixed(
         self, mixer: Mixer, nets: Nets, x: Tensor, labels: Tensor, generator: torch.Generator

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ssl_mix.algorithm import Algorithm, parts, step_output
 from ssl_mix.errors import check_choice, check_count, check_not_negative, check_positive, check_share
-from ssl_mix.mixing.terms import MixingTerms
+from ssl_mix.mixing.terms import Mix, MixingTerms
 from ssl_mix.passes import together
 from ssl_mix.targets import confident_pseudo_labels
 from ssl_mix.types import Batch, Nets, Step, StepOutput
@@ -64,7 +64,7 @@ class UDA(Algorithm):
         tsa_confidence: Confidence = "true",
         tsa_mean: MeanOver = "batch",
         unlabeled_ratio: int = 7,
-        mixing: MixingTerms = MixingTerms(),  # noqa: B008 (frozen)
+        mixing: MixingTerms | Mix = "none",
     ) -> None:
         super().__init__()
         check_share("threshold", threshold)
@@ -78,7 +78,7 @@ class UDA(Algorithm):
         self.unlabeled_weight = unlabeled_weight
         self.tsa, self.tsa_confidence, self.tsa_mean = tsa, tsa_confidence, tsa_mean
         self.unlabeled_ratio = unlabeled_ratio
-        self.mixing = mixing.for_views(self.unlabeled_views)
+        self.mixing = MixingTerms.of(mixing).check_added()
 
     def forward(self, nets: Nets, batch: Batch, step: Step) -> StepOutput:
         """The loss of one batch."""

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ssl_mix.algorithm import Algorithm, parts, step_output
 from ssl_mix.errors import check_count, check_not_negative, check_positive, check_share
-from ssl_mix.mixing.terms import MixingTerms
+from ssl_mix.mixing.terms import Mix, MixingTerms
 from ssl_mix.passes import apart, logits_of
 from ssl_mix.targets import hard_pseudo_labels, ramp_up
 from ssl_mix.types import Batch, Nets, Step, StepOutput
@@ -58,7 +58,7 @@ class VAT(Algorithm):
         power_iterations: int = 1,
         ramp: float = 0.4,
         unlabeled_ratio: int = 1,
-        mixing: MixingTerms = MixingTerms(),  # noqa: B008 (frozen)
+        mixing: MixingTerms | Mix = "none",
     ) -> None:
         super().__init__()
         check_not_negative("unlabeled_weight", unlabeled_weight)
@@ -72,7 +72,7 @@ class VAT(Algorithm):
         self.radius, self.probe, self.power_iterations = radius, probe, power_iterations
         self.ramp = ramp
         self.unlabeled_ratio = unlabeled_ratio
-        self.mixing = mixing.for_views(self.unlabeled_views)
+        self.mixing = MixingTerms.of(mixing).check_added()
 
     def forward(self, nets: Nets, batch: Batch, step: Step) -> StepOutput:
         """The loss of one batch."""

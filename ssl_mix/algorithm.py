@@ -33,10 +33,13 @@ class Algorithm(nn.Module):
         super().__init__()
 
     def extend(self, net: nn.Module, task: Task) -> nn.Module:
-        """Add what the method needs to the network, and its buffers to itself, before the teacher is
-        copied."""
+        """Add what the method needs to the network, and its buffers to itself, before the teacher is copied.
+
+        Here: what its ``mixing`` terms need, if it has any.
+        """
         del task
-        return net
+        mixing = getattr(self, "mixing", None)
+        return net if mixing is None else mixing.extend(net)
 
     def begin(self, nets: Nets, labeled: Iterable[tuple[Tensor, Tensor]]) -> None:
         """Learn what the method needs from the labeled images, once, before the first step.

@@ -1,207 +1,67 @@
-"""The ``ssl-mix`` command. Every flag is derived from a signature, with its help text from the docstring."""
+"""The ``ssl-mix`` command: which word starts what. A command's code is imported when it is called."""
 
-import inspect
+import importlib
 import sys
 import warnings
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import tyro
-from rich.markup import escape
-from rich.table import Table
-
-from ssl_mix.algorithms import ALGORITHMS
-from ssl_mix.augment.crops import Crops
-from ssl_mix.banks import PseudoLabelBank
-from ssl_mix.cli.demo import demo
-from ssl_mix.cli.show_mixers import show_mixers
-from ssl_mix.cli.terminal import console, reading_bar, say, warn
-from ssl_mix.cli.train import FLAT, finish, own_words, train_command
-from ssl_mix.datasets import DATASETS
-from ssl_mix.errors import UserError, check_count, nearest
-from ssl_mix.mixers import MIXERS
-from ssl_mix.models import MODELS
-from ssl_mix.recipes import RECIPES
-from ssl_mix.reports.csv_files import prediction_rows, pseudo_label_rows, write_csv
-from ssl_mix.runs.session import reopen
-from ssl_mix.runs.trained import TrainedRun, Weights, evaluate, load_trained, predict
-
-RunFolder = tyro.conf.Positional[Path]
+from ssl_mix._version import __version__
+from ssl_mix.errors import UserError, nearest
 
 
-def load(run: Path, device: str, weights: Weights = "last") -> TrainedRun:
-    """A trained run, with a note for each newer checkpoint that could not be used."""
-    trained = load_trained(run, device, weights)
-    for message in trained.warnings:
-        warn(message)
-    return trained
+class Command(NamedTuple):
+    """One command.
 
-
-def check_writable(out: Path) -> None:
-    """Raise before any work is done where the folder of an output file is missing."""
-    if not out.absolute().parent.is_dir():
-        raise UserError(f"the folder of --out {out} does not exist: make it first")
-
-
-def resume(run: RunFolder) -> None:
-    """Go on with a run that was stopped or killed, to the same bits as if it had not been.
-
-    Args:
-        run: folder of the run.
+    Attributes:
+        place: module and function that it is, within ``ssl_mix.cli``. The function takes the words behind the
+            command's name, or options that its signature describes.
+        about: what it does.
+        own_words: whether the function reads the words by itself.
     """
-    with reading_bar() as progress:
-        opened = reopen(run, progress=progress)
-    finish(opened)
+
+    place: str
+    about: str
+    own_words: bool = False
 
 
-def evaluate_command(
-    run: RunFolder,
-    *,
-    data_dir: str | None = None,
-    test: str | None = None,
-    crops: Crops = "center",
-    weights: Weights = "last",
-    device: str = "auto",
-) -> None:
-    """Test accuracy of a run's teacher, in all, by class and as the mean of classes.
-
-    Args:
-        run: folder of the run.
-        data_dir: where the files of a data set with a name are now, if they have moved.
-        test: another folder of test images with the same classes.
-        crops: "center", or "ten": the mean over corners and center with their mirror images, as published
-            codes of fine-grained transfer evaluate; for data sets of folders and for fine-grained transfer.
-        weights: the "last" ones, or those that were "best" on the part that --validation held out.
-        device: "auto", "cpu" or "cuda".
-    """
-    trained = load(run, device, weights)
-    with reading_bar() as progress:
-        found = evaluate(trained, data_dir=data_dir, test=test, crops=crops, progress=progress)
-    crop = "ten crops of each" if crops == "ten" else "central crops"
-    say(f"Teacher after step {trained.step} ({weights} weights) on {found.images} test images, {crop}")
-    table = Table("class", "accuracy")
-    for name, value in found.per_class.items():
-        table.add_row(escape(name), f"{100 * value:.2f} %")
-    table.add_section()
-    table.add_row("mean of classes", f"{100 * found.mean_class_accuracy:.2f} %")
-    table.add_row("all", f"{100 * found.accuracy:.2f} %")
-    console.print(table)
-
-
-def predict_command(
-    run: RunFolder,
-    paths: tyro.conf.Positional[list[Path]],
-    *,
-    out: Path,
-    top: int = 5,
-    weights: Weights = "last",
-    device: str = "auto",
-) -> None:
-    """Classify images with a run's teacher and write a CSV file: file, class, confidence, next likely
-    classes.
-
-    Args:
-        run: folder of the run.
-        paths: images, and folders that are searched for images.
-        out: the CSV file.
-        top: how many classes to name for each image.
-        weights: the "last" ones, or those that were "best" on the part that --validation held out.
-        device: "auto", "cpu" or "cuda".
-    """
-    check_count("top", top)
-    check_writable(out)
-    if not paths:
-        raise UserError("no image to predict: give files or folders after the run")
-    trained = load(run, device, weights)
-    with reading_bar() as progress:
-        found = predict(trained, paths, progress=progress)
-    for path, reason in found.broken:
-        warn(f"left out {path}: {reason}")
-    count = write_csv(out, prediction_rows(found.files, found.probabilities, trained.classes, top))
-    say(f"{count} predictions in {out}")
-
-
-def pseudo_labels(run: RunFolder, *, out: Path) -> None:
-    """Write what a run last predicted for each unlabeled image as a CSV file.
-
-    Columns: file or index, class, confidence, whether that pseudo-label passed the threshold, first and last
-    step in which one did, and how often the predicted class changed.
-
-    Args:
-        run: folder of the run.
-        out: the CSV file.
-    """
-    trained = load(run, "cpu")
-    check_writable(out)
-    if not trained.run.algorithm.unlabeled_views:
-        raise UserError(f"{run} has no pseudo-labels: {type(trained.run.algorithm).__name__} makes none")
-    slots = trained.state["bank"]
-    bank = PseudoLabelBank(len(slots["label"]), len(trained.classes))
-    bank.load_state_dict(slots)
-    count = write_csv(out, pseudo_label_rows(run, bank, trained.classes))
-    say(f"{count} pseudo-labels in {out}")
-
-
-def list_command() -> None:
-    """Algorithms, mixers, networks, data sets and recipes, with a line each."""
-    for title, registry in (
-        ("Algorithms", ALGORITHMS),
-        ("Mixers", MIXERS),
-        ("Networks", MODELS),
-        ("Data sets", DATASETS),
-        ("Recipes", RECIPES),
-    ):
-        table = Table(title=title, title_justify="left", show_header=False, box=None)
-        for name, thing in registry.items():
-            table.add_row(name, thing if isinstance(thing, str) else first_line(thing))
-        console.print(table)
-
-
-def first_line(thing: object) -> str:
-    """The first line of a docstring."""
-    return (inspect.getdoc(thing) or "").partition("\n")[0]
+COMMANDS = {
+    "demo": Command("demo:demo", "compare four ways to learn from the same few labels"),
+    "train": Command("train:train", "train a classifier from few labels", own_words=True),
+    "check": Command(
+        "check:check", "read everything that train would, and say what it would do", own_words=True
+    ),
+    "resume": Command("use:resume", "go on with a run that was stopped or killed, to the same bits"),
+    "evaluate": Command("use:evaluate_command", "test accuracy of a run, in all and by class"),
+    "predict": Command("use:predict_command", "classify images into a CSV file"),
+    "pseudo-labels": Command("use:pseudo_labels", "write what a run predicted for each unlabeled image"),
+    "show-mixers": Command("show_mixers:show_mixers", "draw what every mixer does to images of yours"),
+    "list": Command("use:list_command", "algorithms, mixing, mixers, networks, data sets, recipes"),
+}
+HELP = ("-h", "--help")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; a mistake of the user ends with one message on stderr and exit status 2.
 
     Args:
-        arguments: default: those of the process. ``--debug`` anywhere shows the traceback of such a mistake.
+        arguments: default: those of the process. ``--debug`` before the command shows the traceback of such a
+            mistake.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
-    debug = "--debug" in given
-    given = [argument for argument in given if argument != "--debug"]
-    warnings.showwarning = lambda message, *_: warn(str(message))
+    debug = given[:1] == ["--debug"]
     try:
-        commands: dict[str, Callable[..., None]] = {
-            "demo": demo,
-            "train": train_command(given),
-            "resume": resume,
-            "evaluate": evaluate_command,
-            "predict": predict_command,
-            "pseudo-labels": pseudo_labels,
-            "show-mixers": show_mixers,
-            "list": list_command,
-        }
-        check_names(given, commands)
-        with own_words():
-            tyro.extras.subcommand_cli_from_dict(
-                commands,
-                prog="ssl-mix",
-                description="Learn image classifiers from few labels.",
-                args=given,
-                config=FLAT,
-            )
-    except UserError as error:
+        with warnings.catch_warnings():
+            run_command(given[debug:])
+    except (
+        UserError,
+        OSError,
+    ) as error:  # an OSError: a missing folder, a full disk
         if debug:
             raise
-        print(f"ssl-mix: {error}", file=sys.stderr)
-        sys.exit(2)
-    except OSError as error:  # a folder that is not there, a full disk, missing rights
-        if debug:
-            raise
-        print(f"ssl-mix: {error}", file=sys.stderr)
+        from ssl_mix.cli.terminal import as_flags
+
+        print(f"ssl-mix: {as_flags(str(error))}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         if debug:
@@ -210,13 +70,54 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(130)  # as shells report a command ended by Ctrl-C
 
 
-def check_names(arguments: Sequence[str], commands: dict[str, Callable[..., None]]) -> None:
-    """Raise with the nearest name where the command or the algorithm is unknown."""
-    known: tuple[tuple[str, Any], ...] = (("command", commands), ("algorithm", ALGORITHMS))
-    for (kind, names), argument in zip(known, arguments, strict=False):
-        if argument.startswith("-") or (kind == "algorithm" and arguments[0] != "train"):
-            return
-        if argument not in names:
-            raise UserError(
-                f"unknown {kind} {argument!r}: choose {', '.join(names)}.{nearest(argument, names)}"
-            )
+def run_command(words: Sequence[str]) -> None:
+    """Run the command that the first word names.
+
+    Raises:
+        ValueError: there is no such command, or a mistake in its options.
+    """
+    if not words or words[0] in HELP:
+        print(usage())
+        return
+    if words[0] == "--version":
+        print(f"ssl-mix {__version__}")
+        return
+    if words[0] not in COMMANDS:
+        raise UserError(
+            f"unknown command {words[0]!r}: choose {', '.join(COMMANDS)}.{nearest(words[0], COMMANDS)}"
+        )
+    function, command = imported(words[0]), COMMANDS[words[0]]
+    if command.own_words:
+        function(words[1:])
+        return
+    import tyro
+
+    flat = (tyro.conf.OmitSubcommandPrefixes, tyro.conf.OmitArgPrefixes)
+    tyro.cli(function, prog=f"ssl-mix {words[0]}", args=list(words[1:]), config=flat)
+
+
+def imported(name: str) -> Callable[..., Any]:
+    """The function of a command. From now on warnings are notes on stderr."""
+    from ssl_mix.cli.terminal import warn
+
+    warnings.showwarning = lambda message, *_: warn(str(message))
+    module, _, function = COMMANDS[name].place.partition(":")
+    found: Callable[..., Any] = getattr(importlib.import_module(f"ssl_mix.cli.{module}"), function)
+    return found
+
+
+def usage() -> str:
+    """What ``ssl-mix --help`` prints."""
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:{width}}  {command.about}" for name, command in COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: ssl-mix [--debug] COMMAND ...",
+            "",
+            "Learn image classifiers from few labels.",
+            "",
+            *lines,
+            "",
+            "ssl-mix COMMAND --help explains a command; ssl-mix --version prints the version.",
+        ]
+    )

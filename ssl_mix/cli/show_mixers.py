@@ -110,7 +110,7 @@ def network(run: Path | None, data: DataSet) -> tuple[nn.Module, Augmentation, d
     algorithm = trained.run.algorithm
     learned: dict[str, Mixer] = {}
     if isinstance(algorithm, Supervised):
-        learned[algorithm.mixer] = algorithm.built_mixer
+        learned[algorithm.mixing.mixer] = algorithm.built_mixer
     return trained.net, trained.augmentation, learned
 
 

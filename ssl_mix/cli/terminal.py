@@ -2,6 +2,7 @@
 
 import ctypes
 import platform
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,8 +17,19 @@ console = Console()
 
 
 def warn(message: str) -> None:
-    """One line on stderr."""
-    Console(stderr=True).print(Text.assemble(("note: ", "yellow"), message), soft_wrap=True)
+    """One line on stderr, with flags for the arguments that it names."""
+    Console(stderr=True).print(Text.assemble(("note: ", "yellow"), as_flags(message)), soft_wrap=True)
+
+
+def as_flags(message: str) -> str:
+    """A message of the library, which names arguments (`lr`, `mix=dm`), with the flags that stand for
+    them."""
+
+    def flag(match: re.Match[str]) -> str:
+        name, value = match[1].replace("_", "-"), match[2]
+        return f"--{name}" if value is None else f"--{name} {value}"
+
+    return re.sub(r"`([a-z][a-z_0-9]*)(?:=([^`]*))?`", flag, message)
 
 
 def say(message: str) -> None:

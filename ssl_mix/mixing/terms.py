@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor, nn
@@ -13,57 +13,80 @@ from ssl_mix.errors import UserError, check_choice, check_not_negative, check_po
 from ssl_mix.losses import AsymmetricMixupLoss, DecoupledMixupLoss
 from ssl_mix.losses.decoupled import both_weights, half_weights
 from ssl_mix.losses.remainder import pair_loss
-from ssl_mix.mixers import Mixer, build_mixer
+from ssl_mix.mixers import MIXERS, Mixer, MixerName, build_mixer
 from ssl_mix.passes import frozen_running_statistics, full_precision
 from ssl_mix.randomness import sample_beta
+from ssl_mix.transfer.heads import add_mix_head, mixing_net
 from ssl_mix.types import MixedTarget, PseudoLabels, Step
 
 Mix = Literal["none", "mixup", "dm", "as", "dm-as"]
 Ramp = Literal["cosine", "none"]
-MixedBy = Literal["mixup", "cutmix", "fmix", "gridmix", "resizemix", "smoothmix"]
-MixMask = Literal["confident", "none"]
-MixView = Literal["weak", "strong"]
-MixNorm = Literal["apart", "shared"]
-MixSide = Literal["minor", "major"]
-MixHalves = Literal["labeled", "both"]
+MixHead = Literal["shared", "own"]
+VariantName = Literal["paper", "openmixup"]
 
 
-@dataclass(frozen=True)
+WORDS: dict[str, str] = {
+    "none": "nothing is mixed; the control of mixup",
+    "mixup": "labeled images with each other, any share; mixup cross-entropy; the control of dm",
+    "dm": "the same, and each class of a pair is also told from all others but its partner (decoupled)",
+    "as": "labeled images into unlabeled ones (asymmetric); the labeled image has the smaller share, and its "
+    "class alone is decoupled, for the other is a pseudo-label",
+    "dm-as": "dm and as together",
+}
+
+
+class Variant(NamedTuple):
+    """What the paper and its authors' transfer code (OpenMixup) do differently.
+
+    Attributes:
+        labeled_share: whether the labeled image has the smaller or the larger share of an asymmetric pair.
+        both_halves: whether both classes of an asymmetric pair are decoupled, or the labeled one alone.
+        masked: whether the algorithm's confidence mask counts in the asymmetric term.
+        moves_statistics: whether mixed images move the running batch-norm statistics.
+        eta_power: weights each decoupled half by its own share to this power.
+    """
+
+    labeled_share: Literal["minor", "major"]
+    both_halves: bool
+    masked: bool
+    moves_statistics: bool
+    eta_power: float
+
+
+VARIANTS: dict[str, Variant] = {
+    "paper": Variant("minor", both_halves=False, masked=True, moves_statistics=False, eta_power=0.0),
+    "openmixup": Variant("major", both_halves=True, masked=False, moves_statistics=True, eta_power=1.0),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
 class MixingTerms:
-    """Mixing terms added to an algorithm's loss: mixed labeled pairs, and labeled images mixed into unlabeled
-    ones.
+    """What an algorithm's loss gains by mixing: terms of mixed labeled pairs, and of labeled images mixed
+    into unlabeled ones.
 
     - labeled pairs: ``mix_weight * DM(CE)`` on the labeled batch mixed with a permutation of itself;
     - asymmetric (AS): ``mix_weight * w(t) * AS`` on labeled images mixed into as many unlabeled ones, drawn
-      anew from the batch in each step; the labeled share is below one half. ``w(t) = (1 - cos(pi t / T)) /
-      2`` ramps from 0 to 1.
+      anew from the batch in each step; the labeled share is below one half.
+      ``w(t) = (1 - cos(pi t / T)) / 2`` ramps from 0 to 1.
 
     Both share one forward pass, which normalizes by its own batch. An algorithm that mixes by itself gets the
-    same terms on its own mixed images, see :meth:`own`.
+    same terms on its own mixed images, see :meth:`own`; ``supervised`` mixes its whole batch by these words.
 
     Args:
         mix: "none"; "mixup" (labeled pairs without the decoupled term); "dm" (labeled pairs with it); "as"
             (the asymmetric term); or "dm-as" (both of the latter). The first three are the controls for the
             last two.
+        mixer: what mixes two images, by name.
         eta: weight of the decoupled term. The paper: 0.1 for static mixers, 1 for puzzlemix, automix and
             samix.
-        eta_power: weights each decoupled half by its own share to this power; 0 is the paper.
         mix_weight: weight of the added terms.
-        mix_alpha: lam ~ Beta(alpha, alpha). 1 keeps the labeled image visible; with the paper's 0.2, 42 % of
-            the folded draws are below 0.01.
+        mix_alpha: lam ~ Beta(alpha, alpha); default: the mixer's own, mostly 1, which keeps the labeled image
+            visible: with the paper's 0.2, 42 % of the folded draws are below 0.01.
         mix_ramp: "cosine" ramps the asymmetric term over the run, "none" gives it full weight from the first
             step.
-        mixed_by: the mixer, by name.
-        mix_mask: which pseudo-labels count in the asymmetric term: the "confident" ones, by the algorithm's
-            own mask, or all ("none").
-        mix_view: the view of the unlabeled images that labeled ones are mixed into; default: the first that
-            the algorithm has.
-        mix_side: whether the labeled image has the "minor" share of an asymmetric pair, as in the paper, or
-            the "major" one, as in the authors' transfer code (OpenMixup).
-        mix_halves: which classes of an asymmetric pair are decoupled: the "labeled" one, as in the paper, or
-            "both" (OpenMixup).
-        mix_norm: "apart" leaves the running batch-norm statistics alone; "shared" lets mixed images move
-            them.
+        mix_head: mixed images are classified by the "shared" head, or by one of their "own", so that what
+            they teach does not shake the confidence of the other.
+        mix_variant: "paper"; or "openmixup", the authors' transfer code, see :meth:`openmixup`.
 
     Raises:
         ValueError: an option is unknown or out of range.
@@ -73,39 +96,73 @@ class MixingTerms:
     """
 
     mix: Mix = "none"
+    mixer: MixerName = "mixup"
     eta: float = 0.1
-    eta_power: float = 0.0
     mix_weight: float = 1.0
-    mix_alpha: float = 1.0
+    mix_alpha: float | None = None
     mix_ramp: Ramp = "cosine"
-    mixed_by: MixedBy = "mixup"
-    mix_mask: MixMask = "confident"
-    mix_view: MixView | None = None
-    mix_norm: MixNorm = "apart"
-    mix_side: MixSide = "minor"
-    mix_halves: MixHalves = "labeled"
+    mix_head: MixHead = "shared"
+    mix_variant: VariantName = "paper"
 
     def __post_init__(self) -> None:
         for name, known in _CHOICES.items():
-            if getattr(self, name) is not None:
-                check_choice(name, getattr(self, name), get_args(known))
-        for name in ("eta", "eta_power", "mix_weight"):
+            check_choice(name, getattr(self, name), known)
+        for name in ("eta", "mix_weight"):
             check_not_negative(name, getattr(self, name))
-        check_positive("mix_alpha", self.mix_alpha)
+        if self.mix_alpha is not None:
+            check_positive("mix_alpha", self.mix_alpha)
+        self.build_mixer()
 
-    def for_views(self, unlabeled_views: tuple[str, ...]) -> "MixingTerms":
-        """These options, for an algorithm that has these views of unlabeled images.
+    @classmethod
+    def of(cls, mixing: "MixingTerms | Mix") -> "MixingTerms":
+        """Mixing terms as they are, or those that one word such as "dm-as" means."""
+        return mixing if isinstance(mixing, MixingTerms) else cls(mix=mixing)
+
+    @classmethod
+    def openmixup(cls, mix: Mix = "dm-as", **options: Any) -> "MixingTerms":
+        """DM/AS as in its authors' transfer code (OpenMixup), which is not as in their paper.
+
+        The labeled image has the larger share, both halves of an asymmetric pair are decoupled and weighted
+        by their share, every pseudo-label counts, mixed images have a head of their own and move the running
+        batch-norm statistics. That code weights by lam where ours does by 2 lam: eta 0.05 is its 0.1. Left
+        out: its projector of two layers.
+        """
+        return cls(mix=mix, **{"eta": 0.05, "mix_head": "own", "mix_variant": "openmixup", **options})
+
+    def check_added(self) -> "MixingTerms":
+        """These terms, as ones that are added to an algorithm's loss.
 
         Raises:
-            ValueError: the asymmetric term would mix a view that the algorithm does not have.
+            ValueError: the mixer asks a network or mixes hidden layers, which ``supervised`` alone does.
         """
-        if self.asymmetric and self.mix_view not in (None, *unlabeled_views):
-            have = ", ".join(unlabeled_views) or "none"
+        mixer = MIXERS[self.mixer]
+        if getattr(mixer, "needs", None) or getattr(mixer, "hidden", False):
             raise UserError(
-                f"mix_view={self.mix_view!r} is not among the unlabeled views of this algorithm ({have}): "
-                "choose one of these"
+                f"`mixer={self.mixer}` asks a network or mixes its hidden layers, which the algorithm "
+                "'supervised' alone does: take mixup, cutmix, resizemix, fmix, gridmix or smoothmix here"
             )
         return self
+
+    def check_own(self) -> "MixingTerms":
+        """These terms, as ones on the images that an algorithm mixes by itself, see :meth:`own`.
+
+        Raises:
+            ValueError: an option that has no effect there is given.
+        """
+        defaults = MixingTerms()
+        for name in ("mixer", "mix_alpha", "mix_head"):
+            if getattr(self, name) != getattr(defaults, name):
+                raise UserError(
+                    f"`{name}={getattr(self, name)}` has no effect on an algorithm that mixes by itself, as "
+                    "MixMatch and ReMixMatch do: leave it out"
+                )
+        return self
+
+    def extend(self, net: nn.Module) -> nn.Module:
+        """The network, with a second head for mixed images if they are to have one."""
+        if self.mix != "none" and self.mix_head == "own":
+            add_mix_head(net)
+        return net
 
     @property
     def pairs(self) -> bool:
@@ -117,9 +174,14 @@ class MixingTerms:
         """Whether pairs of a labeled and an unlabeled image have a term."""
         return self.mix in ("as", "dm-as")
 
-    def mixer(self) -> Mixer:
+    @property
+    def variant(self) -> Variant:
+        """The switches of ``mix_variant``."""
+        return VARIANTS[self.mix_variant]
+
+    def build_mixer(self) -> Mixer:
         """The mixer that the options describe."""
-        return build_mixer(self.mixed_by, self.mix_alpha)
+        return build_mixer(self.mixer, self.mix_alpha)
 
     def __call__(
         self,
@@ -153,12 +215,12 @@ class MixingTerms:
                     f"mix={self.mix!r} needs unlabeled images and pseudo-labels for them (unlabeled=, "
                     "pseudo=), got none"
                 )
-            view: str = self.mix_view or next(iter(unlabeled))
-            terms.append(self._asymmetric(images, labels, unlabeled[view], pseudo, step))
+            first = next(iter(unlabeled.values()))
+            terms.append(self._asymmetric(images, labels, first, pseudo, step))
         if not terms:
             return images.new_zeros(()), {}
-        with frozen_running_statistics(net) if self.mix_norm == "apart" else nullcontext():
-            logits = net(torch.cat([term.images for term in terms]))
+        with nullcontext() if self.variant.moves_statistics else frozen_running_statistics(net):
+            logits = mixing_net(net)(torch.cat([term.images for term in terms]))
         values = [
             term.loss(part)
             for term, part in zip(terms, logits.split([len(t.images) for t in terms]), strict=True)
@@ -170,9 +232,9 @@ class MixingTerms:
         return total, {term.name: value.detach() for term, value in zip(terms, values, strict=True)}
 
     def _labeled_pairs(self, images: Tensor, labels: Tensor, step: Step) -> "_Term":
-        mixed, target = self.mixer()(images, labels, generator=step.generator)
+        mixed, target = self.build_mixer()(images, labels, generator=step.generator)
         eta = 0.0 if self.mix == "mixup" else self.eta
-        loss = DecoupledMixupLoss(eta, eta_power=self.eta_power)
+        loss = DecoupledMixupLoss(eta, eta_power=self.variant.eta_power)
         return _Term("loss/labeled_pairs", mixed, self.mix_weight, lambda logits: loss(logits, target))
 
     def _asymmetric(
@@ -181,24 +243,23 @@ class MixingTerms:
         count = len(images)
         order = torch.randperm(len(unlabeled), generator=step.generator)
         chosen = order[torch.arange(count) % len(order)].to(unlabeled.device, non_blocking=True)
-        minor = sample_folded_beta(count, self.mix_alpha, step.generator, images.device)
-        share = 1 - minor if self.mix_side == "minor" else minor  # of the unlabeled image
+        minor = sample_folded_beta(count, self.mix_alpha or 1.0, step.generator, images.device)
+        share = 1 - minor if self.variant.labeled_share == "minor" else minor  # of the unlabeled image
         # The labeled image is the partner: a mixer that clips its box can only make its share smaller.
-        mixed, share = self.mixer().mix(
+        mixed, share = self.build_mixer().mix(
             unlabeled.index_select(0, chosen), images, lam=share, generator=step.generator
         )
         target = MixedTarget(labels, pseudo.labels.index_select(0, chosen), 1 - share)
-        mask = pseudo.mask.index_select(0, chosen) if self.mix_mask == "confident" else None
+        mask = pseudo.mask.index_select(0, chosen) if self.variant.masked else None
         weight = self.mix_weight * self._ramp(step)
         return _Term("loss/asymmetric", mixed, weight, lambda logits: self._halves(logits, target, mask))
 
     def _halves(self, logits: Tensor, target: MixedTarget, mask: Tensor | None) -> Tensor:
         """The loss of asymmetric pairs, with the decoupled term of one half or of both."""
-        values: Tensor
-        if self.mix_halves == "labeled":
-            values = AsymmetricMixupLoss(self.eta, eta_power=self.eta_power)(logits, target, mask)
-            return values
-        values = DecoupledMixupLoss(self.eta, eta_power=self.eta_power, reduction="none")(logits, target)
+        power = self.variant.eta_power
+        if not self.variant.both_halves:
+            return AsymmetricMixupLoss(self.eta, eta_power=power).forward(logits, target, mask)
+        values = DecoupledMixupLoss(self.eta, eta_power=power, reduction="none").forward(logits, target)
         return (values if mask is None else mask * values).mean()
 
     def _ramp(self, step: Step) -> float:
@@ -222,7 +283,9 @@ class MixingTerms:
             step: where training stands.
         """
         both, shares = known.all(dim=1), both_weights(target.lam)
-        halves = known * half_weights(target.labels_a, target.labels_b, shares, eta_power=self.eta_power)
+        halves = known * half_weights(
+            target.labels_a, target.labels_b, shares, eta_power=self.variant.eta_power
+        )
         weights = torch.cat((torch.zeros_like(halves), halves), dim=1)
         costs = pair_loss(full_precision(logits), target.labels_a, target.labels_b, weights)
         values = {}
@@ -234,15 +297,12 @@ class MixingTerms:
         return self.eta * self.mix_weight * total, {n: v.detach() for n, (_, v) in values.items()}
 
 
-_CHOICES = {
-    "mix": Mix,
-    "mix_ramp": Ramp,
-    "mixed_by": MixedBy,
-    "mix_mask": MixMask,
-    "mix_view": MixView,
-    "mix_norm": MixNorm,
-    "mix_side": MixSide,
-    "mix_halves": MixHalves,
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "mix": get_args(Mix),
+    "mixer": tuple(MIXERS),
+    "mix_ramp": get_args(Ramp),
+    "mix_head": get_args(MixHead),
+    "mix_variant": get_args(VariantName),
 }
 
 

@@ -4,13 +4,13 @@ from typing import Any
 
 from ssl_mix.algorithms import TRANSFER
 from ssl_mix.engine.config import TrainConfig
-from ssl_mix.recipes.recipe import Asked, Recipe
+from ssl_mix.recipes.recipe import Recipe, Request
 from ssl_mix.recipes.transfer import published_transfer, transfer_training
 from ssl_mix.runs.data_options import DataOptions
 from ssl_mix.runs.net_options import NetOptions
 
 
-def small(asked: Asked) -> Recipe:
+def small(request: Request) -> Recipe:
     """Up to about 10,000 steps: batch-norm momentum 0.1 and a teacher that warms up, so that a short run
     learns.
 
@@ -23,10 +23,10 @@ def small(asked: Asked) -> Recipe:
 
     Command: ``ssl-mix train fixmatch --data digits --labels 40 --out runs/digits``.
     """
-    if asked.algorithm in TRANSFER:
+    if request.algorithm in TRANSFER:
         defaults = TrainConfig()
         config = transfer_training(
-            asked.algorithm,
+            request.algorithm,
             lr=0.003,
             schedule="half-cosine",
             ema_decay=defaults.ema_decay,
@@ -34,11 +34,11 @@ def small(asked: Asked) -> Recipe:
             log_every=defaults.log_every,
         )
         return Recipe(DataOptions(), NetOptions(pretrained="default"), config)
-    options: dict[str, dict[str, Any]] = {"mixmatch": {"unlabeled_weight": 10.0}}
-    return Recipe(DataOptions(), NetOptions(), TrainConfig(), options=options)
+    options = {"unlabeled_weight": 10.0} if request.algorithm == "mixmatch" else {}
+    return Recipe(DataOptions(), NetOptions(), TrainConfig(), options)
 
 
-def paper(asked: Asked) -> Recipe:
+def paper(request: Request) -> Recipe:
     """The published settings: of the semi-supervised tables, or for transfer those of the method's own code.
 
     Semi-supervised: 2^20 steps of 64 labeled images and mu times as many unlabeled. Transfer: ResNet-50,
@@ -53,13 +53,14 @@ def paper(asked: Asked) -> Recipe:
     Among the data sets "cifar100" takes WRN-28-8, weight decay 0.001 and MixMatch's weight 150, everything
     else WRN-28-2 and 0.0005; "svhn" keeps FreeMatch's threshold between 0.9 and 0.95.
     """
-    if asked.algorithm in TRANSFER:
-        return published_transfer(asked)
-    hundred = asked.data == "cifar100"
-    options: dict[str, dict[str, Any]] = {
-        "cifar100": {"mixmatch": {"unlabeled_weight": 150.0}},
-        "svhn": {"freematch": {"lowest_threshold": 0.9, "highest_threshold": 0.95}},
-    }.get(asked.data or "", {})
+    if request.algorithm in TRANSFER:
+        return published_transfer(request)
+    hundred = request.data == "cifar100"
+    options: dict[str, Any] = {}
+    if (request.algorithm, request.data) == ("mixmatch", "cifar100"):
+        options = {"unlabeled_weight": 150.0}
+    if (request.algorithm, request.data) == ("freematch", "svhn"):
+        options = {"lowest_threshold": 0.9, "highest_threshold": 0.95}
     return Recipe(
         DataOptions(include_labeled=True),
         NetOptions(net="wrn-28-8" if hundred else "wrn-28-2", bn_momentum=0.001),
@@ -71,5 +72,5 @@ def paper(asked: Asked) -> Recipe:
             eval_every=1024,
             checkpoint_every=1024,
         ),
-        options=options,
+        options,
     )

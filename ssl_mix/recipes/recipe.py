@@ -7,17 +7,17 @@ from ssl_mix.runs.data_options import DataOptions
 from ssl_mix.runs.net_options import NetOptions
 
 
-class Asked(NamedTuple):
-    """What the user has named beside the recipe.
+class Request(NamedTuple):
+    """What the user has named, on which a recipe's defaults depend.
 
     Attributes:
-        data: the data set.
         algorithm: how to learn.
+        data: the data set.
         image_size: side of what the network sees.
     """
 
+    algorithm: str
     data: str | None = None
-    algorithm: str | None = None
     image_size: int | None = None
 
 
@@ -28,12 +28,10 @@ class Recipe(NamedTuple):
         data: the images.
         net: the network.
         config: how to train.
-        algorithm: what the recipe is for; None: any algorithm.
-        options: keywords by algorithm, where they are not its own defaults.
+        options: keywords of the algorithm and of its mixing terms, where they are not its own defaults.
     """
 
     data: DataOptions
     net: NetOptions
     config: TrainConfig
-    algorithm: str | None = None
-    options: dict[str, dict[str, Any]] = {}
+    options: dict[str, Any] = {}

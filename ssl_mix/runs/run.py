@@ -5,7 +5,7 @@ import dataclasses
 import platform
 import sys
 from dataclasses import dataclass
-from typing import Any, get_type_hints
+from typing import Any
 
 import torch
 import torchvision
@@ -17,6 +17,7 @@ from ssl_mix.datasets import DataSet, Split
 from ssl_mix.engine.config import TrainConfig
 from ssl_mix.engine.trainer import Trainer
 from ssl_mix.errors import UserError
+from ssl_mix.mixing.terms import MixingTerms
 from ssl_mix.models.pretrained import restore_source_head
 from ssl_mix.runs.data_options import DataOptions
 from ssl_mix.runs.net_options import NetOptions
@@ -94,10 +95,8 @@ class Run:
             )
         keywords = dict(description["algorithm"])
         algorithm = ALGORITHMS[keywords.pop("name")]
-        hints = get_type_hints(algorithm.__init__)
-        for name, value in keywords.items():
-            if dataclasses.is_dataclass(hints[name]):
-                keywords[name] = hints[name](**value)
+        if "mixing" in keywords:
+            keywords["mixing"] = MixingTerms(**keywords["mixing"])
         return cls(
             algorithm(**keywords),
             DataOptions(**description["data"]),

@@ -1,0 +1,162 @@
+"""Commands for a run that is there: resume, evaluate, predict; and what there is to choose from."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import tyro
+from rich.markup import escape
+from rich.table import Table
+
+from ssl_mix.algorithms import ALGORITHMS
+from ssl_mix.augment.crops import Crops
+from ssl_mix.banks import PseudoLabelBank
+from ssl_mix.cli.help import print_registry
+from ssl_mix.cli.terminal import console, reading_bar, say, warn
+from ssl_mix.cli.train import finish
+from ssl_mix.datasets import DATASETS
+from ssl_mix.errors import UserError, check_count
+from ssl_mix.mixers import MIXERS
+from ssl_mix.mixing.terms import WORDS
+from ssl_mix.models import MODELS
+from ssl_mix.recipes import RECIPES
+from ssl_mix.reports.csv_files import prediction_rows, pseudo_label_rows, write_csv
+from ssl_mix.runs.session import reopen
+from ssl_mix.runs.trained import TrainedRun, Weights, evaluate, load_trained, predict
+
+RunFolder = tyro.conf.Positional[Path]
+
+
+def load(run: Path, device: str, weights: Weights = "last") -> TrainedRun:
+    """A trained run, with a note for each newer checkpoint that could not be used."""
+    trained = load_trained(run, device, weights)
+    for message in trained.warnings:
+        warn(message)
+    return trained
+
+
+def check_writable(out: Path) -> None:
+    """Raise before any work is done where the folder of an output file is missing."""
+    if not out.absolute().parent.is_dir():
+        raise UserError(f"the folder of --out {out} does not exist: make it first")
+
+
+def resume(run: RunFolder) -> None:
+    """Go on with a run that was stopped or killed, to the same bits as if it had not been.
+
+    Args:
+        run: folder of the run.
+    """
+    with reading_bar() as progress:
+        opened = reopen(run, progress=progress)
+    finish(opened)
+
+
+def evaluate_command(
+    run: RunFolder,
+    *,
+    data_dir: str | None = None,
+    test: str | None = None,
+    crops: Crops = "center",
+    weights: Weights = "last",
+    device: str = "auto",
+) -> None:
+    """Test accuracy of a run's teacher, in all, by class and as the mean of classes.
+
+    Args:
+        run: folder of the run.
+        data_dir: where the files of a data set with a name are now, if they have moved.
+        test: another folder of test images with the same classes.
+        crops: "center", or "ten": the mean over corners and center with their mirror images, as published
+            codes of fine-grained transfer evaluate; for data sets of folders and for fine-grained transfer.
+        weights: the "last" ones, or those that were "best" on the part that --validation held out.
+        device: "auto", "cpu" or "cuda".
+    """
+    trained = load(run, device, weights)
+    with reading_bar() as progress:
+        found = evaluate(trained, data_dir=data_dir, test=test, crops=crops, progress=progress)
+    crop = "ten crops of each" if crops == "ten" else "central crops"
+    say(f"Teacher after step {trained.step} ({weights} weights) on {found.images} test images, {crop}")
+    table = Table("class", "accuracy")
+    for name, value in found.per_class.items():
+        table.add_row(escape(name), f"{100 * value:.2f} %")
+    table.add_section()
+    table.add_row("mean of classes", f"{100 * found.mean_class_accuracy:.2f} %")
+    table.add_row("all", f"{100 * found.accuracy:.2f} %")
+    console.print(table)
+
+
+def predict_command(
+    run: RunFolder,
+    paths: tyro.conf.Positional[list[Path]],
+    *,
+    out: Path,
+    top: int = 5,
+    weights: Weights = "last",
+    device: str = "auto",
+) -> None:
+    """Classify images with a run's teacher and write a CSV file: file, class, confidence, next likely
+    classes.
+
+    Args:
+        run: folder of the run.
+        paths: images, and folders that are searched for images.
+        out: the CSV file.
+        top: how many classes to name for each image.
+        weights: the "last" ones, or those that were "best" on the part that --validation held out.
+        device: "auto", "cpu" or "cuda".
+    """
+    check_count("top", top)
+    check_writable(out)
+    if not paths:
+        raise UserError("no image to predict: give files or folders after the run")
+    trained = load(run, device, weights)
+    with reading_bar() as progress:
+        found = predict(trained, paths, progress=progress)
+    for path, reason in found.broken:
+        warn(f"left out {path}: {reason}")
+    count = write_csv(out, prediction_rows(found.files, found.probabilities, trained.classes, top))
+    say(f"{count} predictions in {out}")
+
+
+def pseudo_labels(run: RunFolder, *, out: Path) -> None:
+    """Write what a run last predicted for each unlabeled image as a CSV file.
+
+    Columns: file or index, class, confidence, whether that pseudo-label passed the threshold, first and last
+    step in which one did, and how often the predicted class changed.
+
+    Args:
+        run: folder of the run.
+        out: the CSV file.
+    """
+    trained = load(run, "cpu")
+    check_writable(out)
+    if not trained.run.algorithm.unlabeled_views:
+        raise UserError(f"{run} has no pseudo-labels: {type(trained.run.algorithm).__name__} makes none")
+    slots = trained.state["bank"]
+    bank = PseudoLabelBank(len(slots["label"]), len(trained.classes))
+    bank.load_state_dict(slots)
+    count = write_csv(out, pseudo_label_rows(run, bank, trained.classes))
+    say(f"{count} pseudo-labels in {out}")
+
+
+REGISTRIES: dict[str, Mapping[str, Any]] = {
+    "algorithms": ALGORITHMS,
+    "mixing": WORDS,
+    "mixers": MIXERS,
+    "networks": MODELS,
+    "data-sets": DATASETS,
+    "recipes": RECIPES,
+}
+What = Literal["all", "algorithms", "mixing", "mixers", "networks", "data-sets", "recipes"]
+
+
+def list_command(what: tyro.conf.Positional[What] = "all") -> None:
+    """Algorithms, words of mixing, mixers, networks, data sets and recipes, with a line each.
+
+    Args:
+        what: one of them alone.
+    """
+    for name, registry in REGISTRIES.items():
+        if what in ("all", name):
+            print_registry(name.replace("-", " ").capitalize(), registry)

@@ -1,0 +1,163 @@
+"""From the words of ``ssl-mix train`` to options by name.
+
+Words are read twice. What the defaults are depends on the algorithm, the recipe and the data, wherever among
+the words these stand: the first reading finds them, the second knows the defaults of flags that say yes or
+no. All other options are only there if they were given.
+"""
+
+import contextlib
+import dataclasses
+import inspect
+import io
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple, Union, get_type_hints
+
+import tyro
+
+from ssl_mix.algorithms import ALGORITHMS
+from ssl_mix.cli.help import FLAT, explain_mistake
+from ssl_mix.errors import UserError, check_choice
+from ssl_mix.mixing.terms import MixingTerms
+from ssl_mix.recipes import RECIPES
+from ssl_mix.recipes.build import GROUPS, check_known, defaults_of, fields_of
+from ssl_mix.recipes.recipe import Recipe
+
+NONE = ""
+
+
+class Words(NamedTuple):
+    """What the words of ``ssl-mix train`` say.
+
+    Attributes:
+        algorithm: its name, "" where none is given.
+        options: by name, those that were given, and every one that says yes or no.
+        recipe: where the other options come from.
+        out: folder of the run.
+        overwrite: whether a run in that folder is replaced.
+        help: which help is wanted, if any.
+    """
+
+    algorithm: str
+    options: dict[str, Any]
+    recipe: str
+    out: Path | None
+    overwrite: bool
+    help: Literal["", "short", "all"]
+
+
+def read_words(arguments: Sequence[str]) -> Words:
+    """What the words behind ``ssl-mix train`` say, in whatever order.
+
+    Raises:
+        ValueError: an algorithm, a recipe or an option is unknown.
+        SystemExit: a value cannot be read as what the option takes; a message is on stderr.
+    """
+    try:
+        with contextlib.redirect_stderr(io.StringIO()):
+            words, _ = _parse(arguments, {})
+    except SystemExit:  # a value of the wrong kind: the parser that knows all defaults tells it best
+        explain_mistake(arguments)
+        raise
+    if words.help:
+        return words
+    check_choice("recipe", words.recipe, RECIPES)
+    switches: dict[str, bool] = {}
+    if words.algorithm:
+        switches = _switches(defaults_of(words.algorithm, words.options, words.recipe))
+    words, unknown = _parse(arguments, switches)
+    _refuse(unknown, words.algorithm)
+    return words
+
+
+def _refuse(unknown: Sequence[str], algorithm: str) -> None:
+    """Raise for words that mean nothing, or where there is no algorithm."""
+    strange = next((word for word in unknown if not word.startswith("-")), None)
+    if not algorithm and strange is None:
+        raise UserError(f"expected an algorithm: choose {', '.join(ALGORITHMS)}")
+    if not algorithm:
+        check_choice("algorithm", str(strange), ALGORITHMS)
+    for word in unknown:
+        if not word.startswith("--"):
+            raise UserError(f"{word!r} means nothing here: expected options that begin with --")
+        check_known(algorithm, [word.partition("=")[0][2:].replace("-", "_")])
+
+
+def _switches(recipe: Recipe) -> dict[str, bool]:
+    """The defaults of flags that say yes or no."""
+    defaults = {**vars(recipe.data), **vars(recipe.net), **vars(recipe.config), **recipe.options}
+    return {name: value for name, value in defaults.items() if isinstance(value, bool)}
+
+
+def _parse(arguments: Sequence[str], switches: Mapping[str, bool]) -> tuple[Words, list[str]]:
+    """What is said and the words that mean nothing; flags that say yes or no count where ``switches`` has
+    them."""
+    choices = tuple(
+        Annotated[cls, tyro.conf.subcommand(name, constructor=_collector(cls, switches, name))]
+        for name, cls in ALGORITHMS.items()
+    )
+    nothing = Annotated[_NoAlgorithm, tyro.conf.subcommand("none", constructor=_NoAlgorithm)]
+    known = (nothing, *choices)
+    algorithms: Any = Union[known]  # noqa: UP007 (built from the registry)
+    data, net, training = (
+        Annotated[cls, tyro.conf.arg(constructor=_collector(cls, switches))] for cls in GROUPS.values()
+    )
+
+    def command(
+        algorithm: algorithms = _NoAlgorithm(),  # noqa: B008 (frozen)
+        *,
+        data: data,  # type: ignore[valid-type]
+        net: net,  # type: ignore[valid-type]
+        training: training,  # type: ignore[valid-type]
+        out: Path | None = None,
+        recipe: str = "small",
+        overwrite: bool = False,
+        help: Annotated[bool, tyro.conf.arg(aliases=["-h"])] = False,
+        help_all: bool = False,
+    ) -> Words:
+        name = NONE if isinstance(algorithm, _NoAlgorithm) else algorithm.pop(NONE)
+        own = {} if isinstance(algorithm, _NoAlgorithm) else algorithm
+        wanted: Literal["", "short", "all"] = "all" if help_all else "short" if help else ""
+        return Words(name, own | data | net | training, recipe, out, overwrite, wanted)
+
+    words, unknown = tyro.cli(
+        command,
+        prog="ssl-mix train",
+        args=list(arguments),
+        config=FLAT,
+        add_help=False,
+        return_unknown_args=True,
+    )
+    return words, unknown
+
+
+@dataclasses.dataclass(frozen=True)
+class _NoAlgorithm:
+    """No algorithm was named."""
+
+
+def _collector(cls: type, switches: Mapping[str, bool], name: str | None = None) -> Callable[..., Any]:
+    """A function with the keywords of ``cls`` that returns those that were given."""
+
+    def collect(**keywords: Any) -> dict[str, Any]:
+        given = {k: v for k, v in keywords.items() if v is not None and (k in switches or k not in yes_or_no)}
+        return given if name is None else {NONE: name, **given}
+
+    flags = _flags_of(cls)
+    yes_or_no = {key for key, hint in flags.items() if hint is bool}
+    kinds: dict[str, Any] = {k: hint if k in yes_or_no else hint | None for k, hint in flags.items()}
+    parameters = [
+        inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kinds[key])
+        for key in flags
+        for default in [switches.get(key, False) if key in yes_or_no else None]
+    ]
+    collect.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    collect.__annotations__ = kinds
+    return collect
+
+
+def _flags_of(cls: type) -> dict[str, Any]:
+    """Name and type of each option of a class, and of its mixing terms."""
+    hints = get_type_hints(cls.__init__)  # type: ignore[misc]
+    flags = {name: hints[name] for name in fields_of(cls) if name != "mixing"}
+    return {**flags, **_flags_of(MixingTerms)} if "mixing" in hints else flags

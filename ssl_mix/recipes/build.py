@@ -1,0 +1,120 @@
+"""The one way from words to a run: an algorithm's name and options by name, for the command line and for
+Python."""
+
+import dataclasses
+import inspect
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from ssl_mix.algorithm import Algorithm
+from ssl_mix.algorithms import ALGORITHMS
+from ssl_mix.engine.config import TrainConfig
+from ssl_mix.errors import UserError, check_choice, nearest
+from ssl_mix.mixing.terms import MixingTerms
+from ssl_mix.recipes import RECIPES
+from ssl_mix.recipes.recipe import Recipe, Request
+from ssl_mix.runs.data_options import DataOptions
+from ssl_mix.runs.net_options import NetOptions
+from ssl_mix.runs.run import Run
+
+GROUPS: dict[str, type] = {"data": DataOptions, "network": NetOptions, "optimization": TrainConfig}
+DECIDED_BY = ("data", "image_size")  # of these a recipe's defaults depend
+
+
+class Built(NamedTuple):
+    """A run and what to tell about it.
+
+    Attributes:
+        run: the run.
+        notes: options that were given and mean nothing to it.
+    """
+
+    run: Run
+    notes: tuple[str, ...]
+
+
+def build_run(algorithm: str, options: Mapping[str, Any], recipe: str = "small") -> Built:
+    """The run that an algorithm's name and some options describe; what is not given is the recipe's.
+
+    Args:
+        algorithm: a name in ``ALGORITHMS``.
+        options: values by name, of the data, the network, the optimization, the algorithm and its mixing
+            terms.
+        recipe: a name in ``RECIPES``.
+
+    Raises:
+        ValueError: a name is unknown, an option belongs to other algorithms, or a value is out of range.
+    """
+    defaults = defaults_of(algorithm, options, recipe)
+    known = {name: set(fields_of(cls)) for name, cls in GROUPS.items()}
+    own = options.keys() - set().union(*known.values())
+    parts: dict[str, Any] = {
+        name: dataclasses.replace(
+            getattr(defaults, _FIELDS[name]), **{key: options[key] for key in options.keys() & known[name]}
+        )
+        for name in GROUPS
+    }
+    made = _build_algorithm(algorithm, {**defaults.options, **{key: options[key] for key in own}})
+    run = Run(made, parts["data"], parts["network"], parts["optimization"])
+    return Built(run, tuple(_without_effect(made, options)))
+
+
+_FIELDS = {"data": "data", "network": "net", "optimization": "config"}
+
+
+def defaults_of(algorithm: str, options: Mapping[str, Any], recipe: str) -> Recipe:
+    """What a recipe sets for an algorithm, given the options that it depends on."""
+    check_choice("recipe", recipe, RECIPES)
+    check_choice("algorithm", algorithm, ALGORITHMS)
+    return RECIPES[recipe](Request(algorithm, *(options.get(name) for name in DECIDED_BY)))
+
+
+def fields_of(cls: type) -> Sequence[str]:
+    """The names of a constructor's keywords."""
+    return tuple(inspect.signature(cls).parameters)
+
+
+def takes_mixing(algorithm: type[Algorithm]) -> bool:
+    """Whether the algorithm has mixing terms."""
+    return "mixing" in fields_of(algorithm)
+
+
+def options_of(algorithm: type[Algorithm]) -> tuple[str, ...]:
+    """The names of the algorithm's own options, and those of its mixing terms."""
+    own = tuple(name for name in fields_of(algorithm) if name != "mixing")
+    return (*own, *fields_of(MixingTerms)) if takes_mixing(algorithm) else own
+
+
+def _build_algorithm(name: str, options: dict[str, Any]) -> Algorithm:
+    cls = ALGORITHMS[name]
+    check_known(name, options)
+    mixing = {key: options.pop(key) for key in fields_of(MixingTerms) if key in options}
+    if takes_mixing(cls):
+        options.setdefault("mixing", MixingTerms(**mixing))
+    return cls(**options)
+
+
+def check_known(name: str, options: Iterable[str]) -> None:
+    """Raise for an option that the algorithm does not have."""
+    cls = ALGORITHMS[name]
+    known = {*options_of(cls), *(["mixing"] if takes_mixing(cls) else [])}
+    for option in options:
+        if option in known:
+            continue
+        if option in fields_of(MixingTerms):
+            others = ", ".join(key for key, other in ALGORITHMS.items() if takes_mixing(other))
+            raise UserError(f"{name} takes no mixing terms (`{option}`); these do: {others}")
+        others = ", ".join(key for key, other in ALGORITHMS.items() if option in options_of(other))
+        if others:
+            raise UserError(f"{name} has no `{option}`; these have: {others}")
+        every = [*known, *(field for group in GROUPS.values() for field in fields_of(group))]
+        raise UserError(f"{name} has no option {option!r}.{nearest(option, every)}")
+
+
+def _without_effect(algorithm: Algorithm, options: Mapping[str, Any]) -> list[str]:
+    """A note for each option of mixing that is given to a run that does not mix."""
+    mixing = getattr(algorithm, "mixing", None)
+    if mixing is None or mixing.mix != "none":
+        return []
+    given = [name for name in fields_of(MixingTerms) if name in options and name != "mix"]
+    return [f"`{name}` has no effect with `mix=none`: choose mixup, dm, as or dm-as" for name in given]
