@@ -306,7 +306,7 @@ def test_flexmatch_counts_as_a_dictionary_does_after_a_thousand_commits():
         known |= {
             int(i): int(row.argmax()) for i, row in zip(scene.indices, p, strict=True) if row.max() >= 0.95
         }
-    assert scene.algorithm.picture_class.tolist() == list(known.values())
+    assert scene.algorithm.image_class.tolist() == list(known.values())
     assert len(set(known.values())) == CLASSES and -1 not in known.values()
 
 
@@ -314,7 +314,7 @@ def test_flexmatch_lets_every_guess_pass_until_one_is_confident():
     scene = Scene("flexmatch", scale=0.1)
     assert scene.run().pseudo.mask.all()
     scene.algorithm.commit(scene.output.carry)
-    assert (scene.algorithm.picture_class == -1).all()
+    assert (scene.algorithm.image_class == -1).all()
     assert scene.run().pseudo.mask.all()
 
 
