@@ -96,7 +96,7 @@ def test_a_run_with_crops_is_evaluated_as_by_hand(run: Path, pictures: Path) -> 
         logits = torch.stack([trained.net(view) for view in views]).mean(0)
         right = logits.argmax(1).numpy()
         found = evaluate(trained, crops=crops)  # type: ignore[arg-type]
-        assert found.pictures == len(files)
+        assert found.images == len(files)
         assert found.accuracy == pytest.approx(float(np.mean(right == labels)), abs=1e-6)
         assert found.mean_class_accuracy == pytest.approx(balanced_accuracy_score(labels, right), abs=1e-6)
     probabilities = predict(trained, files[:3]).probabilities
