@@ -321,7 +321,7 @@ def compare(
         "algorithm": algorithm,
         "batch_size": options.batch_size,
         "views": options.batch_size * (1 + 2 * RATIO),
-        "images": options.pictures,
+        "images": options.images,
         "rounds": options.rounds,
         "steps": options.steps,
         "usb_workers": options.usb_workers,
@@ -343,7 +343,7 @@ def main() -> None:
     if "usb" in sides and import_usb() is None:
         print("semilearn is not installed (pip install semilearn==0.3.2): USB is not measured")
         sides = [name for name in sides if name != "usb"]
-    noise = make_noise(options.pictures)
+    noise = make_noise(options.images)
     print(f"{'algorithm':11}{'side':11}{'data ms':>9}{'step ms':>9}{'total ms':>9}{'USB/side':>9}")
     for algorithm in options.algorithms:
         result = compare(algorithm, sides, noise, options)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from ssl_mix.banks import PseudoLabelBank
+from ssl_mix.banks import PseudoLabelBank, last_positions
 from ssl_mix.types import PseudoLabels
 
 UNLABELED, CLASSES = 23, 4
@@ -138,3 +138,33 @@ def test_values_on_the_device_are_never_looked_at():
     bank.update(PseudoLabels(*(c.to("meta") for c in guesses(np.random.default_rng(0), 30))), 0)
     results = [bank.coverage(), bank.class_counts(), bank.precision(torch.zeros(UNLABELED, device="meta"))]
     assert [result.shape for result in results] == [(), (CLASSES,), ()]
+
+
+def test_last_positions_against_a_loop():
+    draw = np.random.default_rng(0)
+    slots, counted = draw.integers(8, size=30), draw.random(30) < 0.4
+    expected = [
+        max((k for k in range(30) if slots[k] == slots[i] and counted[k]), default=-1) for i in range(30)
+    ]
+    assert last_positions(torch.tensor(slots), 8, torch.tensor(counted)).tolist() == expected
+
+
+def test_the_bank_tells_changes_and_agreement():
+    bank = PseudoLabelBank(5, 3)
+
+    def guess(indices, labels):
+        count = len(indices)
+        return PseudoLabels(torch.tensor(indices), torch.tensor(labels), torch.ones(count), torch.ones(count))
+
+    assert bank.update(guess([0, 1, 2], [0, 1, 2]), 0).item() == 0
+    assert bank.update(guess([0, 1, 2, 3], [0, 2, 1, 0]), 1).item() == 0.5
+    assert bank.agreement(torch.tensor([0, 2, 0, 0]), torch.tensor([0, 1, 2, 4])).item() == pytest.approx(
+        2 / 3
+    )
+
+
+def test_a_guess_that_weighs_less_than_half_has_not_passed():
+    bank = PseudoLabelBank(3, 2)
+    weights = torch.tensor([0.2, 0.5, 0.9])
+    bank.update(PseudoLabels(torch.arange(3), torch.tensor([0, 1, 1]), torch.ones(3), weights), 0)
+    assert bank.passed.tolist() == [False, True, True]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-FOLDER = Path(__file__).parent.parent / "docs" / "examples"
+FOLDER = Path(__file__).parents[2] / "docs" / "examples"
 EXAMPLES = sorted(path.name for path in FOLDER.glob("*.py"))
 PACKAGES = {"lightning_module.py": "lightning", "timm_task.py": "timm"}
 # Lightning trips over a deprecation of torch, and advises how many workers the machine could feed.

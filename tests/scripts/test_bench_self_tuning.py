@@ -9,7 +9,7 @@ import torch
 
 from ssl_mix.losses import group_contrast
 
-SCRIPTS = Path(__file__).parent.parent / "scripts"
+SCRIPTS = Path(__file__).parents[2] / "scripts"
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 
 from ssl_mix.algorithms import ALGORITHMS
 
-SCRIPTS = Path(__file__).parent.parent / "scripts"
+SCRIPTS = Path(__file__).parents[2] / "scripts"
 TEN, BEST, UNSAID = "ten crops", "center crop, epoch best on the test part", "step and crops not said"
 
 

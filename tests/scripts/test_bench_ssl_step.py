@@ -10,7 +10,7 @@ from types import ModuleType
 import pytest
 import torch
 
-SCRIPTS = Path(__file__).parent.parent / "scripts"
+SCRIPTS = Path(__file__).parents[2] / "scripts"
 
 
 @pytest.fixture

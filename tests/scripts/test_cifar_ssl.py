@@ -14,7 +14,7 @@ from PIL import Image
 from ssl_mix.cli.main import main as ssl_mix_main
 from ssl_mix.runs.folder import read_metrics
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 TINY = ["--net", "small-cnn", "--steps", "4", "--batch-size", "4", "--eval-every", "2"]
 
 

@@ -17,7 +17,7 @@ from ssl_mix.datasets import choose_split, load_digits_data
 from ssl_mix.mixers import MIXERS
 from ssl_mix.models import build_model
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 MIXING = (ROOT / "docs/mixing.md").read_text()
 SEMI = (ROOT / "docs/semi-supervised.md").read_text()

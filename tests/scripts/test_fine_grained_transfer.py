@@ -15,7 +15,7 @@ from ssl_mix.cli.main import main as ssl_mix_main
 from ssl_mix.runs.folder import read_metrics
 from ssl_mix.runs.trained import load_trained
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 PICTURES = 12  # of each class and part
 TINY = [
     "--pretrained",

@@ -8,7 +8,7 @@ import pytest
 
 from ssl_mix.algorithms import ALGORITHMS
 
-SCRIPTS = Path(__file__).parent.parent / "scripts"
+SCRIPTS = Path(__file__).parents[2] / "scripts"
 LAST_20, BEST = "median of the last 20 checkpoints", "best test checkpoint"
 
 

@@ -1,0 +1,78 @@
+"""What the keywords of every registered algorithm must do."""
+
+import dataclasses
+import inspect
+from contextlib import nullcontext
+from typing import Any
+
+import pytest
+import torch
+from algorithm_scene import forward, networks, random_batch, step
+from algorithm_tables import BAD, EVERYTHING, OTHER, OTHER_MIXING, WITHOUT_EFFECT, both, each
+
+from ssl_mix import MixingTerms
+from ssl_mix.algorithms import ALGORITHMS
+
+
+def loss_of(name: str, keywords: dict[str, Any]) -> tuple[float, float, float, int]:
+    """The loss of a step and of the next one, the running statistics behind them, and mu."""
+    algorithm = ALGORITHMS[name](**keywords)
+    nets, batch = networks(algorithm), random_batch(algorithm)
+    first = algorithm(nets, batch, step())
+    algorithm.commit(first.carry)
+    second = algorithm(nets, batch, step())
+    moved = sum(buffer.double().sum().item() for buffer in nets.student.buffers())
+    return first.loss.item(), second.loss.item(), moved, algorithm.unlabeled_ratio
+
+
+@each
+def test_every_keyword_changes_something(name: str) -> None:
+    base = EVERYTHING[name][-1]
+    reference = loss_of(name, base)
+    keywords = set(inspect.signature(ALGORITHMS[name]).parameters) - {"mixing"}
+    learned_before = {"relationship"}  # by begin, which a step does not see
+    assert keywords - learned_before == set(OTHER[name]), "every keyword needs another value to be tried"
+    for keyword, value in OTHER[name].items():
+        assert loss_of(name, {**base, keyword: value}) != reference, f"{keyword} is a dead knob"
+
+
+@each
+@pytest.mark.parametrize("option", [field.name for field in dataclasses.fields(MixingTerms)])
+def test_every_mixing_option_changes_something(name: str, option: str) -> None:
+    if option in WITHOUT_EFFECT.get(name, ()):
+        pytest.skip(f"{option} means nothing to {name}")
+    base = EVERYTHING[name][-1]
+    if "mixing" not in base:
+        pytest.skip(f"{name} mixes nothing")
+    other = dataclasses.replace(base["mixing"], **{option: OTHER_MIXING[option]})
+    assert loss_of(name, {**base, "mixing": other}) != loss_of(name, base)
+
+
+@each
+def test_bad_arguments_are_refused_by_name(name: str) -> None:
+    for keywords in BAD[name]:
+        with pytest.raises(ValueError, match=next(iter(keywords)).removesuffix("ing")):
+            ALGORITHMS[name](**keywords)
+
+
+@both
+def test_keywords_come_back_as_hyperparameters(name: str, keywords: dict[str, Any]) -> None:
+    found = ALGORITHMS[name](**keywords).hyperparameters()
+    assert {key: found[key] for key in keywords} == keywords
+
+
+@each
+def test_weight_zero_is_exactly_the_supervised_loss(name: str) -> None:
+    weights = {k: 0.0 for k in inspect.signature(ALGORITHMS[name]).parameters if k.endswith("_weight")}
+    output = forward(ALGORITHMS[name](**weights))
+    assert torch.equal(output.loss.detach(), output.metrics["loss/labeled"])
+
+
+@each
+def test_a_view_to_be_mixed_must_be_there(name: str) -> None:
+    if "mixing" not in inspect.signature(ALGORITHMS[name]).parameters:
+        pytest.skip(f"{name} mixes nothing")
+    mixing = MixingTerms(mix="as", mix_view="strong")
+    needed = name in ("supervised", "pseudo-label", "pi-model", "mean-teacher", "vat")
+    with pytest.raises(ValueError, match="mix_view|pseudo-labels") if needed else nullcontext():
+        ALGORITHMS[name](mixing=mixing)

@@ -1,0 +1,67 @@
+"""What a run with any registered algorithm must keep: exact resume, learning, no waiting for the device."""
+
+from typing import Any
+
+import pytest
+import torch
+from algorithm_scene import make, same_bits, timeless
+from algorithm_tables import both
+
+from ssl_mix.algorithms import ALGORITHMS
+
+
+@both
+def test_resumed_run_has_the_same_bits(name: str, keywords: dict[str, Any]) -> None:
+    whole = make(ALGORITHMS[name](**keywords))
+    records = [timeless(record) for record in whole.fit()]
+    first = make(ALGORITHMS[name](**keywords))
+    begun = []
+    for record in first.fit():
+        begun.append(record)
+        break
+    for raw in first.feed.batches(first.step):  # two more steps, off the beat of the records
+        first.train_step(raw)
+        if first.step == begun[0]["step"] + 2:
+            break
+    second = make(ALGORITHMS[name](**keywords))
+    second.load_state_dict(first.state_dict())
+    resumed = [timeless(record) for record in second.fit()]
+    assert resumed == records[1:]
+    state, expected = second.state_dict(), whole.state_dict()
+    assert state["step"] == expected["step"] == 12
+    for part in ("student", "teacher", "optimizer", "algorithm", "bank"):
+        assert same_bits(state[part], expected[part]), part
+
+
+@both
+def test_a_run_depends_on_its_seed(name: str, keywords: dict[str, Any]) -> None:
+    weights = []
+    for seed in (0, 1):
+        trainer = make(ALGORITHMS[name](**keywords), seed=seed)
+        list(trainer.fit())
+        weights.append(trainer.student.state_dict())
+    assert not same_bits(*weights)
+
+
+@both
+def test_overfits_a_small_set_through_the_public_interface(name: str, keywords: dict[str, Any]) -> None:
+    algorithm = ALGORITHMS[name](**keywords)
+    trainer = make(algorithm, per_class=8, steps=150, batch_size=16, log_every=50, eval_every=150)
+    *_, last = trainer.fit()
+    assert last["test_accuracy"] > 0.9
+
+
+@both
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_step_on_a_gpu_never_waits_for_it(name: str, keywords: dict[str, Any]) -> None:
+    if name == "bss":
+        pytest.skip("eigenvalues wait for the GPU")
+    trainer = make(ALGORITHMS[name](**keywords), device="cuda")
+    batches = trainer.feed.batches(0)
+    trainer.train_step(next(batches))
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        trainer.train_step(next(batches))
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert trainer.step == 2

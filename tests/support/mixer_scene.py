@@ -1,0 +1,90 @@
+"""What every mixer is tried with.
+
+Mixers of hidden layers have no mixed image and are tested on their own. Those that ask for the importance of
+the pixels get random numbers, those that ask for a network a small one.
+"""
+
+import pytest
+import torch
+from torch import nn
+
+from ssl_mix.mixers import MIXERS, CutMix, Mixup, Pair, RandomMixer, build_mixer
+
+BUILDERS = {name: lambda name=name: build_mixer(name) for name in MIXERS}
+BUILDERS["random"] = lambda: RandomMixer({Mixup(): 1, CutMix(): 2}, prob=0.8)
+NAMES = [name for name, build in BUILDERS.items() if not build().hidden]
+MIX = pytest.mark.parametrize("name", NAMES)
+
+# Shortest side in pixels, where that is not 1.
+SMALLEST = {"patchshuffle": 16}
+
+SHAPE = (6, 3, 24, 40)
+SHAPES = [SHAPE, (1, 3, 24, 40), (2, 1, 33, 17), (3, 3, 32, 32)]
+GIVEN = [None, 0.0, 0.37, 1.0, "per sample"]
+
+
+class Net(nn.Module):
+    """Three stages and a head."""
+
+    hidden_layers = ("one", "two", "three")
+
+    def __init__(self, colors):
+        super().__init__()
+        self.one = nn.Conv2d(colors, 6, 3, 2, 1)
+        self.two = nn.Conv2d(6, 8, 3, 2, 1)
+        self.three = nn.Conv2d(8, 8, 3, 1, 1)
+        self.head = nn.Linear(8, 65)
+
+    def features(self, images):
+        return self.three(self.two(self.one(images).relu()).relu()).mean((2, 3))
+
+    def forward(self, images):
+        return self.head(self.features(images))
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def pictures(shape=SHAPE, dtype=torch.float32, seed=1):
+    images = torch.rand(shape, generator=generator(seed))
+    return (images * 255).to(dtype) if dtype == torch.uint8 else images.to(dtype)
+
+
+def build(name, nets, shape=SHAPE):
+    mixer = BUILDERS[name]()
+    mixer.prepare(nets[shape[1]], shape[1:])
+    return mixer
+
+
+def pair_for(mixer, images_a, images_b, nets):
+    """Two batches with what the mixer needs."""
+    shape = (len(images_a), *images_a.shape[2:])
+    importance = [torch.rand(shape, generator=generator(seed)) + 0.01 for seed in (11, 12)]
+    if "saliency" not in mixer.needs:
+        importance = [None, None]
+    else:
+        importance = [one.to(images_a.device) for one in importance]
+    return Pair(images_a, images_b, *importance, nets[images_a.shape[1]])
+
+
+def mix(mixer, images_a, images_b, nets, lam=None, seed=0):
+    """The mixed images, lam, and the mask."""
+    return mixer.blend(pair_for(mixer, images_a, images_b, nets), lam, generator(seed))
+
+
+def given_lam(lam, samples):
+    return torch.rand(samples, generator=generator(3)) if lam == "per sample" else lam
+
+
+def check_share(mixed):
+    """The mean of an image of ones and zeros is lam: the very count of pixels, or to 1e-6 where they are
+    blended."""
+    mean = mixed.images.double().mean(dim=(1, 2, 3))
+    assert (mixed.lam.dtype, mixed.lam.shape) == (torch.float32, mean.shape)
+    if mixed.mask.dtype == torch.bool:
+        pixels = mixed.images[0, 0].numel()
+        assert torch.equal((mixed.lam.double() * pixels).round(), (mean * pixels).round())
+        assert (mixed.lam.double() - mean).abs().max() <= torch.finfo(torch.float32).eps / 2
+    else:
+        assert (mixed.lam.double() - mean).abs().max() <= 1e-6
