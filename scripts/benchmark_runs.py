@@ -76,7 +76,7 @@ class Planned(NamedTuple):
     def check(self, identity: Identity, source: Path) -> None:
         """Raise with the differences unless ``identity``, read from ``source``, is of this run."""
         then = completed(identity, self.defaults)
-        check_same(comparable(then), comparable(self.identity), source)
+        check_same(without_threads(then), without_threads(self.identity), source)
 
     def has(self, line: Line) -> bool:
         """Whether a line of results is of this run."""
@@ -97,15 +97,6 @@ def completed(identity: Identity, defaults: Identity) -> Identity:
         if isinstance(value, dict) and isinstance(defaults.get(name), dict)
     }
     return defaults | identity | inner
-
-
-def comparable(identity: Identity) -> Identity:
-    """What two runs must share, in one spelling."""
-    mixing = identity.get("algorithm.mixing")
-    if mixing is None or mixing["mix_view"] != "weak":
-        return without_threads(identity)
-    # "weak" was the default once. Wherever it can be chosen it is the first view, which is the default now.
-    return without_threads(identity) | {"algorithm.mixing": mixing | {"mix_view": None}}
 
 
 def without_threads(identity: Identity) -> Identity:

@@ -20,19 +20,18 @@ from typing import Any
 
 from measuring import append_line, circumstances
 
-from ssl_mix import MixingTerms, TrainConfig
-from ssl_mix.algorithms import Supervised
+from ssl_mix import TrainConfig
 from ssl_mix.cli.terminal import keep_freed_memory
 from ssl_mix.datasets import DataSet, load_folder
+from ssl_mix.recipes.build import build_run
 from ssl_mix.reports.summary import summarize
 from ssl_mix.runs.data_options import DataOptions
 from ssl_mix.runs.net_options import NetOptions
 from ssl_mix.runs.run import Run
 
-ETA = MixingTerms(eta=0.1)
 TERMS: dict[str, dict[str, Any]] = {
     "": {},
-    " + DM(CE)": {"loss": "dm-ce", "mixing": ETA},
+    " + DM(CE)": {"mix": "dm"},
     " + LUMix": {"label_policy": "lumix"},
     " + sem": {"regularizer": "sem"},
     " + ES": {"stop_mixing": 0.2},
@@ -40,7 +39,7 @@ TERMS: dict[str, dict[str, Any]] = {
 METHODS: dict[str, dict[str, Any]] = {
     "none": {},
     **{
-        name + term: {"mixer": name, **options}
+        name + term: {"mix": "mixup", "mixer": name, **options}
         for name in ("mixup", "cutmix")
         for term, options in TERMS.items()
     },
@@ -59,7 +58,8 @@ def train_once(method: str, seed: int, data: DataSet, options: argparse.Namespac
         threads=options.threads,
     )
     choice = DataOptions(train=options.train, test=options.test, labels=options.labels)
-    run = Run(Supervised(**METHODS[method]), choice, NetOptions(net=options.net), config)
+    algorithm = build_run("supervised", METHODS[method]).run.algorithm
+    run = Run(algorithm, choice, NetOptions(net=options.net), config)
     trainer = run.trainer(data, choice.choose_split(data, seed))
     records = list(trainer.fit())
     summary = summarize(records)

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 from transfer_nets import CLASSES, Bent
-from transfer_scene import BOTH, EXACT, SHAPE, SOURCES, UNLABELED, Scene, gradients, small
+from transfer_scene import EXACT, SHAPE, SOURCES, UNLABELED, Scene, gradients, small
 
 from ssl_mix.algorithms import ALGORITHMS
 from ssl_mix.mixing.terms import MixingTerms
@@ -16,12 +16,12 @@ from ssl_mix.types import Task
 @pytest.mark.parametrize("name", ["fine-tuning", "co-tuning", "self-tuning"])
 def test_a_head_for_mixed_pictures_alone(name):
     """The clean head learns nothing from mixed images, the other nothing from clean ones."""
-    option = MixingTerms(mix="dm-as", mix_weight=0.0)
-    scene = Scene(name, mixing=option, mix_head="own", **small(name))
+    option = MixingTerms(mix="dm-as", mix_weight=0.0, mix_head="own")
+    scene = Scene(name, mixing=option, **small(name))
     scene.run(70).loss.backward()
     silent = gradients(scene)
     assert not silent["mix_head.weight"].any() and silent["head.weight"].any()
-    loud = Scene(name, mixing=BOTH, mix_head="own", **small(name))
+    loud = Scene(name, mixing=MixingTerms(mix="dm-as", mix_head="own"), **small(name))
     loud.run(70).loss.backward()
     assert gradients(loud)["mix_head.weight"].any()
     np.testing.assert_allclose(gradients(loud)["head.weight"], silent["head.weight"], rtol=EXACT, atol=1e-13)
@@ -33,7 +33,7 @@ def test_the_head_for_mixed_pictures_starts_as_the_head_does(name):
     net = Bent(width=200)
     if name == "co-tuning":
         keep_source_head(net, nn.Linear(200, SOURCES))
-    algorithm = ALGORITHMS[name](mixing=BOTH, mix_head="own")
+    algorithm = ALGORITHMS[name](mixing=MixingTerms(mix="dm-as", mix_head="own"))
     net = algorithm.extend(net, Task(CLASSES, UNLABELED, SHAPE))
     new = net.mix_head.weight.detach()
     assert new.shape == net.head.weight.shape and not torch.equal(new, net.head.weight)

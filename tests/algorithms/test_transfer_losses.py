@@ -23,11 +23,12 @@ from ssl_mix.algorithms import ALGORITHMS
 from ssl_mix.mixing.terms import MixingTerms
 
 DM, AS = MixingTerms(mix="dm"), MixingTerms(mix="as")
-OTHER = MixingTerms(mix="dm-as", eta=0.7, mix_weight=0.6, mix_alpha=0.4, mix_mask="none", mix_ramp="none")
-OPENMIXUP = MixingTerms(mix="dm-as", mix_side="major", mix_halves="both", mix_view="strong")
+OTHER = MixingTerms(mix="dm-as", eta=0.7, mix_weight=0.6, mix_alpha=0.4, mix_ramp="none")
+OPENMIXUP = MixingTerms.openmixup()
+OWN = MixingTerms(mix="dm-as", mix_head="own")
 MIXINGS = [{}, *({"mixing": m} for m in (MixingTerms(mix="mixup"), DM, AS, BOTH, OTHER, OPENMIXUP)),
-           {"mixing": BOTH, "mix_head": "own"}, {"mixing": BOTH, "threshold": 0.8}, {"mixing": AS, "threshold": 0.8},
-           {"mixing": MixingTerms(mix="dm-as", mix_mask="none"), "threshold": 1.0}]  # fmt: skip
+           {"mixing": OWN}, {"mixing": BOTH, "threshold": 0.8}, {"mixing": AS, "threshold": 0.8},
+           {"mixing": OPENMIXUP, "threshold": 1.0}]  # fmt: skip
 SWITCHES = {
     "fine-tuning": [*MIXINGS, {"view": "weak"}, {"view": "weak", "mixing": BOTH}],
     "l2-sp": [{}, {"body_weight": 0.3, "head_weight": 0.0}, {"body_weight": 0.0, "head_weight": 0.7}],

@@ -85,7 +85,7 @@ def minus_log_phi(scores, own, competitor):
     return -log_softmax(np.delete(scores, competitor))[own - (competitor < own)]
 
 
-def expected_terms(scene, eta, eta_power):
+def expected_terms(scene, eta):
     """Mean DM(CE) of the labeled pairs and mean AS of the rest, by the formulas."""
     pairs, asymmetric = [], []
     for labeled_only, scores, first, second, lam in scene.rows():
@@ -94,10 +94,9 @@ def expected_terms(scene, eta, eta_power):
             -log_softmax(scores)[a])  # fmt: skip
         half_a, half_b = minus_log_phi(scores, a, b), minus_log_phi(scores, b, a)
         if labeled_only:
-            pairs.append(loss + eta * (lam**eta_power * half_a + (1 - lam) ** eta_power * half_b))
+            pairs.append(loss + eta * (half_a + half_b))
         else:
-            weighted = loss + eta * (2 * lam) ** eta_power * half_a
-            asymmetric.append(scene.masks[second] * weighted)
+            asymmetric.append(scene.masks[second] * (loss + eta * half_a))
     return np.mean(pairs or 0.0), np.mean(asymmetric or 0.0)
 
 
@@ -107,15 +106,13 @@ def ramp(number, total=100):
 
 @pytest.mark.parametrize("sizes", SIZES)
 @pytest.mark.parametrize("mix", ["mixup", "dm", "as", "dm-as"])
-@pytest.mark.parametrize("mixed_by", ["mixup", "cutmix"])
-@pytest.mark.parametrize(
-    "options", [{}, {"eta": 1.0, "eta_power": 0.5, "mix_weight": 0.3, "mix_ramp": "none"}]
-)
-def test_values(sizes, mix, mixed_by, options):
+@pytest.mark.parametrize("mixer", ["mixup", "cutmix"])
+@pytest.mark.parametrize("options", [{}, {"eta": 1.0, "mix_weight": 0.3, "mix_ramp": "none"}])
+def test_values(sizes, mix, mixer, options):
     scene = Scene(*sizes)
-    loss, terms = scene.run(mix=mix, mixed_by=mixed_by, **options)
+    loss, terms = scene.run(mix=mix, mixer=mixer, **options)
     eta = 0.0 if mix == "mixup" else options.get("eta", 0.1)
-    pairs, asymmetric = expected_terms(scene, eta, options.get("eta_power", 0.0))
+    pairs, asymmetric = expected_terms(scene, eta)
     weight = options.get("mix_weight", 1.0)
     ramped = 1.0 if "mix_ramp" in options else ramp(60)
     assert loss.item() == pytest.approx(weight * (pairs + ramped * asymmetric), abs=1e-6)
@@ -128,11 +125,11 @@ def test_values(sizes, mix, mixed_by, options):
 
 
 @pytest.mark.parametrize("sizes", SIZES)
-@pytest.mark.parametrize("mixed_by", ["mixup", "cutmix"])
+@pytest.mark.parametrize("mixer", ["mixup", "cutmix"])
 @pytest.mark.parametrize("seed", range(5))
-def test_each_labeled_picture_is_the_smaller_share_of_one_pair(sizes, mixed_by, seed):
+def test_each_labeled_picture_is_the_smaller_share_of_one_pair(sizes, mixer, seed):
     scene = Scene(*sizes)
-    scene.run(mix="as", mixed_by=mixed_by, seed=seed)
+    scene.run(mix="as", mixer=mixer, seed=seed)
     _, _, labeled, partners, shares = zip(*scene.rows(), strict=True)
     visible = [first for first in labeled if first < scene.labeled]
     assert len(labeled) == scene.labeled
@@ -244,15 +241,13 @@ def test_the_asymmetric_term_needs_pseudo_labels(mix, missing):
     [
         {"mix": "cutmix"},
         {"mix_ramp": "linear"},
-        {"mixed_by": "puzzlemix"},
-        {"mix_mask": "all"},
-        {"mix_view": "plain"},
-        {"mix_norm": "off"},
+        {"mixer": "puzlemix"},
+        {"mix_head": "new"},
+        {"mix_variant": "code"},
         {"mix_alpha": 0.0},
         {"mix_alpha": -1.0},
         {"mix_weight": -1.0},
         {"eta": -0.1},
-        {"eta_power": -1.0},
     ],
     ids=str,
 )
@@ -267,6 +262,25 @@ def test_options_cannot_change_after_the_check():
 
 
 def test_defaults_are_off_and_the_papers():
-    assert MixingTerms() == MixingTerms(
-        mix="none", eta=0.1, eta_power=0.0, mix_weight=1.0, mix_alpha=1.0, mix_ramp="cosine", mixed_by="mixup"
-    )
+    defaults = MixingTerms()
+    assert (defaults.mix, defaults.mixer, defaults.eta, defaults.mix_weight) == ("none", "mixup", 0.1, 1.0)
+    assert (defaults.mix_ramp, defaults.mix_head, defaults.mix_variant) == ("cosine", "shared", "paper")
+
+
+def test_openmixup_is_what_its_code_does():
+    terms = MixingTerms.openmixup(mix_weight=0.5)
+    assert (terms.mix, terms.eta, terms.mix_weight, terms.mix_head) == ("dm-as", 0.05, 0.5, "own")
+    assert terms.variant.labeled_share == "major" and terms.variant.both_halves
+    assert not terms.variant.masked and terms.variant.moves_statistics and terms.variant.eta_power == 1
+
+
+@pytest.mark.parametrize("mixer", ["puzzlemix", "automix", "manifoldmix"])
+def test_a_mixer_that_asks_a_network_is_refused_where_terms_are_added(mixer):
+    with pytest.raises(UserError, match="mixer=.*supervised"):
+        MixingTerms(mixer=mixer).check_added()
+
+
+@pytest.mark.parametrize("option", [{"mixer": "cutmix"}, {"mix_alpha": 0.5}, {"mix_head": "own"}])
+def test_what_means_nothing_to_an_algorithm_that_mixes_by_itself_is_refused(option):
+    with pytest.raises(UserError, match=next(iter(option))):
+        MixingTerms(**option).check_own()

@@ -183,10 +183,10 @@ def trainer(algorithm: Any, **config: Any) -> Trainer:
 @pytest.mark.parametrize(
     ("algorithm", "new"),
     [
-        (SelfTuning(width=8, mix_head="own", mixing=MixingTerms(mix="as")), {"head", "mix_head"}),
+        (SelfTuning(width=8, mixing=MixingTerms(mix="as", mix_head="own")), {"head", "mix_head"}),
         (BiTuning(width=8), {"head"}),
         (CoTuning(), {"head"}),
-        (FineTuning(mixing=MixingTerms(mix="dm"), mix_head="own"), {"head", "mix_head"}),
+        (FineTuning(mixing=MixingTerms(mix="dm", mix_head="own")), {"head", "mix_head"}),
     ],
     ids=lambda value: type(value).__name__,
 )

@@ -3,6 +3,7 @@
 An algorithm that is not named here is tried with its defaults; a row makes its tests sharper.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,15 +16,13 @@ MIXED = MixingTerms(mix="dm-as", mix_ramp="none")
 EVERYTHING: dict[str, list[dict[str, Any]]] = {
     "supervised": [
         {},
-        {"mixer": "automix"},
-        {"mixer": "manifoldmix", "loss": "bce"},
-        {"mixer": "puzzlemix", "loss": "dm-bce"},
+        {"mixing": MixingTerms(mix="mixup", mixer="automix")},
+        {"mixing": MixingTerms(mix="mixup", mixer="manifoldmix"), "criterion": "bce"},
+        {"mixing": MixingTerms(mix="dm", mixer="puzzlemix"), "criterion": "bce"},
         {
-            "mixer": "cutmix",
-            "loss": "dm-ce",
+            "mixing": MixingTerms(mix="dm", mixer="cutmix"),
             "label_policy": "lumix",
             "regularizer": "sem",
-            "mixing": MixingTerms(mix="dm"),
         },
     ],
     "pseudo-label": [{"threshold": 0.5}, {"threshold": 0.5, "mixing": MIXED}],
@@ -37,7 +36,7 @@ EVERYTHING: dict[str, list[dict[str, Any]]] = {
     "flexmatch": [{"threshold": 0.5}, {"threshold": 0.6, "threshold_warmup": False, "mixing": MIXED}],
     "freematch": [{}, {"average_decay": 0.1, "fairness_weight": 0.5, "mixing": MIXED}],
     "softmatch": [{}, {"average_decay": 0.1, "mixing": MIXED}],
-    "fine-tuning": [{}, {"mixing": MIXED, "mix_head": "own"}],
+    "fine-tuning": [{}, {"mixing": replace(MIXED, mix_head="own")}],
     "l2-sp": [{}],
     "bss": [{}],
     "delta": [{}],
@@ -51,9 +50,6 @@ UNLABELED = {"unlabeled_weight": 0.7, "unlabeled_ratio": 3}
 OWN_MIXING = {"temperature": 0.8, "alpha": 2.0, "lam_per": "batch", "interleave": False}
 OTHER: dict[str, dict[str, Any]] = {
     "supervised": {
-        "mixer": "mixup",
-        "alpha": 0.3,
-        "loss": "ce",
         "label_policy": "plain",
         "regularizer": "none",
         "regularizer_weight": 0.5,
@@ -99,7 +95,7 @@ OTHER: dict[str, dict[str, Any]] = {
         **UNLABELED,
     },
     "softmatch": {"average_decay": 0.6, "sigmas": 0.5, "align": False, **UNLABELED},
-    "fine-tuning": {"view": "weak", "threshold": 0.9, "unlabeled_ratio": 3, "mix_head": "shared"},
+    "fine-tuning": {"view": "weak", "threshold": 0.9, "unlabeled_ratio": 3},
     "l2-sp": {"body_weight": 0.1, "head_weight": 0.1, "view": "weak"},
     "bss": {"shrinkage_weight": 0.1, "smallest": 2, "view": "weak"},
     "delta": {"feature_weight": 0.1, "head_weight": 0.1, "view": "weak"},
@@ -109,7 +105,6 @@ OTHER: dict[str, dict[str, Any]] = {
         "view": "weak",
         "threshold": 0.9,
         "unlabeled_ratio": 3,
-        "mix_head": "own",
     },
     "bi-tuning": {"contrast_weight": 0.1, "depth": 3, "width": 7, "temperature": 0.1, "view": "strong"},
     "self-tuning": {
@@ -120,41 +115,30 @@ OTHER: dict[str, dict[str, Any]] = {
         "threshold": 0.9,
         "unlabeled_ratio": 3,
         "view": "weak",
-        "mix_head": "own",
     },
 }
 OTHER_MIXING = {
     "mix": "mixup",
+    "mixer": "cutmix",
     "eta": 0.7,
-    "eta_power": 1.0,
     "mix_weight": 0.3,
     "mix_alpha": 0.3,
     "mix_ramp": "cosine",
-    "mixed_by": "cutmix",
-    "mix_mask": "none",
-    "mix_view": "strong",
-    "mix_norm": "shared",
-    "mix_side": "major",
-    "mix_halves": "both",
+    "mix_head": "own",
+    "mix_variant": "openmixup",
 }
-# Options that mean nothing to an algorithm: the ramp and the mask belong to guesses, the rest to mixing that
-# is not its own.
-OWN = {"mix_alpha", "mixed_by", "mix_mask", "mix_view", "mix_norm", "mix_side", "mix_halves"}
-WITHOUT_EFFECT = {
-    "supervised": {"mix_ramp", "mix_mask", "mix_view", "mix_side", "mix_halves"},
-    "mixmatch": OWN,
-    "remixmatch": OWN,
-    **dict.fromkeys(("fine-tuning", "co-tuning", "self-tuning"), {"mix_view", "mix_mask"}),  # threshold 0
-    **dict.fromkeys(
-        ("pi-model", "mean-teacher", "vat"), {"mix_mask", "mix_view"}
-    ),  # every guess counts, no strong view
-    "pseudo-label": {"mix_view"},
+# Options that mean nothing to an algorithm, which are refused there: supervised training mixes its whole batch;
+# MixMatch and ReMixMatch mix by themselves.
+REFUSED = {
+    "supervised": {"mix_weight", "mix_ramp", "mix_head", "mix_variant"},
+    "mixmatch": {"mixer", "mix_alpha", "mix_head"},
+    "remixmatch": {"mixer", "mix_alpha", "mix_head"},
 }
 BAD: dict[str, list[dict[str, Any]]] = {
     "supervised": [
-        {"mixer": "mixpu"},
-        {"loss": "dm-ce"},
-        {"mixing": MixingTerms(mix="as")},
+        {"mixing": "mixpu"},
+        {"criterion": "dm-ce"},
+        {"mixing": "as"},
         {"regularizer_weight": -1.0},
         {"stop_mixing": 1.5},
         {"label_smoothing": 2.0},
@@ -223,7 +207,7 @@ BAD: dict[str, list[dict[str, Any]]] = {
         {"unlabeled_ratio": 0},
     ],
 }
-TRANSFER_BAD = {"view": "plain"}, {"mix_head": "none"}, {"threshold": 1.5}, {"unlabeled_ratio": 0}
+TRANSFER_BAD = {"view": "plain"}, {"mixing": "dms"}, {"threshold": 1.5}, {"unlabeled_ratio": 0}
 CONTRAST_BAD = {"contrast_weight": -1.0}, {"depth": 0}, {"width": 0}, {"temperature": 0.0}
 BAD |= {
     "fine-tuning": [*TRANSFER_BAD],

@@ -82,7 +82,7 @@ def decoupled(scores, a, b):
     return 0.0 if a == b else -log_softmax(scores[None, others])[0, others.index(a)]
 
 
-def pair_loss(scores, labels_a, labels_b, lam, eta, sides=(True, True)):
+def pair_loss(scores, labels_a, labels_b, lam, eta, sides=(True, True), power=0.0):
     """lam CE(a) + (1 - lam) CE(b) + eta (decoupled a + decoupled b), one value a row; a class with no share
     counts nothing."""
     values = []
@@ -90,9 +90,9 @@ def pair_loss(scores, labels_a, labels_b, lam, eta, sides=(True, True)):
         logs = log_softmax(row[None])[0]
         value = -share * logs[a] - (1 - share) * logs[b]
         if sides[0] and share > 0:
-            value += eta * decoupled(row, a, b)
+            value += eta * share**power * decoupled(row, a, b)
         if sides[1] and share < 1:
-            value += eta * decoupled(row, b, a)
+            value += eta * (1 - share) ** power * decoupled(row, b, a)
         values.append(value)
     return np.array(values)
 

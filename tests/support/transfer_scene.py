@@ -226,7 +226,7 @@ def mixing_terms(scene, live):
         assert not passes(scene)[1]
         return {}
     of_labeled, of_unlabeled, mixed = shares(scene)
-    head = "mix_head" if scene.options.get("mix_head") == "own" else "head"
+    head = "mix_head" if option.mix_head == "own" else "head"
     scores = reference.linear(live, head, reference.features(live, mixed))
     assert len(mixed) == count * (option.pairs + option.asymmetric)
     terms = {}
@@ -237,18 +237,24 @@ def mixing_terms(scene, live):
         ]
         lam = np.diag(of_labeled[:count])
         eta = 0.0 if option.mix == "mixup" else option.eta
-        values = reference.pair_loss(scores[:count], scene.labels, scene.labels[partner], lam, eta)
+        power = 1.0 if option.mix_variant == "openmixup" else 0.0
+        values = reference.pair_loss(
+            scores[:count], scene.labels, scene.labels[partner], lam, eta, power=power
+        )
         terms["loss/labeled_pairs"] = option.mix_weight * values.mean()
     if option.asymmetric:
         mine, theirs = of_labeled[-count:], of_unlabeled[-count:]
         assert (mine - np.diag(np.diag(mine)) == 0).all() and ((theirs > 0).sum(axis=1) == 1).all()
         chosen, lam = theirs.argmax(axis=1), np.diag(mine)
         assert len(set(chosen)) == min(count, scene.sizes[1])
-        assert ((lam < 0.5) == (option.mix_side == "minor")).all()
+        assert ((lam < 0.5) == (option.mix_variant == "paper")).all()
         guess, mask = scene.guess()
-        sides = (True, option.mix_halves == "both")
-        values = reference.pair_loss(scores[-count:], scene.labels, guess[chosen], lam, option.eta, sides)
-        values = values * (mask[chosen] if option.mix_mask == "confident" else 1)
+        openmixup = option.mix_variant == "openmixup"
+        sides = (True, openmixup)
+        values = reference.pair_loss(
+            scores[-count:], scene.labels, guess[chosen], lam, option.eta, sides, power=float(openmixup)
+        )
+        values = values * (1 if openmixup else mask[chosen])
         ramp = (1 - np.cos(np.pi * scene.progress)) / 2 if option.mix_ramp == "cosine" else 1.0
         terms["loss/asymmetric"] = option.mix_weight * ramp * values.mean()
     return terms
