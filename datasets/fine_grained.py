@@ -228,8 +228,8 @@ FINE_GRAINED: dict[str, Callable[..., DataSet]] = {
     "oxford-flowers": fine_grained(
         "oxford-flowers",
         "Oxford Flowers-102: 2,040 training and 6,149 test images in 102 kinds, 20 for training of each.",
-        'The training part is the authors\' "train" and behind it their "val", 1,020 images each, as is usual '
-        "in transfer learning; tables of learning from 10 images a class are of the first half alone "
+        'The training part is the authors\' "train" and behind it their "val", 1,020 images each, as is '
+        "usual in transfer learning; tables of learning from 10 images a class are of the first half alone "
         "(``label_list`` can choose it).",
         Source(
             "flowers-102",

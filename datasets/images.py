@@ -11,8 +11,19 @@ from torch.utils.data import DataLoader, Dataset
 
 from ssl_mix.datasets.decode import Fit, decode
 from ssl_mix.datasets.decode_many import available_cpus
+from ssl_mix.errors import check_not_negative
 
 MAX_WORKERS = 8
+
+
+def worker_count(asked: int | None = None) -> int:
+    """``asked`` worker processes, or 8, but no more than there are processors: more would only be slower.
+
+    Raises:
+        ValueError: fewer than none are asked for.
+    """
+    check_not_negative("workers", asked or 0)
+    return min(MAX_WORKERS if asked is None else asked, available_cpus())
 
 
 class ImageSource(Protocol):
@@ -77,7 +88,8 @@ class StreamedImages:
         size: side in pixels that they are resized to.
         channels: 3 for RGB, 1 for gray.
         fit: how they become square, see ``decode``.
-        workers: processes per iterator; default: one per processor, at most 8. 0 decodes in this process.
+        workers: processes per iterator, at most one per processor; default: as many, up to 8. 0 decodes in
+            this process.
     """
 
     def __init__(
@@ -91,7 +103,7 @@ class StreamedImages:
     ) -> None:
         self.shape: tuple[int, int, int] = (channels, size, size)
         self.files = _Files([str(file) for file in files], size, channels, fit)
-        self.workers = min(available_cpus(), MAX_WORKERS) if workers is None else workers
+        self.workers = worker_count(workers)
 
     def __len__(self) -> int:
         return len(self.files.paths)

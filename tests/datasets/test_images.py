@@ -12,7 +12,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from ssl_mix import UserError
 from ssl_mix.datasets import ImageSource, ResidentImages, StreamedImages, decode_all
+from ssl_mix.datasets.decode_many import available_cpus
+from ssl_mix.datasets.images import worker_count
 
 CPU = torch.device("cpu")
 INDICES = [torch.tensor([3, 1, 1]), torch.tensor([0]), torch.tensor([19, 2, 7, 5])]
@@ -64,7 +67,7 @@ def test_the_global_random_state_stays_as_it_is(source: ImageSource) -> None:
 def test_workers_end_with_the_iterator(files: list[Path]) -> None:
     batches = StreamedImages(files, 16, workers=2).batches(iter(lambda: INDICES[0], None), CPU)
     next(batches)
-    assert len(multiprocessing.active_children()) == 2
+    assert len(multiprocessing.active_children()) == min(2, available_cpus())
     del batches
     assert not multiprocessing.active_children()
 
@@ -77,6 +80,21 @@ def test_workers_survive_an_interrupt(files: list[Path]) -> None:
         os.kill(worker.pid, signal.SIGINT)
     for batch in islice(batches, 10):
         assert torch.equal(batch, expected)
+
+
+@pytest.mark.parametrize(
+    ("cpus", "asked", "given"), [(1, 2, 1), (4, 2, 2), (4, None, 4), (64, None, 8), (1, 0, 0)]
+)
+def test_there_are_no_more_workers_than_processors(
+    cpus: int, asked: int | None, given: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ssl_mix.datasets.images.available_cpus", lambda: cpus)
+    assert worker_count(asked) == given
+
+
+def test_fewer_workers_than_none_are_refused(files: list[Path]) -> None:
+    with pytest.raises(UserError, match="workers must not be negative, got -1"):
+        StreamedImages(files, 16, workers=-1)
 
 
 def test_a_batch_is_no_view_of_the_stored_pictures() -> None:
