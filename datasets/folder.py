@@ -20,7 +20,7 @@ from ssl_mix.errors import UserError
 
 def load_folder(
     train: Path,
-    test: Path | None,
+    test: Path | None = None,
     *,
     image_size: int,
     fit: Fit = "cut",
@@ -60,7 +60,7 @@ def list_parts(train: Path, test: Path) -> tuple[Listing, Listing, tuple[str, ..
 def load_two_folders(
     labeled: Path,
     unlabeled: Path,
-    test: Path | None,
+    test: Path | None = None,
     *,
     image_size: int,
     fit: Fit = "cut",
