@@ -10,6 +10,7 @@ from ssl_mix.datasets.decode_many import decode_all  # noqa: E402
 from ssl_mix.datasets.digits import load_digits_data  # noqa: E402
 from ssl_mix.datasets.fine_grained import FINE_GRAINED  # noqa: E402
 from ssl_mix.datasets.folder import load_folder, load_two_folders  # noqa: E402
+from ssl_mix.datasets.given import as_dataset, load_table  # noqa: E402
 from ssl_mix.datasets.images import ImageSource, ResidentImages, StreamedImages  # noqa: E402
 from ssl_mix.datasets.label_list import read_label_list  # noqa: E402
 from ssl_mix.datasets.listing import list_images  # noqa: E402
@@ -30,6 +31,7 @@ __all__ = [
     "ShuffledIndex",
     "Split",
     "StreamedImages",
+    "as_dataset",
     "choose_split",
     "decode",
     "decode_all",
@@ -42,6 +44,7 @@ __all__ = [
     "load_own_images",
     "load_stl10",
     "load_svhn",
+    "load_table",
     "load_two_folders",
     "read_label_list",
 ]

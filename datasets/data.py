@@ -11,10 +11,12 @@ import torch
 from torch import Tensor
 
 from ssl_mix.augment.views import Augmentation
-from ssl_mix.datasets.images import ImageSource
+from ssl_mix.datasets.images import ImageSource, ResidentImages
+from ssl_mix.datasets.originals import Originals
 from ssl_mix.errors import UserError
 
 UNKNOWN = -1
+SAMPLES, CHUNK = 64, 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,6 +27,7 @@ class ImageSet:
         images: N images.
         labels: (N,) int64 on the CPU, -1 where unknown.
         files: N names of files, or None where the images have none.
+        originals: the N images as they were given, of any size, or None where they are no longer at hand.
 
     Raises:
         ValueError: the lengths differ, or the labels are not int64 on the CPU.
@@ -33,6 +36,7 @@ class ImageSet:
     images: ImageSource
     labels: Tensor
     files: tuple[str, ...] | None = None
+    originals: Originals | None = None
 
     def __post_init__(self) -> None:
         if self.labels.dtype != torch.int64 or self.labels.device.type != "cpu" or self.labels.ndim != 1:
@@ -66,13 +70,17 @@ class DataSet:
     notes: tuple[str, ...] = ()
 
     def fingerprint(self) -> str:
-        """SHA-256 of the name, classes, image shape, labels, and the files' names and byte sizes."""
+        """SHA-256 of the name, classes, image shape, labels, and the files' names and byte sizes; of images
+        without files, their pixels: all that are in memory, else 64 spread evenly."""
         digest = hashlib.sha256(repr((self.name, self.classes, self.train.images.shape)).encode())
         for part in (self.train, self.test):
             if part is not None:
                 digest.update(part.labels.numpy().astype("<i8").tobytes())
                 sizes = [(file, _size(file)) for file in part.files or ()]
                 digest.update(repr((len(part.labels), sizes)).encode())
+                if part.files is None:
+                    for batch in part.images.batches(_looked_at(part.images), torch.device("cpu")):
+                        digest.update(batch.numpy().tobytes())
         return digest.hexdigest()
 
 
@@ -108,6 +116,12 @@ def files_needed(
         raise UserError(
             f"expected the files of {name} in {place}, found none or damaged ones; {remedy}"
         ) from error
+
+
+def _looked_at(images: ImageSource) -> tuple[Tensor, ...]:
+    """Positions of the images whose pixels stand for all."""
+    count = len(images) if isinstance(images, ResidentImages) else min(len(images), SAMPLES)
+    return torch.split(torch.arange(count) * len(images) // count, CHUNK)
 
 
 def _size(file: str) -> int | None:

@@ -9,6 +9,7 @@ from ssl_mix.datasets.data import DataSet
 from ssl_mix.datasets.decode import Fit
 from ssl_mix.datasets.decode_many import Progress
 from ssl_mix.datasets.folder import load_folder, load_two_folders
+from ssl_mix.datasets.given import load_table
 from ssl_mix.errors import UserError
 
 
@@ -19,12 +20,13 @@ def load_own_images(
     test: Path | None = None,
     labeled: Path | None = None,
     unlabeled: Path | None = None,
+    table: Path | None = None,
     image_size: int = 32,
     fit: Fit = "cut",
     memory_budget: int | None = None,
     progress: Progress | None = None,
 ) -> DataSet:
-    """Your own images: one sub-folder per class, or a folder with labels and one without.
+    """Your own images: one sub-folder per class, a folder with labels and one without, or a table.
 
     Args:
         data_dir: holds the sub-folders ``train`` and, where there are test images, ``test``; read where
@@ -33,6 +35,7 @@ def load_own_images(
         test: holds the same sub-folders of test images.
         labeled: the same as ``train``, with all images labeled.
         unlabeled: goes with ``labeled``: holds images without labels, flat or nested.
+        table: a ``.csv`` or ``.tsv`` file with the columns "file" and "label", see ``load_table``.
         image_size: side in pixels at which images are stored, at least 8.
         fit: how they become square: "cut" to the central square, or the whole image "squash".
         memory_budget: bytes; images that need more are read from their files again and again. Default: half
@@ -42,13 +45,15 @@ def load_own_images(
     Raises:
         ValueError: the arguments contradict each other, or anything that ``load_folder`` refuses.
     """
-    _check({"train": train, "labeled": labeled, "unlabeled": unlabeled})
+    _check({"train": train, "table": table, "labeled": labeled, "unlabeled": unlabeled})
     reading: dict[str, Any] = {
         "image_size": image_size,
         "fit": fit,
         "memory_budget": memory_budget,
         "progress": progress,
     }
+    if table:
+        return load_table(table, test, **reading)
     if labeled and unlabeled:
         return load_two_folders(labeled, unlabeled, test, **reading)
     folder = train or labeled
@@ -69,5 +74,5 @@ def _check(given: Mapping[str, Path | None]) -> None:
     names = [name for name, value in given.items() if value is not None]
     if names == ["unlabeled"]:
         raise UserError("unlabeled needs labeled beside it: one folder with labels and one without")
-    if "train" in names and len(names) > 1:
-        raise UserError(f"train is a folder of its own: leave out {names[1]}, or call it labeled")
+    if len(names) > 1 and names[0] in ("train", "table"):
+        raise UserError(f"{names[0]} holds all training images: leave out it or {names[1]}")

@@ -1,7 +1,7 @@
 """Which images a run learns from, as options: read them, choose the labels."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -10,11 +10,12 @@ from ssl_mix.augment.pools import Variant
 from ssl_mix.augment.views import Crop
 from ssl_mix.datasets import DATASETS, DataSet, Split, choose_split, read_label_list
 from ssl_mix.datasets.decode import Fit
+from ssl_mix.datasets.pixel_statistics import for_channels
 from ssl_mix.datasets.registry import check_taken, default_of, takes
 from ssl_mix.errors import UserError, check_choice, check_count, check_positive, check_share
 
 OWN = "folder"
-PATHS = ("train", "test", "labeled", "unlabeled")
+PATHS = ("train", "test", "labeled", "unlabeled", "table")
 LOADING = (*PATHS, "download", "extra", "image_size", "stored_size", "fit", "memory_gb")
 ARGUMENTS = {"stored_size": "fit", "memory_gb": "memory_budget"}  # of loaders, where they are named otherwise
 Progress = Callable[[str, int, int], None]
@@ -26,17 +27,19 @@ class DataOptions:
 
     Args:
         data: a name of the registry (``ssl-mix list`` shows them): "digits" (inside scikit-learn),
-            "cifar10", "cub200", ..., or "folder" for images of your own. Not needed with ``train`` or
-            ``labeled``.
+            "cifar10", "cub200", ..., or "folder" for images of your own. Not needed with ``train``,
+            ``labeled`` or ``table``.
         data_dir: where the files of data sets with names are, or go; of digits none are needed. With "folder"
             and no ``train``, it holds the sub-folders ``train`` and ``test``.
         download: fetch them if they are not there (nobody offers those of stanford-cars).
         extra: learn from the "extra" images of svhn too, as the published tables do.
         train: folder with one sub-folder of training images per class.
-        test: folder with the same sub-folders of test images.
+        test: folder with the same sub-folders of test images; with ``table``, maybe another table.
         labeled: folder with one sub-folder of labeled images per class; all of them are used as labeled.
             Alone it is the same as ``train``.
         unlabeled: folder of images without labels, flat or nested.
+        table: file.csv or file.tsv with the columns "file" and "label": paths, relative to its folder, and
+            the names of classes; images without a label are unlabeled.
         labels: how many labels to use in all, the same number for each class; default: all.
         labels_per_class: how many labels to use for each class.
         label_rate: share of each class's labels to use, in (0, 1], rounded up: 0.15, 0.3 and 0.5 give the
@@ -75,6 +78,7 @@ class DataOptions:
     test: str | None = None
     labeled: str | None = None
     unlabeled: str | None = None
+    table: str | None = None
     labels: int | None = None
     labels_per_class: int | None = None
     label_rate: float | None = None
@@ -111,7 +115,7 @@ class DataOptions:
         channels = data.train.images.shape[0]
         for name in ("mean", "std"):
             if getattr(self, name) is not None:
-                given[name] = _for_channels(channels, name, getattr(self, name))
+                given[name] = for_channels(channels, name, getattr(self, name))
         if self.stored_size is not None and self.stored_size != self._seen_size:
             given |= {"size": self._seen_size, "padding": 0}  # what is stored beside a crop makes it move
         return dataclasses.replace(data, augmentation=dataclasses.replace(data.augmentation, **given))
@@ -165,8 +169,8 @@ class DataOptions:
     def _check(self) -> None:
         if not (self.data or any(getattr(self, name) for name in PATHS)):
             raise UserError(
-                "nothing to learn from: give data='digits', data='cifar10', train=DIR, or labeled=DIR and "
-                "unlabeled=DIR"
+                "nothing to learn from: give data='digits', data='cifar10', train=DIR, labeled=DIR and "
+                "unlabeled=DIR, or table=FILE"
             )
         check_choice("data", self.source, DATASETS)
         if self.crop is not None:
@@ -178,13 +182,12 @@ class DataOptions:
 
     def check_test_is_apart(self) -> None:
         """Raise where test images are those that are learned from."""
-        for name in ("train", "labeled"):
+        for name in ("train", "labeled", "table"):
             folder = getattr(self, name)
             if self.test and folder and Path(self.test).resolve() == Path(folder).resolve():
                 raise UserError(
-                    f"test and {name} name the same folder: accuracy on images that were learned from "
-                    "says nothing. "
-                    "Give others, or leave out --test"
+                    f"test and {name} name the same folder or file: accuracy on images that were learned "
+                    "from says nothing. Give others, or leave out test"
                 )
 
     def choose_split(self, data: DataSet, seed: int) -> Split:
@@ -209,13 +212,3 @@ class DataOptions:
 
 
 _DEFAULTS = {field.name: field.default for field in dataclasses.fields(DataOptions)}
-
-
-def _for_channels(channels: int, name: str, values: Sequence[float]) -> tuple[float, ...]:
-    """Normalization for as many channels as the images have; gray ones are seen as images in color with equal
-    channels."""
-    if channels == 1:
-        return (sum(values) / len(values),)
-    if len(values) not in (1, channels):
-        raise UserError(f"{name} must have {channels} values, one for each channel, got {len(values)}")
-    return tuple(float(value) for value in values) * (channels // len(values))

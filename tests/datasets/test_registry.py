@@ -71,8 +71,13 @@ def test_a_test_part_is_not_taken_from_the_folder_for_data_beside_a_named_traini
         ({"data": "cifar"}, "data must be one of digits, cifar10, .*Did you mean 'cifar10'"),
         ({"data": "folder", "data_dir": "nowhere"}, "data='folder' needs train=DIR .*nowhere/train is none"),
         ({"unlabeled": "a"}, "unlabeled needs labeled beside it"),
-        ({"train": "a", "labeled": "b"}, "train is a folder of its own: leave out labeled"),
-        ({"train": "a", "labeled": "b", "unlabeled": "c"}, "train is a folder of its own: leave out labeled"),
+        ({"train": "a", "labeled": "b"}, "train holds all training images: leave out it or labeled"),
+        (
+            {"train": "a", "labeled": "b", "unlabeled": "c"},
+            "train holds all training images: leave out it or labeled",
+        ),
+        ({"train": "a", "table": "b"}, "train holds all training images: leave out it or table"),
+        ({"table": "a", "unlabeled": "b"}, "table holds all training images: leave out it or unlabeled"),
         ({"data": "digits", "labeled": "a"}, "data='digits' takes no labeled, only these do: folder"),
     ],
 )
