@@ -1,7 +1,8 @@
 """From lists of images to a data set: read them, keep them or not, and tell what was wrong."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import psutil  # type: ignore[import-untyped]
@@ -11,8 +12,9 @@ from ssl_mix.augment.views import Augmentation
 from ssl_mix.datasets.data import UNKNOWN, DataSet, ImageSet
 from ssl_mix.datasets.decode import Fit
 from ssl_mix.datasets.decode_many import Progress, Reading
-from ssl_mix.datasets.images import ImageSource, ResidentImages, StreamedImages
+from ssl_mix.datasets.images import ImageSource, ResidentImages, StreamedImages, worker_count
 from ssl_mix.datasets.originals import Files, Form, Originals, Stored
+from ssl_mix.datasets.own_views import OwnViews, Transform
 from ssl_mix.datasets.pixel_statistics import channel_statistics
 from ssl_mix.errors import UserError
 
@@ -44,6 +46,7 @@ class Options(NamedTuple):
         fit: how they become square, see ``decode``.
         channels: 3 for RGB, 1 for gray.
         workers: processes where they are streamed, see ``StreamedImages``.
+        transforms: of the user, by the kind of view that they make.
     """
 
     image_size: int
@@ -52,11 +55,17 @@ class Options(NamedTuple):
     fit: Fit = "cut"
     channels: int = 3
     workers: int | None = None
+    transforms: Mapping[str, Transform] = MappingProxyType({})
 
     @property
     def form(self) -> Form:
         """How images are stored."""
         return Form(self.image_size, self.channels, self.fit)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of stored images."""
+        return self.channels, self.image_size, self.image_size
 
 
 def assemble(
@@ -99,24 +108,35 @@ def assemble_parts(
     budget = (
         psutil.virtual_memory().available // 2 if options.memory_budget is None else options.memory_budget
     )
-    readings, sets = [], {}
+    readings, sets = {}, {}
     for what, part in parts.items():
         label = f"reading {what} images"
-        reading = part.images.read(
+        readings[what] = part.images.read(
             options.form, keep=needed <= budget, progress=options.progress, label=label
         )
-        _check_kept(what, part, reading, classes)
-        readings.append(reading)
-        sets[what] = _image_set(part, reading, options)
+        parts[what] = _kept(what, part, readings[what], classes)
+        sets[what] = _image_set(parts[what], readings[what], options)
 
     mean, std = channel_statistics(sets["training"].images)
     augmentation = Augmentation(mean=mean, std=std, flip=True, padding=size // 8)
-    told = (*notes, *_memory_notes(needed, budget), *_reading_notes(readings, size))
-    return DataSet(name, classes, sets["training"], sets.get("test"), augmentation, told)
+    told = (*notes, *_memory_notes(needed, budget), *_reading_notes(list(readings.values()), size))
+    return DataSet(
+        name,
+        classes,
+        sets["training"],
+        sets.get("test"),
+        augmentation,
+        told,
+        _own_views(parts["training"].images, options),
+    )
 
 
-def _check_kept(what: str, part: Part, reading: Reading, classes: Sequence[str]) -> None:
-    lost = sorted(set(part.labels) - {part.labels[position] for position in reading.kept})
+def _kept(what: str, part: Part, reading: Reading, classes: Sequence[str]) -> Part:
+    """The images that could be read, some of each class."""
+    if not reading.broken:
+        return part
+    labels = [part.labels[position] for position in reading.kept]
+    lost = sorted(set(part.labels) - set(labels))
     if lost:
         who = ", ".join("the unlabeled part" if label == UNKNOWN else repr(classes[label]) for label in lost)
         left_out = sorted(set(range(len(part.labels))) - set(reading.kept))
@@ -124,21 +144,23 @@ def _check_kept(what: str, part: Part, reading: Reading, classes: Sequence[str])
         raise UserError(
             f"none of the {what} images of {who} can be read, the first because of: {reason} ({path})"
         )
+    return Part(part.images.subset(reading.kept), labels)
 
 
 def _image_set(part: Part, reading: Reading, options: Options) -> ImageSet:
-    originals = part.images
-    if reading.broken:
-        originals = originals.subset(reading.kept)
-    labels = torch.tensor([part.labels[position] for position in reading.kept], dtype=torch.int64)
-    shape = (options.channels, options.image_size, options.image_size)
     images: ImageSource = (
-        StreamedImages(Stored(originals, options.form), shape, workers=options.workers)
+        StreamedImages(Stored(part.images, options.form), options.shape, workers=options.workers)
         if reading.images is None
         else ResidentImages(reading.images)
     )
-    files = None if originals.files is None else tuple(map(str, originals.files))
-    return ImageSet(images, labels, files, originals)
+    files = None if part.images.files is None else tuple(map(str, part.images.files))
+    return ImageSet(images, torch.tensor(part.labels, dtype=torch.int64), files)
+
+
+def _own_views(images: Originals, options: Options) -> OwnViews | None:
+    if not options.transforms:
+        return None
+    return OwnViews(images, options.transforms, options.shape, worker_count(options.workers))
 
 
 def _memory_notes(needed: int, budget: int) -> list[str]:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ssl_mix.augment.views import Augmentation
 from ssl_mix.datasets.images import ImageSource, ResidentImages
-from ssl_mix.datasets.originals import Originals
+from ssl_mix.datasets.own_views import OwnViews
 from ssl_mix.errors import UserError
 
 UNKNOWN = -1
@@ -27,7 +27,6 @@ class ImageSet:
         images: N images.
         labels: (N,) int64 on the CPU, -1 where unknown.
         files: N names of files, or None where the images have none.
-        originals: the N images as they were given, of any size, or None where they are no longer at hand.
 
     Raises:
         ValueError: the lengths differ, or the labels are not int64 on the CPU.
@@ -36,7 +35,6 @@ class ImageSet:
     images: ImageSource
     labels: Tensor
     files: tuple[str, ...] | None = None
-    originals: Originals | None = None
 
     def __post_init__(self) -> None:
         if self.labels.dtype != torch.int64 or self.labels.device.type != "cpu" or self.labels.ndim != 1:
@@ -60,6 +58,7 @@ class DataSet:
         test: images to evaluate on, or None.
         augmentation: normalizes and alters the images.
         notes: what the user must be told, such as files that were left out.
+        own_views: how views that the user's transforms make are made, instead of by ``augmentation``.
     """
 
     name: str
@@ -68,10 +67,12 @@ class DataSet:
     test: ImageSet | None
     augmentation: Augmentation
     notes: tuple[str, ...] = ()
+    own_views: OwnViews | None = None
 
     def fingerprint(self) -> str:
         """SHA-256 of the name, classes, image shape, labels, and the files' names and byte sizes; of images
-        without files, their pixels: all that are in memory, else 64 spread evenly."""
+        without files, their pixels: all that are in memory, else 64 spread evenly; and which views are the
+        user's own."""
         digest = hashlib.sha256(repr((self.name, self.classes, self.train.images.shape)).encode())
         for part in (self.train, self.test):
             if part is not None:
@@ -81,6 +82,8 @@ class DataSet:
                 if part.files is None:
                     for batch in part.images.batches(_looked_at(part.images), torch.device("cpu")):
                         digest.update(batch.numpy().tobytes())
+        if self.own_views is not None:
+            digest.update(repr(sorted(self.own_views.transforms)).encode())
         return digest.hexdigest()
 
 

@@ -14,6 +14,7 @@ from ssl_mix.datasets.forms import Given, read_form
 from ssl_mix.datasets.images import worker_count
 from ssl_mix.datasets.listing import find_copies
 from ssl_mix.datasets.originals import Joined
+from ssl_mix.datasets.own_views import Transform, first_view
 from ssl_mix.datasets.pixel_statistics import for_channels
 from ssl_mix.errors import UserError
 
@@ -28,6 +29,8 @@ def as_dataset(
     classes: Sequence[str] | None = None,
     image_size: int | None = None,
     fit: Fit = "cut",
+    weak: Transform | None = None,
+    strong: Transform | None = None,
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
     workers: int | None = None,
@@ -54,6 +57,14 @@ def as_dataset(
     again and again in worker processes. They are augmented as natural images are; change that with
     ``dataclasses.replace(data.augmentation, flip=False, ...)``.
 
+    A transform of your own (``weak``, ``strong``) takes the place of the augmentation for the views of its
+    kind ("strong" and "strong2", drawn each by itself). It is called in worker processes with the image as it
+    was given, not the stored one: a Pillow image of a file or a Dataset, upright, or a uint8 tensor (C, H, W)
+    of an array; it gives a normalized float tensor (C, S, S), S being ``image_size``. Whatever it draws from
+    torch, NumPy or Python's ``random`` is seeded, so that a run resumes to the bit with any number of
+    workers. Evaluation sees the stored image, normalized by ``mean`` and ``std``: give those that your
+    transforms use.
+
     Args:
         labeled: images with labels, some of each class.
         unlabeled: images without; labels that they have are ignored.
@@ -61,19 +72,23 @@ def as_dataset(
         classes: names of all classes, in the order of whole-numbered labels. Default: the sub-folders, the
             Dataset's ``classes``, or the labels themselves, sorted.
         image_size: side in pixels at which images are stored, at least 8. Default: that of all images where
-            they share a square one, else 32, of which a note tells.
+            they share a square one, else 32, of which a note tells; with own transforms, that of what they
+            give.
         fit: how they become square: "cut" to the central square, or the whole image "squash".
+        weak: makes the weak views instead of a flip and a crop.
+        strong: makes the strong views instead of RandAugment and Cutout.
         mean: of each channel, in [0, 1], that normalization takes away; default: that of the images.
         std: deviation of each channel that normalization divides by; default: likewise.
-        workers: processes that read Datasets and streamed images, at most one per processor; default: as
-            many, up to 8. 0 works in this process.
+        workers: processes that read Datasets and streamed images and call transforms, each time at most one
+            per processor; default: as many, up to 8. 0 works in this process.
         memory_budget: bytes that images not in memory yet may take; default: half of the free memory.
         progress: told (what is done, images done, images in all).
         name: of the data set, for reports.
 
     Raises:
         ValueError: a part has none of these forms, is empty or holds something else than images, lengths
-            differ, or a label is out of range or of a class that only the test part has.
+            differ, a label is out of range or of a class that only the test part has, or a transform gives
+            something else.
     """
     count = worker_count(workers)
     values = {"labeled": labeled, "unlabeled": unlabeled, "test": test}
@@ -88,11 +103,15 @@ def as_dataset(
         notes += told
     names = find_classes(_labels(parts, "labeled"), classes or parts["labeled"].classes)
     channels = 1 if all(part.gray for part in parts.values()) else 3
+    train, tested = _train(parts, names), _test(parts, names)
+    own = {
+        kind: transform for kind, transform in (("weak", weak), ("strong", strong)) if transform is not None
+    }
+    image_size = _made_size(train, own, channels, image_size)
     if image_size is None:
         image_size, told = _common_size(parts)
         notes += told
-    options = Options(image_size, memory_budget, progress, fit, channels, workers)
-    train, tested = _train(parts, names), _test(parts, names)
+    options = Options(image_size, memory_budget, progress, fit, channels, workers, own)
     data = assemble_parts(name, train, tested, names, notes, options)
     given = {"mean": mean, "std": std}
     wanted: Any = {key: for_channels(channels, key, v) for key, v in given.items() if v is not None}
@@ -176,6 +195,19 @@ def _common_size(parts: Mapping[str, Given]) -> tuple[int, list[str]]:
     return SIZE, [
         f"the images have {found} pixels and are stored at {SIZE}x{SIZE}: choose another side with image_size"
     ]
+
+
+def _made_size(train: Part, own: Mapping[str, Transform], channels: int, size: int | None) -> int | None:
+    """The side of what the transforms give; ``size`` where there are none."""
+    for kind, transform in own.items():
+        found = tuple(first_view(train.images, kind, transform, channels).shape[1:])
+        size = found[0] if size is None else size
+        if found != (size, size):
+            raise UserError(
+                f"{kind}: expected a transform that gives {size}x{size} pixels, as image_size or another "
+                f"transform has it, got {found[0]}x{found[1]}"
+            )
+    return size
 
 
 def _train(parts: Mapping[str, Given], names: tuple[str, ...]) -> Part:
