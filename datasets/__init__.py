@@ -1,9 +1,7 @@
-"""Data sets, splits and loaders. ``DATASETS`` is the registry."""
+"""Data sets, splits and loaders. ``DATASETS`` is the registry: ``DATASETS[name](data_dir, **options)``."""
 
 if __name__ != "ssl_mix.datasets":
     raise ImportError(f"this folder is the package ssl_mix.datasets, not {__name__!r}")
-
-from collections.abc import Callable  # noqa: E402
 
 from ssl_mix.datasets.cifar import load_cifar, load_cifar10, load_cifar100  # noqa: E402
 from ssl_mix.datasets.data import DataSet, ImageSet  # noqa: E402
@@ -12,23 +10,16 @@ from ssl_mix.datasets.decode_many import decode_all  # noqa: E402
 from ssl_mix.datasets.digits import load_digits_data  # noqa: E402
 from ssl_mix.datasets.fine_grained import FINE_GRAINED  # noqa: E402
 from ssl_mix.datasets.folder import load_folder, load_two_folders  # noqa: E402
+from ssl_mix.datasets.given import as_dataset, load_table  # noqa: E402
 from ssl_mix.datasets.images import ImageSource, ResidentImages, StreamedImages  # noqa: E402
 from ssl_mix.datasets.label_list import read_label_list  # noqa: E402
 from ssl_mix.datasets.listing import list_images  # noqa: E402
+from ssl_mix.datasets.own_images import load_own_images  # noqa: E402
+from ssl_mix.datasets.registry import DATASETS  # noqa: E402
 from ssl_mix.datasets.sampling import ShuffledIndex  # noqa: E402
 from ssl_mix.datasets.splits import Split, choose_split  # noqa: E402
 from ssl_mix.datasets.stl10 import load_stl10  # noqa: E402
 from ssl_mix.datasets.svhn import load_svhn  # noqa: E402
-
-DATASETS: dict[str, Callable[..., DataSet]] = {
-    "digits": load_digits_data,
-    "cifar10": load_cifar10,
-    "cifar100": load_cifar100,
-    "svhn": load_svhn,
-    "stl10": load_stl10,
-    **FINE_GRAINED,
-    "folder": load_folder,
-}
 
 __all__ = [
     "DATASETS",
@@ -40,6 +31,7 @@ __all__ = [
     "ShuffledIndex",
     "Split",
     "StreamedImages",
+    "as_dataset",
     "choose_split",
     "decode",
     "decode_all",
@@ -49,8 +41,10 @@ __all__ = [
     "load_cifar100",
     "load_digits_data",
     "load_folder",
+    "load_own_images",
     "load_stl10",
     "load_svhn",
+    "load_table",
     "load_two_folders",
     "read_label_list",
 ]

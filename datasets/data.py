@@ -11,10 +11,12 @@ import torch
 from torch import Tensor
 
 from ssl_mix.augment.views import Augmentation
-from ssl_mix.datasets.images import ImageSource
+from ssl_mix.datasets.images import ImageSource, ResidentImages
+from ssl_mix.datasets.own_views import OwnViews
 from ssl_mix.errors import UserError
 
 UNKNOWN = -1
+SAMPLES, CHUNK = 64, 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +58,7 @@ class DataSet:
         test: images to evaluate on, or None.
         augmentation: normalizes and alters the images.
         notes: what the user must be told, such as files that were left out.
+        own_views: how views that the user's transforms make are made, instead of by ``augmentation``.
     """
 
     name: str
@@ -64,15 +67,23 @@ class DataSet:
     test: ImageSet | None
     augmentation: Augmentation
     notes: tuple[str, ...] = ()
+    own_views: OwnViews | None = None
 
     def fingerprint(self) -> str:
-        """SHA-256 of the name, classes, image shape, labels, and the files' names and byte sizes."""
+        """SHA-256 of the name, classes, image shape, labels, and the files' names and byte sizes; of images
+        without files, their pixels: all that are in memory, else 64 spread evenly; and which views are the
+        user's own."""
         digest = hashlib.sha256(repr((self.name, self.classes, self.train.images.shape)).encode())
         for part in (self.train, self.test):
             if part is not None:
                 digest.update(part.labels.numpy().astype("<i8").tobytes())
                 sizes = [(file, _size(file)) for file in part.files or ()]
                 digest.update(repr((len(part.labels), sizes)).encode())
+                if part.files is None:
+                    for batch in part.images.batches(_looked_at(part.images), torch.device("cpu")):
+                        digest.update(batch.numpy().tobytes())
+        if self.own_views is not None:
+            digest.update(repr(sorted(self.own_views.transforms)).encode())
         return digest.hexdigest()
 
 
@@ -103,11 +114,17 @@ def files_needed(
         elif download:
             remedy = f"the download failed ({error}): {by_hand}"
         else:
-            remedy = f"pass --download, or --data-dir with the folder that holds {folder}"
+            remedy = f"pass download=True, or data_dir with the folder that holds {folder}"
         place = data_dir / folder
         raise UserError(
             f"expected the files of {name} in {place}, found none or damaged ones; {remedy}"
         ) from error
+
+
+def _looked_at(images: ImageSource) -> tuple[Tensor, ...]:
+    """Positions of the images whose pixels stand for all."""
+    count = len(images) if isinstance(images, ResidentImages) else min(len(images), SAMPLES)
+    return torch.split(torch.arange(count) * len(images) // count, CHUNK)
 
 
 def _size(file: str) -> int | None:

@@ -71,18 +71,39 @@ def read_image(
     path: str | PathLike[str], size: int, channels: int, fit: Fit
 ) -> tuple[npt.NDArray[np.uint8], bool]:
     """``decode`` to an array, without its care for errors, and whether the image was too small."""
+    image = open_image(path, reduced_to=2 * size)
+    return square(image, size, channels, fit), min(image.size) < size
+
+
+def open_image(path: str | PathLike[str], *, reduced_to: int | None = None) -> Image.Image:
+    """The image in a file, upright and of whatever size.
+
+    Args:
+        path: of the file.
+        reduced_to: a JPEG may be reduced while it is decoded, not below this side.
+    """
     with open(path, "rb") as file:
         content = file.read()  # at once: Pillow would read in many small steps
     with Image.open(io.BytesIO(content), formats=FORMATS) as opened:
-        small = min(opened.size) < size
-        opened.draft(None, (2 * size, 2 * size))
+        if reduced_to is not None:
+            opened.draft(None, (reduced_to, reduced_to))
         opened.load()  # before the orientation is read: Pillow turns a TIFF while loading it
-        turn = _turn(opened)
-        image = _plain(opened).convert(MODES[channels])
-    image = image if turn is None else image.transpose(turn)
-    square = (size, size)
-    image = ImageOps.fit(image, square) if fit == "cut" else image.resize(square, Image.Resampling.BICUBIC)
-    return np.array(image).reshape(size, size, channels).transpose(2, 0, 1), small
+        return upright(opened)
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """A copy turned as its metadata say, with 8 bits per sample and nothing transparent."""
+    turn = _turn(image)
+    plain = _plain(image)
+    return plain.copy() if turn is None else plain.transpose(turn)
+
+
+def square(image: Image.Image, size: int, channels: int, fit: Fit) -> npt.NDArray[np.uint8]:
+    """An upright image as (channels, size, size), see ``decode``."""
+    image, side = image.convert(MODES[channels]), (size, size)
+    image = ImageOps.fit(image, side) if fit == "cut" else image.resize(side, Image.Resampling.BICUBIC)
+    pixels: npt.NDArray[np.uint8] = np.array(image).reshape(size, size, channels).transpose(2, 0, 1)
+    return pixels
 
 
 @contextmanager

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
@@ -12,6 +12,7 @@ from torch import Tensor
 from ssl_mix.datasets.decode import Fit, check_channels, quiet, read_image, reason
 
 CHUNK = 32
+Found = TypeVar("Found")
 Progress = Callable[[str, int, int], None]
 
 
@@ -85,7 +86,7 @@ def read_all(
             pixels[position] = image
         return Outcome(small, None)
 
-    outcomes = _in_threads(read, len(paths), progress, label)
+    outcomes = in_threads(read, len(paths), progress, label)
     kept = [position for position, outcome in enumerate(outcomes) if outcome.failure is None]
     broken = [
         (path, what.failure) for path, what in zip(paths, outcomes, strict=True) if what.failure is not None
@@ -107,13 +108,15 @@ def available_cpus() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _in_threads(
-    read: Callable[[int], Outcome], count: int, progress: Progress | None, label: str
-) -> list[Outcome]:
-    def read_chunk(start: int) -> list[Outcome]:
+def in_threads(
+    read: Callable[[int], Found], count: int, progress: Progress | None, label: str
+) -> list[Found]:
+    """``read`` of 0 to ``count`` - 1, in order, in as many threads as there are processors, with progress."""
+
+    def read_chunk(start: int) -> list[Found]:
         return [read(position) for position in range(start, min(start + CHUNK, count))]
 
-    outcomes: list[Outcome] = []
+    outcomes: list[Found] = []
     with quiet(), ThreadPoolExecutor(available_cpus()) as pool:
         for chunk in pool.map(read_chunk, range(0, count, CHUNK)):
             outcomes += chunk

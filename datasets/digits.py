@@ -1,5 +1,7 @@
 """The handwritten digits that come with scikit-learn: nothing to download, seconds to train on."""
 
+from pathlib import Path
+
 import numpy as np
 import torch
 from sklearn.datasets import load_digits
@@ -13,13 +15,17 @@ from ssl_mix.datasets.splits import ranked
 TEST_PER_CLASS = 36
 
 
-def load_digits_data() -> DataSet:
+def load_digits_data(data_dir: Path | None = None) -> DataSet:
     """1,437 training and 360 test images of 8x8 gray pixels in 10 classes, inside scikit-learn.
 
     Gray levels 0..16 become 0..255. The test part is the same for everybody: of each class the 36 images
     that come first by the SHA-256 of ``digits/test/position``. Images are augmented gently: no flip (it
     makes other signs), one pixel of shift, geometric operations at half strength.
+
+    Args:
+        data_dir: nothing is read from it; all loaders of the registry have one.
     """
+    del data_dir
     bunch = load_digits()
     images = torch.from_numpy(np.rint(bunch.images * (255 / 16)).astype(np.uint8))[:, None]
     labels = torch.from_numpy(bunch.target.astype(np.int64))

@@ -32,7 +32,7 @@ CARS_BY_HAND = (
     "it cannot be downloaded, since its authors' address is gone: get a copy by hand with cars_train/, "
     "cars_test/, devkit/ (cars_meta.mat "
     "and cars_train_annos.mat) and cars_test_annos_withlabels.mat, or take one with a folder per class: "
-    "--data folder --train DIR --test DIR"
+    "data='folder', train=DIR, test=DIR"
 )
 
 
@@ -228,8 +228,8 @@ FINE_GRAINED: dict[str, Callable[..., DataSet]] = {
     "oxford-flowers": fine_grained(
         "oxford-flowers",
         "Oxford Flowers-102: 2,040 training and 6,149 test images in 102 kinds, 20 for training of each.",
-        'The training part is the authors\' "train" and behind it their "val", 1,020 images each, as is usual '
-        "in transfer learning; tables of learning from 10 images a class are of the first half alone "
+        'The training part is the authors\' "train" and behind it their "val", 1,020 images each, as is '
+        "usual in transfer learning; tables of learning from 10 images a class are of the first half alone "
         "(``label_list`` can choose it).",
         Source(
             "flowers-102",

@@ -1,5 +1,6 @@
 """Data sets from folders of image files."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from ssl_mix.datasets.assembly import Listing, Options, assemble
@@ -20,7 +21,7 @@ from ssl_mix.errors import UserError
 
 def load_folder(
     train: Path,
-    test: Path | None,
+    test: Path | None = None,
     *,
     image_size: int,
     fit: Fit = "cut",
@@ -43,7 +44,7 @@ def load_folder(
     Raises:
         ValueError: a folder is missing or laid out differently, or a class has no image that can be read.
     """
-    listing, classes, notes = _labeled(train)
+    listing, classes, notes = list_labeled(train)
     options = Options(image_size, memory_budget, progress, fit)
     return assemble(listing, _test_listing(test, classes), classes, notes, options)
 
@@ -51,7 +52,7 @@ def load_folder(
 def list_parts(train: Path, test: Path) -> tuple[Listing, Listing, tuple[str, ...]]:
     """The files and the classes of a folder of training images and one of test images, each with a sub-folder
     per class."""
-    listing, classes, _ = _labeled(train)
+    listing, classes, _ = list_labeled(train)
     tested = _test_listing(test, classes)
     assert tested is not None
     return listing, tested, classes
@@ -60,7 +61,7 @@ def list_parts(train: Path, test: Path) -> tuple[Listing, Listing, tuple[str, ..
 def load_two_folders(
     labeled: Path,
     unlabeled: Path,
-    test: Path | None,
+    test: Path | None = None,
     *,
     image_size: int,
     fit: Fit = "cut",
@@ -83,31 +84,42 @@ def load_two_folders(
     Raises:
         ValueError: as ``load_folder``, or no unlabeled image is left.
     """
-    listing, classes, notes = _labeled(labeled)
-    check_folder(unlabeled)
-    found = list_images(unlabeled)
-    copies = find_copies(found, listing.files)
-    files = [file for file in found if file not in copies]
-    if not files:
-        raise UserError(
-            f"{unlabeled} holds no unlabeled images: found {len(found)}, {len(copies)} of them labeled"
-        )
-    if copies:
-        notes.append(
-            f"{len(copies)} of the {len(found)} images in {unlabeled} are labeled ones (the same bytes): "
-            "left out of the unlabeled part"
-        )
+    listing, classes, notes = list_labeled(labeled)
+    files, told = list_unlabeled(unlabeled, listing.files)
+    notes += told
     listing = Listing(listing.files + files, listing.labels + [UNKNOWN] * len(files))
     options = Options(image_size, memory_budget, progress, fit)
     return assemble(listing, _test_listing(test, classes), classes, notes, options)
 
 
-def _labeled(folder: Path) -> tuple[Listing, tuple[str, ...], list[str]]:
+def list_labeled(folder: Path) -> tuple[Listing, tuple[str, ...], list[str]]:
+    """The files in the sub-folders of ``folder``, the classes named as those, and notes."""
     members = list_classes(folder)
     check_classes(members, folder)
     stray = images_beside(folder)
     notes = [f"{len(stray)} images directly in {folder} belong to no class: left out"] if stray else []
     return _flat(members), tuple(members), notes
+
+
+def list_unlabeled(folder: Path, labeled: Sequence[Path]) -> tuple[list[Path], list[str]]:
+    """The files in ``folder`` and below but for copies of ``labeled`` ones, and notes.
+
+    Raises:
+        ValueError: there is none.
+    """
+    check_folder(folder)
+    found = list_images(folder)
+    copies = find_copies(found, labeled)
+    files = [file for file in found if file not in copies]
+    if not files:
+        raise UserError(
+            f"{folder} holds no unlabeled images: found {len(found)}, {len(copies)} of them labeled"
+        )
+    told = (
+        f"{len(copies)} of the {len(found)} images in {folder} are labeled ones (the same bytes): "
+        "left out of the unlabeled part"
+    )
+    return files, [told] if copies else []
 
 
 def _test_listing(folder: Path | None, classes: tuple[str, ...]) -> Listing | None:

@@ -1,18 +1,28 @@
-"""Stored uint8 images behind one interface: in memory, or read from their files again and again."""
+"""Stored uint8 images behind one interface: in memory, or made anew whenever they are wanted."""
 
 import signal
-from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
-from typing import Protocol
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from ssl_mix.datasets.decode import Fit, decode
 from ssl_mix.datasets.decode_many import available_cpus
+from ssl_mix.errors import check_not_negative
 
 MAX_WORKERS = 8
+Made = TypeVar("Made")
+
+
+def worker_count(asked: int | None = None) -> int:
+    """``asked`` worker processes, or 8, but no more than there are processors: more would only be slower.
+
+    Raises:
+        ValueError: fewer than none are asked for.
+    """
+    check_not_negative("workers", asked or 0)
+    return min(MAX_WORKERS if asked is None else asked, available_cpus())
 
 
 class ImageSource(Protocol):
@@ -67,56 +77,61 @@ class ResidentImages:
 
 
 class StreamedImages:
-    """Images that stay in their files: worker processes decode each batch some steps before it is due.
+    """Images that are made when they are wanted: worker processes make each batch some steps before it is
+    due.
 
-    The pixels are those of ``decode``, so they equal the ones ``ResidentImages`` would hold. The workers live
-    as long as the iterator that ``batches`` returns.
+    The workers live as long as the iterator that ``batches`` returns.
 
     Args:
-        files: image files.
-        size: side in pixels that they are resized to.
-        channels: 3 for RGB, 1 for gray.
-        fit: how they become square, see ``decode``.
-        workers: processes per iterator; default: one per processor, at most 8. 0 decodes in this process.
+        items: N uint8 images of ``shape``, each the same whenever it is asked for.
+        shape: (C, H, W).
+        workers: processes per iterator, at most one per processor; default: as many, up to 8. 0 works in this
+            process.
     """
 
     def __init__(
-        self,
-        files: Sequence[Path],
-        size: int,
-        channels: int = 3,
-        fit: Fit = "cut",
-        *,
-        workers: int | None = None,
+        self, items: Dataset[Tensor], shape: tuple[int, int, int], *, workers: int | None = None
     ) -> None:
-        self.shape: tuple[int, int, int] = (channels, size, size)
-        self.files = _Files([str(file) for file in files], size, channels, fit)
-        self.workers = min(available_cpus(), MAX_WORKERS) if workers is None else workers
+        self.items, self.shape, self.workers = items, shape, worker_count(workers)
 
     def __len__(self) -> int:
-        return len(self.files.paths)
+        return len(self.items)  # type: ignore[arg-type]
 
     def batches(self, indices: Iterable[Tensor], device: torch.device) -> Iterator[Tensor]:
         """See ``ImageSource``."""
-        loader = DataLoader(
-            self.files,
-            batch_sampler=(index.tolist() for index in indices),
-            collate_fn=torch.stack,
-            num_workers=self.workers,
-            pin_memory=device.type == "cuda",
-            worker_init_fn=_leave_interrupts_to_the_parent,
-            generator=torch.Generator(),  # the loader's own draws must not move the global random state
-        )
-        for batch in loader:
+        wanted = (index.tolist() for index in indices)
+        made = in_workers(self.items, wanted, torch.stack, self.workers, pinned=device.type == "cuda")
+        for batch in made:
             yield batch.to(device, non_blocking=True)
 
 
-class _Files(Dataset[Tensor]):
-    def __init__(self, paths: list[str], size: int, channels: int, fit: Fit) -> None:
-        self.paths, self.size, self.channels, self.fit = paths, size, channels, fit
+def in_workers(
+    items: Dataset[Any],
+    wanted: Iterable[list[Any]],
+    collate: Callable[[list[Any]], Made],
+    workers: int,
+    *,
+    pinned: bool = False,
+) -> Iterator[Made]:
+    """Batches of ``items`` that worker processes make some time before they are due, in order.
 
-    def __getitem__(self, index: int) -> Tensor:
-        return decode(self.paths[index], self.size, self.channels, self.fit)
+    Args:
+        items: what is read.
+        wanted: the indices of each batch; may be endless.
+        collate: makes a batch of its items.
+        workers: processes; 0 works in this one.
+        pinned: in memory from which copies to a GPU need no waiting.
+    """
+    loader: DataLoader[Any] = DataLoader(
+        items,
+        batch_sampler=wanted,
+        collate_fn=collate,
+        num_workers=workers,
+        pin_memory=pinned,
+        worker_init_fn=_leave_interrupts_to_the_parent,
+        generator=torch.Generator(),  # the loader's own draws must not move the global random state
+    )
+    return iter(loader)
 
 
 def _leave_interrupts_to_the_parent(worker: int) -> None:

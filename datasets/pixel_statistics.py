@@ -1,9 +1,12 @@
 """Mean and standard deviation of images, for normalizing them."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
 from ssl_mix.datasets.images import ImageSource
+from ssl_mix.errors import UserError
 
 MAX_IMAGES = 2000
 CHUNK = 100
@@ -32,6 +35,25 @@ def channel_statistics(images: ImageSource) -> tuple[Channels, Channels]:
     mean, square = sums.double() / (count * images.shape[1] * images.shape[2] * 255)
     std = (square / 255 - mean**2).clamp(min=0).sqrt().clamp(min=MIN_STD)
     return _rounded(mean), _rounded(std)
+
+
+def for_channels(channels: int, name: str, values: Sequence[float]) -> Channels:
+    """Mean or deviation for as many channels as the images have; gray ones are seen as images in color with
+    equal channels.
+
+    Args:
+        channels: 1 or 3.
+        name: "mean" or "std", for messages.
+        values: one for each channel, or one for all.
+
+    Raises:
+        ValueError: another number of values.
+    """
+    if channels == 1:
+        return (sum(values) / len(values),)
+    if len(values) not in (1, channels):
+        raise UserError(f"{name} must have {channels} values, one for each channel, got {len(values)}")
+    return tuple(float(value) for value in values) * (channels // len(values))
 
 
 def _sums(batch: Tensor) -> Tensor:

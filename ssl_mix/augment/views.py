@@ -19,6 +19,11 @@ VIEWS = ("plain", "weak", "strong")
 Crop = Literal["pad", "resized"]
 
 
+def kind_of(view: str) -> str:
+    """ "weak" for "weak" and "weak2": a number makes another view of the same kind."""
+    return view.rstrip("0123456789")
+
+
 @dataclass(frozen=True)
 class Augmentation:
     """Normalization and the ranges of augmentation; belongs to the data set.
@@ -56,7 +61,7 @@ class Augmentation:
             raise UserError(
                 f"the network is to see {self.size}x{self.size} pixels, but images are stored at "
                 f"{shape[1]}x{shape[2]}: store them "
-                "larger (--stored-size) or let it see less (--image-size)"
+                "larger (stored_size) or let it see less (image_size)"
             )
         return shape[0], self.size, self.size
 
@@ -101,7 +106,7 @@ class Augmentation:
         }
 
     def _view(self, images: Tensor, name: str, generator: torch.Generator) -> Tensor:
-        kind = name.rstrip("0123456789")
+        kind = kind_of(name)
         if kind not in VIEWS:
             raise UserError(f"unknown view {name!r}: choose {', '.join(VIEWS)}.{nearest(name, VIEWS)}")
         if kind == "plain":

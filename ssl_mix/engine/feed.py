@@ -1,6 +1,7 @@
 """What a step sees: which images, in which order, in which views."""
 
 from collections.abc import Iterator
+from itertools import repeat
 from typing import NamedTuple
 
 import torch
@@ -14,18 +15,30 @@ from ssl_mix.randomness import stream_generator
 from ssl_mix.types import Batch, Samples
 
 
-class RawBatch(NamedTuple):
-    """The images of one step as they are stored: uint8 on the device, positions on the CPU."""
+class RawSamples(NamedTuple):
+    """One half of the images of a step.
 
-    labeled: Tensor
-    labeled_positions: Tensor
-    unlabeled: Tensor | None
-    unlabeled_positions: Tensor | None
+    Attributes:
+        images: as they are stored, uint8 on the device; None where no view is made of them.
+        positions: in their part of the data, on the CPU.
+        views: those that the user's own transforms made, float on the CPU.
+    """
+
+    images: Tensor | None
+    positions: Tensor
+    views: dict[str, Tensor]
+
+
+class RawBatch(NamedTuple):
+    """The images of one step before they are augmented."""
+
+    labeled: RawSamples
+    unlabeled: RawSamples | None
 
 
 class Feed:
-    """Draws indices, gathers uint8 images on the device and augments them. All draws are functions of (seed,
-    step).
+    """Draws indices, gathers uint8 images on the device and augments them, or has the user's own
+    transforms make views of them. All draws are functions of (seed, step).
 
     Args:
         algorithm: says which views it reads, and how many unlabeled images for a labeled one.
@@ -63,34 +76,62 @@ class Feed:
 
     def batches(self, start: int) -> Iterator[RawBatch]:
         """Raw batches from step ``start`` on, without end."""
-        labeled = self._stream("labeled", self.labeled, self.config.batch_size, start)
-        if not self.algorithm.unlabeled_views:
-            yield from (RawBatch(images, positions, None, None) for images, positions in labeled)
+        algorithm, size = self.algorithm, self.config.batch_size
+        labeled = self._stream("labeled", self.labeled, algorithm.labeled_views, size, start)
+        if not algorithm.unlabeled_views:
+            yield from (RawBatch(samples, None) for samples in labeled)
             return
-        size = self.config.batch_size * self.algorithm.unlabeled_ratio
-        unlabeled = self._stream("unlabeled", self.unlabeled, size, start)
-        yield from (RawBatch(*first, *second) for first, second in zip(labeled, unlabeled, strict=True))
+        size *= algorithm.unlabeled_ratio
+        unlabeled = self._stream("unlabeled", self.unlabeled, algorithm.unlabeled_views, size, start)
+        yield from (RawBatch(*halves) for halves in zip(labeled, unlabeled, strict=True))
 
-    def _stream(self, name: str, part: Tensor, size: int, start: int) -> Iterator[tuple[Tensor, Tensor]]:
+    def _stream(
+        self, name: str, part: Tensor, views: tuple[str, ...], size: int, start: int
+    ) -> Iterator[RawSamples]:
         order = ShuffledIndex(range(len(part)), size, seed=self.config.seed, stream=name)
-        wanted = (part[positions] for positions in order.from_step(start))
-        return zip(self.data.train.images.batches(wanted, self.device), order.from_step(start), strict=True)
+        stored: Iterator[Tensor | None] = repeat(None)
+        made: Iterator[dict[str, Tensor]] = repeat({})
+        own_views, own = self.data.own_views, self._own(views)
+        if len(own) < len(views):
+            wanted = (part[positions] for positions in order.from_step(start))
+            stored = self.data.train.images.batches(wanted, self.device)
+        if own_views is not None and own:
+            wanted = (part[positions] for positions in order.from_step(start))
+            pinned = self.device.type == "cuda"
+            made = own_views.batches(
+                own, wanted, seed=self.config.seed, part=name, start=start, pinned=pinned
+            )
+        return map(RawSamples, stored, order.from_step(start), made)
+
+    def _own(self, views: tuple[str, ...]) -> tuple[str, ...]:
+        """Those that the user's own transforms make."""
+        own = self.data.own_views
+        return () if own is None else tuple(view for view in views if own.makes(view))
 
     def augment(self, raw: RawBatch, step: int) -> Batch:
         """The views that the algorithm asks for, as they are in that step."""
         generator = stream_generator(self.config.seed, "augmentation", step)
-        positions = raw.labeled_positions.to(self.device, non_blocking=True)
+        positions = raw.labeled.positions.to(self.device, non_blocking=True)
         views = self._views(raw.labeled, self.algorithm.labeled_views, generator)
         labeled = Samples(views, positions, self.labels[positions])
-        if raw.unlabeled is None or raw.unlabeled_positions is None:
+        if raw.unlabeled is None:
             return Batch(labeled, None)
         views = self._views(raw.unlabeled, self.algorithm.unlabeled_views, generator)
-        return Batch(
-            labeled, Samples(views, raw.unlabeled_positions.to(self.device, non_blocking=True), None)
-        )
+        positions = raw.unlabeled.positions.to(self.device, non_blocking=True)
+        return Batch(labeled, Samples(views, positions, None))
 
-    def _views(self, images: Tensor, names: tuple[str, ...], generator: torch.Generator) -> dict[str, Tensor]:
-        return self.data.augmentation.views(images, names, generator, channels_last=self.config.channels_last)
+    def _views(
+        self, raw: RawSamples, names: tuple[str, ...], generator: torch.Generator
+    ) -> dict[str, Tensor]:
+        views: dict[str, Tensor] = {}
+        if raw.images is not None:
+            ours = tuple(name for name in names if name not in raw.views)
+            channels_last = self.config.channels_last
+            views = self.data.augmentation.views(raw.images, ours, generator, channels_last=channels_last)
+        layout = torch.channels_last if self.config.channels_last else torch.contiguous_format
+        for name, view in raw.views.items():
+            views[name] = view.to(self.device, non_blocking=True, memory_format=layout)
+        return {name: views[name] for name in names}
 
     def plain_labeled(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Normalized plain images of the labeled part and their labels, by the batch."""
@@ -110,6 +151,6 @@ def check_parts(algorithm: Algorithm, split: Split) -> None:
     if algorithm.unlabeled_views and not split.unlabeled:
         raise UserError(
             f"{name} needs unlabeled images, and every training image is labeled: choose fewer labels "
-            "(--labels, --label-rate), give a folder of unlabeled images (--unlabeled), or train "
+            "(labels, label_rate), give unlabeled images (unlabeled), or train "
             "'supervised' or 'fine-tuning'"
         )

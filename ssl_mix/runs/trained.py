@@ -91,7 +91,7 @@ def load_trained(folder: Path, device: str = "auto", weights: Weights = "last") 
         step=chosen["step"],
         classes=classes,
         shape=shape,
-        stored_size=dataset.get("stored_size", shape[1]),  # runs of before stored what the network saw
+        stored_size=dataset["stored_size"],
         augmentation=Augmentation(**options),
         device=place,
         warnings=tuple(refused),

@@ -44,7 +44,7 @@ def test_the_test_part_is_stratified_and_the_first_by_hash(data: DataSet) -> Non
 
 
 def test_the_data_never_change(data: DataSet) -> None:
-    assert data.fingerprint() == "d6bb55f8dbaa3e06df914e2670f35f857c90433f3797426d25bbaa765685dd70"
+    assert data.fingerprint() == "47824784cc47ec18d06e88d016b52c9ca221afd870ea449978c00712b15cea14"
 
 
 def test_normalizing_and_augmenting(data: DataSet) -> None:

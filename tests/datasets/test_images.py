@@ -12,7 +12,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from ssl_mix import UserError
 from ssl_mix.datasets import ImageSource, ResidentImages, StreamedImages, decode_all
+from ssl_mix.datasets.decode_many import available_cpus
+from ssl_mix.datasets.images import worker_count
+from ssl_mix.datasets.originals import Files, Form, Stored
 
 CPU = torch.device("cpu")
 INDICES = [torch.tensor([3, 1, 1]), torch.tensor([0]), torch.tensor([19, 2, 7, 5])]
@@ -27,11 +31,15 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return paths
 
 
+def streamed(files: list[Path], workers: int) -> StreamedImages:
+    return StreamedImages(Stored(Files(files), Form(16)), (3, 16, 16), workers=workers)
+
+
 @pytest.fixture(params=["resident", "no workers", "workers"])
 def source(request: pytest.FixtureRequest, files: list[Path]) -> ImageSource:
     if request.param == "resident":
         return ResidentImages(decode_all(files, 16)[0])
-    return StreamedImages(files, 16, workers=2 if request.param == "workers" else 0)
+    return streamed(files, 2 if request.param == "workers" else 0)
 
 
 def test_batches_are_the_pictures_asked_for_in_order(source: ImageSource, files: list[Path]) -> None:
@@ -62,21 +70,36 @@ def test_the_global_random_state_stays_as_it_is(source: ImageSource) -> None:
 
 
 def test_workers_end_with_the_iterator(files: list[Path]) -> None:
-    batches = StreamedImages(files, 16, workers=2).batches(iter(lambda: INDICES[0], None), CPU)
+    batches = streamed(files, 2).batches(iter(lambda: INDICES[0], None), CPU)
     next(batches)
-    assert len(multiprocessing.active_children()) == 2
+    assert len(multiprocessing.active_children()) == min(2, available_cpus())
     del batches
     assert not multiprocessing.active_children()
 
 
 def test_workers_survive_an_interrupt(files: list[Path]) -> None:
-    batches = StreamedImages(files, 16, workers=2).batches(iter(lambda: INDICES[0], None), CPU)
+    batches = streamed(files, 2).batches(iter(lambda: INDICES[0], None), CPU)
     expected, _ = next(batches), next(batches)  # one of each worker: both are up
     for worker in multiprocessing.active_children():
         assert worker.pid is not None
         os.kill(worker.pid, signal.SIGINT)
     for batch in islice(batches, 10):
         assert torch.equal(batch, expected)
+
+
+@pytest.mark.parametrize(
+    ("cpus", "asked", "given"), [(1, 2, 1), (4, 2, 2), (4, None, 4), (64, None, 8), (1, 0, 0)]
+)
+def test_there_are_no_more_workers_than_processors(
+    cpus: int, asked: int | None, given: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ssl_mix.datasets.images.available_cpus", lambda: cpus)
+    assert worker_count(asked) == given
+
+
+def test_fewer_workers_than_none_are_refused(files: list[Path]) -> None:
+    with pytest.raises(UserError, match="workers must not be negative, got -1"):
+        streamed(files, -1)
 
 
 def test_a_batch_is_no_view_of_the_stored_pictures() -> None:
@@ -109,6 +132,6 @@ def test_on_a_gpu(files: list[Path], fits: bool, monkeypatch: pytest.MonkeyPatch
     if not fits:
         monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (0, 0))
     pixels = decode_all(files, 16)[0]
-    for source in (ResidentImages(pixels), StreamedImages(files, 16, workers=2)):
+    for source in (ResidentImages(pixels), streamed(files, 2)):
         for batch, index in zip(source.batches(INDICES, torch.device("cuda")), INDICES, strict=True):
             assert batch.device.type == "cuda" and torch.equal(batch.cpu(), pixels[index])

@@ -1,0 +1,105 @@
+"""The forms in which somebody may have images: folders, lists of files, tables, arrays, Datasets of
+PyTorch."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ssl_mix.datasets.class_names import Label, plain_label, plain_labels
+from ssl_mix.datasets.decode_many import Progress
+from ssl_mix.datasets.folder import list_labeled
+from ssl_mix.datasets.listing import check_folder, list_images
+from ssl_mix.datasets.originals import Arrays, Files, Originals
+from ssl_mix.datasets.pixels import as_images, is_array
+from ssl_mix.datasets.tables import check_files, is_table, read_table
+from ssl_mix.datasets.torch_items import EXPECTED, is_dataset, look_at
+from ssl_mix.errors import UserError
+
+FORMS = (
+    "a folder, a list of files, a table (a .csv or .tsv file or a data frame with the columns 'file' and "
+    f"'label'), arrays (X, y), or {EXPECTED}"
+)
+
+
+class Given(NamedTuple):
+    """One part of somebody's data.
+
+    Attributes:
+        images: as they were given.
+        labels: one for each, or None where there are none at all.
+        classes: names that came with them, or None.
+        gray: whether all are gray arrays or Dataset items; files are read in color.
+        notes: what the user must be told.
+    """
+
+    images: Originals
+    labels: list[Label] | None
+    classes: tuple[str, ...] | None = None
+    gray: bool = False
+    notes: tuple[str, ...] = ()
+
+
+def read_form(value: Any, where: str, *, workers: int, progress: Progress | None) -> Given:
+    """Whatever the user gave as one part.
+
+    Args:
+        value: in one of ``FORMS``.
+        where: "labeled", "unlabeled" or "test".
+        workers: processes that read Datasets.
+        progress: told how far looking at Datasets is.
+
+    Raises:
+        ValueError: it has none of the forms, is empty, or something in it is wrong.
+    """
+    if is_table(value):
+        files, labels = read_table(value, where)
+        return Given(Files(files), labels)
+    if isinstance(value, str | Path):
+        return _folder(Path(value), where)
+    if is_array(value):
+        return _arrays(value, None, where)
+    if isinstance(value, tuple | list) and value and is_array(value[0]):
+        if len(value) != 2:
+            raise UserError(f"{where}: expected arrays (X, y) or X alone, got {len(value)} of them")
+        images, labels = value
+        return _arrays(images, labels, where)
+    if isinstance(value, tuple | list):
+        return _listed(value, where)
+    if is_dataset(value):
+        seen = look_at(value, where, workers=workers, progress=progress)
+        return Given(seen.images, seen.labels, seen.classes, seen.gray)
+    raise UserError(f"{where}: expected {FORMS}, got {type(value).__name__}")
+
+
+def _folder(folder: Path, where: str) -> Given:
+    if where == "unlabeled":
+        check_folder(folder)
+        return Given(Files(check_files(list_images(folder), str(folder))), None)
+    listing, classes, notes = list_labeled(folder)
+    return Given(Files(listing.files), [classes[n] for n in listing.labels], classes, notes=tuple(notes))
+
+
+def _arrays(images: Any, labels: Any, where: str) -> Given:
+    if not len(images):
+        raise UserError(f"{where}: no image, expected some")
+    pixels = as_images(images, where)
+    gray = pixels.shape[1] == 1
+    if labels is None:
+        return Given(Arrays(pixels), None, gray=gray)
+    found = plain_labels(labels, where)
+    if len(found) != len(pixels):
+        raise UserError(f"{where}: expected as many labels as images, got {len(found)} and {len(pixels)}")
+    return Given(Arrays(pixels), found, gray=gray)
+
+
+def _listed(entries: Sequence[Any], where: str) -> Given:
+    """Files, or pairs of a file and its label."""
+    paired = [isinstance(entry, tuple | list) and len(entry) == 2 for entry in entries]
+    if any(paired) and not all(paired):
+        raise UserError(f"{where}: expected only files or only (file, label), got {sum(paired)} pairs")
+    files = [entry[0] for entry in entries] if any(paired) else list(entries)
+    wrong = [file for file in files if not isinstance(file, str | Path)]
+    if wrong:
+        raise UserError(f"{where}: expected {FORMS}, got a list with {type(wrong[0]).__name__}")
+    labels = [plain_label(entry[1], where) for entry in entries] if any(paired) else None
+    return Given(Files(check_files(map(Path, files), where)), labels)

@@ -1,0 +1,279 @@
+"""Images as they were given, in files, in arrays or in a Dataset of PyTorch, each kind behind one
+interface."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from ssl_mix.datasets.decode import Fit, decode, open_image, quiet, square
+from ssl_mix.datasets.decode_many import CHUNK, Progress, Reading, in_threads, read_all
+from ssl_mix.datasets.images import in_workers
+from ssl_mix.datasets.pixels import Original, as_original, as_picture, size_of, with_channels
+
+
+class Form(NamedTuple):
+    """How images are stored.
+
+    Attributes:
+        size: side in pixels.
+        channels: 3 for RGB, 1 for gray.
+        fit: how they become square, see ``decode``.
+    """
+
+    size: int
+    channels: int = 3
+    fit: Fit = "cut"
+
+
+class Originals(Protocol):
+    """N images as they were given.
+
+    Attributes:
+        files: their files, or None where they have none.
+        outside: how many are not in memory.
+    """
+
+    files: list[Path] | None
+    outside: int
+
+    def __len__(self) -> int:
+        """N."""
+
+    def original(self, position: int, channels: int) -> Original:
+        """One image as it was given, in gray or in color."""
+
+    def stored(self, position: int, form: Form) -> Tensor:
+        """One image as it is stored, (C, size, size) uint8."""
+
+    def read(self, form: Form, *, keep: bool, progress: Progress | None, label: str) -> Reading:
+        """All as they are stored; ``keep=False`` only checks them."""
+
+    def subset(self, positions: Sequence[int]) -> "Originals":
+        """Some of them."""
+
+    def sizes(self) -> set[tuple[int, int]]:
+        """The (width, height) that occur."""
+
+
+class Files:
+    """Image files."""
+
+    def __init__(self, files: Sequence[Path]) -> None:
+        self.files: list[Path] | None = list(files)
+        self.paths, self.outside = list(files), len(files)
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def original(self, position: int, channels: int) -> Original:
+        """See ``Originals``."""
+        with quiet():
+            return with_channels(open_image(self.paths[position]), channels)
+
+    def stored(self, position: int, form: Form) -> Tensor:
+        """See ``Originals``."""
+        return decode(self.paths[position], form.size, form.channels, form.fit)
+
+    def read(self, form: Form, *, keep: bool, progress: Progress | None, label: str) -> Reading:
+        """See ``Originals``."""
+        return read_all(self.paths, *form, keep=keep, progress=progress, label=label)
+
+    def subset(self, positions: Sequence[int]) -> "Files":
+        """See ``Originals``."""
+        return Files([self.paths[position] for position in positions])
+
+    def sizes(self) -> set[tuple[int, int]]:
+        """See ``Originals``; files that are no images are passed over."""
+
+        def size(position: int) -> tuple[int, int] | None:
+            try:
+                with Image.open(self.paths[position]) as image:
+                    found: tuple[int, int] = image.size
+                    return found
+            except Exception:  # reading it will tell what is wrong
+                return None
+
+        return {found for found in in_threads(size, len(self), None, "") if found is not None}
+
+
+class Arrays:
+    """Images in memory, (N, C, H, W) uint8."""
+
+    def __init__(self, images: Tensor) -> None:
+        self.images = images
+        self.files: list[Path] | None = None
+        self.outside = 0
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def original(self, position: int, channels: int) -> Original:
+        """See ``Originals``."""
+        return with_channels(self.images[position], channels)
+
+    def stored(self, position: int, form: Form) -> Tensor:
+        """See ``Originals``."""
+        return as_stored(self.images[position], form)
+
+    def read(self, form: Form, *, keep: bool, progress: Progress | None, label: str) -> Reading:
+        """See ``Originals``; what has the form already is not copied."""
+        positions, small = list(range(len(self))), min(self.images.shape[2:]) < form.size
+        enlarged = len(self) if small else 0
+        if not keep:
+            return Reading(None, positions, [], enlarged)
+        if self.images.shape[2:] == (form.size, form.size):
+            images = self.images.expand(-1, form.channels, -1, -1).contiguous()
+            return Reading(images, positions, [], enlarged)
+        images = torch.empty((len(self), form.channels, form.size, form.size), dtype=torch.uint8)
+
+        def read(position: int) -> None:
+            images[position] = self.stored(position, form)
+
+        in_threads(read, len(self), progress, label)
+        return Reading(images, positions, [], enlarged)
+
+    def subset(self, positions: Sequence[int]) -> "Arrays":
+        """See ``Originals``."""
+        return Arrays(self.images[torch.tensor(positions, dtype=torch.int64)])
+
+    def sizes(self) -> set[tuple[int, int]]:
+        """See ``Originals``."""
+        return {(self.images.shape[3], self.images.shape[2])}
+
+
+class Items:
+    """A Dataset of PyTorch; its images are asked for in worker processes, since it may not stand threads.
+
+    Args:
+        image: gives the image at a position as it was given.
+        shapes: (width, height) of each.
+        workers: processes.
+    """
+
+    def __init__(
+        self, image: Callable[[int], Any], shapes: Sequence[tuple[int, int]], *, workers: int
+    ) -> None:
+        self.image, self.shapes, self.workers = image, list(shapes), workers
+        self.files: list[Path] | None = None
+        self.outside = len(shapes)
+
+    def __len__(self) -> int:
+        return len(self.shapes)
+
+    def original(self, position: int, channels: int) -> Original:
+        """See ``Originals``."""
+        return with_channels(as_original(self.image(position), f"image {position}"), channels)
+
+    def stored(self, position: int, form: Form) -> Tensor:
+        """See ``Originals``."""
+        return as_stored(self.original(position, form.channels), form)
+
+    def read(self, form: Form, *, keep: bool, progress: Progress | None, label: str) -> Reading:
+        """See ``Originals``."""
+        positions = list(range(len(self)))
+        enlarged = sum(min(shape) < form.size for shape in self.shapes)
+        if not keep:
+            return Reading(None, positions, [], enlarged)
+        images = torch.empty((len(self), form.channels, form.size, form.size), dtype=torch.uint8)
+        chunks = [positions[start : start + CHUNK] for start in positions[::CHUNK]]
+        found = in_workers(Stored(self, form), chunks, torch.stack, self.workers)
+        for chunk, batch in zip(chunks, found, strict=True):
+            images[chunk[0] : chunk[-1] + 1] = batch
+            if progress is not None:
+                progress(label, chunk[-1] + 1, len(self))
+        return Reading(images, positions, [], enlarged)
+
+    def subset(self, positions: Sequence[int]) -> "Items":
+        """See ``Originals``."""
+        chosen = list(positions)
+        shapes = [self.shapes[position] for position in chosen]
+        return Items(_Chosen(self.image, chosen), shapes, workers=self.workers)
+
+    def sizes(self) -> set[tuple[int, int]]:
+        """See ``Originals``."""
+        return set(self.shapes)
+
+
+class Joined:
+    """Images of several kinds, one behind the other."""
+
+    def __init__(self, parts: Sequence[Originals]) -> None:
+        self.parts = list(parts)
+        files = [part.files for part in parts if part.files is not None]
+        self.files = sum(files, []) if len(files) == len(parts) else None
+        self.outside = sum(part.outside for part in parts)
+        self.places = [(part, position) for part in parts for position in range(len(part))]
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def original(self, position: int, channels: int) -> Original:
+        """See ``Originals``."""
+        part, within = self.places[position]
+        return part.original(within, channels)
+
+    def stored(self, position: int, form: Form) -> Tensor:
+        """See ``Originals``."""
+        part, within = self.places[position]
+        return part.stored(within, form)
+
+    def read(self, form: Form, *, keep: bool, progress: Progress | None, label: str) -> Reading:
+        """See ``Originals``."""
+        found = [part.read(form, keep=keep, progress=progress, label=label) for part in self.parts]
+        starts = [sum(map(len, self.parts[:number])) for number in range(len(self.parts))]
+        images = [reading.images for reading in found if reading.images is not None]
+        return Reading(
+            torch.cat(images) if keep else None,
+            [start + kept for start, reading in zip(starts, found, strict=True) for kept in reading.kept],
+            [entry for reading in found for entry in reading.broken],
+            sum(reading.enlarged for reading in found),
+        )
+
+    def subset(self, positions: Sequence[int]) -> "Joined":
+        """See ``Originals``; the positions ascend."""
+        starts = [sum(map(len, self.parts[:number])) for number in range(len(self.parts))]
+        return Joined(
+            [
+                part.subset([at - start for at in positions if start <= at < start + len(part)])
+                for part, start in zip(self.parts, starts, strict=True)
+            ]
+        )
+
+    def sizes(self) -> set[tuple[int, int]]:
+        """See ``Originals``."""
+        return set().union(*(part.sizes() for part in self.parts))
+
+
+class Stored(Dataset[Tensor]):
+    """Images as they are stored, for ``StreamedImages``."""
+
+    def __init__(self, originals: Originals, form: Form) -> None:
+        self.originals, self.form = originals, form
+
+    def __len__(self) -> int:
+        return len(self.originals)
+
+    def __getitem__(self, index: int) -> Tensor:
+        return self.originals.stored(index, self.form)
+
+
+def as_stored(original: Original, form: Form) -> Tensor:
+    """One image as it is stored, (C, size, size) uint8; an array of that size keeps its pixels."""
+    if isinstance(original, Tensor) and size_of(original) == (form.size, form.size):
+        return original.expand(form.channels, -1, -1).clone()
+    return torch.from_numpy(square(as_picture(original), *form).copy())
+
+
+class _Chosen:
+    """Some images of a Dataset."""
+
+    def __init__(self, image: Callable[[int], Any], positions: list[int]) -> None:
+        self.image, self.positions = image, positions
+
+    def __call__(self, position: int) -> Any:
+        return self.image(self.positions[position])

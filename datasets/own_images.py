@@ -1,0 +1,78 @@
+"""Your own images as one entry of the registry: folders of classes, a labeled and an unlabeled folder, or a
+table."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ssl_mix.datasets.data import DataSet
+from ssl_mix.datasets.decode import Fit
+from ssl_mix.datasets.decode_many import Progress
+from ssl_mix.datasets.folder import load_folder, load_two_folders
+from ssl_mix.datasets.given import load_table
+from ssl_mix.errors import UserError
+
+
+def load_own_images(
+    data_dir: Path,
+    *,
+    train: Path | None = None,
+    test: Path | None = None,
+    labeled: Path | None = None,
+    unlabeled: Path | None = None,
+    table: Path | None = None,
+    image_size: int = 32,
+    fit: Fit = "cut",
+    memory_budget: int | None = None,
+    progress: Progress | None = None,
+) -> DataSet:
+    """Your own images: one sub-folder per class, a folder with labels and one without, or a table.
+
+    Args:
+        data_dir: holds the sub-folders ``train`` and, where there are test images, ``test``; read where
+            nothing below is given.
+        train: holds a sub-folder of training images per class.
+        test: holds the same sub-folders of test images.
+        labeled: the same as ``train``, with all images labeled.
+        unlabeled: goes with ``labeled``: holds images without labels, flat or nested.
+        table: a ``.csv`` or ``.tsv`` file with the columns "file" and "label", see ``load_table``.
+        image_size: side in pixels at which images are stored, at least 8.
+        fit: how they become square: "cut" to the central square, or the whole image "squash".
+        memory_budget: bytes; images that need more are read from their files again and again. Default: half
+            of the free memory.
+        progress: told (what is done, files done, files in all).
+
+    Raises:
+        ValueError: the arguments contradict each other, or anything that ``load_folder`` refuses.
+    """
+    _check({"train": train, "table": table, "labeled": labeled, "unlabeled": unlabeled})
+    reading: dict[str, Any] = {
+        "image_size": image_size,
+        "fit": fit,
+        "memory_budget": memory_budget,
+        "progress": progress,
+    }
+    if table:
+        return load_table(table, test, **reading)
+    if labeled and unlabeled:
+        return load_two_folders(labeled, unlabeled, test, **reading)
+    folder = train or labeled
+    if folder is None:
+        folder, test = data_dir / "train", test or _if_there(data_dir / "test")
+        if not folder.is_dir():
+            raise UserError(
+                f"data='folder' needs train=DIR with one sub-folder of images per class; {folder} is none"
+            )
+    return load_folder(folder, test, **reading)
+
+
+def _if_there(folder: Path) -> Path | None:
+    return folder if folder.is_dir() else None
+
+
+def _check(given: Mapping[str, Path | None]) -> None:
+    names = [name for name, value in given.items() if value is not None]
+    if names == ["unlabeled"]:
+        raise UserError("unlabeled needs labeled beside it: one folder with labels and one without")
+    if len(names) > 1 and names[0] in ("train", "table"):
+        raise UserError(f"{names[0]} holds all training images: leave out it or {names[1]}")

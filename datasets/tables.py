@@ -1,0 +1,122 @@
+"""Tables of image files and their labels: CSV files and data frames."""
+
+import csv
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from ssl_mix.datasets.class_names import Label, plain_label
+from ssl_mix.errors import UserError
+
+FILE, LABEL = "file", "label"
+DELIMITERS = {".csv": ",", ".tsv": "\t"}
+NAMED = 3
+
+
+def is_table(value: Any) -> bool:
+    """Whether it is the path of a table, or a data frame as that of pandas."""
+    if isinstance(value, str | Path):
+        return Path(value).suffix.lower() in DELIMITERS
+    return hasattr(value, "columns") and hasattr(value, "__getitem__")
+
+
+def read_table(table: Any, where: str) -> tuple[list[Path], list[Label]]:
+    """The files and the labels of a table with the columns "file" and "label".
+
+    Args:
+        table: path of a ``.csv`` or ``.tsv`` file in UTF-8, to whose folder its paths are relative, or a data
+            frame with paths relative to the current folder. Without a column "label", or where that is empty,
+            labels are unknown.
+        where: which part it is, for messages.
+
+    Raises:
+        ValueError: it cannot be read, has other columns or no row, or a file is missing or named twice.
+    """
+    if isinstance(table, str | Path):
+        where, folder = str(table), Path(table).parent
+        columns = _read_csv(Path(table))
+    else:
+        folder, columns = Path(), {str(name): list(table[name]) for name in table.columns}
+    unknown = [name for name in columns if name not in (FILE, LABEL)]
+    if unknown or FILE not in columns:
+        wrong = f"unknown column {unknown[0]!r}" if unknown else f"no column {FILE!r}"
+        raise UserError(f"{where}: {wrong}, expected the columns {FILE!r} and {LABEL!r}")
+    files = [folder / str(name) if _is_known(name) else None for name in columns[FILE]]
+    if None in files:
+        raise UserError(f"{where}: row {files.index(None) + 1} names no file")
+    labels = columns.get(LABEL, [None] * len(files))
+    return check_files([file for file in files if file], where), [_label(label, where) for label in labels]
+
+
+def check_files(files: Iterable[Path], where: str) -> list[Path]:
+    """The files as they are.
+
+    Raises:
+        ValueError: there is none, or some are not there or named twice.
+    """
+    listed = list(files)
+    if not listed:
+        raise UserError(f"{where}: no image, expected some")
+    missing = [file for file in listed if not file.is_file()]
+    if missing:
+        raise UserError(f"{where}: {len(missing)} of {len(listed)} files are not there: {_named(missing)}")
+    places = [file.resolve() for file in listed]
+    seen: set[Path] = set()
+    twice = [
+        file
+        for file, place in zip(listed, places, strict=True)
+        if place in seen or seen.add(place)  # type: ignore[func-returns-value]
+    ]
+    if twice:
+        raise UserError(f"{where}: {len(twice)} of {len(listed)} files are named twice: {_named(twice)}")
+    return listed
+
+
+def _read_csv(path: Path) -> dict[str, list[Any]]:
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            header, *rows = [
+                row for row in csv.reader(file, delimiter=DELIMITERS[path.suffix.lower()]) if row
+            ]
+    except ValueError as error:  # no line at all, or no UTF-8
+        raise UserError(
+            f"expected a table of {FILE} and {LABEL} in {path}, cannot read it: {error}"
+        ) from error
+    except OSError as error:
+        raise UserError(f"expected a table in {path}, cannot read it: {error.strerror}") from error
+    uneven = [number for number, row in enumerate(rows, 1) if len(row) != len(header)]
+    if uneven:
+        raise UserError(
+            f"{path}: row {uneven[0]} has {len(rows[uneven[0] - 1])} cells, expected {len(header)}"
+        )
+    header = [name.strip() for name in header]
+    if len(set(header)) < len(header):
+        raise UserError(f"{path}: a column is named twice, got {', '.join(map(repr, header))}")
+    return {name: [row[place].strip() for row in rows] for place, name in enumerate(header)}
+
+
+def _is_known(value: Any) -> bool:
+    """Whether a cell is filled; data frames leave NaN, NaT or their own NA in empty ones."""
+    if isinstance(value, float):
+        return not math.isnan(value)
+    return (
+        value is not None and value != "" if isinstance(value, str | int | Path) else not _is_missing(value)
+    )
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or type(value).__name__ in ("NAType", "NaTType") or bool(value != value)
+
+
+def _label(value: Any, where: str) -> Label:
+    """A label; data frames turn whole numbers into floats where some are missing."""
+    if not _is_known(value):
+        return None
+    whole = isinstance(value, float) and value.is_integer()
+    return plain_label(int(value) if whole else value, where)
+
+
+def _named(files: Sequence[Path]) -> str:
+    more = f" and {len(files) - NAMED} more" if len(files) > NAMED else ""
+    return ", ".join(map(str, files[:NAMED])) + more

@@ -1,0 +1,119 @@
+"""Datasets of PyTorch: what their items are, and what a first look at all of them tells."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from torch.utils.data import Dataset
+
+from ssl_mix.datasets.class_names import Label, plain_label
+from ssl_mix.datasets.decode import reason
+from ssl_mix.datasets.decode_many import CHUNK, Progress
+from ssl_mix.datasets.images import in_workers
+from ssl_mix.datasets.originals import Items
+from ssl_mix.datasets.pixels import as_original, is_gray, size_of
+from ssl_mix.errors import UserError
+
+EXPECTED = "a torch.utils.data.Dataset of (image, label), or of images alone, with a length"
+
+
+class Seen(NamedTuple):
+    """What is known of a Dataset.
+
+    Attributes:
+        images: of it.
+        labels: of each, or None where items are images alone.
+        gray: whether all are.
+        classes: names that the Dataset has for its whole-numbered labels, or None.
+    """
+
+    images: Items
+    labels: list[Label] | None
+    gray: bool
+    classes: tuple[str, ...] | None
+
+
+def is_dataset(value: Any) -> bool:
+    """Whether it has items by position and a length."""
+    return hasattr(value, "__getitem__") and hasattr(value, "__len__")
+
+
+def look_at(dataset: Any, where: str, *, workers: int, progress: Progress | None) -> Seen:
+    """Ask for every item once: its label, its size, and whether it is what is expected.
+
+    Args:
+        dataset: items by position, the same whenever they are asked for.
+        where: which part it is, for messages.
+        workers: processes.
+        progress: told how far it is.
+
+    Raises:
+        ValueError: it is empty, an item cannot be read, or is no image and no (image, label).
+    """
+    if not len(dataset):
+        raise UserError(f"{where}: no image, expected some")
+    positions = list(range(len(dataset)))
+    chunks = [positions[start : start + CHUNK] for start in positions[::CHUNK]]
+    items: list[_Item] = []
+    for batch in in_workers(_Items(dataset, where), chunks, list, workers):
+        items += batch
+        failure = next((item.failure for item in batch if item.failure is not None), None)
+        if failure is not None:
+            raise UserError(failure)
+        if progress is not None:
+            progress(f"looking at {where} images", len(items), len(dataset))
+    labeled = sum(item.has_label for item in items)
+    if labeled not in (0, len(items)):
+        raise UserError(f"{where}: expected {EXPECTED}, got {labeled} of {len(items)} items with a label")
+    images = Items(_Image(dataset), [item.size for item in items], workers=workers)
+    labels = [item.label for item in items] if labeled else None
+    return Seen(images, labels, all(item.gray for item in items), _classes(dataset))
+
+
+class _Item(NamedTuple):
+    failure: str | None
+    has_label: bool = False
+    label: Label = None
+    size: tuple[int, int] = (0, 0)
+    gray: bool = False
+
+
+class _Items(Dataset[_Item]):
+    def __init__(self, dataset: Any, where: str) -> None:
+        self.dataset, self.where = dataset, where
+
+    def __getitem__(self, position: int) -> _Item:
+        where = f"{self.where}, item {position}"
+        try:
+            item = self.dataset[position]
+        except Exception as error:  # whatever the user's code raises
+            return _Item(f"{where}: cannot be read: {type(error).__name__}: {reason(error)}")
+        try:
+            image, *labels = item if isinstance(item, tuple | list) else (item,)
+            if len(labels) > 1:
+                raise UserError(f"{where}: expected {EXPECTED}, got {len(item)} values in an item")
+            original = as_original(image, where)
+            label = plain_label(labels[0], where) if labels else None
+            return _Item(None, bool(labels), label, size_of(original), is_gray(original))
+        except UserError as error:
+            return _Item(str(error))
+
+
+class _Image:
+    """The image of an item."""
+
+    def __init__(self, dataset: Any) -> None:
+        self.dataset = dataset
+
+    def __call__(self, position: int) -> Any:
+        item = self.dataset[position]
+        return item[0] if isinstance(item, tuple | list) else item
+
+
+def _classes(dataset: Any) -> tuple[str, ...] | None:
+    """The names in ``dataset.classes``, or of what it is a subset of."""
+    while dataset is not None:
+        names = getattr(dataset, "classes", None)
+        if isinstance(names, Sequence) and names and all(isinstance(name, str) for name in names):
+            return tuple(names)
+        dataset = getattr(dataset, "dataset", None)
+    return None
