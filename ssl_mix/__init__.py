@@ -17,6 +17,7 @@ from ssl_mix.types import Batch, MixedTarget, Nets, PseudoLabels, Samples, Step,
 
 if TYPE_CHECKING:
     from ssl_mix.engine.config import TrainConfig
+    from ssl_mix.engine.teacher import Teacher
     from ssl_mix.engine.trainer import Trainer
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "Step",
     "StepOutput",
     "Task",
+    "Teacher",
     "TrainConfig",
     "Trainer",
     "UserError",
@@ -51,6 +53,10 @@ def __getattr__(name: str) -> Any:
         from ssl_mix.engine.config import TrainConfig
 
         return TrainConfig
+    if name == "Teacher":
+        from ssl_mix.engine.teacher import Teacher
+
+        return Teacher
     if name == "Trainer":
         from ssl_mix.engine.trainer import Trainer
 
