@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ssl_mix.algorithm import Algorithm, step_output
+from ssl_mix.algorithm import Algorithm, check_batch, step_output
 from ssl_mix.algorithms.fine_tuning import View
 from ssl_mix.banks import ClassQueue
 from ssl_mix.errors import check_choice, check_count, check_not_negative, check_positive
@@ -80,6 +80,7 @@ class BiTuning(Algorithm):
 
     def forward(self, nets: Nets, batch: Batch, step: Step) -> StepOutput:
         """The loss of one batch."""
+        check_batch(self, batch)
         assert batch.labeled.target is not None
         query_view, key_view = (batch.labeled.views[name] for name in self.labeled_views)
         labels = batch.labeled.target

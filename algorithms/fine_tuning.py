@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ssl_mix.algorithm import Algorithm, step_output
+from ssl_mix.algorithm import Algorithm, check_batch, step_output
 from ssl_mix.errors import check_choice, check_count, check_share
 from ssl_mix.mixing.terms import Mix, MixingTerms
 from ssl_mix.passes import apart, logits_of
@@ -64,6 +64,7 @@ class FineTuning(Algorithm):
 
     def forward(self, nets: Nets, batch: Batch, step: Step) -> StepOutput:
         """The loss of one batch."""
+        check_batch(self, batch)
         assert batch.labeled.target is not None
         x, labels = batch.labeled.views[self.view], batch.labeled.target
         terms = self.terms(nets.student, x, labels)

@@ -58,7 +58,7 @@ class FixMatch(Algorithm):
 
     def forward(self, nets: Nets, batch: Batch, step: Step) -> StepOutput:
         """One step of the paper's Algorithm 1, with the mixing terms."""
-        x, labels, u = parts(batch)
+        x, labels, u = parts(self, batch)
         logits_x, logits_weak, logits_strong = together(nets.student, x, u.views["weak"], u.views["strong"])
 
         pseudo = confident_pseudo_labels(logits_weak, u.indices, self.threshold)

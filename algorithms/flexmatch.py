@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ssl_mix.algorithm import Algorithm, parts, step_output
-from ssl_mix.banks import NEVER, last_positions
+from ssl_mix.banks import NEVER, known_indices, last_positions
 from ssl_mix.errors import check_choice, check_count, check_not_negative, check_share
 from ssl_mix.mixing.terms import Mix, MixingTerms
 from ssl_mix.passes import together
@@ -88,7 +88,7 @@ class FlexMatch(Algorithm):
 
     def forward(self, nets: Nets, batch: Batch, step: Step) -> StepOutput:
         """One step of the paper's Algorithm 1, with the mixing terms."""
-        x, labels, u = parts(batch)
+        x, labels, u = parts(self, batch)
         logits_x, logits_weak, logits_strong = together(nets.student, x, u.views["weak"], u.views["strong"])
 
         learned = confident_pseudo_labels(logits_weak, u.indices, self.threshold)
@@ -99,7 +99,7 @@ class FlexMatch(Algorithm):
 
         mixed = self.mixing(nets.student, x, labels, step, unlabeled=u.views, pseudo=pseudo)
         terms = {"labeled": (1.0, supervised), "unlabeled": (self.unlabeled_weight, unsupervised)}
-        carry = {"indices": u.indices, "labels": learned.labels, "learned": learned.mask}
+        carry = {"indices": known_indices(u.indices), "labels": learned.labels, "learned": learned.mask}
         return step_output(terms, mixed, pseudo, carry)
 
     def commit(self, carry: dict[str, Tensor]) -> None:

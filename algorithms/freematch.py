@@ -94,7 +94,7 @@ class FreeMatch(Algorithm):
 
     def forward(self, nets: Nets, batch: Batch, step: Step) -> StepOutput:
         """One step of the paper's Algorithm 1, with the mixing terms."""
-        x, labels, u = parts(batch)
+        x, labels, u = parts(self, batch)
         logits_x, logits_weak, logits_strong = together(nets.student, x, u.views["weak"], u.views["strong"])
 
         weak = torch.softmax(logits_weak.detach(), dim=1)

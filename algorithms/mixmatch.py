@@ -77,7 +77,7 @@ class MixMatch(Algorithm):
 
     def forward(self, nets: Nets, batch: Batch, step: Step) -> StepOutput:
         """One step of the paper's Algorithm 1, with the decoupled terms."""
-        x, labels, u = parts(batch)
+        x, labels, u = parts(self, batch)
         weak, weak2 = u.views["weak"], u.views["weak2"]
         with torch.no_grad():
             answers = [torch.softmax(apart(nets.student, view), dim=1) for view in (weak, weak2)]

@@ -58,7 +58,7 @@ class PiModel(Algorithm):
 
     def forward(self, nets: Nets, batch: Batch, step: Step) -> StepOutput:
         """The loss of one batch."""
-        x, labels, u = parts(batch)
+        x, labels, u = parts(self, batch)
         supervised = F.cross_entropy(logits_of(nets.student, x), labels)
         answer = torch.softmax(apart(nets.student, u.views["weak"]), dim=1)
         with torch.no_grad():

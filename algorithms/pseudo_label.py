@@ -60,7 +60,7 @@ class PseudoLabel(Algorithm):
 
     def forward(self, nets: Nets, batch: Batch, step: Step) -> StepOutput:
         """The loss of one batch."""
-        x, labels, u = parts(batch)
+        x, labels, u = parts(self, batch)
         supervised = F.cross_entropy(logits_of(nets.student, x), labels)
         logits = apart(nets.student, u.views["weak"])
 

@@ -115,7 +115,7 @@ class ReMixMatch(Algorithm):
 
     def forward(self, nets: Nets, batch: Batch, step: Step) -> StepOutput:
         """One step of the paper's Algorithm 1, with the decoupled terms."""
-        x, labels, u = parts(batch)
+        x, labels, u = parts(self, batch)
         weak, strong, strong2 = (u.views[name] for name in self.unlabeled_views)
         with torch.no_grad():
             answer = torch.softmax(apart(nets.student, weak), dim=1)

@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ssl_mix.algorithm import Algorithm, step_output
+from ssl_mix.algorithm import Algorithm, check_batch, step_output
 from ssl_mix.algorithms.fine_tuning import View
 from ssl_mix.banks import ClassQueue
 from ssl_mix.errors import check_choice, check_count, check_not_negative, check_positive, check_share
@@ -96,6 +96,7 @@ class SelfTuning(Algorithm):
 
     def forward(self, nets: Nets, batch: Batch, step: Step) -> StepOutput:
         """The loss of one batch."""
+        check_batch(self, batch)
         assert batch.unlabeled is not None and batch.labeled.target is not None
         labels = batch.labeled.target
         x, u = self._encode(nets, batch.labeled), self._encode(nets, batch.unlabeled)

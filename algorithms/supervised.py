@@ -6,7 +6,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from ssl_mix.algorithm import Algorithm
+from ssl_mix.algorithm import Algorithm, check_batch
 from ssl_mix.errors import check_choice, check_not_negative, check_share
 from ssl_mix.losses import semantic_equivariance
 from ssl_mix.mixers import (
@@ -90,6 +90,7 @@ class Supervised(Algorithm):
 
     def forward(self, nets: Nets, batch: Batch, step: Step) -> StepOutput:
         """The loss of one labeled batch, mixed first if so chosen."""
+        check_batch(self, batch)
         assert batch.labeled.target is not None
         x, labels = batch.labeled.views[self.view], batch.labeled.target
         stop = StopAfter(self.built_mixer, self.stop_mixing)

@@ -82,7 +82,7 @@ class UDA(Algorithm):
 
     def forward(self, nets: Nets, batch: Batch, step: Step) -> StepOutput:
         """The loss of one batch."""
-        x, labels, u = parts(batch)
+        x, labels, u = parts(self, batch)
         logits_x, logits_weak, logits_strong = together(nets.student, x, u.views["weak"], u.views["strong"])
 
         pseudo = confident_pseudo_labels(logits_weak, u.indices, self.threshold)

@@ -76,7 +76,7 @@ class VAT(Algorithm):
 
     def forward(self, nets: Nets, batch: Batch, step: Step) -> StepOutput:
         """The loss of one batch."""
-        x, labels, u = parts(batch)
+        x, labels, u = parts(self, batch)
         images = u.views["weak"]
         supervised = F.cross_entropy(logits_of(nets.student, x), labels)
         direction = torch.randn(images.shape, generator=step.generator).to(images, non_blocking=True)

@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from ssl_mix.errors import UserError
 from ssl_mix.types import Batch, Nets, PseudoLabels, Samples, Step, StepOutput, Task
 
 
@@ -14,7 +15,19 @@ class Algorithm(nn.Module):
     own names.
 
     State (thresholds, queues) lives in registered buffers, so checkpoints and exact resume need no extra
-    code.
+    code. Any algorithm is the loss of any loop::
+
+        student = algorithm.extend(net, Task(num_classes, num_unlabeled, image_shape))
+        teacher = Teacher(student)
+        for number, (x, labels, weak, strong) in enumerate(batches):
+            batch = Batch(Samples({"weak": x}, target=labels), Samples({"weak": weak, "strong": strong}))
+            output = algorithm(Nets(student, teacher.net), batch, Step(number, total))
+            ...  # output.loss.backward(), a step of the optimizer
+            algorithm.commit(output.carry)
+            teacher.update(number)
+
+    The optimizer takes ``algorithm.parameters()`` too where an algorithm has some, and one with a ``begin``
+    wants that called first. ``docs/examples/own_loop.py`` is such a loop in full.
 
     Attributes:
         labeled_views: views of the labeled images that ``forward`` reads ("plain", "weak", "strong").
@@ -69,8 +82,32 @@ class Algorithm(nn.Module):
         return ", ".join(f"{name}={value!r}" for name, value in self.hyperparameters().items())
 
 
-def parts(batch: Batch) -> tuple[Tensor, Tensor, Samples]:
-    """Weak views of the labeled images (B, C, H, W), their labels (B,), and the unlabeled half of a batch."""
+def check_batch(algorithm: Algorithm, batch: Batch) -> None:
+    """Raise where a batch lacks the labels or a view that the algorithm reads.
+
+    Raises:
+        ValueError: it does.
+    """
+    name = type(algorithm).__name__
+    if batch.labeled.target is None:
+        raise UserError(f"{name} needs labels, got None: Samples(views, target=labels)")
+    for half, wanted in (("labeled", algorithm.labeled_views), ("unlabeled", algorithm.unlabeled_views)):
+        samples = getattr(batch, half)
+        given = samples.views if samples is not None else {}
+        if not given.keys() >= set(wanted):
+            raise UserError(
+                f"{name} reads the views {', '.join(wanted)} of the {half} images, got "
+                f"{', '.join(given) or 'none'}: Samples({{'{wanted[0]}': images, ...}})"
+            )
+
+
+def parts(algorithm: Algorithm, batch: Batch) -> tuple[Tensor, Tensor, Samples]:
+    """Weak views of the labeled images (B, C, H, W), their labels (B,), and the unlabeled half of a batch.
+
+    Raises:
+        ValueError: the batch lacks what the algorithm reads.
+    """
+    check_batch(algorithm, batch)
     assert batch.unlabeled is not None and batch.labeled.target is not None
     return batch.labeled.views["weak"], batch.labeled.target, batch.unlabeled
 

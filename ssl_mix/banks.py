@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from ssl_mix.errors import UserError
 from ssl_mix.types import PseudoLabels
 
 NEVER = -1
@@ -23,6 +24,20 @@ def last_positions(slots: Tensor, size: int, counted: Tensor | None = None) -> T
     if counted is not None:
         position = torch.where(counted, position, -1)
     return position.new_full((size,), -1).scatter_reduce_(0, slots, position, "amax")[slots]
+
+
+def known_indices(indices: Tensor | None) -> Tensor:
+    """The positions of a batch, for what remembers single images.
+
+    Raises:
+        ValueError: there are none.
+    """
+    if indices is None:
+        raise UserError(
+            "what remembers single images needs their positions in the unlabeled part, got None: "
+            "Samples(views, indices=positions)"
+        )
+    return indices
 
 
 class PseudoLabelBank(nn.Module):
@@ -65,8 +80,11 @@ class PseudoLabelBank(nn.Module):
 
         Returns:
             Share of the batch whose predicted class is another than the last time, 0-d.
+
+        Raises:
+            ValueError: the pseudo-labels do not say of which images they are.
         """
-        slots = pseudo.indices
+        slots = known_indices(pseudo.indices)
         winner = last_positions(slots, len(self.label))
         label, passed = pseudo.labels[winner], pseudo.mask[winner] >= 0.5
         before, first, last = self.label[slots], self.first_passed[slots], self.last_passed[slots]

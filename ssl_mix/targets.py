@@ -8,20 +8,20 @@ from ssl_mix.types import PseudoLabels, Step
 
 
 def hard_pseudo_labels(
-    probabilities: Tensor, indices: Tensor, threshold: float | Tensor = 0.0
+    probabilities: Tensor, indices: Tensor | None, threshold: float | Tensor = 0.0
 ) -> PseudoLabels:
     """Hard pseudo-labels ``argmax p`` with the mask ``max p >= threshold``.
 
     Args:
         probabilities: of the unlabeled images, (N, C), without gradient.
-        indices: their positions in the unlabeled part, (N,) int64.
+        indices: their positions in the unlabeled part, (N,) int64, or None if unknown.
         threshold: tau, in [0, 1]; one for all, or one for each image (N,). At 0 every pseudo-label counts.
     """
     confidence, labels = probabilities.max(dim=1)
     return PseudoLabels(indices, labels, confidence, (confidence >= threshold).float())
 
 
-def confident_pseudo_labels(logits: Tensor, indices: Tensor, threshold: float = 0.0) -> PseudoLabels:
+def confident_pseudo_labels(logits: Tensor, indices: Tensor | None, threshold: float = 0.0) -> PseudoLabels:
     """:func:`hard_pseudo_labels` from ``p = softmax(logits)``, detached; ``logits`` (N, C)."""
     return hard_pseudo_labels(torch.softmax(full_precision(logits.detach()), dim=1), indices, threshold)
 

@@ -40,20 +40,21 @@ class Samples(NamedTuple):
 
     Attributes:
         views: augmented images by view name ("weak", "strong"), each (N, C, H, W) float, normalized.
-        indices: position of each sample in its part of the data, (N,) int64.
+        indices: position of each sample in its part of the data, (N,) int64; None where nothing remembers
+            single images.
         target: class labels (N,) int64, or None where an algorithm must not see them.
     """
 
     views: dict[str, Tensor]
-    indices: Tensor
-    target: Tensor | None
+    indices: Tensor | None = None
+    target: Tensor | None = None
 
 
 class Batch(NamedTuple):
     """What one training step sees."""
 
     labeled: Samples
-    unlabeled: Samples | None
+    unlabeled: Samples | None = None
 
 
 class Nets(NamedTuple):
@@ -69,12 +70,13 @@ class Step(NamedTuple):
     Attributes:
         number: steps already taken, 0 in the first call.
         total: steps of the whole run.
-        generator: CPU generator for mixing, seeded from (run seed, ``number``): a step can be replayed alone.
+        generator: CPU generator for mixing. The trainer seeds one from (run seed, ``number``), so that a step
+            can be replayed alone; the default is the one that ``torch.manual_seed`` seeds.
     """
 
     number: int
     total: int
-    generator: torch.Generator
+    generator: torch.Generator = torch.default_generator
 
     @property
     def progress(self) -> float:
@@ -100,13 +102,13 @@ class PseudoLabels(NamedTuple):
     """Pseudo-labels of one step, for the bank.
 
     Attributes:
-        indices: positions in the unlabeled part, (N,) int64.
+        indices: positions in the unlabeled part, (N,) int64, or None where the batch did not tell.
         labels: predicted classes, (N,) int64.
         confidence: largest class probability, (N,) float32.
         mask: 1 where the pseudo-label is used, else 0, (N,) float32.
     """
 
-    indices: Tensor
+    indices: Tensor | None
     labels: Tensor
     confidence: Tensor
     mask: Tensor

@@ -130,3 +130,27 @@ def test_decay_out_of_range(decay):
 def test_unknown_treatment_of_buffers():
     with pytest.raises(UserError, match="buffers"):
         Teacher(network(), buffers="drop")
+
+
+@pytest.mark.parametrize("buffers", ["copy", "average"])
+def test_it_follows_a_student_that_was_moved(buffers):
+    """Another dtype stands for another device: both replace the tensors that the teacher was made with."""
+    student = network(torch.float32)
+    teacher = Teacher(student, decay=0.5, warmup=False, buffers=buffers)
+    student.double()
+    teacher.double()
+    start = arrays(student)
+    shake(student, np.random.default_rng(0))
+    teacher.update(0)
+    new, actual = arrays(student), arrays(teacher.net)
+    for name, value in start.items():
+        expected = (value + new[name]) / 2 if averages(name, buffers) else new[name]
+        assert np.abs(actual[name] - expected).max() <= 1e-12, name
+
+
+def test_it_stays_in_evaluation_mode_within_another_module():
+    holder = nn.ModuleList([student := network(), teacher := Teacher(student)]).train()
+    assert holder.training and student.training
+    assert not any(part.training for part in teacher.modules())
+    images = torch.randn(5, 3, dtype=torch.float64)
+    assert (teacher(images) == teacher.net(images)).all()
