@@ -1,6 +1,6 @@
-"""The tables of the results pages, made from the lines that the benchmarks wrote.
+"""The tables of results in the README and on the site, made from the lines that the benchmarks wrote.
 
-    python scripts/results_tables.py            # writes them into docs/results/*.md
+    python scripts/results_tables.py            # writes them into README.md and docs/
     python scripts/results_tables.py --check    # says which pages are not up to date, and fails if any is
 
 A page says where a table belongs, and the script fills in what is between::
@@ -23,7 +23,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = ROOT / "docs/results"
 MIXES = ("none", "mixup", "dm", "mce", "as", "dm-as")
 METHODS = ("fine-tuning", "l2-sp", "bss", "delta", "stochnorm", "co-tuning", "bi-tuning", "self-tuning")
 TERMS = {"DM(CE)": "DM(CE), eta 0.1", "ES": "ES (last 20 % plain)"}
@@ -197,6 +196,30 @@ def bounds() -> str:
     return table(["`fine-tuning`", "labels", "accuracy"], [[*name, cell(v.values())] for *name, v in rows])
 
 
+def overview() -> str:
+    """What each value of --mix adds to the same algorithm without it, where all or most of them were run."""
+    weak, short = SETTINGS["weak"], SETTINGS["short"]
+    settings: dict[str, Callable[[str], Seeded]] = {
+        "FlexMatch, CIFAR-10, 250 labels": partial(benchmark, "folder", "flexmatch"),
+        "FixMatch, CIFAR-10, 250 labels": partial(benchmark, "folder", "fixmatch"),
+        "FixMatch, digits, 40 labels": partial(benchmark, "digits", "fixmatch"),
+        "fine-tuning, overfits": partial(transfer, weak, 1, "fine-tuning"),
+        "Self-Tuning, overfits": partial(transfer, weak, 1, "self-tuning"),
+        "fine-tuning, underfits": partial(transfer, short, 1, "fine-tuning"),
+    }
+    rows = []
+    for name, run in settings.items():
+        control = run("none")
+        gains = [difference(run(mix), control) for mix in ("mixup", "dm", "as", "dm-as")]
+        rows.append([name, cell(control.values()), *gains])
+    return table(["accuracy %", "`none`", "`mixup`", "`dm`", "`as`", "`dm-as`"], rows)
+
+
+def benchmark(data: str, algorithm: str, mix: str) -> Seeded:
+    """Accuracies of one row of the semi-supervised benchmark."""
+    return accuracies(semi_supervised(Run(data, algorithm, mix)))
+
+
 def supervised_mixing() -> str:
     """Mixers and terms in supervised training, against the same mixer alone."""
     lines, rows = read_lines("supervised_mixup"), []
@@ -222,6 +245,7 @@ SETTINGS = {
     "birds": Setting(BIRDS, 0.03, (15, 30, 50)),
 }
 TABLES: dict[str, Callable[[], str]] = {
+    "overview": overview,
     "digits-alone": partial(alone, "digits"),
     "digits-mixed": partial(with_mixing, "digits"),
     "cifar10-alone": partial(alone, "folder"),
@@ -251,7 +275,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--check", action="store_true", help="write nothing, fail where a page is old")
     options = parser.parse_args(arguments)
-    old = [page for page in sorted(PAGES.glob("*.md")) if filled(page.read_text()) != page.read_text()]
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    old = [page for page in pages if filled(page.read_text()) != page.read_text()]
     for page in old:
         print(page.relative_to(ROOT))
         if not options.check:
