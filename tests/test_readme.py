@@ -50,7 +50,7 @@ def test_commands_are_understood(command: str, capsys: pytest.CaptureFixture[str
 
 
 def test_linked_files_exist() -> None:
-    links = re.findall(r"\]\(((?!http)[^)]+)\)", README)
+    links = re.findall(r"\]\((?!http)([^)#]+)", README)
     assert len(links) > 4
     assert [link for link in links if not (ROOT / link).exists()] == []
 
