@@ -55,7 +55,7 @@ def run_python(code: str, folder: Path, **variables: str) -> subprocess.Complete
 def wheel(tmp_path_factory) -> Path:
     """The wheel that ``python -m build`` makes, by way of the sdist, from a copy of what a build reads."""
     copy = tmp_path_factory.mktemp("source")
-    for name in ("setup.cfg", "pyproject.toml", "README.md"):
+    for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
         if (ROOT / name).exists():
             shutil.copy(ROOT / name, copy)
     for name in ("ssl_mix", *MAPPED):
