@@ -28,7 +28,7 @@ from ssl_mix.mixing.pool import LamPer, mix_pool, one_hot
 from ssl_mix.mixing.terms import MixingTerms
 from ssl_mix.passes import apart, backbone, frozen_running_statistics, full_precision
 from ssl_mix.targets import align, hard_pseudo_labels, ramp_up, sharpen
-from ssl_mix.transfer.heads import feature_width
+from ssl_mix.transfer.heads import feature_width, new_head
 from ssl_mix.types import Batch, Nets, Step, StepOutput, Task
 
 
@@ -110,7 +110,7 @@ class ReMixMatch(Algorithm):
         uniform = torch.full((task.num_classes,), 1 / task.num_classes)
         self.register_buffer("mean_prediction", uniform.clone())
         self.register_buffer("class_share", uniform.clone())
-        self.rotation_head = nn.Linear(feature_width(net), 4)
+        self.rotation_head = new_head(feature_width(net), 4)
         return net
 
     def forward(self, nets: Nets, batch: Batch, step: Step) -> StepOutput:

@@ -154,7 +154,7 @@ def list_command() -> None:
     ):
         table = Table(title=title, title_justify="left", show_header=False, box=None)
         for name, thing in registry.items():
-            table.add_row(name, thing if isinstance(thing, str) else first_line(thing))
+            table.add_row(name, first_line(thing))
         console.print(table)
 
 

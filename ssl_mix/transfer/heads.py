@@ -1,10 +1,26 @@
-"""Layers that transfer methods add to a network, each reading its features."""
+"""Layers that read the features of a network: new heads, and what transfer methods add."""
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ssl_mix.passes import backbone
+
+
+def new_head(width: int, outputs: int, *, bias: bool = True) -> nn.Linear:
+    """A linear layer with fresh weights: the one way in which heads, projectors and the like are made.
+
+    Weights (outputs, width) and bias are uniform in +-1 / sqrt(width), so of deviation 1 / sqrt(3 width), as
+    ``nn.Linear`` draws them, from the default generator. Libraries differ: timm's EfficientNets and
+    MobileNets draw from +-1 / sqrt(outputs), for 8 classes of 1280 features thirteen times as wide, and such
+    a head begins with confident nonsense.
+
+    Args:
+        width: D, of the features.
+        outputs: C for a classifier.
+        bias: have one.
+    """
+    return nn.Linear(width, outputs, bias=bias)
 
 
 def feature_width(net: nn.Module) -> int:
@@ -18,7 +34,7 @@ def feature_width(net: nn.Module) -> int:
 
 def add_projector(net: nn.Module, width: int) -> None:
     """Give ``net`` a linear ``projector`` of its features to ``width`` numbers, where keys are compared."""
-    net.projector = nn.Linear(feature_width(net), width)
+    net.projector = new_head(feature_width(net), width)
 
 
 def projected(net: nn.Module, features: Tensor) -> Tensor:
@@ -30,7 +46,7 @@ def projected(net: nn.Module, features: Tensor) -> Tensor:
 
 def add_mix_head(net: nn.Module) -> None:
     """Give ``net`` a second classifier, ``mix_head``, for mixed images alone."""
-    net.mix_head = nn.Linear(feature_width(net), backbone(net).head.out_features)
+    net.mix_head = new_head(feature_width(net), backbone(net).head.out_features)
 
 
 def mixing_net(net: nn.Module) -> nn.Module:
