@@ -21,7 +21,7 @@ from ssl_mix.algorithms.fine_tuning import View
 from ssl_mix.banks import ClassQueue
 from ssl_mix.errors import check_choice, check_count, check_not_negative, check_positive
 from ssl_mix.losses import group_contrast
-from ssl_mix.passes import batch_statistics, full_precision
+from ssl_mix.passes import backbone, batch_statistics, full_precision
 from ssl_mix.transfer.heads import add_projector, feature_width, projected
 from ssl_mix.types import Batch, Nets, Step, StepOutput, Task
 
@@ -87,8 +87,9 @@ class BiTuning(Algorithm):
         query = _encode(nets.student, query_view)
         with torch.no_grad(), batch_statistics(nets.teacher):
             key = _encode(nets.teacher, key_view)
-        logits = full_precision(nets.student.head(query.features))  # type: ignore[operator]
-        rows = _rows(nets.student.head).detach()[labels]  # type: ignore[arg-type]
+        head = backbone(nets.student).head
+        logits = full_precision(head(query.features))
+        rows = _rows(head).detach()[labels]
         projections = group_contrast(
             query.projection, key.projection, self.queue.keys, labels, temperature=self.temperature
         )
@@ -119,7 +120,7 @@ class _Encoded(NamedTuple):
 
 
 def _encode(net: nn.Module, images: Tensor) -> _Encoded:
-    features = full_precision(net.features(images))  # type: ignore[operator]
+    features = full_precision(backbone(net).features(images))
     direction = F.normalize(F.pad(features, (0, 1), value=1.0), dim=1)
     return _Encoded(features, direction, projected(net, features))
 

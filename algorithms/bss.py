@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ssl_mix.algorithms.fine_tuning import FineTuning, Terms, View
 from ssl_mix.errors import check_count, check_not_negative
 from ssl_mix.losses import spectral_shrinkage
-from ssl_mix.passes import full_precision
+from ssl_mix.passes import backbone, full_precision
 
 
 class BSS(FineTuning):
@@ -38,8 +38,8 @@ class BSS(FineTuning):
 
     def terms(self, net: nn.Module, images: Tensor, labels: Tensor) -> Terms:
         """See ``FineTuning``."""
-        features: Tensor = net.features(images)  # type: ignore[operator]
-        logits = full_precision(net.head(features))  # type: ignore[operator]
+        features = backbone(net).features(images)
+        logits = full_precision(backbone(net).head(features))
         return {
             "labeled": (1.0, F.cross_entropy(logits, labels)),
             "shrinkage": (self.shrinkage_weight, spectral_shrinkage(features, smallest=self.smallest)),

@@ -21,7 +21,7 @@ from ssl_mix.algorithms.fine_tuning import FineTuning, Terms, View
 from ssl_mix.errors import UserError, check_choice, check_not_negative
 from ssl_mix.mixing.terms import Mix, MixingTerms
 from ssl_mix.models.pretrained import source_classifier
-from ssl_mix.passes import full_precision
+from ssl_mix.passes import backbone, full_precision
 from ssl_mix.transfer.relationship import learn_relationship
 from ssl_mix.types import Nets, Task
 
@@ -86,8 +86,8 @@ class CoTuning(FineTuning):
     @torch.no_grad()
     def begin(self, nets: Nets, labeled: Iterable[tuple[Tensor, Tensor]]) -> None:
         """Learn the relationship."""
-        net = nets.teacher
-        answers = [(_source_logits(net, net.features(images)), labels) for images, labels in labeled]  # type: ignore[operator]
+        net = backbone(nets.teacher)
+        answers = [(_source_logits(nets.teacher, net.features(images)), labels) for images, labels in labeled]
         logits, labels = (torch.cat(parts).cpu() for parts in zip(*answers, strict=True))
         matrix = self.relationship_matrix
         learned = learn_relationship(
@@ -99,8 +99,8 @@ class CoTuning(FineTuning):
 
     def terms(self, net: nn.Module, images: Tensor, labels: Tensor) -> Terms:
         """See ``FineTuning``."""
-        features: Tensor = net.features(images)  # type: ignore[operator]
-        logits = full_precision(net.head(features))  # type: ignore[operator]
+        features = backbone(net).features(images)
+        logits = full_precision(backbone(net).head(features))
         source = F.cross_entropy(_source_logits(net, features), self.relationship_matrix[labels])
         return {
             "labeled": (1.0, F.cross_entropy(logits, labels)),
@@ -109,4 +109,4 @@ class CoTuning(FineTuning):
 
 
 def _source_logits(net: nn.Module, features: Tensor) -> Tensor:
-    return full_precision(net.source_head(features))  # type: ignore[operator]
+    return full_precision(net.get_submodule("source_head")(features))

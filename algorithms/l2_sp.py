@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ssl_mix.algorithms.fine_tuning import FineTuning, Terms, View
 from ssl_mix.errors import check_not_negative
+from ssl_mix.passes import backbone
 from ssl_mix.types import Task
 
 
@@ -57,11 +58,10 @@ class L2SP(FineTuning):
 
 def head_size(net: nn.Module) -> Tensor:
     """Half the squared length of all weights of the head, 0-d."""
-    head: nn.Module = net.head  # type: ignore[assignment]
-    return torch.stack([parameter.square().sum() for parameter in head.parameters()]).sum() / 2
+    return torch.stack([weight.square().sum() for weight in backbone(net).head.parameters()]).sum() / 2
 
 
 def _body(net: nn.Module) -> Tensor:
     """All parameters but the head's, in a row."""
-    head = {id(parameter) for parameter in net.head.parameters()}  # type: ignore[union-attr]
+    head = {id(parameter) for parameter in backbone(net).head.parameters()}
     return torch.cat([p.reshape(-1) for p in net.parameters() if id(p) not in head])

@@ -26,8 +26,9 @@ from ssl_mix.errors import (
 )
 from ssl_mix.mixing.pool import LamPer, mix_pool, one_hot
 from ssl_mix.mixing.terms import Mix, MixingTerms
-from ssl_mix.passes import apart, frozen_running_statistics, full_precision
+from ssl_mix.passes import apart, backbone, frozen_running_statistics, full_precision
 from ssl_mix.targets import align, hard_pseudo_labels, ramp_up, sharpen
+from ssl_mix.transfer.heads import feature_width, new_head
 from ssl_mix.types import Batch, Nets, Step, StepOutput, Task
 
 
@@ -60,7 +61,8 @@ class ReMixMatch(Algorithm):
         class_share: average share of each class among the labeled images, (C,).
 
     Raises:
-        ValueError: an argument is out of range; in ``extend``: the images are not square.
+        ValueError: an argument is out of range; in ``extend``: the images are not square, or the
+            network has no linear head.
     """
 
     unlabeled_views = ("weak", "strong", "strong2")
@@ -108,9 +110,7 @@ class ReMixMatch(Algorithm):
         uniform = torch.full((task.num_classes,), 1 / task.num_classes)
         self.register_buffer("mean_prediction", uniform.clone())
         self.register_buffer("class_share", uniform.clone())
-        with torch.no_grad(), frozen_running_statistics(net):
-            width = net.features(torch.zeros(2, *task.image_shape)).shape[1]  # type: ignore[operator]
-        self.rotation_head = nn.Linear(width, 4)
+        self.rotation_head = new_head(feature_width(net), 4)
         return net
 
     def forward(self, nets: Nets, batch: Batch, step: Step) -> StepOutput:
@@ -161,5 +161,5 @@ class ReMixMatch(Algorithm):
         turned = torch.stack([torch.rot90(images, quarter, (2, 3)) for quarter in range(4)], dim=1)
         picked = turned[torch.arange(len(images), device=images.device), turns]
         with frozen_running_statistics(net):
-            features = net.features(picked)  # type: ignore[operator]
+            features = backbone(net).features(picked)
         return F.cross_entropy(full_precision(self.rotation_head(features)), turns)

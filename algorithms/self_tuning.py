@@ -25,7 +25,7 @@ from ssl_mix.banks import ClassQueue
 from ssl_mix.errors import check_choice, check_count, check_not_negative, check_positive, check_share
 from ssl_mix.losses import group_contrast
 from ssl_mix.mixing.terms import Mix, MixingTerms
-from ssl_mix.passes import batch_statistics, full_precision
+from ssl_mix.passes import backbone, batch_statistics, full_precision
 from ssl_mix.targets import confident_pseudo_labels
 from ssl_mix.transfer.heads import add_projector, projected
 from ssl_mix.types import Batch, Nets, Samples, Step, StepOutput, Task
@@ -122,10 +122,11 @@ class SelfTuning(Algorithm):
 
     def _encode(self, nets: Nets, samples: Samples) -> "_Encoded":
         query, key = (samples.views[name] for name in self.labeled_views)
-        features: Tensor = nets.student.features(query)  # type: ignore[operator]
+        student, teacher = backbone(nets.student), backbone(nets.teacher)
+        features = student.features(query)
         with torch.no_grad(), batch_statistics(nets.teacher):
-            keys = projected(nets.teacher, nets.teacher.features(key))  # type: ignore[operator]
-        logits = full_precision(nets.student.head(features))  # type: ignore[operator]
+            keys = projected(nets.teacher, teacher.features(key))
+        logits = full_precision(student.head(features))
         return _Encoded(logits, projected(nets.student, features), keys)
 
     def _contrast(self, encoded: "_Encoded", queue: ClassQueue, labels: Tensor) -> Tensor:

@@ -3,12 +3,39 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import MethodType
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ssl_mix.errors import UserError
+from ssl_mix.types import Backbone
+
+
+def is_backbone(net: nn.Module) -> bool:
+    """Whether the network has a method ``features`` and a linear ``head``.
+
+    A sub-module called "features" is none: it is the first part of some networks, and its output is not what
+    their classifiers read.
+    """
+    features = getattr(net, "features", None)
+    called = callable(features) and not isinstance(features, nn.Module)
+    return called and isinstance(getattr(net, "head", None), nn.Linear)
+
+
+def backbone(net: nn.Module) -> Backbone:
+    """The same network, known to have its features and its head apart.
+
+    Raises:
+        ValueError: it has not.
+    """
+    if not is_backbone(net):
+        raise UserError(
+            "this needs a network with a linear head (net.head) over net.features(x), and "
+            f"{type(net).__name__} is none: pass ssl_mix.models.adapt(net)"
+        )
+    return cast(Backbone, net)
 
 
 def full_precision(logits: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """The few things that flow: mixed labels, batches, networks, one step and what it returns."""
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -55,6 +55,25 @@ class Batch(NamedTuple):
 
     labeled: Samples
     unlabeled: Samples | None = None
+
+
+class Backbone(Protocol):
+    """A network whose features and classifier can be had apart: ``net(x)`` equals
+    ``net.head(net.features(x))``.
+
+    Networks of ``ssl_mix.models`` are such, any other becomes one by ``ssl_mix.models.adapt(net)``;
+    ``ssl_mix.passes.backbone(net)`` looks at an ``nn.Module`` as one.
+    """
+
+    @property
+    def head(self) -> nn.Linear:
+        """The classifier, D features to C logits."""
+
+    def features(self, x: Tensor, /) -> Tensor:
+        """What the classifier reads, (N, D), of images (N, C, H, W)."""
+
+    def __call__(self, x: Tensor, /) -> Tensor:
+        """Logits (N, C) of images (N, C, H, W)."""
 
 
 class Nets(NamedTuple):

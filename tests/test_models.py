@@ -11,8 +11,7 @@ import torchvision
 from torch import nn
 
 from ssl_mix.errors import UserError
-from ssl_mix.models import build_model
-from ssl_mix.models.from_torchvision import TorchvisionNetwork
+from ssl_mix.models import MODELS, adapt, build_model, is_network
 from ssl_mix.passes import frozen_running_statistics
 
 
@@ -174,9 +173,13 @@ def test_gray_pictures(name: str) -> None:
         ("timm:deit_tiny_distilled_patch16_224", {}, "distilled"),
         ("torchvision:vit_b_16", {"image_size": 30}, "does not take"),
         ("timm:vgg11", {"drop_path": 0.1}, "does not take"),
-        ("small-cnn", {"first_block": "raw"}, "first_block"),
-        ("wrn-28-2", {"drop_path": 0.1}, "drop_path"),
-        ("resnet-18", {"pretrained": "default"}, "pretrained"),
+        (
+            "small-cnn",
+            {"first_block": "raw"},
+            "first_block is for networks of the kind wrn-28-K, not for 'small-cnn'",
+        ),
+        ("wrn-28-2", {"drop_path": 0.1}, "drop_path is for networks of the kind timm:NAME, not"),
+        ("resnet-18", {"pretrained": "default"}, "of the kind timm:NAME or torchvision:NAME, not"),
         ("timm:resnet18", {"drop_path": 1.5}, "drop_path"),
         ("preact-resnet", {}, "preact-resnet-18"),
     ],
@@ -186,9 +189,30 @@ def test_networks_that_do_not_fit_are_refused(name: str, options: Any, words: st
         build_model(name, 4, **options)
 
 
+def test_every_kind_of_network_tells_what_it_is() -> None:
+    for name, build in MODELS.items():
+        assert callable(build) and len((build.__doc__ or "").partition("\n")[0]) > 20, name
+
+
+@pytest.mark.parametrize(
+    ("name", "known"),
+    [
+        ("wrn-28-2", True),
+        ("small-cnn", True),
+        ("timm:whatever", True),
+        ("wrn-28-K", False),
+        ("wrn-28-02", False),
+        ("runs/small-cnn", False),
+        ("timm:", False),
+    ],
+)
+def test_names_of_networks_are_known(name: str, known: bool) -> None:
+    assert is_network(name) is known
+
+
 def test_networks_with_auxiliary_classifiers_are_refused() -> None:
     with torch.device("meta"), pytest.raises(UserError, match="GoogLeNet has auxiliary classifiers"):
-        TorchvisionNetwork(torchvision.models.googlenet(init_weights=False), 4)
+        adapt(torchvision.models.googlenet(init_weights=False))
 
 
 @pytest.mark.parametrize("name", ["timm:resnet18", "torchvision:resnet18"])

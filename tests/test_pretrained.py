@@ -193,18 +193,19 @@ def test_a_run_gives_its_network_and_the_weights_of_its_teacher(digits_run: Path
     )
     source = source_classifier(other)
     assert source is not None and torch.equal(source.weight, teacher.head.weight)  # type: ignore[arg-type,union-attr]
-    random = NetOptions(net="small-cnn").build((1, 8, 8), 4, 0)
-    assert torch.equal(other.head.weight, random.head.weight)  # type: ignore[arg-type,union-attr]
+    again = options.build((1, 8, 8), 4, 0)
+    assert torch.equal(other.head.weight, again.head.weight)  # type: ignore[arg-type,union-attr]
 
 
 def test_the_classifier_of_a_run_serves_the_same_classes_alone(digits_run: Path) -> None:
     options = NetOptions(pretrained=str(digits_run))
     digits = [str(digit) for digit in range(10)]
     same, other = (options.build((1, 8, 8), 10, 0, classes) for classes in (digits, "abcdefghij"))
-    random = NetOptions(net="small-cnn").build((1, 8, 8), 10, 0)
+    again = options.build((1, 8, 8), 10, 0, "abcdefghij")
     source = source_classifier(other)
     assert source is not None and torch.equal(source.weight, same.head.weight)  # type: ignore[arg-type,union-attr]
-    assert torch.equal(other.head.weight, random.head.weight)  # type: ignore[arg-type,union-attr]
+    assert torch.equal(other.head.weight, again.head.weight)  # type: ignore[arg-type,union-attr]
+    assert not torch.equal(other.head.weight, source.weight)  # type: ignore[arg-type]
     assert "the head is new" in loading_notes(other)[0] and "not new" in loading_notes(same)[0]
 
 
@@ -227,19 +228,16 @@ def test_a_run_from_a_run_is_described_started_and_reopened(
     assert reopen(tmp_path / "new").trainer.step == 3
 
 
-def test_runs_of_before_stored_a_yes_or_no(digits_run: Path) -> None:
-    path = digits_run / "config.json"
-    text = path.read_text()
-    description = json.loads(text)
-    for before, now in ((False, "none"), (True, "default")):
-        description["net"]["pretrained"] = before
-        assert Run.from_description(description).net.pretrained == now
-    description["net"]["pretrained"] = False
-    path.write_text(json.dumps(description))
-    try:
-        assert reopen(digits_run).trainer.step == 3
-    finally:
-        path.write_text(text)
+@pytest.mark.parametrize("name", ["small-cnn", "timm:resnet18"])
+def test_a_folder_called_like_a_network_does_not_hide_it(
+    name: str, digits_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / name).symlink_to(digits_run)
+    monkeypatch.chdir(tmp_path)
+    assert NetOptions(net=name).resolved() == NetOptions(net=name, pretrained="none")
+    assert NetOptions(net=f"./{name}").resolved() == NetOptions(
+        net="small-cnn", pretrained=str(tmp_path / name)
+    )
 
 
 def frozen_trainer(algorithm: Any, **options: Any) -> Trainer:

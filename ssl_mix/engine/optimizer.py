@@ -59,10 +59,9 @@ def body_of(net: nn.Module) -> list[nn.Parameter]:
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """Give every group ``rate`` times its factor, 1 for the groups of checkpoints from before there were
-    factors."""
+    """Give every group ``rate`` times its factor."""
     for group in optimizer.param_groups:
-        group["lr"] = rate * group.get("factor", 1.0)
+        group["lr"] = rate * group["factor"]
 
 
 def _exempt(net: nn.Module) -> set[str]:

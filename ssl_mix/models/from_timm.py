@@ -1,67 +1,26 @@
 """Networks of timm, with their features and their head apart."""
 
-import copy
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from ssl_mix.errors import UserError, nearest
-from ssl_mix.models.pretrained import WITHOUT_DOWNLOAD, keep_source_head
-
-
-class TimmNetwork(nn.Module):
-    """A network of timm.
-
-    Args:
-        body: the network, with a linear classifier.
-
-    Raises:
-        ValueError: it has no classifier, or more than one (distilled networks).
-    """
-
-    def __init__(self, body: Any) -> None:
-        super().__init__()
-        if not isinstance(body.get_classifier(), nn.Linear):
-            raise UserError(
-                f"{type(body).__name__} has no single linear classifier (distilled networks have two): "
-                "take a network without distillation"
-            )
-        self.body: Any = body
-        known = dict(body.named_modules())
-        named = [info["module"] for info in getattr(body, "feature_info", []) if info["module"] in known]
-        stages = [
-            name for name in named if any(True for _ in known[name].parameters())
-        ]  # not the stem's activation
-        if stages:
-            self.hidden_layers = tuple(f"body.{stage}" for stage in stages)
-
-    @property
-    def head(self) -> nn.Module:
-        """The classifier, which reads ``features``."""
-        classifier: nn.Module = self.body.get_classifier()
-        return classifier
-
-    def features(self, x: Tensor) -> Tensor:
-        """What the classifier reads, (N, D), of images (N, C, H, W)."""
-        found: Tensor = self.body.forward_head(self.body.forward_features(x), pre_logits=True)
-        return found
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Logits (N, num_classes) of images (N, C, H, W)."""
-        logits: Tensor = self.body(x)
-        return logits
+from ssl_mix.models.adapted import with_new_head
+from ssl_mix.models.pretrained import WITHOUT_DOWNLOAD, with_source_head
 
 
 def timm_network(
     name: str,
     num_classes: int,
     *,
-    channels: int,
-    image_size: int | None,
-    drop_path: float,
-    pretrained: bool,
-) -> TimmNetwork:
-    """Any classifier of timm, by its name there.
+    channels: int = 3,
+    image_size: int | None = None,
+    drop_path: float = 0.0,
+    pretrained: bool = False,
+) -> nn.Module:
+    """Any classifier of timm: timm:deit_small_patch16_224, timm:convnext_tiny, ...
+
+    Its head is that of :func:`ssl_mix.transfer.heads.new_head`, whatever timm draws for this network.
 
     Args:
         name: for example "deit_small_patch16_224".
@@ -85,14 +44,16 @@ def timm_network(
     settings = timm.get_pretrained_cfg(name)
     if image_size is not None and settings and settings.fixed_input_size:
         options["img_size"] = image_size
+    if pretrained:
+        return _fetched(name, num_classes, {"in_chans": channels, **options})
     try:
         body = timm.create_model(name, num_classes=num_classes, in_chans=channels, **options)
     except (TypeError, AssertionError, ValueError) as error:
         raise UserError(f"timm's {name!r} does not take {options}: {error}") from error
-    return _fetched(name, num_classes, {"in_chans": channels, **options}) if pretrained else TimmNetwork(body)
+    return with_new_head(body, num_classes)
 
 
-def _fetched(name: str, num_classes: int, options: dict[str, Any]) -> TimmNetwork:
+def _fetched(name: str, num_classes: int, options: dict[str, Any]) -> nn.Module:
     import timm
 
     try:
@@ -101,9 +62,4 @@ def _fetched(name: str, num_classes: int, options: dict[str, Any]) -> TimmNetwor
         raise UserError(
             f"the weights of timm's {name!r} cannot be fetched: {str(error).rstrip('.')}. {WITHOUT_DOWNLOAD}"
         ) from error
-    source = copy.deepcopy(body.get_classifier())
-    if num_classes != body.num_classes:
-        body.reset_classifier(num_classes)
-    net = TimmNetwork(body)
-    keep_source_head(net, source if isinstance(source, nn.Linear) else None)
-    return net
+    return with_source_head(body, num_classes)

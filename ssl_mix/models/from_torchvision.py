@@ -3,73 +3,62 @@
 from typing import Any
 
 import torchvision
-from torch import Tensor, nn
+from torch import nn
 
 from ssl_mix.errors import UserError, nearest
-from ssl_mix.models.pretrained import WITHOUT_DOWNLOAD, keep_source_head
+from ssl_mix.models.adapted import with_new_head
+from ssl_mix.models.pretrained import WITHOUT_DOWNLOAD, with_source_head
 
 
-class TorchvisionNetwork(nn.Module):
-    """A network of torchvision whose last linear layer has become ``head``.
+def resnet18(num_classes: int, *, channels: int = 3) -> nn.Module:
+    """ResNet-18 with the stem for 32 x 32 images: a 3 x 3 convolution, no pooling.
 
     Args:
-        body: the network; its last linear layer is replaced by nothing.
         num_classes: C, logits per image.
-
-    Raises:
-        ValueError: the network does not end in a linear layer, or has more than one classifier (GoogLeNet,
-            Inception).
+        channels: of the images.
     """
-
-    def __init__(self, body: nn.Module, num_classes: int) -> None:
-        super().__init__()
-        if getattr(body, "aux_logits", False):
-            raise UserError(
-                f"{type(body).__name__} has auxiliary classifiers besides its last one: take another network"
-            )
-        name, last = list(body.named_modules())[-1]
-        if not isinstance(last, nn.Linear):
-            raise UserError(
-                f"{type(body).__name__} ends in {type(last).__name__}, not in a linear layer: take another "
-                "network"
-            )
-        parent, _, attribute = name.rpartition(".")
-        setattr(body.get_submodule(parent), attribute, nn.Identity())
-        self.body, self.classifier_name = body, name
-        self.head = nn.Linear(last.in_features, num_classes)
-        stages = ("layer1", "layer2", "layer3", "layer4")
-        if all(hasattr(body, stage) for stage in stages):
-            self.hidden_layers = tuple(f"body.{stage}" for stage in stages)
-
-    def features(self, x: Tensor) -> Tensor:
-        """What the head reads, (N, D), of images (N, C, H, W)."""
-        found: Tensor = self.body(x)
-        return found
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Logits (N, num_classes) of images (N, C, H, W)."""
-        logits: Tensor = self.head(self.features(x))
-        return logits
+    return _for_small_images(torchvision.models.resnet18(), num_classes, channels)
 
 
-def cifar_resnet(name: str, num_classes: int, channels: int) -> TorchvisionNetwork:
-    """torchvision's ``resnet18`` or ``resnext50_32x4d`` with the stem for 32 x 32 images: a 3 x 3
-    convolution, no pooling."""
-    body: Any = getattr(torchvision.models, name)()
+def resnext50(num_classes: int, *, channels: int = 3) -> nn.Module:
+    """ResNeXt-50 32x4d with the stem for 32 x 32 images: a 3 x 3 convolution, no pooling.
+
+    Args:
+        num_classes: C, logits per image.
+        channels: of the images.
+    """
+    return _for_small_images(torchvision.models.resnext50_32x4d(), num_classes, channels)
+
+
+def _for_small_images(body: Any, num_classes: int, channels: int) -> nn.Module:
     body.conv1 = nn.Conv2d(channels, 64, 3, padding=1, bias=False)
     nn.init.kaiming_normal_(body.conv1.weight, mode="fan_out", nonlinearity="relu")
     body.maxpool = nn.Identity()
-    return TorchvisionNetwork(body, num_classes)
+    return with_new_head(body, num_classes)
 
 
 def torchvision_network(
-    name: str, num_classes: int, *, channels: int, image_size: int | None, pretrained: bool
-) -> TorchvisionNetwork:
-    """Any classifier of torchvision, by its name there, with its default weights if ``pretrained``.
+    name: str,
+    num_classes: int,
+    *,
+    channels: int = 3,
+    image_size: int | None = None,
+    pretrained: bool = False,
+) -> nn.Module:
+    """Any classifier of torchvision: torchvision:resnet50, torchvision:vit_b_16, ...
+
+    Its head is that of :func:`ssl_mix.transfer.heads.new_head`, which draws as torchvision does.
+
+    Args:
+        name: for example "resnet50".
+        num_classes: C.
+        channels: of the images, 3.
+        image_size: side of the images, for networks that are built for one size; default: theirs.
+        pretrained: fetch the default weights.
 
     Raises:
-        ValueError: the name is unknown, images are not RGB, a size does not fit, or the weights cannot be
-            fetched.
+        ValueError: the name is unknown, images are not RGB, a size does not fit, the network does not end in
+            one linear layer, or the weights cannot be fetched.
     """
     known = torchvision.models.list_models(module=torchvision.models)
     if name not in known:
@@ -80,17 +69,13 @@ def torchvision_network(
             f"take 'timm:...', which takes any number"
         )
     options: dict[str, Any] = {"image_size": image_size} if name.startswith("vit_") and image_size else {}
+    if pretrained:
+        return with_source_head(_fetched(name, options), num_classes)
     try:
         body = torchvision.models.get_model(name, weights=None, **options)
     except (AssertionError, ValueError, RuntimeError) as error:
         raise UserError(f"torchvision's {name!r} does not take {options}: {error}") from error
-    if pretrained:
-        body = _fetched(name, options)
-    source = list(body.modules())[-1] if pretrained else None
-    net = TorchvisionNetwork(body, num_classes)
-    if isinstance(source, nn.Linear):
-        keep_source_head(net, source)
-    return net
+    return with_new_head(body, num_classes)
 
 
 def _fetched(name: str, options: dict[str, Any]) -> nn.Module:

@@ -3,6 +3,8 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ssl_mix.transfer.heads import new_head
+
 WIDTHS = (64, 128, 256, 512)
 
 
@@ -30,7 +32,7 @@ class _Block(nn.Module):
 
 
 class PreActResNet18(nn.Module):
-    """Residual network with pre-activation: four stages of two blocks with 64, 128, 256 and 512 channels.
+    """PreActResNet-18, for 32 x 32 images: four stages of two blocks with 64, 128, 256 and 512 channels.
 
     Args:
         num_classes: C, logits per image.
@@ -54,7 +56,7 @@ class PreActResNet18(nn.Module):
             inputs = outputs
         self.stages = nn.Sequential(*stages)
         self.norm = nn.BatchNorm2d(inputs)
-        self.head = nn.Linear(inputs, num_classes)
+        self.head = new_head(inputs, num_classes)
 
     def features(self, x: Tensor) -> Tensor:
         """Pooled features (N, 512) of images (N, C, H, W)."""

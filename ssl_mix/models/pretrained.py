@@ -1,5 +1,6 @@
 """Weights that a network starts from: a file, or a run of before."""
 
+import copy
 import pickle
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -8,6 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from ssl_mix.errors import UserError
+from ssl_mix.models.adapted import Adapted, adapt
+from ssl_mix.passes import backbone
+from ssl_mix.transfer.heads import new_head
 
 PREFIXES = ("module.", "backbone.")
 WRAPPERS = ("state_dict", "model", "teacher")
@@ -31,23 +35,24 @@ class Pretrained(NamedTuple):
 
 
 def load_pretrained(net: nn.Module, source: Path, *, keep_head: bool = True) -> Pretrained:
-    """Give ``net`` the weights of a file or of a run's teacher; its head stays as it is where theirs has
-    another shape.
+    """Give ``net`` the weights of a file or of a run's teacher, and a new head where theirs has another
+    shape.
 
     Args:
-        net: a network of :func:`ssl_mix.models.build_model`. Keeps the source head beside itself, see
-            :func:`source_classifier`.
+        net: a network of :func:`ssl_mix.models.build_model` or :func:`ssl_mix.models.adapt`. Keeps the source
+            head beside itself, see :func:`source_classifier`.
         source: a state dict (.pth, .pt, .safetensors), bare or under "state_dict", "model" or "teacher",
             whose names may all begin with "module." or "backbone."; or the folder of a run.
-        keep_head: whether a classifier of the right shape is taken over; if not, the head stays as it is.
+        keep_head: whether a classifier of the right shape is taken over; if not, the head is new, see
+            :func:`ssl_mix.transfer.heads.new_head`.
 
     Raises:
         ValueError: no such file, no state dict, or a weight other than the head's that is missing or has
             another shape.
     """
-    state = _renamed(read_weights(source), net)
-    head = _head_name(net)
     own = net.state_dict()
+    state = _renamed(read_weights(source), net, own)
+    head, old = _head_name(net), backbone(net).head
     weight, bias = state.get(f"{head}.weight"), state.get(f"{head}.bias")
     notes = []
     if weight is None or weight.shape != own[f"{head}.weight"].shape or not keep_head:
@@ -55,7 +60,8 @@ def load_pretrained(net: nn.Module, source: Path, *, keep_head: bool = True) -> 
         had = "no classifier" if weight is None else f"one of other classes, of shape {list(weight.shape)}"
         notes.append(f"the head is new, with random weights for {classes} classes: {source} has {had}")
         state = {name: value for name, value in state.items() if not name.startswith(f"{head}.")}
-        state |= {name: value for name, value in own.items() if name.startswith(f"{head}.")}
+        new = new_head(old.in_features, old.out_features, bias=old.bias is not None)
+        state |= {f"{head}.{name}": value for name, value in new.state_dict().items()}
     else:
         notes.append(f"the head is that of {source}, which has as many classes: it is not new")
     _check(state, own, source, type(getattr(net, "body", net)).__name__)
@@ -69,6 +75,17 @@ def load_pretrained(net: nn.Module, source: Path, *, keep_head: bool = True) -> 
     keep_source_head(net, source_head)
     vars(net)["loading_notes"] = tuple(notes)
     return Pretrained(net, source_head, tuple(notes))
+
+
+def with_source_head(net: nn.Module, num_classes: int) -> nn.Module:
+    """A network with a library's weights, adapted: its classifier is kept beside it, and goes on as its head
+    where it has as many classes; else the head is new."""
+    adapted = adapt(net)
+    source = backbone(adapted).head
+    keep_source_head(adapted, copy.deepcopy(source))
+    if source.out_features != num_classes:
+        adapted.head = new_head(source.in_features, num_classes)
+    return adapted
 
 
 def keep_source_head(net: nn.Module, head: nn.Linear | None) -> None:
@@ -150,19 +167,15 @@ def _of_run(folder: Path) -> State:
     return dict(_read(checkpoint)["teacher"])
 
 
-def _renamed(state: State, net: nn.Module) -> State:
-    """Names as ``net`` has them: without a common prefix, and within ``body`` where a library's network
-    is."""
+def _renamed(state: State, net: nn.Module, own: State) -> State:
+    """Names as ``net`` has them: without a common prefix, and within the ``body`` of an adapted network."""
     for prefix in PREFIXES:
         if all(name.startswith(prefix) for name in state):
             state = {name.removeprefix(prefix): value for name, value in state.items()}
-    if not isinstance(getattr(net, "body", None), nn.Module) or any(n.startswith("body.") for n in state):
+    if not isinstance(net, Adapted):
         return state
-    theirs = getattr(net, "classifier_name", None)
-    return {
-        f"head.{name.rpartition('.')[2]}" if name.rpartition(".")[0] == theirs else f"body.{name}": value
-        for name, value in state.items()
-    }
+    inside = {f"body.{name}": value for name, value in state.items()}
+    return inside if len(inside.keys() & own.keys()) > len(state.keys() & own.keys()) else state
 
 
 def _theirs(name: str) -> str:

@@ -3,6 +3,8 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ssl_mix.transfer.heads import new_head
+
 
 class SmallCNN(nn.Module):
     """Small convolutional network, for images from 8 pixels on.
@@ -27,7 +29,7 @@ class SmallCNN(nn.Module):
                 nn.ReLU(inplace=True),
             ]
         self.blocks = nn.Sequential(*layers)
-        self.head = nn.Linear(64, num_classes)
+        self.head = new_head(64, num_classes)
 
     def features(self, x: Tensor) -> Tensor:
         """Pooled features (N, 64) of images (N, C, H, W)."""

@@ -47,13 +47,14 @@ class _Block(nn.Module):
 
 
 class WideResNet(nn.Module):
-    """Wide residual network WRN-28-k, for images from 32 pixels on.
+    """Wide residual network WRN-28-K, for images from 32 pixels on: wrn-28-2, wrn-28-8, wrn-28-10.
 
-    Three stages of four blocks with 16k, 32k, 64k channels, leaky ReLU 0.1, batch norm, global average
-    pooling.
+    Three stages of four blocks with 16K, 32K, 64K channels, leaky ReLU 0.1, batch norm, global average
+    pooling. The head begins as published, for training from nothing: weights normal with variance
+    2 / (64K + C) (Xavier), biases 0. A head that replaces it is :func:`ssl_mix.transfer.heads.new_head`.
 
     Args:
-        width: k.
+        width: K.
         num_classes: C, logits per image.
         channels: of the images, 1 or 3.
         first_block: what the first convolution of stages two and three reads. "activated": the normalized,
@@ -98,7 +99,7 @@ class WideResNet(nn.Module):
         nn.init.zeros_(self.head.bias)
 
     def features(self, x: Tensor) -> Tensor:
-        """Pooled features (N, 64k) of images (N, C, H, W)."""
+        """Pooled features (N, 64K) of images (N, C, H, W)."""
         return F.leaky_relu(self.norm(self.blocks(self.stem(x))), SLOPE, inplace=True).mean(dim=(2, 3))
 
     def forward(self, x: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ import torchvision
 from torch import nn
 
 from ssl_mix.errors import UserError
-from ssl_mix.models import MODELS, build_model, default_network
+from ssl_mix.models import build_model, default_network, is_network
 from ssl_mix.models.freeze import freeze
 from ssl_mix.models.pretrained import SUFFIXES, load_pretrained
 from ssl_mix.models.wide_resnet import FirstBlock
@@ -21,7 +21,6 @@ from ssl_mix.randomness import stream_seed
 from ssl_mix.runs.folder import read_config
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-OWN = tuple(name for name in MODELS if ":" not in name)  # a folder may happen to have such a name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +30,8 @@ class NetOptions:
     Args:
         net: "small-cnn", "wrn-28-K" for a width K, "preact-resnet-18", "resnet-18", "resnext-50", "timm:NAME"
             or "torchvision:NAME"; or weights to start from, as for ``pretrained``: the folder of a run, or a
-            file whose name begins with that of its network in torchvision or timm (resnet50-0676ba61.pth).
+            file whose name begins with that of its network in torchvision or timm (resnet50-0676ba61.pth). A
+            folder called like a network is ./wrn-28-2, not wrn-28-2.
             Default: small-cnn for images under 16 pixels, else wrn-28-2.
         first_block: what the first convolution of later stages of a wide residual network reads: "activated"
             as in the original, or "raw" as in the PyTorch ports behind most published numbers.
@@ -54,10 +54,6 @@ class NetOptions:
     frozen: int = 0
     frozen_norms: bool = False
 
-    def __post_init__(self) -> None:
-        if isinstance(self.pretrained, bool):  # runs of before stored a yes or no
-            object.__setattr__(self, "pretrained", "default" if self.pretrained else "none")
-
     @property
     def _source(self) -> Path | None:
         """The file, or the folder of a run, that ``pretrained`` names."""
@@ -66,7 +62,7 @@ class NetOptions:
     def resolved(self) -> "NetOptions":
         """The same with an absolute path, and with the network that the weights belong to if none is
         named."""
-        if self.net is not None and self.net not in OWN and _is_path(self.net):
+        if self.net is not None and _is_path(self.net):
             return self._from_weights(Path(self.net).absolute()).resolved()
         if self._source is None:
             return dataclasses.replace(self, pretrained=self.pretrained or "none")
@@ -157,8 +153,11 @@ def _may_share_head(source: Path, classes: Sequence[str]) -> bool:
 
 
 def _is_path(net: str) -> bool:
-    """Whether ``net`` names weights: a file or a folder, there or not, and no network."""
-    return Path(net).exists() or Path(net).suffix in SUFFIXES or os.sep in net.partition(":")[0]
+    """Whether ``net`` names weights: a file or a folder, there or not. What is the name of a network is none,
+    even where a folder is called the same, which ./NAME means."""
+    if is_network(net):
+        return False
+    return Path(net).exists() or Path(net).suffix in SUFFIXES or os.sep in net
 
 
 def named_after(file: Path) -> str:

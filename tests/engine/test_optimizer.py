@@ -163,15 +163,3 @@ def test_groups_with_factors_go_on_to_the_same_bits() -> None:
         whole.student.state_dict().values(), second.student.state_dict().values(), strict=True
     ):
         assert torch.equal(expected, found)
-
-
-def test_checkpoints_of_before_there_were_factors_still_load() -> None:
-    whole, first, second = (make_sgd(1.0) for _ in range(3))
-    list(whole.fit())
-    next(iter(first.fit()))
-    state = first.state_dict()
-    for group in state["optimizer"]["param_groups"]:
-        del group["factor"]
-    second.load_state_dict(state)
-    list(second.fit())
-    assert torch.equal(whole.student.head.weight, second.student.head.weight)  # type: ignore[arg-type,union-attr]

@@ -1,0 +1,104 @@
+"""Fresh heads are drawn alike, whatever the library of the network would have drawn."""
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from ssl_mix.algorithms import BiTuning, FineTuning, ReMixMatch
+from ssl_mix.mixing.terms import MixingTerms
+from ssl_mix.models import adapt, build_model
+from ssl_mix.passes import backbone
+from ssl_mix.runs.net_options import NetOptions
+from ssl_mix.transfer.heads import new_head
+from ssl_mix.types import Task
+
+CLASSES = 8
+NETWORKS = (
+    "small-cnn",
+    "preact-resnet-18",
+    "resnet-18",
+    "resnext-50",
+    "timm:tf_efficientnet_lite0",
+    "timm:mobilenetv3_small_050",
+    "timm:resnet18",
+    "timm:deit_tiny_patch16_224",
+    "timm:convnext_atto",
+    "torchvision:resnet18",
+    "torchvision:mobilenet_v3_small",
+    "torchvision:vit_b_16",
+)
+
+
+def assert_fresh(head: nn.Linear) -> None:
+    """Uniform in +-1 / sqrt(D): by its deviation, within five of its standard errors, and its ends."""
+    bound = 1 / math.sqrt(head.in_features)
+    assert head.weight.abs().max() <= bound and head.bias.abs().max() <= bound
+    assert head.weight.abs().max() > 0.95 * bound and head.bias.any()
+    error = 0.9 / math.sqrt(head.weight.numel()) / 2  # of a uniform's deviation, in deviations
+    assert head.weight.std().item() == pytest.approx(bound / math.sqrt(3), rel=5 * error)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_network_begins_with_such_a_head(name: str) -> None:
+    torch.manual_seed(0)
+    assert_fresh(backbone(build_model(name, CLASSES)).head)
+
+
+def test_wide_residual_networks_begin_as_published() -> None:
+    torch.manual_seed(0)
+    head = backbone(build_model("wrn-28-2", CLASSES)).head
+    assert head.weight.std().item() == pytest.approx(math.sqrt(2 / (128 + CLASSES)), rel=0.1)
+    assert not head.bias.any()
+
+
+@pytest.mark.parametrize("name", ["wrn-28-1", "timm:tf_efficientnet_lite0", "torchvision:resnet18"])
+def test_so_does_a_network_with_weights_of_other_classes(name: str, tmp_path: Path) -> None:
+    torch.save(build_model(name, 5).state_dict(), tmp_path / "weights.pth")
+    options = NetOptions(net=name, pretrained=str(tmp_path / "weights.pth"))
+    assert_fresh(backbone(options.build((3, 32, 32), CLASSES, 0)).head)
+
+
+@pytest.mark.parametrize("name", ["timm:tf_efficientnet_lite0", "torchvision:mobilenet_v3_small"])
+@pytest.mark.parametrize("classes", [CLASSES, 1000])
+def test_so_does_one_with_default_weights_unless_it_keeps_theirs(
+    name: str, classes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import timm
+    import torchvision
+
+    def make(name: str, **options: object) -> nn.Module:
+        options.pop("in_chans", None)
+        return torchvision.models.get_model_builder(name)() if "v3" in name else original(name)
+
+    original = timm.create_model
+    monkeypatch.setattr("timm.create_model", make)
+    monkeypatch.setattr("torchvision.models.get_model", make)
+    net = build_model(name, classes, pretrained="default")
+    source: Tensor = net.source_head.weight  # type: ignore[union-attr, assignment]
+    if classes == CLASSES:
+        assert_fresh(backbone(net).head)
+    else:
+        assert torch.equal(backbone(net).head.weight, source)
+    assert source.shape[0] == 1000 and source is not backbone(net).head.weight
+
+
+def test_so_do_heads_that_algorithms_add() -> None:
+    torch.manual_seed(0)
+    task = Task(CLASSES, 40, (3, 32, 32))
+    mixing = MixingTerms(mix="dm")
+    net = FineTuning(mix_head="own", mixing=mixing).extend(build_model("wrn-28-2", CLASSES), task)
+    assert_fresh(net.get_submodule("mix_head"))  # type: ignore[arg-type]
+    net = BiTuning().extend(build_model("wrn-28-2", CLASSES), task)
+    assert_fresh(net.get_submodule("projector"))  # type: ignore[arg-type]
+    algorithm = ReMixMatch()
+    algorithm.extend(build_model("wrn-28-2", CLASSES), task)
+    assert_fresh(algorithm.rotation_head)
+
+
+def test_so_does_a_head_that_is_put_into_an_adapted_network() -> None:
+    net = backbone(adapt(nn.Sequential(nn.Conv2d(3, 200, 3), nn.Flatten(), nn.Linear(200, 4))))
+    head = new_head(net.head.in_features, CLASSES)
+    assert_fresh(head)
