@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import shutil
 import statistics
 import subprocess
 import sys
@@ -66,10 +67,13 @@ def commit() -> str:
     """The commit of the source tree, with a mark if files differ from it; where there is no repository, what
     SSL_MIX_COMMIT says."""
     root = Path(__file__).parent
+    said = os.environ.get("SSL_MIX_COMMIT", "unknown")
+    if shutil.which("git") is None:
+        return said
     found = subprocess.run(
         ["git", "describe", "--always", "--dirty"], cwd=root, capture_output=True, text=True
     )
-    return found.stdout.strip() or os.environ.get("SSL_MIX_COMMIT", "unknown")
+    return found.stdout.strip() or said
 
 
 def circumstances(device: torch.device | None = None) -> dict[str, Any]:

@@ -434,6 +434,7 @@ def test_keywords_come_back_as_hyperparameters(name: str, keywords: dict[str, An
 
 
 @both
+@pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 def test_step_on_a_gpu_never_waits_for_it(name: str, keywords: dict[str, Any]) -> None:
     if name == "bss":
