@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import shutil
 import statistics
 import subprocess
 import sys
@@ -23,17 +24,22 @@ ALLOCATOR = (
 )
 
 
+def now(device: torch.device) -> float:
+    """Seconds on a clock, once the device is done."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
+
+
 def measure(
     functions: dict[str, Callable[[], object]], rounds: int, device: torch.device
 ) -> dict[str, float]:
     """Median seconds of each function; they take turns, so that a slow moment of the machine hits all."""
 
     def seconds(function: Callable[[], object]) -> float:
-        began = time.perf_counter()
+        began = now(device)
         function()
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        return time.perf_counter() - began
+        return now(device) - began
 
     for function in functions.values():
         seconds(function), seconds(function)
@@ -58,12 +64,16 @@ def hardware(device: torch.device) -> str:
 
 
 def commit() -> str:
-    """The commit of the source tree, with a mark if files differ from it."""
+    """The commit of the source tree, with a mark if files differ from it; where there is no repository, what
+    SSL_MIX_COMMIT says."""
     root = Path(__file__).parent
+    said = os.environ.get("SSL_MIX_COMMIT", "unknown")
+    if shutil.which("git") is None:
+        return said
     found = subprocess.run(
         ["git", "describe", "--always", "--dirty"], cwd=root, capture_output=True, text=True
     )
-    return found.stdout.strip() or "unknown"
+    return found.stdout.strip() or said
 
 
 def circumstances(device: torch.device | None = None) -> dict[str, Any]:

@@ -17,7 +17,10 @@ FILES = [
     if path.parent not in LINKS
 ]
 PACKAGE = {path.relative_to(ROOT).as_posix(): ast.parse(path.read_bytes()) for path in FILES}
-SCRIPTS = {f"scripts/{path.name}": ast.parse(path.read_bytes()) for path in (ROOT / "scripts").glob("*.py")}
+SCRIPTS = {
+    path.relative_to(ROOT).as_posix(): ast.parse(path.read_bytes())
+    for path in (ROOT / "scripts").rglob("*.py")
+}
 
 # From the ground up: a part imports from the floors below its own alone, and from the parts of its floor that
 # are named.
@@ -128,7 +131,7 @@ def test_functions_are_short():
 
 
 def test_text_is_plain_ascii():
-    texts = [*FILES, *(ROOT / "scripts").glob("*.py"), *(ROOT / "scripts").glob("*.sh"), ROOT / "setup.cfg"]
+    texts = [*FILES, *(ROOT / "scripts").rglob("*.py"), *(ROOT / "scripts").glob("*.sh"), ROOT / "setup.cfg"]
     odd = set(range(128, 256)) | set(b"\t\r")
     assert [path for path in texts if odd & set(path.read_bytes())] == []
 

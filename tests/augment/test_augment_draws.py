@@ -244,6 +244,7 @@ def test_unknown_names_are_refused_with_the_nearest() -> None:
             refused()
 
 
+@pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 def test_a_gpu_draws_and_makes_the_same_pictures_without_waiting() -> None:
     augmentation = Augmentation(mean=(0.5,) * 3, std=(0.2,) * 3)

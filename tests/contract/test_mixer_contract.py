@@ -169,6 +169,7 @@ def test_values_on_the_device_are_never_looked_at(name, nets):
 
 
 @MIX
+@pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_cpu_and_gpu_mix_the_same(name, nets):
     mixer = build(name, nets)

@@ -126,6 +126,7 @@ def test_pictures_move_to_a_device_once(monkeypatch: pytest.MonkeyPatch) -> None
     assert moved == [torch.device("meta")]
 
 
+@pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize("fits", [True, False])
 def test_on_a_gpu(files: list[Path], fits: bool, monkeypatch: pytest.MonkeyPatch) -> None:

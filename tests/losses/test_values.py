@@ -126,6 +126,7 @@ def test_swapping_the_classes_and_their_weights_changes_nothing(case, assert_clo
     assert_close(swapped, expected)
 
 
+@pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_gpu(case, reference, assert_close):
     batch = [tensor.cuda() for tensor in tensors(case)]

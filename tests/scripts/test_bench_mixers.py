@@ -15,7 +15,7 @@ CPU = torch.device("cpu")
 @pytest.fixture
 def bench(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.syspath_prepend(SCRIPTS)
-    return importlib.import_module("bench_mixers")
+    return importlib.import_module("benchmarks.mixers")
 
 
 def test_lines_are_compared_with_their_own_kind(bench: ModuleType) -> None:
@@ -58,5 +58,5 @@ def test_every_mixer_has_a_line_that_mixes(bench: ModuleType) -> None:
 
 def test_unknown_sizes_are_refused(bench: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        bench.arguments().parse_args(["--sizes", "33"])
+        bench.parser().parse_args(["--sizes", "33"])
     assert "invalid choice: 33" in capsys.readouterr().err

@@ -3,7 +3,6 @@
 import importlib
 import json
 import math
-import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -16,12 +15,12 @@ SCRIPTS = Path(__file__).parents[2] / "scripts"
 @pytest.fixture
 def bench(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.syspath_prepend(SCRIPTS)
-    return importlib.import_module("bench_ssl_step")
+    return importlib.import_module("benchmarks.ssl_step")
 
 
 @pytest.mark.parametrize("algorithm", ["fixmatch", "flexmatch"])
 def test_a_turn_trains_the_network(bench: ModuleType, algorithm: str) -> None:
-    options = bench.arguments().parse_args(["--batch-size", "2"])
+    options = bench.parser().parse_args(["--batch-size", "2"])
     side = bench.make_side("ours", algorithm, bench.make_noise(300), options)
     before = [parameter.detach().clone() for parameter in side.net.parameters()]
     taken = bench.take_turns({"ours": side}, rounds=1, steps=1)["ours"]
@@ -58,9 +57,8 @@ def test_without_usb_ours_is_measured_alone(
 ) -> None:
     monkeypatch.setattr(bench, "import_usb", lambda: None)
     file = tmp_path / "lines.jsonl"
-    line = f"x --batch-size 1 --images 300 --rounds 1 --steps 1 --sides usb ours --json {file}"
-    monkeypatch.setattr(sys, "argv", line.split())
-    bench.main()
+    line = f"--batch-size 1 --images 300 --rounds 1 --steps 1 --sides usb ours --json {file}"
+    bench.main(line.split())
     assert "semilearn is not installed" in capsys.readouterr().out
     results = [json.loads(text) for text in file.read_text().splitlines()]
     assert [result["algorithm"] for result in results] == ["fixmatch", "flexmatch"]

@@ -1,6 +1,6 @@
 """Speed of every mixer against torchvision, timm, kornia and one ``torch.lerp``.
 
-    python scripts/bench_mixers.py [--sizes 32 224] [--rounds 15] [--only cutmix timm] [--json
+    python scripts/bench.py mixers [--sizes 32 224] [--rounds 15] [--only cutmix timm] [--json
     scripts/results/bench_mixers.jsonl]
 
 128 images of 32 x 32 and 64 of 224 x 224, float32. All of one size take turns in one process, each a turn of
@@ -19,7 +19,7 @@ import argparse
 import importlib
 import importlib.metadata
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -238,10 +238,10 @@ def show(title: str, table: dict[str, dict[str, float]]) -> None:
         print(f"{name:34}{rate:12,.0f}" + "".join(f"{ratio:9.2f}" for ratio in ratios))
 
 
-def arguments() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
     """The command line."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        "bench.py mixers", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--sizes", type=int, nargs="+", default=list(BATCH), choices=list(BATCH))
     parser.add_argument("--rounds", type=int, default=15)
@@ -253,9 +253,9 @@ def arguments() -> argparse.ArgumentParser:
     return parser
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, print, and append lines of JSON if asked to."""
-    options = arguments().parse_args()
+    options = parser().parse_args(arguments)
     load = os.getloadavg()[0]  # before this benchmark adds its own
     found = "cuda" if torch.cuda.is_available() else "cpu"
     device = torch.device(found if options.device == "auto" else options.device)
@@ -277,7 +277,3 @@ def main() -> None:
             append_line(
                 options.json, {"benchmark": "mixers", **shape, **where, "peers": peers, "rows": table}
             )
-
-
-if __name__ == "__main__":
-    main()

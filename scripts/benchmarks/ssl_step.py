@@ -1,6 +1,6 @@
 """Speed of our FixMatch and FlexMatch iterations against those of the toolkit USB, for the same computation.
 
-    python scripts/bench_ssl_step.py [--json scripts/results/bench_ssl_step.jsonl]
+    python scripts/bench.py ssl_step [--json scripts/results/bench_ssl_step.jsonl]
 
 USB is PyPI's ``semilearn`` 0.3.2, from its own code: data sets, RandAugment, DataLoaders, ``train_step`` and
 hooks (update, EMA, thresholds), in the order of its ``AlgorithmBase.train``. Without it only ours is
@@ -20,55 +20,28 @@ TimerHook, which measures with CUDA events, is left out.
 """
 
 import argparse
-import contextlib
-import importlib
-import importlib.util
-import io
-import logging
 import statistics
-import sys
-import tempfile
-import time
 from collections.abc import Callable, Iterator, Sequence
-from importlib.machinery import ModuleSpec
 from pathlib import Path
-from types import ModuleType
-from typing import Any, NamedTuple, Protocol
-from unittest import mock
+from typing import Any, Protocol
 
 import torch
-from measuring import append_line, circumstances
-from torch import Tensor, nn
+from measuring import append_line, circumstances, now
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.noise import Noise, make_noise, noise_data
+from benchmarks.usb import CLASSES, LABELS, RATIO, Spent, Usb, import_usb
 from ssl_mix import TrainConfig, Trainer
 from ssl_mix.algorithm import Algorithm
 from ssl_mix.algorithms import FixMatch, FlexMatch
-from ssl_mix.augment import Augmentation
 from ssl_mix.cli.terminal import keep_freed_memory
-from ssl_mix.datasets import DataSet, ImageSet, ResidentImages, choose_split
+from ssl_mix.datasets import choose_split
 from ssl_mix.models import build_model
 
 ALGORITHMS: dict[str, Callable[[], Algorithm]] = {"fixmatch": FixMatch, "flexmatch": FlexMatch}
-CLASSES, LABELS, RATIO = 10, 250, 7
 SIDES = ("usb", "ours", "ours bf16")
 WARM_STEPS = 2  # fill the queues of USB's workers, which then stay full
-OPTIONAL_IN_USB = ("aim", "torchaudio", "wandb")  # imported with it, used for sound and tracking alone
-
-
-class Noise(NamedTuple):
-    """Random 32 x 32 images (N, 3, 32, 32) uint8 and their labels: timing does not depend on what they
-    show."""
-
-    images: Tensor
-    labels: Tensor
-
-
-class Spent(NamedTuple):
-    """Seconds of one iteration."""
-
-    data: float
-    step: float
 
 
 class Side(Protocol):
@@ -84,27 +57,11 @@ class Side(Protocol):
         """Train for ``steps`` iterations."""
 
 
-def make_noise(pictures: int) -> Noise:
-    """As many images of every class as of any other."""
-    generator = torch.Generator().manual_seed(0)
-    images = torch.randint(0, 256, (pictures, 3, 32, 32), dtype=torch.uint8, generator=generator)
-    return Noise(images, torch.arange(pictures) % CLASSES)
-
-
-def now(device: torch.device) -> float:
-    """Seconds on a clock, once the device is done."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return time.perf_counter()
-
-
 class Ours:
     """A trainer as ``ssl-mix train`` makes it, with USB's settings where they differ from the defaults."""
 
     def __init__(self, algorithm: str, noise: Noise, options: argparse.Namespace, amp: str) -> None:
-        images = ImageSet(ResidentImages(noise.images), noise.labels)
-        augmentation = Augmentation(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
-        data = DataSet("noise", tuple(map(str, range(CLASSES))), images, None, augmentation, ())
+        data = noise_data(noise)
         split = choose_split(
             noise.labels, CLASSES, labels_total=LABELS, seed=0, include_labeled=True, classes=data.classes
         )
@@ -138,97 +95,6 @@ class Ours:
             self.trainer.train_step(raw)
             data = waited + self._augmenting
             yield Spent(data, now(self.trainer.device) - began - data)
-
-
-def import_usb() -> ModuleType | None:
-    """The package ``semilearn``, or None where it is not installed; what it imports without need may be
-    missing."""
-    if importlib.util.find_spec("semilearn") is None:
-        return None
-    for name in OPTIONAL_IN_USB:
-        if importlib.util.find_spec(name) is None:
-            sys.modules[name] = ModuleType(name)
-            sys.modules[name].__spec__ = ModuleSpec(name, None)
-    return importlib.import_module("semilearn")
-
-
-class Usb:
-    """USB's algorithm with its own data, loaders and hooks; its CIFAR-10 reader is given the noise."""
-
-    def __init__(self, algorithm: str, noise: Noise, options: argparse.Namespace) -> None:
-        self.device = torch.device(options.device)
-        self.algorithm = self._build(algorithm, noise, options)
-        if self.device.type == "cuda":
-            send = importlib.import_module("semilearn.core.utils").send_model_cuda
-            self.algorithm.model = send(self.algorithm.args, self.algorithm.model)
-            self.algorithm.ema_model = send(self.algorithm.args, self.algorithm.ema_model, clip_batch=False)
-        else:
-            self.algorithm.hooks_dict.pop("TimerHook")
-        self.net: nn.Module = self.algorithm.model
-        self.net.train()
-        self.algorithm.call_hook("before_run")
-        self.turns = 0
-
-    def _build(self, algorithm: str, noise: Noise, options: argparse.Namespace) -> Any:
-        usb = importlib.import_module("semilearn")
-        settings = {
-            "algorithm": algorithm,
-            "batch_size": options.batch_size,
-            "uratio": RATIO,
-            "num_labels": LABELS,
-            "epoch": 1024,
-            "num_train_iter": 2**20,
-            "num_eval_iter": 5120,
-            "num_log_iter": 256,
-            "gpu": self.device.index or 0,
-            "rank": 0,
-            "world_size": 1,
-            "distributed": False,
-        }
-        if options.usb_workers is not None:
-            settings["num_workers"] = options.usb_workers
-
-        class NoiseReader:
-            """Stands in for ``torchvision.datasets.CIFAR10``."""
-
-            def __init__(self, root: str, train: bool, download: bool) -> None:
-                self.data = noise.images.permute(0, 2, 3, 1).contiguous().numpy()
-                self.targets = noise.labels.tolist()
-
-        with (
-            contextlib.redirect_stdout(io.StringIO()),
-            tempfile.TemporaryDirectory() as folder,
-            mock.patch("torchvision.datasets.CIFAR10", NoiseReader),
-            mock.patch("semilearn.datasets.utils.base_dir", folder),  # it writes its split into it
-        ):
-            config = usb.get_config(settings)
-            builder = usb.get_net_builder(config.net, config.net_from_name)
-            return usb.get_algorithm(config, builder, tb_log=None, logger=logging.getLogger("usb"))
-
-    def turn(self, steps: int) -> Iterator[Spent]:
-        """See ``Side``: the loop of ``AlgorithmBase.train``, with a clock in it."""
-        algorithm = self.algorithm
-        algorithm.epoch, self.turns = self.turns, self.turns + 1
-        algorithm.call_hook("before_train_epoch")
-        loaders = algorithm.loader_dict
-        batches = zip(loaders["train_lb"], loaders["train_ulb"], strict=False)
-        for _ in range(steps):
-            began = now(self.device)
-            labeled, unlabeled = next(batches)
-            algorithm.call_hook("before_train_step")
-            batch = self._send(labeled | unlabeled)
-            loaded = now(self.device)
-            algorithm.out_dict, algorithm.log_dict = algorithm.train_step(**batch)
-            algorithm.call_hook("after_train_step")
-            algorithm.it += 1
-            yield Spent(loaded - began, now(self.device) - loaded)
-
-    def _send(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        if self.device.type == "cuda":
-            sent: dict[str, Tensor] = self.algorithm.process_batch(**batch)
-            return sent
-        with mock.patch.object(torch.Tensor, "cuda", lambda tensor, device: tensor):
-            return self.algorithm.process_batch(**batch)  # type: ignore[no-any-return]
 
 
 def make_side(name: str, algorithm: str, noise: Noise, options: argparse.Namespace) -> Side:
@@ -284,10 +150,10 @@ def show(algorithm: str, table: dict[str, dict[str, float]]) -> None:
         )
 
 
-def arguments() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
     """The command line."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        "bench.py ssl_step", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--algorithms", nargs="+", default=list(ALGORITHMS), choices=ALGORITHMS)
     parser.add_argument("--sides", nargs="+", default=list(SIDES), choices=SIDES)
@@ -331,9 +197,9 @@ def compare(
     }
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, print, and append lines of JSON if asked to."""
-    options = arguments().parse_args()
+    options = parser().parse_args(arguments)
     options.batch_size = options.batch_size or (64 if options.device.startswith("cuda") else 16)
     if options.keep_freed_memory:
         options.keep_freed_memory = keep_freed_memory()
@@ -351,7 +217,3 @@ def main() -> None:
         if options.json:
             append_line(options.json, result)
     print(f"B = {options.batch_size}, {result['hardware']}, load {result['load']:.1f}")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,6 +1,6 @@
 """Speed of one FixMatch training step against the bare forward and backward pass of the same network.
 
-    python scripts/bench_step.py [--json scripts/results/bench_step.jsonl]
+    python scripts/bench.py step [--json scripts/results/bench_step.jsonl]
 
 The bound runs the network on ready tensors: no data, no augmentation, no optimizer, no teacher. Step, bound
 and parts alternate in one process, and medians are compared. On a CPU: WRN-28-2, 32 x 32, 16 labeled and 112
@@ -8,35 +8,26 @@ unlabeled images (240 views); on a GPU 64 and 448 (960 views).
 """
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from measuring import append_line, circumstances, measure
 
+from benchmarks.noise import make_noise, noise_data
 from ssl_mix import TrainConfig, Trainer
 from ssl_mix.algorithms import FixMatch
-from ssl_mix.augment import Augmentation
-from ssl_mix.datasets import DataSet, ImageSet, ResidentImages, choose_split
+from ssl_mix.datasets import choose_split
 from ssl_mix.engine.execution import autocast
 from ssl_mix.models import build_model
 from ssl_mix.randomness import stream_generator
 from ssl_mix.types import Step
 
 
-def noise_data(pictures: int, classes: int) -> DataSet:
-    """Random 32 x 32 images: timing does not depend on what they show."""
-    generator = torch.Generator().manual_seed(0)
-    images = torch.randint(0, 256, (pictures, 3, 32, 32), dtype=torch.uint8, generator=generator)
-    part = ImageSet(ResidentImages(images), torch.arange(pictures) % classes, None)
-    augmentation = Augmentation(mean=(0.49, 0.48, 0.45), std=(0.25, 0.24, 0.26))
-    return DataSet("noise", tuple(map(str, range(classes))), part, None, augmentation, ())
-
-
 def make_trainer(options: argparse.Namespace) -> Trainer:
     """A FixMatch trainer as ``ssl-mix train fixmatch`` makes it."""
-    data = noise_data(10_000, 10)
+    data = noise_data(make_noise(10_000))
     split = choose_split(
         data.train.labels, 10, labels_total=250, per_class=None, seed=0, classes=data.classes
     )
@@ -82,10 +73,10 @@ def work(trainer: Trainer) -> dict[str, Callable[[], object]]:
     }
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, print, and append a line of JSON if asked to."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        "bench.py step", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--net", default="wrn-28-2")
     parser.add_argument("--batch-size", type=int, help="labeled images; default 16 on a CPU, 64 on a GPU")
@@ -94,7 +85,7 @@ def main() -> None:
     parser.add_argument("--compile", action="store_true")
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--json", type=Path, help="file to append one line to")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     on_gpu = options.device.startswith("cuda") or (options.device == "auto" and torch.cuda.is_available())
     options.batch_size = options.batch_size or (64 if on_gpu else 16)
 
@@ -124,7 +115,3 @@ def main() -> None:
     print(f"images per second {result['images_per_second']:10.0f}   ({result['hardware']})")
     if options.json:
         append_line(options.json, result)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,6 +1,6 @@
 """Speed of every loss, forward and backward, against ``F.cross_entropy`` with given soft targets.
 
-    OMP_NUM_THREADS=1 python scripts/bench_losses.py [--compile] [--json scripts/results/bench_losses.jsonl]
+    OMP_NUM_THREADS=1 python scripts/bench.py losses [--compile] [--json scripts/results/bench_losses.jsonl]
 
 All of one size alternate in one process, and medians are compared. Among them is DM(CE) as it is published:
 the competitor's column taken out of the logits with boolean indexing, and a log-softmax over what is left,
@@ -8,7 +8,7 @@ once per class. It needs one lam for the whole batch; its value must agree with 
 """
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -129,23 +129,19 @@ def measure_size(
     }
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, print, and append a line of JSON per size if asked to."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        "bench.py losses", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--compile", action="store_true", help="compile every loss, cross-entropy too")
     parser.add_argument("--only", nargs="*", default=[], choices=list(LOSSES), help="default: all losses")
     parser.add_argument("--rounds", type=int, default=40)
     parser.add_argument("--json", type=Path, help="file to append one line per size to")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     device = torch.device(options.device)
     for samples, classes in SIZES:
         result = {**measure_size(samples, classes, device, options), **circumstances(device)}
         if options.json:
             append_line(options.json, result)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,1 @@
+"""Benchmarks of speed, one a file: ``python scripts/bench.py NAME --help``."""

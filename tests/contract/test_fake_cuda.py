@@ -1,0 +1,124 @@
+"""A training step on CUDA tensors, rehearsed without a GPU: nothing in it may wait for the device.
+
+Forward passes, augmentation, losses, mixers, optimizer, teacher, bank and metrics run on tensors that have a
+device and a shape but no values. Gradients are the one thing that autograd cannot make of them.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+from algorithm_scene import CLASSES, make
+from algorithm_tables import both
+from fake_cuda import FakeCuda, HostWaits, backward_of, fake_cuda, like_inputs
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicOutputShapeException
+
+from ssl_mix import TrainConfig, Trainer
+from ssl_mix.algorithms import ALGORITHMS
+from ssl_mix.engine import execution
+from ssl_mix.mixers import MIXERS, build_mixer
+from ssl_mix.models import build_model
+
+# The one operation that waits for the GPU: eigenvalues. (MixMatch orders its batch on the CPU, which does not.)
+WAITING = {"bss": {"_linalg_eigh"}}
+pytestmark = pytest.mark.filterwarnings("ignore:Accessing the data pointer of FakeTensor")  # by deepcopy
+WAITS = (HostWaits, DataDependentOutputException, DynamicOutputShapeException)
+
+
+@pytest.fixture
+def gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeCuda]:
+    """A GPU that is not there."""
+    monkeypatch.setattr(execution, "resolve_device", torch.device)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: True)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (2**36, 2**36))
+    monkeypatch.setattr(torch.cuda.amp.common, "amp_definitely_not_available", lambda: False)
+    monkeypatch.setattr(torch.autograd, "grad", like_inputs)
+    monkeypatch.setattr(torch.utils, "swap_tensors", lambda *_: None)  # of weights that are there already
+    with fake_cuda() as mode:
+        yield mode
+
+
+def take_step(trainer: Trainer, gpu: FakeCuda, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One step of the loop, as it is, but for the gradients; not the first, before which ``begin`` may wait."""
+    parameters = [p for group in trainer.optimizer.param_groups for p in group["params"]]
+    monkeypatch.setattr(Tensor, "backward", backward_of(lambda: iter(parameters)))
+    trainer.step = 1
+    batches = trainer.feed.batches(1)
+    next(batches)  # the images are copied to the GPU once
+    gpu.strict = True
+    try:
+        trainer.train_step(next(batches))
+    finally:
+        gpu.strict = False
+
+
+@both
+def test_step_never_waits_for_the_gpu(
+    gpu: FakeCuda, monkeypatch: pytest.MonkeyPatch, name: str, keywords: dict[str, Any]
+) -> None:
+    trainer = make(ALGORITHMS[name](**keywords), device="cuda", amp="bf16")
+    before = gpu.launches
+    take_step(trainer, gpu, monkeypatch)
+    assert gpu.waiting == WAITING.get(name, set())
+    assert trainer.step == 2 and gpu.launches > before + 100
+    state = [*trainer.student.state_dict().values(), *trainer.algorithm.state_dict().values()]
+    state += [
+        *trainer.teacher.net.state_dict().values(),
+        *trainer.bank.state_dict().values(),
+        trainer.meter.sums,
+    ]
+    assert {value.device.type for value in state} == {"cuda"}
+
+
+@pytest.mark.parametrize("name", list(MIXERS))
+def test_mixer_never_waits_for_the_gpu(gpu: FakeCuda, name: str) -> None:
+    mixer = build_mixer(name)
+    net = build_model("small-cnn", CLASSES)
+    mixer.prepare(net, (3, 32, 32))
+    for module in (net, mixer):
+        if isinstance(module, nn.Module):
+            module.to("cuda")
+    images, labels = (
+        torch.empty(6, 3, 32, 32, device="cuda"),
+        torch.zeros(6, dtype=torch.int64, device="cuda"),
+    )
+    gpu.strict = True
+    draws = torch.Generator().manual_seed(0)
+    if mixer.hidden:
+        with mixer.applied(net, images, labels, generator=draws) as mixed:
+            found = [net(mixed.images), *mixed.target]
+    else:
+        batch = mixer.mix_batch(images, labels, net=net, generator=draws)
+        found = [batch.images, *batch.target]
+    assert {tensor.device.type for tensor in found} == {"cuda"}
+
+
+@pytest.mark.parametrize(
+    "waiting",
+    [
+        lambda x: x.sum().item(),
+        lambda x: x[x > 0],
+        lambda x: x.nonzero(),
+        lambda x: x.cpu(),
+        lambda x: x.tolist(),
+        lambda x: x + torch.ones(3).to("cuda"),
+        lambda x: x.copy_(torch.ones(3)),
+        lambda x: torch.empty(3).copy_(x),
+        lambda x: x[torch.tensor([0, 1])],
+        lambda x: torch.tensor([1.0, 2.0], device="cuda"),
+        lambda x: bool((x > 0).all()),
+    ],
+)
+def test_what_waits_is_caught(gpu: FakeCuda, waiting: Any) -> None:
+    values = torch.ones(3, device="cuda")
+    gpu.strict = True
+    with pytest.raises(WAITS):
+        waiting(values)
+
+
+def test_precision_is_the_one_of_a_gpu(gpu: FakeCuda) -> None:
+    layer = nn.Linear(3, 2).to("cuda")
+    with execution.autocast(TrainConfig(amp="auto"), torch.device("cuda")):
+        assert layer(torch.empty(1, 3, device="cuda")).dtype == torch.bfloat16
