@@ -1,8 +1,8 @@
 """The command line as a user types it."""
 
 import csv
-import inspect
 import re
+from inspect import signature
 from pathlib import Path
 
 import numpy as np
@@ -54,7 +54,11 @@ def folders(root: Path, size: int = 20) -> None:
     "arguments",
     [
         ["fixmatch", *DIGITS, "--seed", "1"],
-        *[[name, *DIGITS, "--mix", "dm-as"] for name in ALGORITHMS if name not in ("supervised", *TRANSFER)],
+        *[
+            [name, *DIGITS, *(["--mix", "dm-as"] if "mixing" in signature(made).parameters else [])]
+            for name, made in ALGORITHMS.items()
+            if name not in ("supervised", *TRANSFER)
+        ],
         ["supervised", *DIGITS, "--mixer", "mixup", "--loss", "dm-ce"],
         ["supervised", "--data", "digits", *QUICK, "--mixer", "cutmix"],
         [
@@ -282,9 +286,9 @@ def test_every_flag_of_train_has_its_help(
         main(["train", name, "--help"])
     output = capsys.readouterr().out
     parts = (ALGORITHMS[name], DataOptions, NetOptions, TrainConfig)
-    names = {keyword for part in parts for keyword in inspect.signature(part).parameters}
+    names = {keyword for part in parts for keyword in signature(part).parameters}
     if "mixing" in names:
-        names = names - {"mixing"} | set(inspect.signature(MixingTerms).parameters)
+        names = names - {"mixing"} | set(signature(MixingTerms).parameters)
     for keyword in (*names, "out", "overwrite", "recipe"):
         flag = "--" + keyword.replace("_", "-")
         found = re.search(rf"{flag}[ ,].*?\((default|required)", output, re.DOTALL)

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 from algorithm_scene import forward, networks, random_batch, step, tensors
-from algorithm_tables import EVERYTHING, both, each
+from algorithm_tables import both, each, everything
 
 from ssl_mix.algorithms import ALGORITHMS
 
@@ -40,7 +40,7 @@ def test_loss_and_metrics_have_the_right_form(name: str, keywords: dict[str, Any
 
 @each
 def test_every_loss_term_is_nonzero_and_moves_the_network(name: str) -> None:
-    algorithm = ALGORITHMS[name](**EVERYTHING[name][-1])
+    algorithm = ALGORITHMS[name](**everything(name)[-1])
     output = forward(algorithm)
     terms = {metric: value for metric, value in output.metrics.items() if metric.startswith("loss/")}
     assert all(value != 0 for value in terms.values()), terms
