@@ -19,7 +19,8 @@ from torch import Tensor, nn
 
 from ssl_mix.algorithms.fine_tuning import FineTuning, Terms, View
 from ssl_mix.errors import UserError, check_choice, check_not_negative
-from ssl_mix.mixing.terms import Mix, MixingTerms
+from ssl_mix.mixing.terms import MixingTerms
+from ssl_mix.mixing.words import Mix
 from ssl_mix.models.pretrained import source_classifier
 from ssl_mix.passes import backbone, full_precision
 from ssl_mix.transfer.relationship import learn_relationship

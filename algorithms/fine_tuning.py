@@ -18,7 +18,8 @@ from torch import Tensor, nn
 
 from ssl_mix.algorithm import Algorithm, check_batch, step_output
 from ssl_mix.errors import check_choice, check_count, check_share
-from ssl_mix.mixing.terms import Mix, MixingTerms
+from ssl_mix.mixing.terms import MixingTerms
+from ssl_mix.mixing.words import Mix
 from ssl_mix.passes import apart, logits_of
 from ssl_mix.targets import confident_pseudo_labels
 from ssl_mix.types import Batch, Nets, PseudoLabels, Samples, Step, StepOutput

@@ -16,7 +16,8 @@ import torch.nn.functional as F
 from ssl_mix.algorithm import Algorithm, parts, step_output
 from ssl_mix.errors import check_choice, check_count, check_not_negative, check_positive, check_share
 from ssl_mix.mixing.pool import LamPer, mix_pool, one_hot
-from ssl_mix.mixing.terms import Mix, MixingTerms
+from ssl_mix.mixing.terms import MixingTerms
+from ssl_mix.mixing.words import Mix
 from ssl_mix.passes import apart
 from ssl_mix.targets import hard_pseudo_labels, ramp_up, sharpen
 from ssl_mix.types import Batch, Nets, Step, StepOutput

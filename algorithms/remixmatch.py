@@ -25,7 +25,8 @@ from ssl_mix.errors import (
     check_share,
 )
 from ssl_mix.mixing.pool import LamPer, mix_pool, one_hot
-from ssl_mix.mixing.terms import Mix, MixingTerms
+from ssl_mix.mixing.terms import MixingTerms
+from ssl_mix.mixing.words import Mix
 from ssl_mix.passes import apart, backbone, frozen_running_statistics, full_precision
 from ssl_mix.targets import align, hard_pseudo_labels, ramp_up, sharpen
 from ssl_mix.transfer.heads import feature_width, new_head

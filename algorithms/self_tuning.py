@@ -24,7 +24,8 @@ from ssl_mix.algorithms.fine_tuning import View
 from ssl_mix.banks import ClassQueue
 from ssl_mix.errors import check_choice, check_count, check_not_negative, check_positive, check_share
 from ssl_mix.losses import group_contrast
-from ssl_mix.mixing.terms import Mix, MixingTerms
+from ssl_mix.mixing.terms import MixingTerms
+from ssl_mix.mixing.words import Mix
 from ssl_mix.passes import backbone, batch_statistics, full_precision
 from ssl_mix.targets import confident_pseudo_labels
 from ssl_mix.transfer.heads import add_projector, projected

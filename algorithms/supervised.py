@@ -17,7 +17,8 @@ from ssl_mix.mixers import (
     transmix_lam,
 )
 from ssl_mix.mixing.criterion import Criterion, LabelPolicy, MixingLoss, check_composition
-from ssl_mix.mixing.terms import Mix, MixingTerms
+from ssl_mix.mixing.terms import MixingTerms
+from ssl_mix.mixing.words import Mix
 from ssl_mix.passes import frozen_running_statistics
 from ssl_mix.types import Batch, Nets, Step, StepOutput, Task
 

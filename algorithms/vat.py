@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from ssl_mix.algorithm import Algorithm, parts, step_output
 from ssl_mix.errors import check_count, check_not_negative, check_positive, check_share
-from ssl_mix.mixing.terms import Mix, MixingTerms
+from ssl_mix.mixing.terms import MixingTerms
+from ssl_mix.mixing.words import Mix
 from ssl_mix.passes import apart, logits_of
 from ssl_mix.targets import hard_pseudo_labels, ramp_up
 from ssl_mix.types import Batch, Nets, Step, StepOutput

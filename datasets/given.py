@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from ssl_mix.datasets.assembly import MIN_SIZE, Options, Part, assemble_parts
 from ssl_mix.datasets.class_names import Label, class_numbers, find_classes
 from ssl_mix.datasets.data import UNKNOWN, DataSet
@@ -13,7 +15,7 @@ from ssl_mix.datasets.decode_many import Progress
 from ssl_mix.datasets.forms import Given, read_form
 from ssl_mix.datasets.images import worker_count
 from ssl_mix.datasets.listing import find_copies
-from ssl_mix.datasets.originals import Joined
+from ssl_mix.datasets.originals import Form, Joined
 from ssl_mix.datasets.own_views import Transform, first_view
 from ssl_mix.datasets.pixel_statistics import for_channels
 from ssl_mix.errors import UserError
@@ -116,6 +118,35 @@ def as_dataset(
     given = {"mean": mean, "std": std}
     wanted: Any = {key: for_channels(channels, key, v) for key, v in given.items() if v is not None}
     return dataclasses.replace(data, augmentation=dataclasses.replace(data.augmentation, **wanted))
+
+
+def read_images(
+    images: Any, form: Form, where: str = "images", *, progress: Progress | None = None
+) -> tuple[Tensor, list[Label] | None]:
+    """Images in any form that ``as_dataset`` takes, as they are stored, and their labels where they have
+    some.
+
+    Args:
+        images: a folder, files, a table, arrays or a Dataset.
+        form: how they are stored.
+        where: what they are called in messages; "unlabeled" for a folder without sub-folders.
+        progress: told how far reading them is.
+
+    Returns:
+        (N, C, size, size) uint8, and N labels or None.
+
+    Raises:
+        ValueError: they have none of the forms, or one of them cannot be read.
+    """
+    found = read_form(images, where, workers=worker_count(None), progress=progress)
+    reading = found.images.read(form, keep=True, progress=progress, label=f"reading {where} images")
+    if reading.broken:
+        path, reason = reading.broken[0]
+        raise UserError(
+            f"{where}: {len(reading.broken)} images cannot be read, the first because of: {reason} ({path})"
+        )
+    assert reading.images is not None
+    return reading.images, found.labels
 
 
 def load_table(

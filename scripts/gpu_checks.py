@@ -86,7 +86,8 @@ def tests_part(options: argparse.Namespace) -> Lines:
 
 
 def parity_part(options: argparse.Namespace) -> Lines:
-    """FixMatch with every mixing term, in float32, TensorFloat-32 off, at a hundredth of the usual learning rate,
+    """FixMatch with every mixing term, in float32, TensorFloat-32 off, at a hundredth of the usual learning
+    rate,
     which keeps differences of rounding from growing."""
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     losses, views = [], []

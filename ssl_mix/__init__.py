@@ -1,5 +1,6 @@
 """ssl-mix: learn image classifiers from few labels.
 
+``trained = ssl_mix.fit("fixmatch", labeled=..., unlabeled=...)`` trains, ``trained.predict(images)`` uses it;
 ``from ssl_mix.losses import DecoupledMixupLoss`` and ``from ssl_mix.mixers import Mixup`` serve any training
 loop; ``ssl_mix.Trainer`` is the loop of this package, ``ssl_mix.algorithms`` what it trains with. Every name
 is imported when it is first asked for: whoever wants one loss loads torch and nothing else.
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from ssl_mix.losses import AsymmetricMixupLoss, DecoupledMixupBCELoss, DecoupledMixupLoss, LUMixLoss
     from ssl_mix.mixers import CutMix, Mixup
     from ssl_mix.mixing.terms import MixingTerms
+    from ssl_mix.recipes.classifier import SemiSupervisedClassifier
+    from ssl_mix.recipes.fit import fit, load
     from ssl_mix.types import Batch, MixedTarget, Nets, PseudoLabels, Samples, Step, StepOutput, Task
 
 _PLACES = {
@@ -32,6 +35,8 @@ _PLACES = {
     "ssl_mix.losses": ("AsymmetricMixupLoss", "DecoupledMixupBCELoss", "DecoupledMixupLoss", "LUMixLoss"),
     "ssl_mix.mixers": ("CutMix", "Mixup"),
     "ssl_mix.mixing.terms": ("MixingTerms",),
+    "ssl_mix.recipes.classifier": ("SemiSupervisedClassifier",),
+    "ssl_mix.recipes.fit": ("fit", "load"),
     "ssl_mix.types": (
         "Batch",
         "MixedTarget",
@@ -60,6 +65,7 @@ __all__ = [
     "PseudoLabelBank",
     "PseudoLabels",
     "Samples",
+    "SemiSupervisedClassifier",
     "Step",
     "StepOutput",
     "Task",
@@ -68,6 +74,8 @@ __all__ = [
     "Trainer",
     "UserError",
     "__version__",
+    "fit",
+    "load",
 ]
 
 

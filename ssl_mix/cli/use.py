@@ -17,7 +17,7 @@ from ssl_mix.cli.train import finish
 from ssl_mix.datasets import DATASETS
 from ssl_mix.errors import UserError, check_count
 from ssl_mix.mixers import MIXERS
-from ssl_mix.mixing.terms import WORDS
+from ssl_mix.mixing.words import WORDS
 from ssl_mix.models import MODELS
 from ssl_mix.recipes import RECIPES
 from ssl_mix.reports.csv_files import prediction_rows, pseudo_label_rows, write_csv

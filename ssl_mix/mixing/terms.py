@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -14,49 +14,11 @@ from ssl_mix.losses import AsymmetricMixupLoss, DecoupledMixupLoss
 from ssl_mix.losses.decoupled import both_weights, half_weights
 from ssl_mix.losses.remainder import pair_loss
 from ssl_mix.mixers import MIXERS, Mixer, MixerName, build_mixer
+from ssl_mix.mixing.words import CHOICES, VARIANTS, Mix, MixHead, Ramp, Variant, VariantName
 from ssl_mix.passes import frozen_running_statistics, full_precision
 from ssl_mix.randomness import sample_beta
 from ssl_mix.transfer.heads import add_mix_head, mixing_net
 from ssl_mix.types import MixedTarget, PseudoLabels, Step
-
-Mix = Literal["none", "mixup", "dm", "as", "dm-as"]
-Ramp = Literal["cosine", "none"]
-MixHead = Literal["shared", "own"]
-VariantName = Literal["paper", "openmixup"]
-
-
-WORDS: dict[str, str] = {
-    "none": "nothing is mixed; the control of mixup",
-    "mixup": "labeled images with each other, any share; mixup cross-entropy; the control of dm",
-    "dm": "the same, and each class of a pair is also told from all others but its partner (decoupled)",
-    "as": "labeled images into unlabeled ones (asymmetric); the labeled image has the smaller share, and its "
-    "class alone is decoupled, for the other is a pseudo-label",
-    "dm-as": "dm and as together",
-}
-
-
-class Variant(NamedTuple):
-    """What the paper and its authors' transfer code (OpenMixup) do differently.
-
-    Attributes:
-        labeled_share: whether the labeled image has the smaller or the larger share of an asymmetric pair.
-        both_halves: whether both classes of an asymmetric pair are decoupled, or the labeled one alone.
-        masked: whether the algorithm's confidence mask counts in the asymmetric term.
-        moves_statistics: whether mixed images move the running batch-norm statistics.
-        eta_power: weights each decoupled half by its own share to this power.
-    """
-
-    labeled_share: Literal["minor", "major"]
-    both_halves: bool
-    masked: bool
-    moves_statistics: bool
-    eta_power: float
-
-
-VARIANTS: dict[str, Variant] = {
-    "paper": Variant("minor", both_halves=False, masked=True, moves_statistics=False, eta_power=0.0),
-    "openmixup": Variant("major", both_halves=True, masked=False, moves_statistics=True, eta_power=1.0),
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +67,7 @@ class MixingTerms:
     mix_variant: VariantName = "paper"
 
     def __post_init__(self) -> None:
-        for name, known in _CHOICES.items():
+        for name, known in CHOICES.items():
             check_choice(name, getattr(self, name), known)
         for name in ("eta", "mix_weight"):
             check_not_negative(name, getattr(self, name))
@@ -295,15 +257,6 @@ class MixingTerms:
             values["loss/asymmetric"] = (self._ramp(step), (~both * costs).sum() / labeled)
         total = sum((weight * value for weight, value in values.values()), start=logits.new_zeros(()))
         return self.eta * self.mix_weight * total, {n: v.detach() for n, (_, v) in values.items()}
-
-
-_CHOICES: dict[str, tuple[str, ...]] = {
-    "mix": get_args(Mix),
-    "mixer": tuple(MIXERS),
-    "mix_ramp": get_args(Ramp),
-    "mix_head": get_args(MixHead),
-    "mix_variant": get_args(VariantName),
-}
 
 
 class _Term(NamedTuple):

@@ -109,7 +109,10 @@ class DataOptions:
             ValueError: options that contradict each other, or anything the loaders refuse.
         """
         self._check()
-        data = DATASETS[self.source](Path(self.data_dir), **self._keywords(progress))
+        return self.adjust(DATASETS[self.source](Path(self.data_dir), **self._keywords(progress)))
+
+    def adjust(self, data: DataSet) -> DataSet:
+        """The data with the normalization and the augmentation that the options ask for."""
         wanted = {"crop": self.crop, "variant": self.randaugment}
         given: dict[str, Any] = {name: value for name, value in wanted.items() if value is not None}
         channels = data.train.images.shape[0]

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 import torchvision
+from torch import nn
 
 from ssl_mix._version import __version__
 from ssl_mix.algorithm import Algorithm
@@ -42,11 +43,25 @@ class Run:
         data: Any = dataclasses.replace(self.data.absolute(), **(self.net.normalization() | given))
         return dataclasses.replace(self, data=data)
 
-    def trainer(self, data: DataSet, split: Split, state: dict[str, Any] | None = None) -> Trainer:
-        """A trainer at step 0, or at that of a checkpoint, for which no pre-trained weights are read."""
+    def trainer(
+        self,
+        data: DataSet,
+        split: Split,
+        state: dict[str, Any] | None = None,
+        net: nn.Module | None = None,
+    ) -> Trainer:
+        """A trainer at step 0, or at that of a checkpoint, for which no pre-trained weights are read.
+
+        Args:
+            data: the images.
+            split: which of them are labeled.
+            state: of a checkpoint.
+            net: to train in place of the one that the options name.
+        """
         options = self.net if state is None else dataclasses.replace(self.net, pretrained="none")
         shape = data.augmentation.seen(data.train.images.shape)
-        net = options.build(shape, len(data.classes), self.config.seed, data.classes)
+        if net is None:
+            net = options.build(shape, len(data.classes), self.config.seed, data.classes)
         if state is None:
             return Trainer(self.algorithm, net, data, split, self.config)
         restore_source_head(net, state["student"])

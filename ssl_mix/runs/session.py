@@ -3,7 +3,7 @@
 import json
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,6 +27,7 @@ from ssl_mix.runs.folder import (
     read_config,
     write_text,
 )
+from ssl_mix.runs.given import Given
 from ssl_mix.runs.run import Run
 
 
@@ -72,13 +73,32 @@ class Session:
             trainer.check_finite()
             self.save()
 
+    def tell(self, say: Callable[[str], None], notes: Iterable[str] = ()) -> None:
+        """Tell what the user must know of the run, and other ``notes``, one by one."""
+        for note in (*notes, *self.notes):
+            say(note)
+
     def save(self) -> None:
         """Write a checkpoint."""
         save_checkpoint(self.folder, {"identity": json.dumps(self.identity), **self.trainer.state_dict()})
 
 
-def start(run: Run, folder: Path, *, overwrite: bool = False, progress: Progress | None = None) -> Session:
+def start(
+    run: Run,
+    folder: Path,
+    *,
+    given: Given = Given(),  # noqa: B008 (a tuple)
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> Session:
     """Read the data, check everything, and only then make the folder of a new run.
+
+    Args:
+        run: what to do.
+        folder: for its files.
+        given: data and network that take the place of those that the run names.
+        overwrite: replace a run that the folder holds.
+        progress: told how far reading the images is.
 
     Raises:
         ValueError: anything the user can mend; no folder has been made or replaced then.
@@ -86,34 +106,49 @@ def start(run: Run, folder: Path, *, overwrite: bool = False, progress: Progress
     threads = run.config.threads or torch.get_num_threads()  # the number decides the last bits of sums
     run = replace(run.settled(), config=replace(run.config, threads=threads))
     run.data.check_test_is_apart()
-    data = run.data.load(progress)
+    data = run.data.load(progress) if given.data is None else run.data.adjust(given.data)
     split = run.data.choose_split(data, run.config.seed)
-    trainer = run.trainer(data, split)
-    description = run.describe(data, split)
+    trainer = run.trainer(data, split, net=given.network(len(data.classes)))
+    description = run.describe(data, split) | {"given": given.describe()}
     create_run_folder(folder, description, overwrite=overwrite)
     split.save(folder / SPLIT)
     if data.train.files is not None:
         write_text(folder / FILES, json.dumps(data.train.files))
     notes = (*data.notes, *loading_notes(trainer.student), *small_set_notes(run, split))
-    return Session(folder, trainer, identity_of(description), notes)
+    session = Session(folder, trainer, identity_of(description), notes)
+    if given.net is not None:
+        session.save()  # its weights are written nowhere else
+    return session
 
 
-def reopen(folder: Path, *, progress: Progress | None = None) -> Session:
+def reopen(
+    folder: Path,
+    *,
+    given: Given = Given(),  # noqa: B008 (a tuple)
+    progress: Progress | None = None,
+) -> Session:
     """The run in ``folder`` at its newest whole checkpoint.
+
+    Args:
+        folder: of the run.
+        given: what was handed over when it began.
+        progress: told how far reading the images is.
 
     Raises:
         ValueError: no run there, its data or settings have changed, or no checkpoint is whole.
     """
     description = read_config(folder)
     run = Run.from_description(description)
-    data, split = run.data.load(progress), Split.load(folder / SPLIT)
+    given.check(description["given"])
+    data = run.data.load(progress) if given.data is None else run.data.adjust(given.data)
+    split = Split.load(folder / SPLIT)
     now = run.describe(data, split)
     identity = identity_of(now)
     check_same(identity_of(description), identity, folder / "config.json")
     state, refused = load_checkpoint(folder)
     if state is not None:
         check_same(json.loads(state["identity"]), identity, folder / "checkpoint.pt")
-    trainer = run.trainer(data, split, state)
+    trainer = run.trainer(data, split, state, given.network(len(data.classes)))
     changed = [name for name, old in description["versions"].items() if now["versions"][name] != old]
     if changed:
         refused.append(

@@ -6,19 +6,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
 from ssl_mix.augment import Augmentation
 from ssl_mix.augment.crops import Crops
-from ssl_mix.datasets import ResidentImages, decode_all, list_images
+from ssl_mix.banks import NEVER
+from ssl_mix.datasets import ResidentImages, Split, decode_all, list_images
+from ssl_mix.datasets.class_names import class_numbers
+from ssl_mix.datasets.given import read_images
+from ssl_mix.datasets.originals import Form
 from ssl_mix.engine.execution import resolve_device
 from ssl_mix.errors import UserError, check_choice
-from ssl_mix.evaluation import accuracy, mean_class_accuracy, predict_probabilities
+from ssl_mix.evaluation import predict_probabilities
 from ssl_mix.models.pretrained import restore_source_head
 from ssl_mix.runs.checkpoint import load_checkpoint
 from ssl_mix.runs.data_options import DataOptions, Progress
-from ssl_mix.runs.folder import read_config
+from ssl_mix.runs.evaluation import Evaluation, evaluation_of
+from ssl_mix.runs.folder import SPLIT, read_config
+from ssl_mix.runs.given import Given
 from ssl_mix.runs.run import Run
 from ssl_mix.types import Task
 
@@ -28,9 +36,10 @@ MARGIN = 8 / 7
 
 @dataclass(frozen=True)
 class TrainedRun:
-    """The newest checkpoint of a run, ready to look at images.
+    """A trained network with what is needed to use it: ``predict``, ``predict_proba``, ``evaluate``.
 
     Attributes:
+        folder: of the run.
         run: what defines it.
         net: the teacher, on ``device``, in evaluation mode.
         state: the whole checkpoint, on the CPU.
@@ -43,6 +52,7 @@ class TrainedRun:
         warnings: newer checkpoints that could not be used.
     """
 
+    folder: Path
     run: Run
     net: nn.Module
     state: dict[str, Any]
@@ -54,14 +64,81 @@ class TrainedRun:
     device: torch.device
     warnings: tuple[str, ...]
 
+    def predict_proba(self, images: Any) -> npt.NDArray[np.float32]:
+        """Class probabilities of images, (N, C) float32, by the EMA teacher.
 
-def load_trained(folder: Path, device: str = "auto", weights: Weights = "last") -> TrainedRun:
-    """The teacher of the run in ``folder``; its data need not be there.
+        Args:
+            images: a folder, a list of files, a table, arrays or a Dataset, as :func:`ssl_mix.fit` takes
+                them.
+
+        Raises:
+            ValueError: they have none of the forms, or one of them cannot be read.
+        """
+        pixels, _ = read_images(images, self._form, "unlabeled")
+        return self._probabilities(pixels).numpy()
+
+    def predict(self, images: Any) -> list[str]:
+        """The likeliest class of each image, by name; see :meth:`predict_proba`."""
+        return [self.classes[position] for position in self.predict_proba(images).argmax(axis=1)]
+
+    def evaluate(self, test: Any) -> Evaluation:
+        """Accuracy on images with labels, in any form that :func:`ssl_mix.fit` takes.
+
+        Raises:
+            ValueError: there are no labels, or one that is no class of the run.
+        """
+        pixels, labels = read_images(test, self._form, "test")
+        if labels is None:
+            raise UserError("test: expected images with labels, got images alone")
+        numbers = torch.tensor(class_numbers(labels, self.classes, "test"))
+        return evaluation_of(self._probabilities(pixels), numbers, self.classes)
+
+    def pseudo_labels(self) -> list["PredictedLabel"]:
+        """What was last predicted for each unlabeled image that a step has seen."""
+        split, bank = Split.load(self.folder / SPLIT), self.state["bank"]
+        columns = zip(
+            split.unlabeled, *(bank[n].tolist() for n in ("label", "confidence", "passed")), strict=True
+        )
+        return [
+            PredictedLabel(place, self.classes[label], confidence, bool(passed))
+            for place, label, confidence, passed in columns
+            if label != NEVER
+        ]
+
+    @property
+    def _form(self) -> Form:
+        return Form(self.stored_size, self.shape[0], self.run.data.fit)
+
+    def _probabilities(self, pixels: Tensor) -> Tensor:
+        return predict_probabilities(self.net, ResidentImages(pixels), self.augmentation, self.device)
+
+
+class PredictedLabel(NamedTuple):
+    """The pseudo-label of one image.
+
+    Attributes:
+        position: of the image among those that the run was trained on.
+        predicted: name of the class.
+        confidence: its probability when it was predicted.
+        passed: whether it counted in the loss then.
+    """
+
+    position: int
+    predicted: str
+    confidence: float
+    passed: bool
+
+
+def load_trained(
+    folder: Path, device: str = "auto", weights: Weights = "last", *, net: nn.Module | None = None
+) -> TrainedRun:
+    """The EMA teacher of the run in ``folder``; its data need not be there.
 
     Args:
         folder: of the run.
         device: "auto", "cpu" or "cuda".
         weights: of the teacher: the "last" ones, or those that were "best" on the held-out part.
+        net: the network, where the run was given one in Python.
 
     Raises:
         ValueError: no run there, no usable checkpoint, or no best weights.
@@ -75,16 +152,19 @@ def load_trained(folder: Path, device: str = "auto", weights: Weights = "last") 
     chosen = _weights(state, weights, folder)
     place = resolve_device(device)
     shape, classes = tuple(dataset["image_shape"]), tuple(dataset["classes"])
+    given = Given(net=net)
+    given._replace(data=None).check(description["given"] | {"data": False})
     untrained = dataclasses.replace(run.net, pretrained="none")  # its first weights are needed no more
-    net = untrained.build(shape, len(classes), run.config.seed)
-    restore_source_head(net, chosen["teacher"])
-    net = run.algorithm.extend(net, Task(len(classes), len(state["bank"]["label"]), shape))
+    built = given.network(len(classes)) or untrained.build(shape, len(classes), run.config.seed)
+    restore_source_head(built, chosen["teacher"])
+    net = run.algorithm.extend(built, Task(len(classes), len(state["bank"]["label"]), shape))
     net.load_state_dict(chosen["teacher"])
     run.algorithm.load_state_dict(state["algorithm"])
     options: dict[str, Any] = {
         name: tuple(v) if isinstance(v, list) else v for name, v in dataset["augmentation"].items()
     }
     return TrainedRun(
+        folder=folder,
         run=run,
         net=net.to(place).eval(),
         state=state,
@@ -106,22 +186,6 @@ def _weights(state: dict[str, Any], weights: Weights, folder: Path) -> dict[str,
     if best is None:
         raise UserError(f"{folder} has no best weights: train with --validation SHARE to find some")
     return best
-
-
-class Evaluation(NamedTuple):
-    """Accuracy on a test part.
-
-    Attributes:
-        images: how many.
-        accuracy: share whose largest probability is right.
-        mean_class_accuracy: mean of ``per_class`` over the classes that occur.
-        per_class: the same by class name.
-    """
-
-    images: int
-    accuracy: float
-    mean_class_accuracy: float
-    per_class: dict[str, float]
 
 
 def evaluate(
@@ -163,14 +227,7 @@ def evaluate(
     probabilities = predict_probabilities(
         trained.net, data.test.images, augmentation, trained.device, crops=crops
     )
-    labels = data.test.labels
-    per_class = {
-        name: accuracy(probabilities[labels == position], labels[labels == position])
-        for position, name in enumerate(trained.classes)
-    }
-    return Evaluation(
-        len(labels), accuracy(probabilities, labels), mean_class_accuracy(probabilities, labels), per_class
-    )
+    return evaluation_of(probabilities, data.test.labels, trained.classes)
 
 
 def _with_margin(options: DataOptions, trained: TrainedRun) -> DataOptions:

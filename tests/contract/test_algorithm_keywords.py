@@ -26,7 +26,7 @@ from ssl_mix.algorithms import ALGORITHMS
 
 
 def test_the_tables_name_algorithms_that_there_are() -> None:
-    assert EVERYTHING.keys() | WITHOUT_EFFECT.keys() | BAD.keys() <= ALGORITHMS.keys()
+    assert EVERYTHING.keys() | REFUSED.keys() | BAD.keys() <= ALGORITHMS.keys()
 
 
 def loss_of(name: str, keywords: dict[str, Any]) -> tuple[float, float, float, int]:

@@ -21,7 +21,8 @@ from ssl_mix.engine import execution
 from ssl_mix.mixers import MIXERS, build_mixer
 from ssl_mix.models import build_model
 
-# The one operation that waits for the GPU: eigenvalues. (MixMatch orders its batch on the CPU, which does not.)
+# The one operation that waits for the GPU: eigenvalues. (MixMatch orders its batch on the CPU, which does
+# not.)
 WAITING = {"bss": {"_linalg_eigh"}}
 pytestmark = pytest.mark.filterwarnings("ignore:Accessing the data pointer of FakeTensor")  # by deepcopy
 WAITS = (HostWaits, DataDependentOutputException, DynamicOutputShapeException)
@@ -41,7 +42,8 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeCuda]:
 
 
 def take_step(trainer: Trainer, gpu: FakeCuda, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One step of the loop, as it is, but for the gradients; not the first, before which ``begin`` may wait."""
+    """One step of the loop, as it is, but for the gradients; not the first, before which ``begin`` may
+    wait."""
     parameters = [p for group in trainer.optimizer.param_groups for p in group["params"]]
     monkeypatch.setattr(Tensor, "backward", backward_of(lambda: iter(parameters)))
     trainer.step = 1

@@ -57,7 +57,8 @@ OTHER_MIXING = {
     "mix_head": "own",
     "mix_variant": "openmixup",
 }
-# Options that mean nothing to an algorithm, which are refused there: supervised training mixes its whole batch;
+# Options that mean nothing to an algorithm, which are refused there: supervised training mixes its whole
+# batch;
 # MixMatch and ReMixMatch mix by themselves.
 REFUSED = {
     "supervised": {"mix_weight", "mix_ramp", "mix_head", "mix_variant"},

@@ -1,4 +1,5 @@
-"""CUDA tensors without values on a machine without a GPU, which refuse whatever would make a host wait for one."""
+"""CUDA tensors without values on a machine without a GPU, which refuse whatever would make a host wait for
+one."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

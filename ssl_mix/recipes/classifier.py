@@ -1,0 +1,113 @@
+"""``ssl_mix.fit`` as an estimator of scikit-learn."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted
+
+from ssl_mix.errors import UserError
+from ssl_mix.recipes.fit import fit
+
+UNLABELED = -1
+
+
+class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """Learn from few labels, as an estimator of scikit-learn: ``fit(X, y)`` with ``y = -1`` where there is no
+    label.
+
+    X holds images, not features: (N, H, W), (N, H, W, C) or (N, C, H, W), uint8 or floats in [0, 1]. So
+    ``check_estimator`` skips its checks that need tables of features (X of two axes), which no image network
+    can take; parameters, cloning, classes and refusals are as scikit-learn wants them.
+
+    Args:
+        algorithm: a name in ``ssl_mix.algorithms.ALGORITHMS``.
+        net: a name, weights, or a network, as for :func:`ssl_mix.fit`.
+        steps: optimizer steps.
+        random_state: of weights, order, augmentation and mixing.
+        options: any other option of :func:`ssl_mix.fit`, by name.
+
+    Attributes:
+        classes_: labels, sorted, without -1.
+        trained_: what :func:`ssl_mix.fit` returned.
+        n_features_in_: pixels of an image, over all channels.
+
+    Example:
+        >>> from ssl_mix import SemiSupervisedClassifier
+        >>> SemiSupervisedClassifier("fixmatch", steps=100).get_params()["steps"]
+        100
+    """
+
+    def __init__(
+        self,
+        algorithm: str = "fixmatch",
+        *,
+        net: Any = None,
+        steps: int = 1000,
+        random_state: int = 0,
+        options: dict[str, Any] | None = None,
+    ) -> None:
+        self.algorithm = algorithm
+        self.net = net
+        self.steps = steps
+        self.random_state = random_state
+        self.options = options
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = False
+        tags.input_tags.three_d_array = True
+        return tags
+
+    def fit(self, X: Any, y: Any) -> "SemiSupervisedClassifier":
+        """Train.
+
+        Args:
+            X: images.
+            y: whole numbers or names, -1 where unknown.
+
+        Raises:
+            ValueError: X holds no images, or y has another length, or fewer than two classes.
+        """
+        images, labels = np.asarray(X), np.asarray(y)
+        _check_images(images)
+        if labels.ndim != 1 or len(labels) != len(images):
+            raise UserError(f"y must be ({len(images)},), one label for each image, got {labels.shape}")
+        check_classification_targets(labels)
+        known = labels != np.asarray(UNLABELED, labels.dtype)
+        self.classes_, numbers = np.unique(labels[known], return_inverse=True)
+        if len(self.classes_) < 2:
+            raise UserError(f"y must have at least 2 classes, got {len(self.classes_)} class")
+        targets = np.full(len(labels), UNLABELED)
+        targets[known] = numbers
+        self.n_features_in_ = int(np.prod(images.shape[1:]))
+        self.trained_ = fit(
+            self.algorithm,
+            labeled=(images, targets),
+            net=self.net,
+            steps=self.steps,
+            seed=self.random_state,
+            **(self.options or {}),
+        )
+        return self
+
+    def predict_proba(self, X: Any) -> npt.NDArray[np.float32]:
+        """Class probabilities, (N, C) float32 in the order of ``classes_``."""
+        check_is_fitted(self)
+        images = np.asarray(X)
+        _check_images(images)
+        return self.trained_.predict_proba(images)
+
+    def predict(self, X: Any) -> npt.NDArray[Any]:
+        """The likeliest class of each image, (N,)."""
+        return np.asarray(self.classes_[self.predict_proba(X).argmax(axis=1)])
+
+
+def _check_images(images: npt.NDArray[Any]) -> None:
+    if images.ndim not in (3, 4):
+        raise UserError(
+            "X must hold images, (N, H, W), (N, H, W, C) or (N, C, H, W), got an array of shape "
+            f"{images.shape}"
+        )

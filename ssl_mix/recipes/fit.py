@@ -1,0 +1,125 @@
+"""A run as a function call: ``ssl_mix.fit`` trains, ``ssl_mix.load`` opens what was trained."""
+
+import logging
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from ssl_mix.datasets import as_dataset
+from ssl_mix.recipes.build import build_run
+from ssl_mix.reports import write_reports
+from ssl_mix.runs.given import Given
+from ssl_mix.runs.session import Session, reopen, start
+from ssl_mix.runs.trained import TrainedRun, load_trained
+
+Record = dict[str, float]
+FOR_DATA = ("classes", "image_size", "fit", "weak", "strong", "mean", "std", "workers")
+log = logging.getLogger("ssl_mix")
+
+
+def fit(
+    algorithm: str,
+    labeled: Any = None,
+    unlabeled: Any = None,
+    test: Any = None,
+    *,
+    net: nn.Module | str | None = None,
+    out: str | Path | None = None,
+    recipe: str = "small",
+    overwrite: bool = False,
+    resume: bool = False,
+    on_record: Callable[[Record], None] | None = None,
+    **options: Any,
+) -> TrainedRun:
+    """Train a classifier from few labels; what ``ssl-mix train`` does, with data and networks of your own.
+
+    Args:
+        algorithm: a name in ``ssl_mix.algorithms.ALGORITHMS``, "fixmatch" for instance.
+        labeled: images with labels: a folder with a sub-folder per class, a list of (file, label), a table,
+            arrays (X, y) or a ``torch.utils.data.Dataset``; see :func:`ssl_mix.datasets.as_dataset`. An
+            unknown label (-1, "") makes an unlabeled image. Leave it out for a named data set:
+            ``data="cifar10"``.
+        unlabeled: images without labels, likewise.
+        test: images with labels to evaluate on, likewise.
+        net: a name, weights (a file or the folder of a run), or any ``nn.Module`` that gives logits; it is
+            copied, and a head for other classes is replaced by a new one. Default: a network for the size of
+            the images.
+        out: folder of the run; default: a new temporary one, ``trained.folder``.
+        recipe: where defaults come from: "small", "paper" or "recommended".
+        overwrite: replace a run that the folder holds.
+        resume: go on with the run that the folder holds, called with the same arguments.
+        on_record: called with each record of loss, metrics and accuracies.
+        **options: any option of ``ssl-mix train``, with underscores: ``steps=2000``, ``lr=0.01``,
+            ``threshold=0.9``, ``mix="dm-as"``, ``labels_per_class=4``; and ``weak=``, ``strong=`` (transforms
+            of your own), ``classes=``, ``workers=`` for data that are handed over.
+
+    Returns:
+        The trained network: ``.predict(images)``, ``.predict_proba(images)``, ``.evaluate(test)``.
+
+    Raises:
+        ValueError: anything that you can mend, before any training.
+        DivergedError: a loss term became NaN or infinite.
+        KeyboardInterrupt: training was interrupted; a checkpoint is in the folder, and ``resume=True`` goes
+            on.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="ssl-mix-") if out is None else out)
+    options, given = _handed_over(labeled, unlabeled, test, net, dict(options))
+    if resume:
+        session = reopen(folder, given=given)
+    else:
+        built = build_run(algorithm, options, recipe)
+        session = start(built.run, folder, given=given, overwrite=overwrite)
+        session.tell(log.warning, built.notes)
+    return _train(session, given, on_record)
+
+
+def _train(session: Session, given: Given, on_record: Callable[[Record], None] | None) -> TrainedRun:
+    for record in session.records():
+        if on_record is not None:
+            on_record(record)
+    write_reports(session)
+    if not session.finished:
+        raise KeyboardInterrupt(f"stopped after step {session.trainer.step}: fit(..., resume=True) goes on")
+    return load_trained(session.folder, str(session.trainer.device), net=given.net)
+
+
+def _handed_over(
+    labeled: Any, unlabeled: Any, test: Any, net: nn.Module | str | None, options: dict[str, Any]
+) -> tuple[dict[str, Any], Given]:
+    """Options for what a name or a path says, and what cannot be said so."""
+    if isinstance(net, nn.Module):
+        module: nn.Module | None = net
+    else:
+        module = None
+        options |= {} if net is None else {"net": net}
+    parts = {"labeled": labeled, "unlabeled": unlabeled, "test": test}
+    paths = {name: str(value) for name, value in parts.items() if isinstance(value, str | Path)}
+    there = {name for name, value in parts.items() if value is not None}
+    if paths.keys() == there and not {"weak", "strong", "classes", "workers"} & options.keys():
+        if Path(paths.get("labeled", "")).suffix in (".csv", ".tsv"):
+            paths["table"] = paths.pop("labeled")
+        return options | paths, Given(net=module)
+    keywords = {name: options.pop(name) for name in FOR_DATA if name in options}
+    if (memory := options.pop("memory_gb", None)) is not None:
+        keywords["memory_budget"] = int(memory * 2**30)
+    return options, Given(as_dataset(labeled, unlabeled, test, **keywords), module)
+
+
+def load(
+    folder: str | Path, *, device: str = "auto", weights: Any = "last", net: nn.Module | None = None
+) -> TrainedRun:
+    """What :func:`fit` or ``ssl-mix train`` has trained, from the folder of the run.
+
+    Args:
+        folder: of the run.
+        device: "auto", "cpu" or "cuda".
+        weights: the "last" ones, or those that were "best" on the held-out part.
+        net: the network, where ``fit`` was given one that is no name; its weights do not matter.
+
+    Raises:
+        ValueError: no run there, no usable checkpoint, or a network of another kind.
+    """
+    return load_trained(Path(folder), device, weights, net=net)
