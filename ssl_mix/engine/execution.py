@@ -2,6 +2,7 @@
 
 import contextlib
 import warnings
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import cast
 
@@ -10,6 +11,7 @@ from torch import nn
 
 from ssl_mix.engine.config import TrainConfig
 from ssl_mix.errors import UserError
+from ssl_mix.randomness import stream_seed
 
 
 def resolve_device(name: str) -> torch.device:
@@ -33,14 +35,47 @@ def resolve_device(name: str) -> torch.device:
     return device
 
 
-def prepare(config: TrainConfig) -> torch.device:
-    """Apply the process-wide settings of ``config`` and return its device."""
-    device = resolve_device(config.device)
-    if config.threads:
-        torch.set_num_threads(config.threads)
-    torch.backends.cudnn.deterministic = config.deterministic
-    torch.backends.cudnn.benchmark = not config.deterministic
-    return device
+@contextlib.contextmanager
+def own_state(config: TrainConfig, device: torch.device, stream: str, step: int = 0) -> Iterator[None]:
+    """Within the block, what is common to the whole process is as a run wants it; afterwards as it was.
+
+    These are the threads of PyTorch, cuDNN's choice of algorithms, and the default generators of the CPU and
+    of ``device``, which begin at the seed of the stream and step, for dropout and its like. Nothing waits for
+    the device.
+    """
+    cudnn, threads = torch.backends.cudnn, torch.get_num_threads()
+    before = cudnn.deterministic, cudnn.benchmark
+    seed = stream_seed(config.seed, stream, step)
+    gpus = (
+        []
+        if device.type == "cpu"
+        else [torch.cuda.current_device() if device.index is None else device.index]
+    )
+    try:
+        with torch.random.fork_rng(devices=gpus):
+            torch.default_generator.manual_seed(seed)
+            for gpu in gpus:
+                torch.cuda.default_generators[gpu].manual_seed(seed)
+            cudnn.deterministic, cudnn.benchmark = config.deterministic, not config.deterministic
+            if config.threads not in (None, threads):
+                torch.set_num_threads(config.threads or threads)
+            yield
+    finally:
+        cudnn.deterministic, cudnn.benchmark = before
+        if torch.get_num_threads() != threads:
+            torch.set_num_threads(threads)
+
+
+@contextlib.contextmanager
+def kept_buffers(net: nn.Module) -> Iterator[None]:
+    """Put the buffers of a network, its batch-norm statistics for instance, back to what they were before the
+    block."""
+    before = [(buffer, buffer.clone()) for buffer in net.buffers()]
+    try:
+        yield
+    finally:
+        for buffer, value in before:
+            buffer.detach().copy_(value)
 
 
 def autocast(config: TrainConfig, device: torch.device) -> AbstractContextManager[None]:
@@ -64,18 +99,16 @@ def compiled(net: nn.Module, sample: torch.Tensor, precision: AbstractContextMan
         sample: images (N, C, H, W) as training will bring them.
         precision: the autocast of training.
     """
-    before = [buffer.clone() for buffer in net.buffers()]
     try:
         candidate = torch.compile(net)
-        with precision:
-            logits = candidate(sample)
-        logits.float().sum().backward()
+        with kept_buffers(net):
+            with precision:
+                logits = candidate(sample)
+            logits.float().sum().backward()
     except Exception as error:  # the compiler may fail in many ways, none of which should stop a run
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         warnings.warn(f"torch.compile does not work here ({reason}): training without it", stacklevel=2)
         return net
     finally:
         net.zero_grad(set_to_none=True)
-        for buffer, value in zip(net.buffers(), before, strict=True):
-            buffer.detach().copy_(value)
     return cast(nn.Module, candidate)

@@ -12,14 +12,15 @@ from torch import Tensor, nn
 from ssl_mix.algorithm import Algorithm
 from ssl_mix.banks import PseudoLabelBank
 from ssl_mix.datasets import DataSet, ImageSet, Split
+from ssl_mix.engine.checks import check_kinds, check_network
 from ssl_mix.engine.config import TrainConfig
-from ssl_mix.engine.execution import autocast, compiled, prepare
+from ssl_mix.engine.execution import autocast, compiled, own_state, resolve_device
 from ssl_mix.engine.feed import Feed, RawBatch
 from ssl_mix.engine.meter import DivergedError, Meter
 from ssl_mix.engine.optimizer import body_of, build_optimizer, learning_rate, set_learning_rate
 from ssl_mix.engine.teacher import Teacher
 from ssl_mix.evaluation import accuracy, mean_class_accuracy, predict_probabilities
-from ssl_mix.randomness import stream_generator, stream_seed
+from ssl_mix.randomness import stream_generator
 from ssl_mix.types import Nets, Step, Task
 
 
@@ -29,7 +30,8 @@ class Trainer:
     ``for record in trainer.fit(): print(record)`` is a whole run. A step draws indices, gathers uint8 images
     on the device, augments them, calls ``algorithm.forward``, steps the optimizer, moves the teacher and
     enters the pseudo-labels into the bank. Outside of records nothing waits for the device. All draws are
-    functions of (seed, step), so ``load_state_dict`` resumes to the bit.
+    functions of (seed, step), so ``load_state_dict`` resumes to the bit. What the whole process shares
+    (default generators, threads, cuDNN's settings) is after each call as it was before.
 
     Args:
         algorithm: what the loss of a batch is.
@@ -39,7 +41,9 @@ class Trainer:
         config: how to train.
 
     Raises:
-        ValueError: no labeled image, or an algorithm that needs unlabeled images gets none.
+        ValueError: an argument is of another kind, as tensors for ``data``; no labeled image, or an algorithm
+            that needs unlabeled images gets none; the network does not fit, see
+            :func:`ssl_mix.engine.checks.check_network`, or not the algorithm.
 
     Attributes:
         step: steps taken.
@@ -59,14 +63,16 @@ class Trainer:
         config: TrainConfig | None = None,
     ) -> None:
         self.config = config = config or TrainConfig()
-        self.device = prepare(config)
+        check_kinds(algorithm=algorithm, net=net, data=data, split=split, config=config)
+        self.device = resolve_device(config.device)
         self.data, self.split, self.algorithm = data, split, algorithm
         self.feed = feed = Feed(algorithm, data, split, config, self.device)
         task = Task(len(data.classes), len(split.unlabeled), feed.shape)
+        with own_state(config, self.device, "trial"):
+            check_network(net, feed.shape, task.num_classes, config)
         layout = torch.channels_last if config.channels_last else torch.contiguous_format
         body = body_of(net)  # before the algorithm adds to it
-        with torch.random.fork_rng(devices=[]):  # what an algorithm adds has weights of its own
-            torch.default_generator.manual_seed(stream_seed(config.seed, "extension"))
+        with own_state(config, self.device, "extension"):  # what an algorithm adds has weights of its own
             student = algorithm.extend(net, task).to(self.device).to(memory_format=layout)
         self.algorithm.to(self.device)
         body += [p for name in algorithm.body_parts for p in student.get_submodule(name).parameters()]
@@ -87,7 +93,8 @@ class Trainer:
         layout = torch.channels_last if self.config.channels_last else torch.contiguous_format
         shape = (self.config.batch_size, *self.feed.shape)
         sample = torch.zeros(shape, device=self.device).to(memory_format=layout)
-        return compiled(student.train(), sample, autocast(self.config, self.device))
+        with own_state(self.config, self.device, "trial"):
+            return compiled(student.train(), sample, autocast(self.config, self.device))
 
     def fit(self) -> Iterator[dict[str, float]]:
         """Train to the last step, yielding a record every ``log_every`` steps and whenever one is due
@@ -125,10 +132,15 @@ class Trainer:
 
     def train_step(self, raw: RawBatch) -> None:
         """One step of training, without a host synchronization."""
+        if self.step == 0:
+            with own_state(self.config, self.device, "begin"):
+                self.algorithm.begin(self.nets, self.feed.plain_labeled())
+        with own_state(self.config, self.device, "network", self.step):
+            self._train_step(raw)
+        self.step += 1
+
+    def _train_step(self, raw: RawBatch) -> None:
         config, step = self.config, self.step
-        if step == 0:
-            self.algorithm.begin(self.nets, self.feed.plain_labeled())
-        torch.manual_seed(stream_seed(config.seed, "network", step))  # for dropout and its like
         batch = self.feed.augment(raw, step)
         with autocast(config, self.device):
             mixing = stream_generator(config.seed, "mixing", step)
@@ -143,7 +155,6 @@ class Trainer:
         if output.pseudo is not None:
             metrics["pseudo_labels_changed"] = self.bank.update(output.pseudo, step)
         self.meter.add(metrics, step)
-        self.step += 1
 
     def record(self) -> dict[str, float]:
         """Means since the last record, which starts anew; the one place where the host waits for the
@@ -164,6 +175,10 @@ class Trainer:
 
     def evaluate(self) -> dict[str, float]:
         """Accuracy of the teacher on the validation and test parts, and the state of the bank."""
+        with own_state(self.config, self.device, "evaluation", self.step):
+            return self._evaluate()
+
+    def _evaluate(self) -> dict[str, float]:
         found: dict[str, float] = {}
         if self.split.validation:
             found["validation_accuracy"] = self._validate()
