@@ -103,8 +103,12 @@ def mixes(name: str) -> bool:
 
 
 def everything(name: str) -> list[dict[str, Any]]:
-    """The row of an algorithm, or its defaults without and with mixing."""
-    return EVERYTHING.get(name) or [{}, *([{"mixing": MIXED}] if mixes(name) else [])]
+    """The row of an algorithm, or its defaults, with a threshold that some guesses pass, without and with
+    mixing."""
+    if name in EVERYTHING:
+        return EVERYTHING[name]
+    base = {"threshold": 0.5} if "threshold" in parameters(name) else {}
+    return [base, *([{**base, "mixing": MIXED}] if mixes(name) else [])]
 
 
 def other_values(name: str, keyword: str, value: Any) -> list[Any]:
