@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from documented import FLAG, commands_of, help_of, python_of, unknown_flags
+from documented import commands_of, flags_of, help_of, python_of, unknown_flags
 
 import ssl_mix
 import ssl_mix.losses
@@ -71,8 +71,8 @@ def test_every_name_has_its_row() -> None:
 
 def test_the_switches_exist(capsys: pytest.CaptureFixture[str]) -> None:
     """Each flag where papers and codes differ, and of the words of mixing, is one of an algorithm."""
-    known = {"--help"}.union(*(FLAG.findall(help_of(["train", name], capsys)) for name in ALGORITHMS))
-    flags = set(FLAG.findall(page("semi-supervised") + page("mixing")))
+    known = {"--help"}.union(*(flags_of(help_of(["train", name], capsys)) for name in ALGORITHMS))
+    flags = flags_of(page("semi-supervised") + page("mixing"))
     assert len(flags) > 30
     assert sorted(flags - known) == []
 

@@ -2,12 +2,11 @@
 
 import re
 import shlex
+from contextlib import suppress
 
 import pytest
 
 from ssl_mix.cli.main import main
-
-FLAG = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
 
 
 def commands_of(text: str) -> list[str]:
@@ -17,6 +16,11 @@ def commands_of(text: str) -> list[str]:
     return sorted({" ".join(command.split()) for command in found})
 
 
+def flags_of(text: str) -> set[str]:
+    """The flags that a text names, without the "no-" of a switch."""
+    return {f"--{name}" for name in re.findall(r"(?<![\w-])--(?:no-)?([a-z][a-z-]+)", text)}
+
+
 def python_of(text: str) -> list[str]:
     """The Python blocks of a text."""
     return re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
@@ -24,15 +28,15 @@ def python_of(text: str) -> list[str]:
 
 def help_of(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     """What ``ssl-mix WORDS --help`` prints."""
-    with pytest.raises(SystemExit) as stop:
+    with suppress(SystemExit):
         main([*words, "--help"])
-    assert stop.value.code == 0
-    return capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "usage: ssl-mix" in shown
+    return shown
 
 
 def unknown_flags(command: str, capsys: pytest.CaptureFixture[str]) -> list[str]:
     """The flags of a command that its own help does not name."""
     words = shlex.split(command)[1:]
-    flags = {word.partition("=")[0] for word in words if word.startswith("--")}
     verb = words[:2] if words[0] == "train" else words[:1]
-    return sorted(flags - set(FLAG.findall(help_of(verb, capsys))))
+    return sorted(flags_of(command) - flags_of(help_of(verb, capsys)))
