@@ -114,7 +114,7 @@ def files_needed(
         elif download:
             remedy = f"the download failed ({error}): {by_hand}"
         else:
-            remedy = f"pass download=True, or data_dir with the folder that holds {folder}"
+            remedy = f"pass `download`, or `data_dir` with the folder that holds {folder}"
         place = data_dir / folder
         raise UserError(
             f"expected the files of {name} in {place}, found none or damaged ones; {remedy}"

@@ -32,7 +32,7 @@ CARS_BY_HAND = (
     "it cannot be downloaded, since its authors' address is gone: get a copy by hand with cars_train/, "
     "cars_test/, devkit/ (cars_meta.mat "
     "and cars_train_annos.mat) and cars_test_annos_withlabels.mat, or take one with a folder per class: "
-    "data='folder', train=DIR, test=DIR"
+    "`data=folder` `train=DIR` `test=DIR`"
 )
 
 

@@ -224,7 +224,8 @@ def _common_size(parts: Mapping[str, Given]) -> tuple[int, list[str]]:
     (low, lower), (high, higher) = (tuple(map(pick, zip(*sizes, strict=True))) for pick in (min, max))
     found = f"{low}x{lower}" + (f" to {high}x{higher}" if (low, lower) != (high, higher) else "")
     return SIZE, [
-        f"the images have {found} pixels and are stored at {SIZE}x{SIZE}: choose another side with image_size"
+        f"the images have {found} pixels and are stored at {SIZE}x{SIZE}: choose another side with "
+        "`image_size`"
     ]
 
 
@@ -235,7 +236,7 @@ def _made_size(train: Part, own: Mapping[str, Transform], channels: int, size: i
         size = found[0] if size is None else size
         if found != (size, size):
             raise UserError(
-                f"{kind}: expected a transform that gives {size}x{size} pixels, as image_size or another "
+                f"{kind}: expected a transform that gives {size}x{size} pixels, as `image_size` or another "
                 f"transform has it, got {found[0]}x{found[1]}"
             )
     return size

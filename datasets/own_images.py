@@ -61,7 +61,7 @@ def load_own_images(
         folder, test = data_dir / "train", test or _if_there(data_dir / "test")
         if not folder.is_dir():
             raise UserError(
-                f"data='folder' needs train=DIR with one sub-folder of images per class; {folder} is none"
+                f"`data=folder` needs `train=DIR` with one sub-folder of images per class; {folder} is none"
             )
     return load_folder(folder, test, **reading)
 
@@ -73,6 +73,6 @@ def _if_there(folder: Path) -> Path | None:
 def _check(given: Mapping[str, Path | None]) -> None:
     names = [name for name, value in given.items() if value is not None]
     if names == ["unlabeled"]:
-        raise UserError("unlabeled needs labeled beside it: one folder with labels and one without")
+        raise UserError("`unlabeled` needs `labeled` beside it: one folder with labels and one without")
     if len(names) > 1 and names[0] in ("train", "table"):
-        raise UserError(f"{names[0]} holds all training images: leave out it or {names[1]}")
+        raise UserError(f"`{names[0]}` holds all training images: leave out it or `{names[1]}`")

@@ -48,4 +48,4 @@ def check_taken(name: str, options: Mapping[str, str]) -> None:
     for option, argument in options.items():
         if not takes(name, argument):
             others = ", ".join(other for other in DATASETS if takes(other, argument))
-            raise UserError(f"data={name!r} takes no {option}, only these do: {others}")
+            raise UserError(f"`data={name}` takes no `{option}`, only these do: {others}")

@@ -1,7 +1,6 @@
 """Tables of image files and their labels: CSV files and data frames."""
 
 import csv
-import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -61,13 +60,8 @@ def check_files(files: Iterable[Path], where: str) -> list[Path]:
     missing = [file for file in listed if not file.is_file()]
     if missing:
         raise UserError(f"{where}: {len(missing)} of {len(listed)} files are not there: {_named(missing)}")
-    places = [file.resolve() for file in listed]
-    seen: set[Path] = set()
-    twice = [
-        file
-        for file, place in zip(listed, places, strict=True)
-        if place in seen or seen.add(place)  # type: ignore[func-returns-value]
-    ]
+    first = {file.resolve(): number for number, file in reversed(list(enumerate(listed)))}
+    twice = [file for number, file in enumerate(listed) if first[file.resolve()] != number]
     if twice:
         raise UserError(f"{where}: {len(twice)} of {len(listed)} files are named twice: {_named(twice)}")
     return listed
@@ -97,16 +91,10 @@ def _read_csv(path: Path) -> dict[str, list[Any]]:
 
 
 def _is_known(value: Any) -> bool:
-    """Whether a cell is filled; data frames leave NaN, NaT or their own NA in empty ones."""
-    if isinstance(value, float):
-        return not math.isnan(value)
-    return (
-        value is not None and value != "" if isinstance(value, str | int | Path) else not _is_missing(value)
-    )
-
-
-def _is_missing(value: Any) -> bool:
-    return value is None or type(value).__name__ in ("NAType", "NaTType") or bool(value != value)
+    """Whether a cell is filled; data frames leave NaN, NaT or NA in others, which do not equal themselves."""
+    if value is None or type(value).__name__ == "NAType":  # of which even a comparison is unknown
+        return False
+    return bool(value != "" and value == value)
 
 
 def _label(value: Any, where: str) -> Label:

@@ -61,7 +61,7 @@ class Augmentation:
             raise UserError(
                 f"the network is to see {self.size}x{self.size} pixels, but images are stored at "
                 f"{shape[1]}x{shape[2]}: store them "
-                "larger (stored_size) or let it see less (image_size)"
+                "larger (`stored_size`) or let it see less (`image_size`)"
             )
         return shape[0], self.size, self.size
 

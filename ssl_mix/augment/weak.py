@@ -88,7 +88,7 @@ def flip_and_crop(
     if not 0 <= padding < min(images.shape[2:]):
         raise UserError(
             f"padding must lie in [0, {min(images.shape[2:]) - 1}] for images of {tuple(images.shape[2:])}, "
-            f"got {padding}: take larger images (image_size) or less padding"
+            f"got {padding}: take larger images (`image_size`) or less padding"
         )
     height, width = images.shape[2:]
     tall, wide = (height, width) if size is None else (size, size)

@@ -151,6 +151,6 @@ def check_parts(algorithm: Algorithm, split: Split) -> None:
     if algorithm.unlabeled_views and not split.unlabeled:
         raise UserError(
             f"{name} needs unlabeled images, and every training image is labeled: choose fewer labels "
-            "(labels, label_rate), give unlabeled images (unlabeled), or train "
+            "(`labels`, `label_rate`), give unlabeled images (`unlabeled`), or train "
             "'supervised' or 'fine-tuning'"
         )

@@ -165,15 +165,15 @@ class DataOptions:
             check_positive("memory_gb", self.memory_gb)
         if self.stored_size is not None and self.in_files and self.stored_size < self._seen_size:
             raise UserError(
-                f"stored_size {self.stored_size} is below image_size {self._seen_size}: "
+                f"`stored_size` {self.stored_size} is below `image_size` {self._seen_size}: "
                 "the network sees crops of what is stored"
             )
 
     def _check(self) -> None:
         if not (self.data or any(getattr(self, name) for name in PATHS)):
             raise UserError(
-                "nothing to learn from: give data='digits', data='cifar10', train=DIR, labeled=DIR and "
-                "unlabeled=DIR, or table=FILE"
+                "nothing to learn from: give `data=digits`, `data=cifar10`, `train=DIR`, `labeled=DIR` and "
+                "`unlabeled=DIR`, or `table=FILE`"
             )
         check_choice("data", self.source, DATASETS)
         if self.crop is not None:
@@ -189,8 +189,8 @@ class DataOptions:
             folder = getattr(self, name)
             if self.test and folder and Path(self.test).resolve() == Path(folder).resolve():
                 raise UserError(
-                    f"test and {name} name the same folder or file: accuracy on images that were learned "
-                    "from says nothing. Give others, or leave out test"
+                    f"`test` and `{name}` name the same folder or file: accuracy on images that were learned "
+                    "from says nothing. Give others, or leave out `test`"
                 )
 
     def choose_split(self, data: DataSet, seed: int) -> Split:

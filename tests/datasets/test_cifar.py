@@ -87,7 +87,7 @@ def test_the_registry_loads_the_same(folder: Path) -> None:
 )
 def test_missing_files(tmp_path: Path, name: str, place: str) -> None:
     with pytest.raises(
-        UserError, match=f"expected the files of {name} in .*{place}.*download=True.*data_dir.*{place}"
+        UserError, match=f"expected the files of {name} in .*{place}.*`download`.*data_dir.*{place}"
     ):
         load_cifar(name, tmp_path / "nowhere")  # type: ignore[arg-type]
     assert not (tmp_path / "nowhere").exists()
@@ -95,7 +95,7 @@ def test_missing_files(tmp_path: Path, name: str, place: str) -> None:
 
 def test_files_with_a_wrong_checksum(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(datasets.CIFAR10, "test_list", [["test_batch", "0" * 32]])
-    with pytest.raises(UserError, match="found none or damaged ones; pass download=True"):
+    with pytest.raises(UserError, match="found none or damaged ones; pass `download`"):
         load_cifar("cifar10", folder)
 
 

@@ -101,7 +101,7 @@ def test_folders_of_other_classes_are_not_taken_for_birds(tmp_path: Path) -> Non
     for part in ("train", "test"):
         for name in ("cat", "dog"):
             save(tmp_path / part / name / "1.jpg", 90)
-    with pytest.raises(UserError, match="expected the files of cub200 in .*CUB_200_2011.*download=True"):
+    with pytest.raises(UserError, match="expected the files of cub200 in .*CUB_200_2011.*`download`"):
         FINE_GRAINED["cub200"](tmp_path, image_size=16)
 
 

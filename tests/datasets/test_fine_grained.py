@@ -151,7 +151,7 @@ def test_little_memory_and_progress(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("data", MAKERS)
 def test_missing_files(data: str, tmp_path: Path) -> None:
-    remedy = "cannot be downloaded.*by hand" if data == "stanford-cars" else "pass download=True, or data_dir"
+    remedy = "cannot be downloaded.*by hand" if data == "stanford-cars" else "pass `download`, or `data_dir`"
     message = f"expected the files of {data} in .*{FOLDERS[data]}, found none or damaged ones; .*{remedy}"
     with pytest.raises(UserError, match=message):
         DATASETS[data](tmp_path / "nowhere")

@@ -115,8 +115,8 @@ def test_the_image_size_as_stored_size_changes_nothing(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"image_size": 24, "stored_size": 23}, "stored_size 23 is below image_size 24"),
-        ({"stored_size": 31}, "stored_size 31 is below image_size 32"),
+        ({"image_size": 24, "stored_size": 23}, "`stored_size` 23 is below `image_size` 24"),
+        ({"stored_size": 31}, "`stored_size` 31 is below `image_size` 32"),
         ({"stored_size": 0}, "stored_size must be"),
         ({"fit": "sqash"}, "fit"),
     ],
@@ -130,6 +130,6 @@ def test_sizes_that_contradict_each_other(folder: Path, wrong: dict[str, Any], m
 @pytest.mark.parametrize("wrong", [{"stored_size": 256}, {"fit": "squash"}])
 def test_data_sets_with_a_size_of_their_own_are_stored_at_it(data: Any, wrong: dict[str, Any]) -> None:
     with pytest.raises(
-        UserError, match=f"data='{data}' takes no (stored_size|fit), only these do: cub200, .*folder"
+        UserError, match=f"`data={data}` takes no `(stored_size|fit)`, only these do: cub200, .*folder"
     ):
         DataOptions(data=data, **wrong).load()

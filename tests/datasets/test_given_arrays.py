@@ -77,7 +77,7 @@ def test_other_shapes_are_resized_as_files_are(fit: Any) -> None:
     default = as_dataset((values, LABELS[:6]))
     assert default.train.images.shape == (3, 32, 32)
     assert default.notes[0] == (
-        "the images have 28x20 pixels and are stored at 32x32: choose another side with image_size"
+        "the images have 28x20 pixels and are stored at 32x32: choose another side with `image_size`"
     )
 
 

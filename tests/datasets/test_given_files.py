@@ -92,7 +92,7 @@ def test_lists_of_files(root: Path) -> None:
 
 def test_the_size_is_that_of_all_images_or_32_with_a_note(root: Path) -> None:
     assert as_dataset(root / "train").notes == (
-        "the images have 24x20 pixels and are stored at 32x32: choose another side with image_size",
+        "the images have 24x20 pixels and are stored at 32x32: choose another side with `image_size`",
         "6 images are smaller than 32x32 and were enlarged",
     )
     for file in (root / "train").rglob("*.png"):
@@ -165,7 +165,7 @@ def test_a_table_as_options_of_a_run(root: Path, monkeypatch: pytest.MonkeyPatch
     folder = DataOptions(table="labels.csv", test="test", image_size=16, stored_size=20).load()
     assert folder.test is not None and len(folder.test.labels) == 6
     assert folder.train.images.shape == (3, 20, 20) and folder.augmentation.size == 16
-    with pytest.raises(UserError, match="test and table name the same"):
+    with pytest.raises(UserError, match="`test` and `table` name the same"):
         DataOptions(table="labels.csv", test="labels.csv").check_test_is_apart()
 
 

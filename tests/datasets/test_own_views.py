@@ -228,7 +228,7 @@ def test_the_fingerprint_sees_which_views_are_own_ones() -> None:
         ),
         (
             {"weak": noisy, "image_size": 16},
-            "weak: expected a transform that gives 16x16 pixels, as image_size .* got 8x8",
+            "weak: expected a transform that gives 16x16 pixels, as `image_size` .* got 8x8",
         ),
     ],
 )

@@ -43,7 +43,7 @@ def test_every_option_is_taken_by_some_loader_and_by_no_other(option: str, tmp_p
     value: Any = {"download": True, "extra": True, "fit": "squash", "memory_gb": 1.0}.get(option, 64)
     for name in DATASETS.keys() - takers:
         given: dict[str, Any] = {option: str(value) if option in PATHS else value}
-        with pytest.raises(UserError, match=f"data='{name}' takes no {option}, only these do: ") as caught:
+        with pytest.raises(UserError, match=f"`data={name}` takes no `{option}`, only these do: ") as caught:
             DataOptions(data=name, data_dir=str(tmp_path), **given).load()
         assert set(str(caught.value).partition("do: ")[2].split(", ")) == takers
 
@@ -67,18 +67,21 @@ def test_a_test_part_is_not_taken_from_the_folder_for_data_beside_a_named_traini
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({}, "nothing to learn from: give data='digits'"),
+        ({}, "nothing to learn from: give `data=digits`"),
         ({"data": "cifar"}, "data must be one of digits, cifar10, .*Did you mean 'cifar10'"),
-        ({"data": "folder", "data_dir": "nowhere"}, "data='folder' needs train=DIR .*nowhere/train is none"),
-        ({"unlabeled": "a"}, "unlabeled needs labeled beside it"),
-        ({"train": "a", "labeled": "b"}, "train holds all training images: leave out it or labeled"),
+        (
+            {"data": "folder", "data_dir": "nowhere"},
+            "`data=folder` needs `train=DIR` .*nowhere/train is none",
+        ),
+        ({"unlabeled": "a"}, "`unlabeled` needs `labeled` beside it"),
+        ({"train": "a", "labeled": "b"}, "`train` holds all training images: leave out it or `labeled`"),
         (
             {"train": "a", "labeled": "b", "unlabeled": "c"},
-            "train holds all training images: leave out it or labeled",
+            "`train` holds all training images: leave out it or `labeled`",
         ),
-        ({"train": "a", "table": "b"}, "train holds all training images: leave out it or table"),
-        ({"table": "a", "unlabeled": "b"}, "table holds all training images: leave out it or unlabeled"),
-        ({"data": "digits", "labeled": "a"}, "data='digits' takes no labeled, only these do: folder"),
+        ({"train": "a", "table": "b"}, "`train` holds all training images: leave out it or `table`"),
+        ({"table": "a", "unlabeled": "b"}, "`table` holds all training images: leave out it or `unlabeled`"),
+        ({"data": "digits", "labeled": "a"}, "`data=digits` takes no `labeled`, only these do: folder"),
     ],
 )
 def test_what_contradicts_itself(given: dict[str, Any], message: str) -> None:

@@ -120,7 +120,7 @@ def test_registry_and_options_load_the_same(folder: Path) -> None:
 def test_missing_files(tmp_path: Path) -> None:
     with pytest.raises(
         UserError,
-        match="expected the files of stl10 in .*stl10_binary.*download=True.*data_dir.*stl10_binary",
+        match="expected the files of stl10 in .*stl10_binary.*`download`.*data_dir.*stl10_binary",
     ):
         load_stl10(tmp_path / "nowhere")
     assert not (tmp_path / "nowhere").exists()
@@ -136,14 +136,14 @@ def test_one_missing_file(folder: Path, file: str) -> None:
 def test_a_file_that_ends_early(folder: Path) -> None:
     file = folder / "stl10_binary" / "unlabeled_X.bin"
     file.write_bytes(file.read_bytes()[:-1])
-    with pytest.raises(UserError, match="found none or damaged ones; pass download=True"):
+    with pytest.raises(UserError, match="found none or damaged ones; pass `download`"):
         load_stl10(folder)
 
 
 def test_a_file_with_a_wrong_checksum(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     wrong = [["test_X.bin", "0" * 32], ["test_y.bin", None]]
     monkeypatch.setattr(datasets.STL10, "test_list", wrong)
-    with pytest.raises(UserError, match="found none or damaged ones; pass download=True"):
+    with pytest.raises(UserError, match="found none or damaged ones; pass `download`"):
         load_stl10(folder)
 
 

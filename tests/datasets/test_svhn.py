@@ -81,9 +81,7 @@ def test_registry_and_options_load_the_same(folder: Path) -> None:
 
 
 def test_missing_files(tmp_path: Path) -> None:
-    with pytest.raises(
-        UserError, match=r"expected the files of svhn in .*svhn.*download=True.*data_dir.*svhn"
-    ):
+    with pytest.raises(UserError, match=r"expected the files of svhn in .*svhn.*`download`.*data_dir.*svhn"):
         load_svhn(tmp_path / "nowhere")
     assert not (tmp_path / "nowhere").exists()
 
@@ -91,14 +89,14 @@ def test_missing_files(tmp_path: Path) -> None:
 def test_a_file_with_a_wrong_checksum(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     wrong = {**datasets.SVHN.split_list, "test": ["", "test_32x32.mat", "0" * 32]}
     monkeypatch.setattr(datasets.SVHN, "split_list", wrong)
-    with pytest.raises(UserError, match="found none or damaged ones; pass download=True"):
+    with pytest.raises(UserError, match="found none or damaged ones; pass `download`"):
         load_svhn(folder)
 
 
 def test_a_file_that_ends_early(folder: Path) -> None:
     file = folder / "svhn" / "train_32x32.mat"
     file.write_bytes(file.read_bytes()[:2000])
-    with pytest.raises(UserError, match="found none or damaged ones; pass download=True"):
+    with pytest.raises(UserError, match="found none or damaged ones; pass `download`"):
         load_svhn(folder)
 
 
@@ -131,12 +129,12 @@ def test_each_file_is_fetched_into_the_folder(
 
 @pytest.mark.parametrize("data", ["digits", "cifar10", "stl10"])
 def test_extra_of_other_data_is_refused(data: Any) -> None:
-    with pytest.raises(UserError, match=f"data='{data}' takes no extra, only these do: svhn$"):
+    with pytest.raises(UserError, match=f"`data={data}` takes no `extra`, only these do: svhn$"):
         DataOptions(data=data, extra=True).load()
 
 
 def test_a_size_for_svhn_is_refused() -> None:
-    with pytest.raises(UserError, match="data='svhn' takes no image_size, only these do: stl10, "):
+    with pytest.raises(UserError, match="`data=svhn` takes no `image_size`, only these do: stl10, "):
         DataOptions(data="svhn", image_size=64).load()
 
 
