@@ -16,7 +16,7 @@ from ssl_mix import TrainConfig, Trainer
 from ssl_mix.algorithm import Algorithm
 from ssl_mix.datasets import choose_split
 from ssl_mix.engine.execution import autocast
-from ssl_mix.engine.feed import RawBatch
+from ssl_mix.engine.feed import RawBatch, RawSamples
 from ssl_mix.models import build_model
 from ssl_mix.types import Batch, Nets
 
@@ -124,7 +124,7 @@ def stepper(trainer: Trainer, ahead: bool) -> Callable[[], None]:
         return lambda: trainer.train_step(next(batches))
     prepared = ahead_of(trainer, batches)
     trainer.feed.augment = lambda raw, step: next(prepared)  # type: ignore[method-assign]
-    nothing = RawBatch(torch.empty(0), torch.empty(0), None, None)
+    nothing = RawBatch(RawSamples(None, torch.empty(0), {}), None)
     return lambda: trainer.train_step(nothing)
 
 

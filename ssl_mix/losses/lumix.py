@@ -207,10 +207,10 @@ class LUMixLoss(nn.Module):
     base: ``labels_a`` is then the class of the larger weight, and ``lam`` that weight. The network's opinion
     belongs to the same class, so that it acts as it would in the original order; and the random weight is
     symmetric for ``noise="beta"`` (``lam_r`` and ``1 - lam_r`` are equally likely), so that the loss has the
-    same distribution. Clipped normal noise has a mean of 0.32 and leans away from class
-    a: there the order matters, and dense targets are refused. Label smoothing of a dense target stays in the
-    cross-entropy; with C = 2 it cannot be told from mixing, and counts as such. An image of one class, and
-    labels (N,) int64, are not perturbed: ``-log p`` (or BCE with target 1) and ``eta * (1 - p)``.
+    same distribution. Clipped normal noise has a mean of 0.32 and leans away from class a: there the order
+    matters, and dense targets are refused. Label smoothing of a dense target stays in the cross-entropy; with
+    C = 2 it counts as mixing. An image of one class, and labels (N,) int64, are not perturbed: ``-log p`` (or
+    BCE with target 1) and ``eta * (1 - p)``.
 
     Args:
         random_ratio: share of the random weight in ``lam'``.
@@ -222,8 +222,7 @@ class LUMixLoss(nn.Module):
             the mean over the classes. The network's opinion and the regularizer use the softmax in both.
         detach: no gradient flows through the network's opinion.
         generator: source of the random weights; None draws from PyTorch's own generator on the device of the
-            logits. A graph (``torch.compile`` with ``fullgraph``) cannot hold one: hand ``random_lam`` to
-            ``forward`` there.
+            logits. A whole graph cannot hold one: hand ``random_lam`` to ``forward`` there.
         reduction: "mean" over the batch, "sum" or "none".
 
     Raises:

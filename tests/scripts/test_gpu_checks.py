@@ -9,7 +9,7 @@ from types import ModuleType
 
 import pytest
 
-SCRIPTS = Path(__file__).parent.parent / "scripts"
+SCRIPTS = Path(__file__).parents[2] / "scripts"
 SMALL = "--device cpu --net small-cnn --batch-size 2 --steps 1 --rounds 1 --parity-batch 2 --parity-steps 2"
 
 
