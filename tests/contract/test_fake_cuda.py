@@ -5,6 +5,7 @@ device and a shape but no values. Gradients are the one thing that autograd cann
 """
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from typing import Any
 
 import pytest
@@ -17,7 +18,8 @@ from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicO
 
 from ssl_mix import TrainConfig, Trainer
 from ssl_mix.algorithms import ALGORITHMS
-from ssl_mix.engine import execution
+from ssl_mix.engine import checks, execution
+from ssl_mix.engine import trainer as trainer_module
 from ssl_mix.mixers import MIXERS, build_mixer
 from ssl_mix.models import build_model
 
@@ -28,10 +30,19 @@ pytestmark = pytest.mark.filterwarnings("ignore:Accessing the data pointer of Fa
 WAITS = (HostWaits, DataDependentOutputException, DynamicOutputShapeException)
 
 
+def own_state_of_the_cpu(
+    config: TrainConfig, device: torch.device, *stream: Any
+) -> AbstractContextManager[None]:
+    """A GPU that is not there has no generator."""
+    return execution.own_state(config, torch.device("cpu"), *stream)
+
+
 @pytest.fixture
 def gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeCuda]:
     """A GPU that is not there."""
-    monkeypatch.setattr(execution, "resolve_device", torch.device)
+    for module in (trainer_module, checks):
+        monkeypatch.setattr(module, "resolve_device", torch.device)
+    monkeypatch.setattr(trainer_module, "own_state", own_state_of_the_cpu)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: True)
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (2**36, 2**36))
     monkeypatch.setattr(torch.cuda.amp.common, "amp_definitely_not_available", lambda: False)
