@@ -20,7 +20,7 @@ from ssl_mix.cli.help import FLAT, explain_mistake
 from ssl_mix.errors import UserError, check_choice
 from ssl_mix.mixing.terms import MixingTerms
 from ssl_mix.recipes import RECIPES
-from ssl_mix.recipes.build import GROUPS, check_known, defaults_of, fields_of
+from ssl_mix.recipes.build import GROUPS, check_known, defaults_of
 from ssl_mix.recipes.recipe import Recipe
 
 NONE = ""
@@ -159,5 +159,5 @@ def _collector(cls: type, switches: Mapping[str, bool], name: str | None = None)
 def _flags_of(cls: type) -> dict[str, Any]:
     """Name and type of each option of a class, and of its mixing terms."""
     hints = get_type_hints(cls.__init__)  # type: ignore[misc]
-    flags = {name: hints[name] for name in fields_of(cls) if name != "mixing"}
+    flags = {name: hint for name, hint in hints.items() if name not in ("mixing", "return")}
     return {**flags, **_flags_of(MixingTerms)} if "mixing" in hints else flags
