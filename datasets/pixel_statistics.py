@@ -9,7 +9,7 @@ from ssl_mix.datasets.images import ImageSource
 from ssl_mix.errors import UserError
 
 MAX_IMAGES = 2000
-CHUNK = 100
+CHUNK_PIXELS = 2**20  # at a time: their sums are taken in int64
 MIN_STD = 1e-3
 
 Channels = tuple[float, ...]
@@ -30,7 +30,8 @@ def channel_statistics(images: ImageSource) -> tuple[Channels, Channels]:
     count = min(len(images), MAX_IMAGES)
     chosen = torch.arange(count) * len(images) // count
     sums = torch.zeros(2, images.shape[0], dtype=torch.int64)
-    for batch in images.batches(torch.split(chosen, CHUNK), torch.device("cpu")):
+    chunk = max(1, CHUNK_PIXELS // (images.shape[1] * images.shape[2]))
+    for batch in images.batches(torch.split(chosen, chunk), torch.device("cpu")):
         sums += _sums(batch)
     mean, square = sums.double() / (count * images.shape[1] * images.shape[2] * 255)
     std = (square / 255 - mean**2).clamp(min=0).sqrt().clamp(min=MIN_STD)

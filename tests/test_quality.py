@@ -32,7 +32,8 @@ FLOORS = (
     {"evaluation", "mixing"},
     {"algorithms", "engine"},
     {"runs"},
-    {"recipes", "reports"},
+    {"reports"},
+    {"recipes"},
     {"cli"},
     {"__main__"},
 )
