@@ -234,7 +234,7 @@ def test_mistakes_in_using_a_run(capsys: pytest.CaptureFixture[str]) -> None:
     assert "top must be above 0" in mistake(
         ["predict", "run", "a.png", "--out", "p.csv", "--top", "0"], capsys
     )
-    assert "guesses none" in mistake(["pseudo-labels", "run", "--out", "l.csv"], capsys)
+    assert "makes none" in mistake(["pseudo-labels", "run", "--out", "l.csv"], capsys)
 
 
 def test_ctrl_c_outside_training_prints_no_traceback(

@@ -43,6 +43,7 @@ def test_a_run_depends_on_its_seed(name: str, keywords: dict[str, Any]) -> None:
     assert not same_bits(*weights)
 
 
+@pytest.mark.slow
 @both
 def test_overfits_a_small_set_through_the_public_interface(name: str, keywords: dict[str, Any]) -> None:
     algorithm = ALGORITHMS[name](**keywords)

@@ -44,6 +44,7 @@ def printed(name: str, output: str) -> list[float]:
     return [float(number) for number in re.findall(rf"{name} ([\d.]+)", output)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_examples_learn_the_digits(name: str) -> None:
     """Ten classes: chance is 0.1."""

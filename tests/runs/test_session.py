@@ -17,6 +17,7 @@ from sessions import train
 
 from ssl_mix import Batch, MixingTerms, Nets, Step, StepOutput, TrainConfig, UserError
 from ssl_mix.algorithms import FixMatch, Supervised
+from ssl_mix.cli.train import read_run
 from ssl_mix.runs.checkpoint import CURRENT, read_checkpoint
 from ssl_mix.runs.data_options import DataOptions
 from ssl_mix.runs.folder import read_metrics
@@ -113,7 +114,7 @@ def stop_after(trainer: Any, stop: int) -> None:
     trainer.train_step = train_step
 
 
-def wait_for(condition: Any, process: subprocess.Popen[bytes], seconds: float = 60) -> None:
+def wait_for(condition: Any, process: subprocess.Popen[bytes], seconds: float = 300) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert process.poll() is None and time.monotonic() < deadline
@@ -125,35 +126,48 @@ def last_step(folder: Path) -> float:
     return records[-1]["step"] if records else 0
 
 
+def finished(options: list[str], folder: Path) -> Path:
+    """Train without a stop, in this process."""
+    assert train(start(read_run([*options, "--out", str(folder)]), folder))
+    return folder
+
+
+KILLED = ["fixmatch", *OPTIONS, *DM_AS, "--steps", "100", "--checkpoint-every", "10"]
+
+
+@pytest.fixture(scope="module")
+def never_killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return finished(KILLED, tmp_path_factory.mktemp("runs") / "whole")
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("kill_at", [1, 30, 75])
-def test_killed_and_resumed_is_the_same_run(tmp_path: Path, kill_at: int) -> None:
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
-    options = ["train", "fixmatch", *OPTIONS, *DM_AS, "--steps", "100", "--checkpoint-every", "10"]
-    subprocess.run(command(*options, "--out", str(whole)), check=True, capture_output=True)
-    process = subprocess.Popen(command(*options, "--out", str(killed)), stdout=subprocess.DEVNULL)
+def test_killed_and_resumed_is_the_same_run(tmp_path: Path, never_killed: Path, kill_at: int) -> None:
+    killed = tmp_path / "killed"
+    process = subprocess.Popen(command("train", *KILLED, "--out", str(killed)), stdout=subprocess.DEVNULL)
     wait_for(lambda: last_step(killed) >= kill_at, process)
     process.kill()
     process.wait()
     reached = last_step(killed)
     opened = reopen(killed)
     assert opened.trainer.step >= reached - 10
-    subprocess.run(command("resume", str(killed)), check=True, capture_output=True)
-    assert_same_run(whole, killed)
+    assert train(opened)
+    assert_same_run(never_killed, killed)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT to send")
 def test_ctrl_c_stops_cleanly_and_can_be_resumed(tmp_path: Path) -> None:
-    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
-    options = ["train", "fixmatch", *OPTIONS, "--steps", "80", "--checkpoint-every", "80"]
-    subprocess.run(command(*options, "--out", str(whole)), check=True, capture_output=True)
-    process = subprocess.Popen(command(*options, "--out", str(stopped)), stdout=subprocess.PIPE)
+    stopped = tmp_path / "stopped"
+    options = ["fixmatch", *OPTIONS, "--steps", "80", "--checkpoint-every", "80"]
+    process = subprocess.Popen(command("train", *options, "--out", str(stopped)), stdout=subprocess.PIPE)
     wait_for(lambda: last_step(stopped) >= 14, process)
     process.send_signal(signal.SIGINT)
-    output = process.communicate(timeout=60)[0].decode()
+    output = process.communicate(timeout=300)[0].decode()
     assert process.returncode == 0 and "ssl-mix resume" in output
     assert 14 <= read_checkpoint(stopped / CURRENT)["step"] < 80
     subprocess.run(command("resume", str(stopped)), check=True, capture_output=True)
-    assert_same_run(whole, stopped)
+    assert_same_run(finished(options, tmp_path / "whole"), stopped)
 
 
 def test_an_output_folder_with_a_run_is_refused_and_overwrite_replaces_it(tmp_path: Path) -> None:

@@ -1,12 +1,15 @@
 """The semi-supervised benchmark script on digits: what it runs, skips, resumes, refuses and prints."""
 
-import importlib.util
+import importlib
 import json
 import re
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from inspect import signature
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, TextIO
 
 import numpy as np
 import pytest
@@ -21,13 +24,34 @@ TINY = ["--net", "small-cnn", "--steps", "4", "--batch-size", "4", "--eval-every
 
 
 @pytest.fixture
-def script(monkeypatch, tmp_path):
+def script_of_processes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+    """The script, in an empty folder."""
     monkeypatch.syspath_prepend(str(ROOT / "scripts"))
     monkeypatch.chdir(tmp_path)
-    spec = importlib.util.spec_from_file_location("cifar_ssl", ROOT / "scripts/cifar_ssl.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return importlib.import_module("cifar_ssl")
+
+
+class Here:
+    """A process of ``python -m ssl_mix`` that is none: its command runs in this process."""
+
+    def __init__(self, command: list[str], stdout: TextIO, stderr: TextIO) -> None:
+        self.returncode = 0
+        assert command[:3] == [sys.executable, "-m", "ssl_mix"]
+        with redirect_stdout(stdout), redirect_stderr(stderr):
+            try:
+                ssl_mix_main(command[3:])
+            except SystemExit as stop:
+                self.returncode = stop.code if isinstance(stop.code, int) else 1
+
+    def wait(self) -> None:
+        """It has ended."""
+
+
+@pytest.fixture
+def script(script_of_processes: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The script, in an empty folder, whose runs are trained in this process."""
+    monkeypatch.setattr(importlib.import_module("benchmark_runs"), "subprocess", SimpleNamespace(Popen=Here))
+    return script_of_processes
 
 
 def arguments(*extra, algorithms=("fixmatch",), mix=("none",), train=TINY):
@@ -64,18 +88,19 @@ def test_runs_once_resumes_and_prints(script, capsys):
     assert lines() == found
 
 
-def test_a_cut_run_is_resumed_to_the_same_numbers(script, capsys):
-    script.main(arguments())
+@pytest.mark.slow
+def test_a_cut_run_is_resumed_to_the_same_numbers(script_of_processes, capsys):
+    script_of_processes.main(arguments())
     whole = lines()[0]
     folder = Path("runs/digits-40/fixmatch-none/seed0")
     Path("r.jsonl").unlink()
     folder.rename("kept")
-    (planned,) = script.plan(script.read_options(arguments()))
+    (planned,) = script_of_processes.plan(script_of_processes.read_options(arguments()))
     process = [sys.executable, "-c", CUT, "train", *planned.arguments]
     assert subprocess.run(process, capture_output=True).returncode == 9
     assert len(read_metrics(folder)) < len(read_metrics(Path("kept")))
     capsys.readouterr()
-    script.main(arguments())
+    script_of_processes.main(arguments())
     assert "cut  ssl-mix resume" in capsys.readouterr().out
     assert {k: lines()[0][k] for k in ("error_last", "error_median20", "error_best")} == {
         k: whole[k] for k in ("error_last", "error_median20", "error_best")
@@ -131,9 +156,10 @@ def test_what_is_wrong_is_said_before_any_training(script, capsys):
     assert not Path("runs").exists()
 
 
-def test_one_failure_does_not_stop_the_others(script, capsys):
+@pytest.mark.slow
+def test_one_failure_does_not_stop_the_others(script_of_processes, capsys):
     with pytest.raises(SystemExit, match=r"1 of 2 runs failed(.|\n)*NaN"):
-        script.main(arguments("--only", "uda: --lr 1e30", algorithms=("uda", "fixmatch")))
+        script_of_processes.main(arguments("--only", "uda: --lr 1e30", algorithms=("uda", "fixmatch")))
     assert "| fixmatch | none |" in capsys.readouterr().out
 
 
