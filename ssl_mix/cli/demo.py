@@ -5,23 +5,19 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from ssl_mix.algorithm import Algorithm
-from ssl_mix.algorithms import FixMatch, Supervised
 from ssl_mix.cli.terminal import console, say, training_bar
-from ssl_mix.engine.config import TrainConfig
 from ssl_mix.errors import check_positive
-from ssl_mix.mixing.terms import MixingTerms
+from ssl_mix.recipes.build import build_run
 from ssl_mix.reports import write_reports
 from ssl_mix.reports.html import REPORT, Section, render
 from ssl_mix.reports.plots import plot_comparison, save_png
 from ssl_mix.reports.summary import Summary, summarize
-from ssl_mix.runs.data_options import DataOptions
 from ssl_mix.runs.folder import Record, create_run_folder, read_metrics, write_text
-from ssl_mix.runs.run import Run
 from ssl_mix.runs.session import start
 
 FORMAT = "ssl-mix demo 1"
@@ -29,14 +25,12 @@ PLOT, RESULTS = "curves.png", "results.json"
 HEADER = ("method", "accuracy %", "best %", "confident %", "right %", "seconds")
 
 
-def methods() -> dict[str, Algorithm]:
-    """What the demo compares, by the name it prints."""
-    return {
-        "supervised": Supervised(),
-        "FixMatch": FixMatch(),
-        "FixMatch + AS": FixMatch(mixing=MixingTerms(mix="as")),
-        "FixMatch + DM/AS": FixMatch(mixing=MixingTerms(mix="dm-as")),
-    }
+METHODS: dict[str, tuple[str, dict[str, Any]]] = {
+    "supervised": ("supervised", {}),
+    "FixMatch": ("fixmatch", {}),
+    "FixMatch + AS": ("fixmatch", {"mix": "as"}),
+    "FixMatch + DM/AS": ("fixmatch", {"mix": "dm-as"}),
+}
 
 
 def demo(
@@ -62,18 +56,23 @@ def demo(
     """
     for name, value in (("labels_per_class", labels_per_class), ("seeds", seeds), ("steps", steps)):
         check_positive(name, value)
-    data = DataOptions(data="digits", labels_per_class=labels_per_class)
+    shared = {
+        "data": "digits",
+        "labels_per_class": labels_per_class,
+        "steps": steps,
+        "batch_size": 32,
+        "lr": 0.1,
+        "eval_every": max(1, steps // 10),
+    }
+    data = build_run("supervised", shared).run.data
     data.choose_split(data.load(), 0)  # refuses what cannot be, before anything is replaced
     create_run_folder(
         out, {"format": FORMAT, "demo": {"labels_per_class": labels_per_class}}, overwrite=overwrite
     )
-    results: dict[str, list[list[Record]]] = {name: [] for name in methods()}
+    results: dict[str, list[list[Record]]] = {name: [] for name in METHODS}
     for seed in range(seeds):
-        for name, algorithm in methods().items():
-            config = TrainConfig(
-                steps=steps, batch_size=32, lr=0.1, seed=seed, eval_every=max(1, steps // 10)
-            )
-            run = Run(algorithm, data, config=config)
+        for name, (algorithm, options) in METHODS.items():
+            run = build_run(algorithm, {**shared, **options, "seed": seed}).run
             folder = out / f"{name.lower().replace(' + ', '-').replace('/', '-')}-seed{seed}"
             opened = start(run, folder)
             with training_bar(f"seed {seed}  {name:<17}", steps) as show:
