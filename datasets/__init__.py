@@ -1,8 +1,4 @@
-"""Data sets, splits and loaders. ``DATASETS`` is the registry.
-
-Examples follow ``import torch``, ``from pathlib import Path`` and ``from ssl_mix.datasets import *``, in a folder with
-``train/cat/1.png`` and ``2.png``, ``train/dog/1.png`` and ``2.png``, ``unlabeled/1.png`` and ``2.png``.
-"""
+"""Data sets, splits and loaders. ``DATASETS`` is the registry."""
 
 if __name__ != "ssl_mix.datasets":
     raise ImportError(f"this folder is the package ssl_mix.datasets, not {__name__!r}")

@@ -16,7 +16,13 @@ MAX_WORKERS = 8
 
 
 class ImageSource(Protocol):
-    """uint8 images of one shape, wherever they are."""
+    """uint8 images of one shape, wherever they are.
+
+    Examples:
+        >>> source: ImageSource = load_digits_data().train.images
+        >>> source.shape, len(source)
+        ((1, 8, 8), 1437)
+    """
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -41,6 +47,11 @@ class ResidentImages:
 
     Args:
         images: (N, C, H, W) uint8 on the CPU.
+
+    Examples:
+        >>> images = ResidentImages(torch.arange(4, dtype=torch.uint8).view(4, 1, 1, 1))
+        >>> [batch.flatten().tolist() for batch in images.batches([torch.tensor([3, 0])], torch.device("cpu"))]
+        [[3, 0]]
     """
 
     def __init__(self, images: Tensor) -> None:
