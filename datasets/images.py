@@ -50,8 +50,9 @@ class ResidentImages:
 
     Examples:
         >>> images = ResidentImages(torch.arange(4, dtype=torch.uint8).view(4, 1, 1, 1))
-        >>> [batch.flatten().tolist() for batch in images.batches([torch.tensor([3, 0])], torch.device("cpu"))]
-        [[3, 0]]
+        >>> (batch,) = images.batches([torch.tensor([3, 0])], torch.device("cpu"))
+        >>> batch.flatten().tolist()
+        [3, 0]
     """
 
     def __init__(self, images: Tensor) -> None:
