@@ -31,6 +31,9 @@ def load_cifar(name: Name, data_dir: Path, *, download: bool = False) -> DataSet
 
     Raises:
         ValueError: the files are not there or damaged, or the download failed.
+
+    Examples:
+        >>> load_cifar("cifar10", Path("data"), download=True)  # doctest: +SKIP
     """
     train, classes = _read(name, data_dir, True, download)
     test, _ = _read(name, data_dir, False, download)
@@ -39,12 +42,20 @@ def load_cifar(name: Name, data_dir: Path, *, download: bool = False) -> DataSet
 
 
 def load_cifar10(data_dir: Path, *, download: bool = False) -> DataSet:
-    """CIFAR-10: 50,000 training and 10,000 test images of 32x32 pixels in 10 classes."""
+    """CIFAR-10: 50,000 training and 10,000 test images of 32x32 pixels in 10 classes.
+
+    Examples:
+        >>> load_cifar10(Path("data"), download=True)  # doctest: +SKIP
+    """
     return load_cifar("cifar10", data_dir, download=download)
 
 
 def load_cifar100(data_dir: Path, *, download: bool = False) -> DataSet:
-    """CIFAR-100: as many images of 32x32 pixels in 100 classes."""
+    """CIFAR-100: as many images of 32x32 pixels in 100 classes.
+
+    Examples:
+        >>> load_cifar100(Path("data"), download=True)  # doctest: +SKIP
+    """
     return load_cifar("cifar100", data_dir, download=download)
 
 

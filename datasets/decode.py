@@ -51,6 +51,12 @@ def decode(path: str | PathLike[str], size: int, channels: int = 3, fit: Fit = "
 
     Raises:
         ValueError: the file cannot be read as an image, or ``channels`` is neither 1 nor 3.
+
+    Examples:
+        >>> decode("train/cat/1.png", size=8).shape
+        torch.Size([3, 8, 8])
+        >>> decode("train/cat/1.png", size=8, channels=1).shape
+        torch.Size([1, 8, 8])
     """
     check_channels(channels)
     try:

@@ -56,6 +56,11 @@ def decode_all(
 
     Raises:
         ValueError: ``channels`` is neither 1 nor 3.
+
+    Examples:
+        >>> images, kept, broken = decode_all([Path("train/cat/1.png"), Path("labels.txt")], size=8)
+        >>> images.shape, kept, [path.name for path, _ in broken]
+        (torch.Size([1, 3, 8, 8]), [0], ['labels.txt'])
     """
     reading = read_all(paths, size, channels, fit, keep=True, progress=progress, label=label)
     assert reading.images is not None

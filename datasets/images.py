@@ -26,7 +26,13 @@ def worker_count(asked: int | None = None) -> int:
 
 
 class ImageSource(Protocol):
-    """uint8 images of one shape, wherever they are."""
+    """uint8 images of one shape, wherever they are.
+
+    Examples:
+        >>> source: ImageSource = load_digits_data().train.images
+        >>> source.shape, len(source)
+        ((1, 8, 8), 1437)
+    """
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -51,6 +57,12 @@ class ResidentImages:
 
     Args:
         images: (N, C, H, W) uint8 on the CPU.
+
+    Examples:
+        >>> images = ResidentImages(torch.arange(4, dtype=torch.uint8).view(4, 1, 1, 1))
+        >>> (batch,) = images.batches([torch.tensor([3, 0])], torch.device("cpu"))
+        >>> batch.flatten().tolist()
+        [3, 0]
     """
 
     def __init__(self, images: Tensor) -> None:

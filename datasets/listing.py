@@ -20,6 +20,10 @@ def list_images(folder: Path) -> list[Path]:
 
     Returns:
         Paths that begin with ``folder``.
+
+    Examples:
+        >>> [path.as_posix() for path in list_images(Path("train"))]
+        ['train/cat/1.png', 'train/cat/2.png', 'train/dog/1.png', 'train/dog/2.png']
     """
     found: list[Path] = []
     seen = {os.path.realpath(folder)}

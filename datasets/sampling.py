@@ -28,6 +28,11 @@ class ShuffledIndex:
 
     Raises:
         ValueError: ``index`` is empty, or ``batch_size`` is not above 0.
+
+    Examples:
+        >>> order = ShuffledIndex(range(4), 2, seed=0, stream="labeled")
+        >>> sorted(torch.cat((order.batch(0), order.batch(1))).tolist())
+        [0, 1, 2, 3]
     """
 
     def __init__(self, index: Tensor | Sequence[int], batch_size: int, *, seed: int, stream: str) -> None:

@@ -25,6 +25,12 @@ class Split:
         unlabeled: to learn from without labels.
         seed: of the choice.
         sha256: of ``labeled`` as little-endian int64 bytes, in hexadecimal.
+
+    Examples:
+        >>> labels = torch.tensor([0, 0, 0, 1, 1, 1])
+        >>> split = choose_split(labels, 2, per_class=1, seed=0, classes=("cat", "dog"))
+        >>> len(split.labeled), len(split.validation), len(split.unlabeled)
+        (2, 0, 4)
     """
 
     labeled: tuple[int, ...]
@@ -91,6 +97,12 @@ def choose_split(
 
     Raises:
         ValueError: the numbers contradict each other or the data.
+
+    Examples:
+        >>> labels = torch.tensor([0, 0, 0, 0, 1, 1])
+        >>> split = choose_split(labels, 2, rate=0.5, seed=0, classes=("cat", "dog"))
+        >>> labels[list(split.labeled)], labels[list(split.unlabeled)]
+        (tensor([0, 0, 1]), tensor([0, 0, 1]))
     """
     if not 0 <= validation < 1:
         raise UserError(f"validation must lie in [0, 1), got {validation}")

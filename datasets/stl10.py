@@ -36,6 +36,9 @@ def load_stl10(data_dir: Path, *, download: bool = False, image_size: int = SIDE
 
     Raises:
         ValueError: the size is too small, the files are not there or damaged, or the download failed.
+
+    Examples:
+        >>> load_stl10(Path("data"), download=True)  # doctest: +SKIP
     """
     if image_size < MIN_SIDE:
         raise UserError(f"image_size must be at least {MIN_SIDE}, got {image_size}")

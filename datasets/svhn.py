@@ -31,6 +31,9 @@ def load_svhn(data_dir: Path, *, download: bool = False, extra: bool = False) ->
 
     Raises:
         ValueError: the files are not there or damaged, or the download failed.
+
+    Examples:
+        >>> load_svhn(Path("data"), download=True, extra=True)  # doctest: +SKIP
     """
     names = ("train", "extra") if extra else ("train",)
     train = _image_set([_read(data_dir, name, download) for name in names])

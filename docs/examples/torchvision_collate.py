@@ -1,5 +1,4 @@
-"""torchvision's CutMix and MixUp in the collate function of a DataLoader, with decoupled mixup as the
-loss."""
+"""torchvision's CutMix and MixUp in the collate function of a DataLoader, decoupled mixup as the loss."""
 
 import torch
 from sklearn.datasets import load_digits

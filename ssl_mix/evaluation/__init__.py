@@ -1,4 +1,7 @@
-"""How good a network is."""
+"""How good a network is.
+
+Examples follow ``import torch`` and ``from ssl_mix.evaluation import *``.
+"""
 
 from ssl_mix.evaluation.accuracy import accuracy, mean_class_accuracy, predict_probabilities
 

@@ -40,6 +40,13 @@ def predict_probabilities(
 
     Raises:
         ValueError: ten crops of images that are no larger than what the network sees.
+
+    Examples:
+        >>> from ssl_mix.datasets import load_digits_data
+        >>> data, net = load_digits_data(), torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10))
+        >>> found = predict_probabilities(net, data.test.images, data.augmentation, torch.device("cpu"))
+        >>> found.shape, found.sum(dim=1).allclose(torch.ones(360))
+        (torch.Size([360, 10]), True)
     """
     size = augmentation.seen(images.shape)[1]
     if crops == "ten" and size == min(images.shape[1:]):
@@ -68,7 +75,13 @@ def predict_probabilities(
 
 
 def accuracy(probabilities: Tensor, labels: Tensor) -> float:
-    """Share of images whose largest probability (N, C) is at their label (N,)."""
+    """Share of images whose largest probability (N, C) is at their label (N,).
+
+    Examples:
+        >>> probabilities = torch.tensor([[0.9, 0.1], [0.2, 0.8], [0.3, 0.7], [0.6, 0.4]])
+        >>> accuracy(probabilities, torch.tensor([0, 1, 1, 1]))
+        0.75
+    """
     return (probabilities.argmax(dim=1) == labels).float().mean().item()
 
 
@@ -79,6 +92,11 @@ def mean_class_accuracy(probabilities: Tensor, labels: Tensor) -> float:
     Args:
         probabilities: (N, C).
         labels: (N,) int64 in [0, C).
+
+    Examples:
+        >>> probabilities = torch.tensor([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]])
+        >>> mean_class_accuracy(probabilities, torch.tensor([0, 1, 1]))  # (1/1 + 1/2) / 2
+        0.75
     """
     right = (probabilities.argmax(dim=1) == labels).double()
     classes = probabilities.shape[1]

@@ -1,4 +1,7 @@
-"""Losses for mixed images: pure functions, and modules for loops that call ``criterion(output, target)``."""
+"""Losses for mixed images: pure functions, and modules for loops that call ``criterion(output, target)``.
+
+Examples follow ``import torch`` and ``from ssl_mix.losses import *``.
+"""
 
 from ssl_mix.losses.asymmetric import AsymmetricMixupLoss, asymmetric_mixup_cross_entropy
 from ssl_mix.losses.bce import DecoupledMixupBCELoss, decoupled_mixup_bce, rescale_lam

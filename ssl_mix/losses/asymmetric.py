@@ -45,6 +45,12 @@ def asymmetric_mixup_cross_entropy(
 
     Source: Liu et al. (NeurIPS 2023), asymmetrical strategy. Differs: the mask weighs the whole sample,
     because most of the image is the unlabeled one, and the sign that the printed equation lost is put back.
+
+    Examples:
+        >>> logits, labels, pseudo_labels = torch.zeros(2, 4), torch.tensor([0, 0]), torch.tensor([1, 1])
+        >>> mask = torch.tensor([True, False])  # log 4 + 0.1 log 3, and nothing
+        >>> asymmetric_mixup_cross_entropy(logits, labels, pseudo_labels, 0.3, mask=mask, reduction="none")
+        tensor([1.4962, 0.0000])
     """
     logits = full_precision(logits)
     check_labels(logits, labels=labels, pseudo_labels=pseudo_labels)
@@ -78,6 +84,11 @@ class AsymmetricMixupLoss(nn.Module):
 
     Raises:
         ValueError: the target is no :class:`MixedTarget`, or a shape is wrong.
+
+    Examples:
+        >>> target = torch.tensor([0]), torch.tensor([1]), torch.tensor([0.3])
+        >>> AsymmetricMixupLoss(eta=0.1)(torch.zeros(1, 4), target)  # log 4 + 0.1 log 3
+        tensor(1.4962)
     """
 
     def __init__(self, eta: float = 0.1, *, eta_power: float = 0.0, reduction: Reduction = "mean") -> None:

@@ -27,6 +27,10 @@ def rescale_lam(lam: Tensor, *, t: float = 1.0, xi: float = 1.0) -> Tensor:
         ValueError: ``t`` or ``xi`` is negative.
 
     Source: Liu et al. (NeurIPS 2023). Differs: ``r(0) = 0`` for ``t = 0`` and ``xi = 0`` too.
+
+    Examples:
+        >>> rescale_lam(torch.tensor([0.0, 0.2, 0.5, 0.9]), xi=0.5)
+        tensor([0.0000, 0.4000, 1.0000, 1.0000])
     """
     check_not_negative("t", t)
     check_not_negative("xi", xi)
@@ -83,6 +87,11 @@ def decoupled_mixup_bce(
 
     Source: Liu et al. (NeurIPS 2023). Differs from the published code: one lam per sample; a pair of one
     class has target 1, never more; the mean over classes is the default, as in timm.
+
+    Examples:
+        >>> a, b = torch.tensor([0]), torch.tensor([1])
+        >>> decoupled_mixup_bce(torch.zeros(1, 4), a, b, 0.7)  # log 2 for each class, whatever is wanted
+        tensor(0.6931)
     """
     logits = full_precision(logits)
     check_labels(logits, labels_a=labels_a, labels_b=labels_b)
@@ -107,6 +116,11 @@ class DecoupledMixupBCELoss(nn.Module):
 
     Raises:
         ValueError: the target's shape or type does not fit the logits, or an option is wrong.
+
+    Examples:
+        >>> criterion = DecoupledMixupBCELoss(sum_classes=True)
+        >>> criterion(torch.zeros(1, 4), torch.tensor([[0.7, 0.3, 0.0, 0.0]]))  # 4 log 2
+        tensor(2.7726)
     """
 
     def __init__(

@@ -40,6 +40,12 @@ def group_contrast(
 
     Source: Wang et al., "Self-Tuning for Data-Efficient Deep Learning" (ICML 2021), equations 3 to 5, whose
     code loops over the samples.
+
+    Examples:
+        >>> query = key = torch.tensor([[1.0, 0.0]])
+        >>> queue = torch.tensor([[[1.0, 0.0]], [[0.0, 1.0]]])  # two classes of one key
+        >>> group_contrast(query, key, queue, torch.tensor([0]), temperature=1.0)  # log(2 e + 1) - 1 - log 2
+        tensor(0.1688)
     """
     check_positive("temperature", temperature)
     query = full_precision(query)

@@ -51,6 +51,13 @@ def semantic_equivariance(
 
     Source: Han et al., "Semantic Equivariant Mixup" (2023). The distance and the gradient are options because
     the paper's text leaves them open.
+
+    Examples:
+        >>> a, b = torch.tensor([[2.0, 0.0]]), torch.tensor([[0.0, 2.0]])
+        >>> semantic_equivariance(torch.tensor([[1.0, 1.0]]), a, b, 0.5)
+        tensor(0.)
+        >>> semantic_equivariance(torch.tensor([[1.0, 1.0]]), a, b, 1.0)  # ((1 - 2)^2 + 1^2) / 2
+        tensor(1.)
     """
     check_choice("distance", distance, ("mse", "l1", "cosine"))
     seen, first, second = (

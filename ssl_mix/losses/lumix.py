@@ -85,6 +85,11 @@ def lumix_lam(
 
     Raises:
         ValueError: a shape, a dtype or an option is wrong.
+
+    Examples:
+        >>> a, b = torch.tensor([0, 0]), torch.tensor([1, 1])
+        >>> lumix_lam(torch.zeros(2, 4), a, b, torch.tensor([0.7, 1.0]), random_lam=0.2)  # 0.35 + 0.08 + 0.05
+        tensor([0.4800, 1.0000])
     """
     logits = full_precision(logits)
     check_labels(logits, labels_a=labels_a, labels_b=labels_b)
@@ -122,6 +127,10 @@ def lumix_regularizer(
 
     Raises:
         ValueError: a shape, a dtype or the reduction is wrong.
+
+    Examples:
+        >>> lumix_regularizer(torch.zeros(1, 4), torch.tensor([0]), torch.tensor([1]), 0.7)  # 1 - 1/4
+        tensor(0.7500)
     """
     logits = full_precision(logits)
     check_labels(logits, labels_a=labels_a, labels_b=labels_b)
@@ -167,6 +176,11 @@ def lumix_cross_entropy(
 
     Raises:
         ValueError: a shape, a dtype or an option is wrong.
+
+    Examples:
+        >>> a, b = torch.tensor([0]), torch.tensor([1])
+        >>> lumix_cross_entropy(torch.zeros(1, 4), a, b, 0.7, random_lam=0.2)  # log 4 + 3/4
+        tensor(2.1363)
     """
     check_not_negative("eta", eta)
     logits = full_precision(logits)
@@ -227,6 +241,10 @@ class LUMixLoss(nn.Module):
 
     Raises:
         ValueError: the target's shape or type does not fit the logits, or an option is wrong.
+
+    Examples:
+        >>> LUMixLoss(eta=1.0)(torch.zeros(1, 4), torch.tensor([0]))  # not mixed: log 4 + 3/4
+        tensor(2.1363)
     """
 
     def __init__(

@@ -31,6 +31,11 @@ def mixup_cross_entropy(
         ValueError: a shape, a dtype or the reduction is wrong.
 
     Source: Zhang et al., "mixup: Beyond Empirical Risk Minimization" (ICLR 2018).
+
+    Examples:
+        >>> logits = torch.tensor([[0.5, 0.25, 0.25]]).log()
+        >>> mixup_cross_entropy(logits, torch.tensor([0]), torch.tensor([1]), 0.5)  # 1.5 log 2
+        tensor(1.0397)
     """
     logits = full_precision(logits)
     check_labels(logits, labels_a=labels_a, labels_b=labels_b)

@@ -56,6 +56,11 @@ def multiway_decoupled_cross_entropy(
         ValueError: a shape, a dtype or an option is wrong.
 
     Source: Liu et al. (NeurIPS 2023), extended from two classes to any number, as mixers of many images need.
+
+    Examples:
+        >>> labels, weights = torch.tensor([[0, 1, 2]]), torch.tensor([[0.5, 0.3, 0.2]])
+        >>> multiway_decoupled_cross_entropy(torch.zeros(1, 5), labels, weights)  # 3 log 3
+        tensor(3.2958)
     """
     logits = full_precision(logits)
     check_not_negative("eta_power", eta_power)

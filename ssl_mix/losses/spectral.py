@@ -28,6 +28,11 @@ def spectral_shrinkage(features: Tensor, *, smallest: int = 1) -> Tensor:
 
     Source: Chen et al., "Catastrophic Forgetting Meets Negative Transfer: Batch Spectral Shrinkage for Safe
     Transfer Learning" (NeurIPS 2019), equation 3, whose code takes a singular value decomposition.
+
+    Examples:
+        >>> features = torch.diag(torch.tensor([3.0, 2.0, 1.0]))
+        >>> spectral_shrinkage(features), spectral_shrinkage(features, smallest=2)
+        (tensor(1.), tensor(5.))
     """
     check_count("smallest", smallest)
     if features.ndim != 2 or not features.is_floating_point():

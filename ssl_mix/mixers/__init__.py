@@ -1,5 +1,8 @@
 """Mixers: ``mixer(images, labels)`` pairs a batch with itself, ``mixer.mix(images_a, images_b)`` mixes two
-batches."""
+batches.
+
+Examples follow ``import torch`` and ``from ssl_mix.mixers import *``.
+"""
 
 import inspect
 from collections.abc import Callable
@@ -94,6 +97,10 @@ def build_mixer(name: str, alpha: float | None = None) -> Mixer:
 
     Raises:
         ValueError: the name is unknown, or the mixer draws its shares otherwise and has no alpha.
+
+    Examples:
+        >>> build_mixer("cutmix"), build_mixer("mixup", alpha=0.2)
+        (CutMix(alpha=1.0), Mixup(alpha=0.2))
     """
     check_choice("mixer", name, MIXERS)
     mixer = MIXERS[name]

@@ -36,6 +36,13 @@ class AttentiveMix(Mixer):
     Source: Walawalkar et al., "Attentive CutMix" (ICASSP 2020), which keeps 6 of 49 cells by a pre-trained
     ResNet-50; drawn numbers of cells are OpenMixup's. Differs from it: one number of cells per sample,
     rounded to the nearest.
+
+    Examples:
+        >>> from ssl_mix.models import build_model
+        >>> a, b = torch.ones(1, 3, 8, 8), torch.zeros(1, 3, 8, 8)
+        >>> mixed, lam = AttentiveMix(top_k=1).mix(a, b, net=build_model("small-cnn", 10))
+        >>> mixed.mean(), lam  # keeps one of four cells
+        (tensor(0.2500), tensor([0.2500]))
     """
 
     alpha: float = 1.0

@@ -62,6 +62,14 @@ class AutoMix(Mixer, nn.Module):
     sample; the margin on the mask's mean counts per sample; the encoder is in evaluation mode; lam is given
     to the block in every setting, as the paper has it, and so the mask is never rescaled afterwards. The
     clean cross entropy of the student is left to the training loop.
+
+    Examples:
+        >>> from ssl_mix.models import build_model
+        >>> mixer, encoder = AutoMix(), build_model("small-cnn", 10)
+        >>> mixer.prepare(encoder, (3, 8, 8))
+        >>> batch = mixer.mix_batch(torch.rand(4, 3, 8, 8), torch.arange(4), net=encoder)
+        >>> batch.images.shape, batch.loss.requires_grad
+        (torch.Size([4, 3, 8, 8]), True)
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"net"})

@@ -38,6 +38,14 @@ def capture_class_attention(net: nn.Module) -> Iterator[Callable[[], Tensor]]:
     Raises:
         ValueError: at once, where the network is compiled or has no class token whose attention can be read;
             when ``attention()`` is called, where no forward pass was made.
+
+    Examples:
+        >>> from torchvision.models import VisionTransformer
+        >>> net = VisionTransformer(8, 4, 1, 1, 4, 4)  # 8 pixels, patches of 4, one layer, one head
+        >>> with capture_class_attention(net) as attention:
+        ...     logits = net(torch.rand(2, 3, 8, 8))
+        >>> attention().shape  # of 2 images, to 4 patches
+        torch.Size([2, 4])
     """
     check_uncompiled(net)
     layer, read = _class_attention(net)

@@ -51,6 +51,12 @@ class CutMix(Mixer):
     Source: Yun et al., "CutMix" (ICCV 2019). Differs from the published code, timm's batch mode and
     torchvision: one box and one lam per sample, partners are a random permutation, and the inputs are left as
     they were.
+
+    Examples:
+        >>> a, b = torch.ones(4, 3, 8, 8), torch.zeros(4, 3, 8, 8)
+        >>> mixed, lam = CutMix(alpha=1.0).mix(a, b)
+        >>> mixed.mean(dim=(1, 2, 3)).allclose(lam)  # lam is what is left of the first image
+        True
     """
 
     alpha: float = 1.0

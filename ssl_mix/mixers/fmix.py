@@ -63,6 +63,12 @@ class FMix(Mixer):
     code, which takes the wrong axis for real and imaginary parts and so has a single cosine along the rows:
     this noise has every frequency and no preferred direction; one mask per sample; the share is rounded to
     the nearest pixel, not up or down at random.
+
+    Examples:
+        >>> a, b = torch.ones(1, 3, 8, 8), torch.zeros(1, 3, 8, 8)
+        >>> mixed, lam = FMix().mix(a, b, lam=0.75)
+        >>> mixed.mean(), lam
+        (tensor(0.7500), tensor([0.7500]))
     """
 
     alpha: float = 1.0

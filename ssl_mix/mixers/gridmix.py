@@ -60,6 +60,12 @@ class GridMix(Mixer):
     that OpenMixup has. Differs from that: the share is that of the whole image, so lam has its distribution
     and a given lam is kept to; a grid per sample; a whole number of cells; ratios of sides as often below 1
     as above.
+
+    Examples:
+        >>> a, b = torch.ones(4, 3, 8, 8), torch.zeros(4, 3, 8, 8)
+        >>> mixed, lam = GridMix().mix(a, b)
+        >>> mixed.mean(dim=(1, 2, 3)).allclose(lam)  # lam is the share of pixels outside the holes
+        True
     """
 
     alpha: float = 1.0

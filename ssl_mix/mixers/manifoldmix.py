@@ -50,6 +50,13 @@ class ManifoldMix(Mixer):
     Source: Verma et al., "Manifold Mixup: Better Representations by Interpolating Hidden States" (ICML 2019).
     Differs from the published code: no special networks, lam per sample, cross entropy instead of binary
     cross entropy of softmax.
+
+    Examples:
+        >>> net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 3))
+        >>> images, labels = torch.rand(2, 1, 2, 2), torch.tensor([0, 1])
+        >>> logits, target = ManifoldMix(layers=("1",))(images, labels, net=net)
+        >>> share, partner = target.lam[:, None], net(images)[target.labels_b]
+        >>> torch.testing.assert_close(logits, share * net(images) + (1 - share) * partner)
     """
 
     alpha: float = 2.0

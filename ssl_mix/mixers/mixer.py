@@ -22,6 +22,11 @@ class Pair(NamedTuple):
         saliency_a: importance of each pixel of ``images_a``, (N, H, W) float, not negative; or None.
         saliency_b: the same of ``images_b``.
         net: the network whose features or hidden layers are asked for, or None.
+
+    Examples:
+        >>> a, b = torch.ones(1, 3, 8, 8), torch.zeros(1, 3, 8, 8)
+        >>> Mixup().blend(Pair(a, b), 0.25, None).images.mean()
+        tensor(0.2500)
     """
 
     images_a: Tensor
@@ -39,6 +44,12 @@ class Mixed(NamedTuple):
         lam: share of ``images_a``, (N,) float32.
         mask: the same by pixel: bool or float32, (N, 1, H, W), or (N, 1, 1, 1) where all pixels have one
             share.
+
+    Examples:
+        >>> a, b = torch.ones(1, 3, 8, 8), torch.zeros(1, 3, 8, 8)
+        >>> mixed = Mixup().blend(Pair(a, b), 0.75, None)
+        >>> mixed.lam, mixed.mask.shape
+        (tensor([0.7500]), torch.Size([1, 1, 1, 1]))
     """
 
     images: Tensor
@@ -55,6 +66,11 @@ class MixedBatch(NamedTuple):
         partner: position of each sample's partner in the batch, (N,) int64.
         mask: share of the base image by pixel, as in :class:`Mixed`; None where hidden layers are mixed.
         loss: 0-d, what a learned mixer adds to the loss to learn itself; None for all others.
+
+    Examples:
+        >>> batch = Mixup().mix_batch(images := torch.rand(4, 3, 8, 8), labels := torch.arange(4))
+        >>> bool((batch.target.labels_b == labels[batch.partner]).all())
+        True
     """
 
     images: Tensor
@@ -84,6 +100,14 @@ class Mixer(ABC):
     Attributes:
         needs: what it needs beside images: "saliency" or "net", or nothing.
         hidden: whether it mixes hidden layers, so that there is no mixed image to be looked at.
+
+    Examples:
+        >>> class Half(Mixer):
+        ...     def blend(self, pair, lam, generator):
+        ...         mask = torch.full((len(pair.images_a), 1, 1, 1), 0.5)
+        ...         return Mixed((pair.images_a + pair.images_b) / 2, mask.flatten(), mask)
+        >>> Half()(torch.rand(2, 3, 8, 8), torch.tensor([4, 7]))[1].lam
+        tensor([0.5000, 0.5000])
     """
 
     needs: ClassVar[frozenset[str]] = frozenset()

@@ -25,6 +25,12 @@ class Mixup(Mixer):
     Source: Zhang et al., "mixup: Beyond Empirical Risk Minimization" (ICLR 2018). Differs from timm and
     torchvision: lam is drawn per sample, partners are a random permutation, and the inputs are left as they
     were.
+
+    Examples:
+        >>> a, b = torch.ones(1, 3, 8, 8), torch.zeros(1, 3, 8, 8)
+        >>> mixed, lam = Mixup(alpha=1.0).mix(a, b, lam=0.75)
+        >>> mixed.mean(), lam
+        (tensor(0.7500), tensor([0.7500]))
     """
 
     alpha: float = 1.0

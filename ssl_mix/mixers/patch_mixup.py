@@ -39,6 +39,12 @@ class PatchMixup(Mixer):
 
     Source: "random lambda" in table 12 of Sun et al., "LUMix: Improving Mixup by Better Modelling Label
     Uncertainty" (2022).
+
+    Examples:
+        >>> a, b = torch.ones(1, 3, 8, 8), torch.zeros(1, 3, 8, 8)
+        >>> mixed, lam = PatchMixup(size=4).mix(a, b, lam=0.75)
+        >>> mixed.mean(), lam
+        (tensor(0.7500), tensor([0.7500]))
     """
 
     alpha: float = 1.0

@@ -55,6 +55,12 @@ class PatchShuffle(Mixer):
 
     Source: "random shuffling" in table 12 of Sun et al., "LUMix: Improving Mixup by Better Modelling Label
     Uncertainty" (2022).
+
+    Examples:
+        >>> a, b = torch.ones(4, 3, 8, 8), torch.zeros(4, 3, 8, 8)
+        >>> mixed, lam = PatchShuffle(size=2).mix(a, b)
+        >>> mixed.mean(dim=(1, 2, 3)).allclose(lam)  # pixels move, none is lost
+        True
     """
 
     alpha: float = 1.0

@@ -58,6 +58,14 @@ class PuzzleMix(Mixer):
     Differs from the published code: one lam per sample; the mask by a batched solver instead of alpha-beta
     swaps on the CPU, one sample at a time; two patches never compete for a cell twice, and no cell is left
     black; impossible masks for lam 0 or 1 stay impossible; the gradients of the parameters are left alone.
+
+    Examples:
+        >>> a, b = torch.ones(1, 3, 8, 8), torch.zeros(1, 3, 8, 8)
+        >>> left = torch.arange(8).expand(1, 8, 8) < 4  # a is salient on the left, b on the right
+        >>> mixer = PuzzleMix(block_numbers=(2,), transport=False)
+        >>> mixed, lam = mixer.mix(a, b, lam=0.5, saliency_a=left.float(), saliency_b=1 - left.float())
+        >>> mixed[0, 0, 0], lam
+        (tensor([1., 1., 1., 1., 0., 0., 0., 0.]), tensor([0.5000]))
     """
 
     alpha: float = 1.0

@@ -34,6 +34,11 @@ class RandomMixer(Mixer):
             hidden layers, learns or is no mixer; while mixing, whatever a drawn mixer raises.
 
     Differs from timm, which draws one of two mixers and one lam for the whole batch.
+
+    Examples:
+        >>> mixer = RandomMixer({Mixup(alpha=0.8): 1, CutMix(alpha=1.0): 3}, prob=1.0)
+        >>> list(mixer.shares().values())  # of Mixup, CutMix, and images left as they are
+        [0.25, 0.75, 0.0]
     """
 
     mixers: Mapping[Mixer, float] | Sequence[Mixer] = field(hash=False)

@@ -59,6 +59,12 @@ class ResizeMix(Mixer):
     OpenMixup: the box is not cut off at the borders, a larger given lam means a smaller box, the mask is not
     transposed, a Beta draw is stretched to the scale instead of replaced where it falls outside, and every
     sample has a box of its own.
+
+    Examples:
+        >>> a, b = torch.ones(1, 3, 8, 8), torch.zeros(1, 3, 8, 8)
+        >>> mixed, lam = ResizeMix().mix(a, b, lam=0.75)
+        >>> mixed.mean(), lam
+        (tensor(0.7500), tensor([0.7500]))
     """
 
     alpha: float = 1.0

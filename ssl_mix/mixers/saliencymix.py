@@ -54,6 +54,13 @@ class SaliencyMix(Mixer):
     Source: Uddin et al., "SaliencyMix: A Saliency Guided Data Augmentation Strategy for Better
     Regularization" (ICLR 2021). Differs from the published code: a box for every image by the saliency of its
     own partner, where that takes the box of one image for the whole batch; no OpenCV.
+
+    Examples:
+        >>> a, b = torch.zeros(1, 3, 8, 8), torch.zeros(1, 3, 8, 8)
+        >>> b[:, :, 4, 4] = 1.0  # the one thing to be seen in the partner
+        >>> mixed, lam = SaliencyMix().mix(a, b, lam=0.9)
+        >>> mixed[0, 0, 4, 4], lam
+        (tensor(1.), tensor([0.9375]))
     """
 
     alpha: float = 1.0

@@ -21,6 +21,11 @@ class SAMix(AutoMix):
     (2021). Differs from the published code beyond AutoMix's differences: the variance is that of each mask by
     itself, not of the batch as a whole, and its balanced loss, which has no effect there with soft labels, is
     left out.
+
+    Examples:
+        >>> mixer = SAMix()
+        >>> mixer.mask_cost(torch.tensor([[[[1.0, 0.0]]]]), torch.tensor([0.5]))  # -2 var(mask)
+        tensor([-0.5000])
     """
 
     block_class: ClassVar[type[nn.Module]] = AdaptiveMixBlock

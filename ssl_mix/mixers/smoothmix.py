@@ -65,6 +65,12 @@ class SmoothMix(Mixer):
     Source: Lee et al., "SmoothMix: a Simple Yet Effective Data Augmentation to Train Robust Classifiers"
     (CVPR workshops 2020). Differs from OpenMixup, which labels the image with ``lam = mean(G)`` but shows ``1
     - G`` of it; a bell per sample.
+
+    Examples:
+        >>> a, b = torch.ones(1, 3, 8, 8), torch.zeros(1, 3, 8, 8)
+        >>> mixed, lam = SmoothMix().mix(a, b, lam=0.75)
+        >>> mixed.mean(), lam
+        (tensor(0.7500), tensor([0.7500]))
     """
 
     sigma: tuple[float, float] = (0.25, 0.5)

@@ -18,7 +18,13 @@ from ssl_mix.types import MixedTarget
 @dataclass(frozen=True)
 class Unmixed(Mixer):
     """Images and labels as they are, in the form of mixed ones: lam is 1, the partner of an image is
-    itself."""
+    itself.
+
+    Examples:
+        >>> images, target = Unmixed()(torch.rand(2, 3, 8, 8), torch.tensor([4, 7]))
+        >>> target
+        MixedTarget(labels_a=tensor([4, 7]), labels_b=tensor([4, 7]), lam=tensor([1., 1.]))
+    """
 
     def blend(self, pair: Pair, lam: Tensor | float | None, generator: torch.Generator | None) -> Mixed:
         """A copy of ``images_a``, whatever lam is asked for."""
@@ -88,6 +94,11 @@ class StopAfter:
 
     Source: Zou et al., "The Benefits of Mixup for Feature Learning" (ICML 2023); Liu et al., "Over-Training
     with Mixup May Hurt Generalization" (ICLR 2023).
+
+    Examples:
+        >>> stop = StopAfter(CutMix(), fraction=0.1)
+        >>> stop(0.5), stop(0.95)  # the mixer for 50 % and for 95 % of the run
+        (CutMix(alpha=1.0), Unmixed())
     """
 
     mixer: Mixer

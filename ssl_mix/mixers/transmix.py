@@ -34,6 +34,11 @@ def transmix_lam(attention: Tensor, mask: Tensor, lam: Tensor) -> Tensor:
 
     Source: Chen et al., "TransMix: Attend to Mix for Vision Transformers" (CVPR 2022). Differs from the
     published code: the mask is averaged over each patch instead of read at one pixel, and lam is per sample.
+
+    Examples:
+        >>> attention, mask = torch.tensor([[3.0, 1.0]]), torch.tensor([[[[True, False]]]])
+        >>> transmix_lam(attention, mask, torch.tensor([0.5]))  # (0.5 + 3/4) / 2
+        tensor([0.6250])
     """
     expected = len(lam) if lam.ndim == 1 else -1
     if (
