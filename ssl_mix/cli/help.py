@@ -25,21 +25,22 @@ FIRST = ("data", "labeled", "unlabeled", "test", "net", "mix", "steps", "out")  
 Made = TypeVar("Made")
 
 
-def print_help(algorithm: str, recipe: Recipe, *, every: bool) -> None:
+def print_help(algorithm: str, recipe: Recipe, *, every: bool, command: str = "train") -> None:
     """Explain the options of ``ssl-mix train``, with the defaults of a recipe.
 
     Args:
         algorithm: whose options; "" for those of all algorithms alone.
         recipe: the defaults.
         every: explain every option, else the first ones, and name the others by group.
+        command: whose help it is.
     """
-    prog = f"ssl-mix train {algorithm or 'ALGORITHM'}"
+    prog = f"ssl-mix {command} {algorithm or 'ALGORITHM'}"
     if not algorithm:
         print_registry("Algorithms", ALGORITHMS)
     about = first_paragraph(ALGORITHMS[algorithm]) if algorithm else "Train a classifier from few labels."
-    command = documented(algorithm, recipe, None if every else FIRST)
+    shown = documented(algorithm, recipe, None if every else FIRST)
     with contextlib.suppress(SystemExit):
-        tyro.cli(command, prog=prog, args=["--help"], description=about, config=FLAT)
+        tyro.cli(shown, prog=prog, args=["--help"], description=about, config=FLAT)
     if not every:
         say("More options, which --help-all explains:")
         for group, names in option_groups(algorithm).items():

@@ -39,10 +39,10 @@ def train(arguments: Sequence[str]) -> None:
     finish(session)
 
 
-def explain(words: Words) -> None:
-    """Print the help that was asked for."""
+def explain(words: Words, command: str = "train") -> None:
+    """Print the help of a command that was asked for."""
     defaults = defaults_of(words.algorithm or "fixmatch", words.options, words.recipe)
-    print_help(words.algorithm, defaults, every=words.help == "all")
+    print_help(words.algorithm, defaults, every=words.help == "all", command=command)
 
 
 def built_from(words: Words) -> Built:

@@ -20,23 +20,37 @@ Record = dict[str, float]
 EVENTS = "tensorboard"
 
 
-def create_run_folder(folder: Path, config: dict[str, Any], *, overwrite: bool) -> None:
-    """Make ``folder`` and write ``config.json``.
+def check_run_folder(folder: Path, *, overwrite: bool) -> None:
+    """Raise unless a new run may go to ``folder``.
 
     Raises:
         ValueError: the folder holds a run and ``overwrite`` is off, or holds other files (never deleted).
     """
-    if (folder / CONFIG).exists() and str(read_config(folder).get("format")).startswith("ssl-mix "):
+    if _holds_run(folder):
         if not overwrite:
             raise UserError(
                 f"{folder} already holds a run: go on with it (ssl-mix resume {folder}), "
-                "replace it (--overwrite), or choose another --out"
+                "replace it (`overwrite`), or choose another `out`"
             )
-        shutil.rmtree(folder.resolve())
     elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UserError(f"{folder} exists and holds no run: choose another --out, nothing was deleted")
+        raise UserError(f"{folder} exists and holds no run: choose another `out`, nothing was deleted")
+
+
+def create_run_folder(folder: Path, config: dict[str, Any], *, overwrite: bool) -> None:
+    """Make ``folder``, in place of the run that it holds, and write ``config.json``.
+
+    Raises:
+        ValueError: see :func:`check_run_folder`.
+    """
+    check_run_folder(folder, overwrite=overwrite)
+    if _holds_run(folder):
+        shutil.rmtree(folder.resolve())
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / CONFIG, json.dumps(config, indent=2) + "\n")
+
+
+def _holds_run(folder: Path) -> bool:
+    return (folder / CONFIG).exists() and str(read_config(folder).get("format")).startswith("ssl-mix ")
 
 
 def read_config(folder: Path) -> dict[str, Any]:

@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
-from ssl_mix.datasets import Split
+from ssl_mix.datasets import DataSet, Split
 from ssl_mix.engine.trainer import Trainer
 from ssl_mix.errors import UserError
 from ssl_mix.models.pretrained import loading_notes
@@ -23,6 +23,7 @@ from ssl_mix.runs.folder import (
     SPLIT,
     MetricsWriter,
     Record,
+    check_run_folder,
     create_run_folder,
     read_config,
     write_text,
@@ -83,6 +84,49 @@ class Session:
         save_checkpoint(self.folder, {"identity": json.dumps(self.identity), **self.trainer.state_dict()})
 
 
+class Prepared(NamedTuple):
+    """A run that is ready to start, of which nothing has been written.
+
+    Attributes:
+        run: what to do, settled.
+        data: the images.
+        split: which of them are labeled.
+        trainer: at step 0.
+        notes: what the user must be told.
+    """
+
+    run: Run
+    data: DataSet
+    split: Split
+    trainer: Trainer
+    notes: tuple[str, ...]
+
+
+def prepare(
+    run: Run,
+    given: Given = Given(),  # noqa: B008 (a tuple)
+    progress: Progress | None = None,
+) -> Prepared:
+    """Read the data and make the trainer; refuses whatever cannot be trained.
+
+    Args:
+        run: what to do.
+        given: data and network that take the place of those that the run names.
+        progress: told how far reading the images is.
+
+    Raises:
+        ValueError: anything the user can mend.
+    """
+    threads = run.config.threads or torch.get_num_threads()  # the number decides the last bits of sums
+    run = replace(run.settled(), config=replace(run.config, threads=threads))
+    run.data.check_test_is_apart()
+    data = run.data.load(progress) if given.data is None else run.data.adjust(given.data)
+    split = run.data.choose_split(data, run.config.seed)
+    trainer = run.trainer(data, split, net=given.network(len(data.classes)))
+    notes = (*data.notes, *loading_notes(trainer.student), *small_set_notes(run, split))
+    return Prepared(run, data, split, trainer, notes)
+
+
 def start(
     run: Run,
     folder: Path,
@@ -103,18 +147,13 @@ def start(
     Raises:
         ValueError: anything the user can mend; no folder has been made or replaced then.
     """
-    threads = run.config.threads or torch.get_num_threads()  # the number decides the last bits of sums
-    run = replace(run.settled(), config=replace(run.config, threads=threads))
-    run.data.check_test_is_apart()
-    data = run.data.load(progress) if given.data is None else run.data.adjust(given.data)
-    split = run.data.choose_split(data, run.config.seed)
-    trainer = run.trainer(data, split, net=given.network(len(data.classes)))
+    check_run_folder(folder, overwrite=overwrite)  # before minutes of reading
+    run, data, split, trainer, notes = prepare(run, given, progress)
     description = run.describe(data, split) | {"given": given.describe()}
     create_run_folder(folder, description, overwrite=overwrite)
     split.save(folder / SPLIT)
     if data.train.files is not None:
         write_text(folder / FILES, json.dumps(data.train.files))
-    notes = (*data.notes, *loading_notes(trainer.student), *small_set_notes(run, split))
     session = Session(folder, trainer, identity_of(description), notes)
     if given.net is not None:
         session.save()  # its weights are written nowhere else
@@ -188,9 +227,7 @@ def identity_of(description: dict[str, Any]) -> dict[str, Any]:
 def check_same(expected: dict[str, Any], found: dict[str, Any], source: Path) -> None:
     """Raise with the differences unless both identities agree."""
     before, now = _flat(expected), _flat(found)
-    if isinstance(before.get("net.pretrained"), bool):  # a yes or no once
-        before["net.pretrained"] = "default" if before["net.pretrained"] else "none"
-    differences = [  # an option that did not exist then has its default now
+    differences = [
         f"{name}: {value!r} then, {now.get(name)!r} now"
         for name, value in sorted(before.items())
         if value != now.get(name)

@@ -1,0 +1,295 @@
+"""``ssl-mix check``: what ``ssl-mix train`` would do, without doing it."""
+
+import collections
+import hashlib
+import itertools
+import os
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import psutil  # type: ignore[import-untyped]
+import torch
+from rich.table import Table
+from torch import nn
+
+from ssl_mix.cli.terminal import console, keep_freed_memory, reading_bar, say, warn
+from ssl_mix.cli.train import built_from, explain
+from ssl_mix.cli.words import Words, read_words
+from ssl_mix.datasets import DataSet, ImageSet, Split
+from ssl_mix.datasets.decode_many import read_all
+from ssl_mix.datasets.listing import EXTENSIONS, find_copies
+from ssl_mix.datasets.originals import Files
+from ssl_mix.engine.trainer import Trainer
+from ssl_mix.models import default_network
+from ssl_mix.runs.data_options import PATHS, DataOptions
+from ssl_mix.runs.folder import check_run_folder
+from ssl_mix.runs.session import Prepared, prepare
+
+PARTS = ("labeled", "held out", "unlabeled", "test")
+MAX_ROWS, CHUNK = 20, 1000
+WARM_UP, TIMED = 1, 2
+Positions = Sequence[int]
+Rows = list[tuple[str, str]]
+
+
+def check(arguments: Sequence[str]) -> None:
+    """Read everything that ``ssl-mix train`` would, and say what it would do; makes no folder.
+
+    Args:
+        arguments: the words behind ``ssl-mix check``: those of ``ssl-mix train``, of which ``--out`` is not
+            needed.
+
+    Raises:
+        ValueError: what ``ssl-mix train`` would refuse.
+    """
+    words = read_words(arguments)
+    if words.help:
+        explain(words, "check")
+        return
+    prepared = read(words)
+    print_classes(prepared.data, prepared.split)
+    print_rows("Images", [*image_rows(prepared.data), *file_rows(prepared), *copy_rows(prepared)])
+    print_rows("Network", network_rows(prepared))
+    print_rows("Training", [*training_rows(prepared), *cost_rows(measure(prepared.trainer), prepared)])
+    for note in prepared.notes:
+        warn(note)
+    say("Nothing was trained or written: ssl-mix train with the same words does it.")
+
+
+def read(words: Words) -> Prepared:
+    """The run that the words describe, ready to start."""
+    built = built_from(words)
+    if words.out is not None:
+        check_run_folder(words.out, overwrite=words.overwrite)
+    with reading_bar() as progress:
+        return prepare(built.run, progress=progress)
+
+
+def parts_of(data: DataSet, split: Split) -> dict[str, tuple[ImageSet, Positions]]:
+    """The images of each part that has some: where they are, and their positions there."""
+    chosen = zip(PARTS, (split.labeled, split.validation, split.unlabeled), strict=False)
+    parts: dict[str, tuple[ImageSet, Positions]] = {name: (data.train, part) for name, part in chosen}
+    if data.test is not None:
+        parts["test"] = (data.test, range(len(data.test.labels)))
+    return {name: part for name, part in parts.items() if len(part[1])}
+
+
+def class_counts(data: DataSet, split: Split) -> dict[str, list[int | None]]:
+    """How many images of each class each part holds, with None where labels are unknown."""
+    counts: dict[str, list[int | None]] = {}
+    for name, (images, positions) in parts_of(data, split).items():
+        labels = images.labels[torch.tensor(positions)]
+        known = bool((labels >= 0).all())
+        found: list[int] = torch.bincount(labels.clamp(min=0), minlength=len(data.classes)).tolist()
+        counts[name] = [count if known else None for count in found]
+    return counts
+
+
+def print_classes(data: DataSet, split: Split) -> None:
+    """The table of images by class and part; of many classes the first, and the fewest and most of the
+    others."""
+    counts, parts = class_counts(data, split), parts_of(data, split)
+    table = Table("class", *parts, title=f"{data.name}: images by class and part", title_justify="left")
+    shown = len(data.classes) if len(data.classes) <= MAX_ROWS + 1 else MAX_ROWS
+    for number in range(shown):
+        table.add_row(data.classes[number], *(cell(counts[name][number : number + 1]) for name in parts))
+    if shown < len(data.classes):
+        table.add_row(
+            f"{len(data.classes) - shown} more, each", *(cell(counts[name][shown:]) for name in parts)
+        )
+    table.add_section()
+    table.add_row("all", *(f"{len(positions):,}" for _, positions in parts.values()))
+    console.print(table)
+
+
+def cell(counts: Sequence[int | None]) -> str:
+    """One number, or the fewest and the most."""
+    known = [count for count in counts if count is not None]
+    if not known:
+        return "?"
+    low, high = min(known), max(known)
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
+
+
+def image_rows(data: DataSet) -> Rows:
+    """Sizes in the files, as stored, and as the network sees them."""
+    files = [Path(file) for images in sets_of(data) for file in images.files or ()]
+    shape = data.train.images.shape
+    seen = data.augmentation.seen(shape)
+    rows = [("stored", by(shape)), ("seen by the network", by(seen))]
+    return [("found", size_range(Files(files).sizes())), *rows] if files else rows
+
+
+def sets_of(data: DataSet) -> list[ImageSet]:
+    """The training and the test images, where there are some."""
+    return [images for images in (data.train, data.test) if images is not None]
+
+
+def by(shape: Sequence[int]) -> str:
+    """A shape (C, H, W) in words."""
+    return f"{shape[2]}x{shape[1]} pixels, {'gray' if shape[0] == 1 else 'RGB'}"
+
+
+def size_range(sizes: Iterable[tuple[int, int]]) -> str:
+    """The smallest and the largest of (width, height), by their area."""
+    ordered = sorted(sizes, key=lambda size: size[0] * size[1])
+    (width, height), (wide, high) = ordered[0], ordered[-1]
+    to = f" to {wide}x{high} ({len(ordered):,} sizes)" if len(ordered) > 1 else ""
+    return f"{width}x{height}{to} pixels"
+
+
+def file_rows(prepared: Prepared) -> Rows:
+    """Suffixes of the files that are read, that cannot be read as images, and that are passed over."""
+    used = {os.path.abspath(file) for images in sets_of(prepared.data) for file in images.files or ()}
+    if not used:
+        return []
+    others = [file for file in files_below(prepared.run.data) if os.path.abspath(file) not in used]
+    images = [file for file in others if file.suffix.lower() in EXTENSIONS]
+    broken = {file for file, _ in read_all(images, 8, keep=False).broken}
+    return [
+        ("files that are read", suffixes(map(Path, used))),
+        ("broken", suffixes(broken)),
+        ("left out, see the notes", suffixes(file for file in images if file not in broken)),
+        ("passed over, no images", suffixes(file for file in others if file not in set(images))),
+    ]
+
+
+def files_below(options: DataOptions) -> list[Path]:
+    """Every file in the folders of images that the options name, but for hidden ones."""
+    named = [Path(value) for name in PATHS if (value := getattr(options, name)) is not None]
+    if not named and options.data == "folder":
+        named = [Path(options.data_dir, name) for name in ("train", "test")]
+    walks = itertools.chain.from_iterable(os.walk(folder) for folder in named if folder.is_dir())
+    found = {Path(parent, name) for parent, _, names in walks for name in names if not name.startswith(".")}
+    return sorted(found)
+
+
+def suffixes(files: Iterable[Path]) -> str:
+    """How many files there are of each suffix."""
+    counts = collections.Counter(file.suffix.lower() or "no suffix" for file in files)
+    return ", ".join(f"{count:,} {suffix}" for suffix, count in counts.most_common()) or "none"
+
+
+def copy_rows(prepared: Prepared) -> Rows:
+    """For two parts that share images: how many of the second are in the first too, byte for byte."""
+    rows = []
+    for (first, one), (second, other) in itertools.combinations(
+        parts_of(prepared.data, prepared.split).items(), 2
+    ):
+        shared = set(one[1]) & set(other[1]) if one[0] is other[0] else set()  # one image in both, as wanted
+        positions = [position for position in other[1] if position not in shared]
+        count = copies(other[0], positions, one[0], one[1])
+        if count:
+            rows.append((f"copies, {first} and {second}", f"{count:,} {second} images"))
+    return rows or [("copies between parts", "none")]
+
+
+def copies(images: ImageSet, positions: Positions, originals: ImageSet, chosen: Positions) -> int:
+    """How many of some images are among others: by the bytes of their files, else by their stored pixels."""
+    if images.files is not None and originals.files is not None:
+        names, others = images.files, originals.files
+        files = [Path(names[position]) for position in positions]
+        same = find_copies(files, [Path(others[position]) for position in chosen])
+        return sum(file in same for file in files)
+    known = set(pixel_sums(originals, chosen))
+    return sum(found in known for found in pixel_sums(images, positions))
+
+
+def pixel_sums(images: ImageSet, positions: Positions) -> list[bytes]:
+    """A check sum of the stored pixels of each image."""
+    chunks = torch.split(torch.tensor(positions, dtype=torch.int64), CHUNK)
+    batches = images.images.batches(chunks, torch.device("cpu"))
+    return [hashlib.sha256(image.numpy().tobytes()).digest() for batch in batches for image in batch]
+
+
+def network_rows(prepared: Prepared) -> Rows:
+    """The network, its parameters and its first weights."""
+    trainer = prepared.trainer
+    options, student = prepared.run.net.resolved(), trainer.student
+    total = number_of(student.parameters())
+    trained = number_of(parameter for parameter in student.parameters() if parameter.requires_grad)
+    weights = {"none": "random", "default": "of the library"}.get(str(options.pretrained), options.pretrained)
+    return [
+        ("name", options.net or default_network(trainer.feed.shape[1])),
+        ("parameters", f"{total:,}" + (f", {trained:,} of them trained" if trained < total else "")),
+        ("input", by(trainer.feed.shape)),
+        ("first weights", str(weights)),
+        ("device", f"{trainer.device}, {trainer.config.threads} threads"),
+    ]
+
+
+def number_of(parameters: Iterable[nn.Parameter]) -> int:
+    """How many numbers they hold."""
+    return sum(parameter.numel() for parameter in parameters)
+
+
+def training_rows(prepared: Prepared) -> Rows:
+    """Views, steps, and how often each image is seen."""
+    algorithm, config, split = prepared.run.algorithm, prepared.run.config, prepared.split
+    size = config.batch_size
+    rows = [
+        ("algorithm", repr(algorithm).splitlines()[0]),
+        ("steps", f"{config.steps:,}"),
+        ("labeled", seen(size, config.steps, len(split.labeled), algorithm.labeled_views)),
+    ]
+    if algorithm.unlabeled_views:
+        drawn = size * algorithm.unlabeled_ratio
+        rows.append(("unlabeled", seen(drawn, config.steps, len(split.unlabeled), algorithm.unlabeled_views)))
+    elif split.unlabeled:
+        rows.append(("unlabeled", "not used by this algorithm"))
+    return rows
+
+
+def seen(size: int, steps: int, count: int, views: Sequence[str]) -> str:
+    """Images a step, views and epochs of a part."""
+    return f"{size} a step, views {' '.join(views)}, {size * steps / count:,.1f} epochs"
+
+
+class Cost(NamedTuple):
+    """What was measured: seconds of a step, and bytes."""
+
+    seconds: float
+    memory: int
+
+
+def measure(trainer: Trainer) -> Cost:
+    """Take a step to warm up and two timed ones, fewer where the run has fewer; the trainer is spent then."""
+    on_gpu = trainer.device.type == "cuda"
+    if not on_gpu:
+        keep_freed_memory()  # as training does; what the process holds is then the most that it held
+    times = [time.perf_counter()]
+    for raw in itertools.islice(trainer.feed.batches(0), min(trainer.config.steps, WARM_UP + TIMED)):
+        trainer.train_step(raw)
+        if on_gpu:
+            torch.cuda.synchronize(trainer.device)
+        times.append(time.perf_counter())
+    timed = times[-min(TIMED + 1, len(times)) :]
+    memory = torch.cuda.max_memory_allocated(trainer.device) if on_gpu else psutil.Process().memory_info().rss
+    return Cost((timed[-1] - timed[0]) / (len(timed) - 1), memory)
+
+
+def cost_rows(cost: Cost, prepared: Prepared) -> Rows:
+    """The estimate of time and memory."""
+    where = "GPU memory" if prepared.trainer.device.type == "cuda" else "memory"
+    time_needed = duration(cost.seconds * prepared.run.config.steps)
+    return [
+        ("time", f"{cost.seconds:.3g} s a step, {time_needed} in all without evaluations: here, now"),
+        (where, f"{cost.memory / 2**30:.2f} GiB: here, now"),
+    ]
+
+
+def duration(seconds: float) -> str:
+    """Seconds, minutes or hours."""
+    units = (("hours", 3600.0), ("minutes", 60.0))
+    name, length = next((unit for unit in units if seconds >= 2 * unit[1]), ("seconds", 1.0))
+    return f"{seconds / length:,.1f} {name}"
+
+
+def print_rows(title: str, rows: Iterable[tuple[str, str]]) -> None:
+    """A table of names and what they are."""
+    table = Table(title=title, title_justify="left", show_header=False)
+    for name, value in rows:
+        table.add_row(name, value)
+    console.print(table)
