@@ -85,7 +85,7 @@ def test_a_head_that_is_not_known_cannot_learn_faster(algorithm: Any, digits: tu
 @pytest.mark.parametrize("algorithm", [Supervised, FixMatch, SelfTuning, FineTuning])
 def test_an_adapted_network_learns(algorithm: Any, digits: tuple[DataSet, Split]) -> None:
     net = nn.Sequential(
-        nn.Conv2d(1, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 10)
+        nn.Conv2d(1, 8, 3, bias=False), nn.BatchNorm2d(8), nn.Tanh(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 10)
     )  # fmt: skip
     before = {name: value.clone() for name, value in net.state_dict().items()}
     trainer = Trainer(algorithm(), adapt(net), *digits, CONFIG)
