@@ -12,7 +12,8 @@ from ssl_mix.losses.decoupled import (
     decoupled_mixup_cross_entropy,
 )
 from ssl_mix.losses.equivariance import semantic_equivariance
-from ssl_mix.losses.lumix import LUMixLoss, lumix_cross_entropy, lumix_lam, lumix_regularizer
+from ssl_mix.losses.lumix import LUMixLoss, lumix_cross_entropy, lumix_regularizer
+from ssl_mix.losses.lumix_lam import lumix_lam
 from ssl_mix.losses.mixup import mixup_cross_entropy
 from ssl_mix.losses.multiway import multiway_decoupled_cross_entropy
 from ssl_mix.losses.spectral import spectral_shrinkage
