@@ -34,7 +34,7 @@ from ssl_mix.models import build_model
 Lines = Iterator[dict[str, Any]]
 GIB = 2**30
 TOLERANCE = 1e-3
-GPU_TESTS = [f"tests/{folder}" for folder in ("contract", "augment", "losses", "datasets")]
+GPU_TESTS = [f"tests/{folder}" for folder in ("contract", "augment", "losses", "datasets", "engine")]
 
 
 def hardware_part(options: argparse.Namespace) -> Lines:
@@ -72,7 +72,17 @@ def seconds_of(function: Callable[[], object], device: torch.device, count: int 
 
 def tests_part(options: argparse.Namespace) -> Lines:
     """Warnings are no errors here: the machine's libraries may be others than those of development."""
-    words = ["-m", "gpu", "-q", "-W", "default", "-p", "no:cacheprovider", "--continue-on-collection-errors"]
+    words = [
+        "-m",
+        "gpu",
+        "-q",
+        "-rs",
+        "-W",
+        "default",
+        "-p",
+        "no:cacheprovider",
+        "--continue-on-collection-errors",
+    ]
     command = [sys.executable, "-m", "pytest", *words, "--durations=5", *options.tests]
     done = subprocess.run(command, capture_output=True, text=True)
     lines = done.stdout.splitlines()

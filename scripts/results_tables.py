@@ -22,6 +22,8 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from benchmarks import gpu_tables
+
 ROOT = Path(__file__).resolve().parents[1]
 MIXES = ("none", "mixup", "dm", "mce", "as", "dm-as")
 METHODS = ("fine-tuning", "l2-sp", "bss", "delta", "stochnorm", "co-tuning", "bi-tuning", "self-tuning")
@@ -220,6 +222,11 @@ def benchmark(data: str, algorithm: str, mix: str) -> Seeded:
     return accuracies(semi_supervised(Run(data, algorithm, mix)))
 
 
+def gpu(rows: Callable[[Sequence[Line]], gpu_tables.Rows]) -> str:
+    """One table of the checks of a GPU."""
+    return table(*rows(read_lines("gpu_checks")))
+
+
 def supervised_mixing() -> str:
     """Mixers and terms in supervised training, against the same mixer alone."""
     lines, rows = read_lines("supervised_mixup"), []
@@ -256,6 +263,9 @@ TABLES: dict[str, Callable[[], str]] = {
     **{f"{name}-mixing": partial(mixing, setting) for name, setting in SETTINGS.items()},
     "strong-bounds": bounds,
     "supervised-mixing": supervised_mixing,
+    "gpu-facts": partial(gpu, gpu_tables.facts),
+    "gpu-steps": partial(gpu, gpu_tables.steps),
+    "gpu-training": partial(gpu, gpu_tables.training),
 }
 
 

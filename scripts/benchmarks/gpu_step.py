@@ -120,31 +120,37 @@ def captured(run: Callable[[], None], device: torch.device) -> Callable[[], None
 def stepper(trainer: Trainer, ahead: bool) -> Callable[[], None]:
     """A function that takes one training step, with the next batch augmented meanwhile if ``ahead``."""
     batches = trainer.feed.batches(trainer.step)
-    if not ahead or trainer.device.type != "cuda":
+    if not ahead:
         return lambda: trainer.train_step(next(batches))
-    prepared = ahead_of(trainer, batches)
+    prepared = ahead_of(trainer, trainer.feed.augment, batches)
     trainer.feed.augment = lambda raw, step: next(prepared)  # type: ignore[method-assign]
     nothing = RawBatch(RawSamples(None, torch.empty(0), {}), None)
     return lambda: trainer.train_step(nothing)
 
 
-def ahead_of(trainer: Trainer, batches: Iterator[RawBatch]) -> Iterator[Batch]:
-    """Augmented batches, each begun on a stream of its own while the one before is learned from."""
-    augment, side = trainer.feed.augment, torch.cuda.Stream()  # type: ignore[no-untyped-call]
-    side.wait_stream(torch.cuda.current_stream())
+def ahead_of(
+    trainer: Trainer, augment: Callable[[RawBatch, int], Batch], batches: Iterator[RawBatch]
+) -> Iterator[Batch]:
+    """Augmented batches, each begun on a stream of its own while the one before is learned from.
+
+    On a CPU streams do nothing, and the batches are the same.
+    """
+    streams = torch.get_device_module(trainer.device)
+    side = streams.Stream()
+    side.wait_stream(streams.current_stream())
 
     def begin(step: int) -> Batch:
-        with torch.cuda.stream(side):
+        with streams.stream(side):
             return augment(next(batches), step)
 
     step = trainer.step
     coming = begin(step)
     while True:
-        torch.cuda.current_stream().wait_stream(side)
+        streams.current_stream().wait_stream(side)
         batch = coming
         for half in batch:
             for tensor in (*half.views.values(), half.indices, half.target) if half is not None else ():
-                if tensor is not None:
+                if tensor is not None and tensor.is_cuda:
                     tensor.record_stream(torch.cuda.current_stream())
         step += 1
         coming = begin(step)

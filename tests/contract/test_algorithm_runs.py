@@ -53,6 +53,7 @@ def test_overfits_a_small_set_through_the_public_interface(name: str, keywords: 
 
 
 @both
+@pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 def test_step_on_a_gpu_never_waits_for_it(name: str, keywords: dict[str, Any]) -> None:
     if name == "bss":

@@ -154,6 +154,48 @@ def test_the_mixing_table_holds_what_was_measured() -> None:
         assert f"| {cell(values, 2)} |" in text, method
 
 
+def test_the_sentences_about_the_gpu_say_what_was_measured() -> None:
+    """The aims that were kept and missed, and the numbers outside of the tables, line breaks aside."""
+    text, lines = " ".join(page("results/gpu").split()), read("gpu_checks")
+    steps = [line for line in lines if "step_ms" in line]
+
+    def found(net: str, ahead: bool = False, name: str = "wrn-28-2") -> list[dict[str, Any]]:
+        kind = net, ahead, name, "bf16", True
+        names = ("net", "ahead", "net_name", "amp", "deterministic")
+        return [line for line in steps if tuple(line[x] for x in names) == kind]
+
+    (eager,), (wide,), (compiled,), (graphs,) = (
+        found("eager"),
+        found("eager", name="wrn-28-8"),
+        found("compile"),
+        found("reduce-overhead"),
+    )
+    graphed = found("graphed")
+    (free,) = (line for line in steps if line["net"] == "eager" and not line["deterministic"])
+    assert eager["step_over_bound"] > 1.15 > wide["step_over_bound"] and wide["step_ms"] > 50
+    factor = eager["step_ms"] / graphs["step_ms"]
+    beside = graphed[-1]["busy_ms"] - graphed[-1]["network_busy_ms"]
+    for sentence in (
+        f"misses the ratio**, at {eager['step_over_bound']:.2f}",
+        f"busy for {eager['busy_ms']:.1f} of {eager['step_ms']:.1f} ms",
+        f"took {free['step_ms']:.1f} ms",
+        f"eager network alone take {eager['bound_ms']:.1f} ms",
+        f"take {compiled['busy_ms']:.1f} ms of the GPU",
+        f"keeps the ratio**, at {wide['step_over_bound']:.2f}, and misses 50 ms by {wide['step_ms'] - 50:.1f}",
+        f"captured passes take {wide['bound_ms']:.1f} ms",
+        f"was {graphed[0]['step_over_bound']:.2f} and",
+        f"{graphed[1]['step_over_bound']:.2f} in another",
+        f"takes {beside:.1f} ms of the GPU beside the network's {graphed[-1]['network_busy_ms']:.1f}",
+        f"takes {graphs['step_ms']:.1f} ms, {factor:.1f} times as fast",
+        f"Its {graphs['step_over_bound']:.2f} is",
+        f"no CUDA graphs: {compiled['step_ms']:.1f} ms",
+        f"the {found('eager', ahead=True)[0]['step_ms']:.1f} ms are from another process",
+    ):
+        assert sentence in text, sentence
+    readme = (ROOT / "README.md").read_text()
+    assert f"whole step is {eager['busy_ms'] / eager['network_busy_ms']:.2f} times its network's" in readme
+
+
 def test_a_difference_is_taken_seed_by_seed(tables: ModuleType) -> None:
     """The same deviation in both, none in the difference."""
     assert tables.difference({0: 3.0, 1: 5.0}, {1: 4.0, 0: 2.0}) == "+1.0 +- 0.0"

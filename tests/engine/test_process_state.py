@@ -17,7 +17,8 @@ from ssl_mix.models import build_model
 from ssl_mix.models.pretrained import keep_source_head
 
 CUDNN = torch.backends.cudnn
-GPU = pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU"))
+NO_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+GPU = pytest.param("cuda", marks=[pytest.mark.gpu, NO_GPU])
 
 
 def shared() -> list[Any]:
@@ -103,7 +104,8 @@ def test_all_is_restored_after_an_error() -> None:
     assert shared() == before
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.gpu
+@NO_GPU
 def test_a_gpu_is_seeded_without_being_waited_for() -> None:
     config, device = TrainConfig(deterministic=True), torch.device("cuda")
     torch.rand(1, device=device)

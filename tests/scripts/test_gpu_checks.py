@@ -58,6 +58,20 @@ def test_a_failing_part_leaves_a_line(
     assert not line["ok"] and "no such kernel" in line["error"] and line["command"]
 
 
+@pytest.mark.parametrize("ahead", [False, True])
+def test_augmenting_ahead_changes_no_batch(checks: ModuleType, ahead: bool) -> None:
+    steps = importlib.import_module("benchmarks.gpu_step")
+    cpu = checks.torch.device("cpu")
+    trainers = [
+        steps.make_trainer(checks.FixMatch(), "small-cnn", cpu, steps.Way(amp="off"), 2) for _ in range(2)
+    ]
+    step, batches = steps.stepper(trainers[0], ahead), trainers[1].feed.batches(0)
+    for _ in range(3):
+        step()
+        trainers[1].train_step(next(batches))
+        assert trainers[0].record() == trainers[1].record()
+
+
 def test_what_a_step_runs_beside_its_network(checks: ModuleType) -> None:
     summary = importlib.import_module("benchmarks.gpu_step").summary
     found = summary({"conv": (5.0, 10), "gather": (1.0, 3)}, {"conv": (4.0, 10)})
