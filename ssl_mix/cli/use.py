@@ -21,7 +21,8 @@ from ssl_mix.mixing.words import WORDS
 from ssl_mix.models import MODELS
 from ssl_mix.recipes import RECIPES
 from ssl_mix.reports.csv_files import prediction_rows, pseudo_label_rows, write_csv
-from ssl_mix.runs.session import reopen
+from ssl_mix.runs.folder import read_config
+from ssl_mix.runs.session import baseline_of, reopen
 from ssl_mix.runs.trained import TrainedRun, Weights, evaluate, load_trained, predict
 
 RunFolder = tyro.conf.Positional[Path]
@@ -76,6 +77,7 @@ def evaluate_command(
     with reading_bar() as progress:
         found = evaluate(trained, data_dir=data_dir, test=test, crops=crops, progress=progress)
     crop = "ten crops of each" if crops == "ten" else "central crops"
+    probe = None if test else baseline_of(read_config(run)).get("probe_accuracy")
     say(f"Teacher after step {trained.step} ({weights} weights) on {found.images} test images, {crop}")
     table = Table("class", "accuracy")
     for name, value in found.per_class.items():
@@ -83,6 +85,8 @@ def evaluate_command(
     table.add_section()
     table.add_row("mean of classes", f"{100 * found.mean_class_accuracy:.2f} %")
     table.add_row("all", f"{100 * found.accuracy:.2f} %")
+    if probe is not None:
+        table.add_row("linear probe on the features before training", f"{100 * probe:.2f} %")
     console.print(table)
 
 

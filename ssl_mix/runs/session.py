@@ -3,9 +3,9 @@
 import json
 import signal
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any, NamedTuple
@@ -30,6 +30,7 @@ from ssl_mix.runs.folder import (
 )
 from ssl_mix.runs.given import Given
 from ssl_mix.runs.run import Run
+from ssl_mix.runs.starts import Start, start_head
 
 
 @dataclass(frozen=True)
@@ -41,12 +42,15 @@ class Session:
         trainer: at the step to go on from.
         identity: what must be the same for a checkpoint to fit.
         notes: what the user must be told.
+        baseline: accuracies without training of a run from weights, which stand in its records beside its
+            own; see :class:`ssl_mix.runs.starts.Start`.
     """
 
     folder: Path
     trainer: Trainer
     identity: dict[str, Any]
     notes: tuple[str, ...]
+    baseline: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def finished(self) -> bool:
@@ -64,6 +68,7 @@ class Session:
         try:
             with stop_on_interrupt(trainer):
                 for record in trainer.fit():
+                    record |= beside(record, self.baseline)
                     writer.write(record)
                     if trainer.config.saves_at(trainer.step):
                         self.save()
@@ -92,6 +97,7 @@ class Prepared(NamedTuple):
         data: the images.
         split: which of them are labeled.
         trainer: at step 0.
+        first: what was found of where its head starts.
         notes: what the user must be told.
     """
 
@@ -99,6 +105,7 @@ class Prepared(NamedTuple):
     data: DataSet
     split: Split
     trainer: Trainer
+    first: Start | None
     notes: tuple[str, ...]
 
 
@@ -118,13 +125,16 @@ def prepare(
         ValueError: anything the user can mend.
     """
     threads = run.config.threads or torch.get_num_threads()  # the number decides the last bits of sums
+    if given.net is not None:  # whatever weights the options name, it has its own
+        run = replace(run, net=replace(run.net, net=None, pretrained="none"))
     run = replace(run.settled(), config=replace(run.config, threads=threads))
     run.data.check_test_is_apart()
     data = run.data.load(progress) if given.data is None else run.data.adjust(given.data)
     split = run.data.choose_split(data, run.config.seed)
-    trainer = run.trainer(data, split, net=given.network(len(data.classes)))
+    trainer, first = begin(run, data, split, given, progress)
     notes = (*data.notes, *loading_notes(trainer.student), *small_set_notes(run, split))
-    return Prepared(run, data, split, trainer, notes)
+    notes += () if first is None else (first.note,)
+    return Prepared(run, data, split, trainer, first, notes)
 
 
 def start(
@@ -148,13 +158,14 @@ def start(
         ValueError: anything the user can mend; no folder has been made or replaced then.
     """
     check_run_folder(folder, overwrite=overwrite)  # before minutes of reading
-    run, data, split, trainer, notes = prepare(run, given, progress)
-    description = run.describe(data, split) | {"given": given.describe()}
+    run, data, split, trainer, first, notes = prepare(run, given, progress)
+    told = None if first is None else first._asdict()
+    description = run.describe(data, split) | {"given": given.describe(), "start": told}
     create_run_folder(folder, description, overwrite=overwrite)
     split.save(folder / SPLIT)
     if data.train.files is not None:
         write_text(folder / FILES, json.dumps(data.train.files))
-    session = Session(folder, trainer, identity_of(description), notes)
+    session = Session(folder, trainer, identity_of(description), notes, {} if first is None else first.scores)
     if given.net is not None:
         session.save()  # its weights are written nowhere else
     return session
@@ -187,13 +198,40 @@ def reopen(
     state, refused = load_checkpoint(folder)
     if state is not None:
         check_same(json.loads(state["identity"]), identity, folder / "checkpoint.pt")
-    trainer = run.trainer(data, split, state, given.network(len(data.classes)))
+    if state is None:
+        trainer, _ = begin(run, data, split, given, progress)
+    else:
+        trainer = run.trainer(data, split, state, given.network(len(data.classes)))
     changed = [name for name, old in description["versions"].items() if now["versions"][name] != old]
     if changed:
         refused.append(
             f"{', '.join(changed)} changed since the run began: it goes on, but not to the same bits"
         )
-    return Session(folder, trainer, identity, tuple(refused))
+    return Session(folder, trainer, identity, tuple(refused), baseline_of(description))
+
+
+def begin(
+    run: Run, data: DataSet, split: Split, given: Given, progress: Progress | None = None
+) -> tuple[Trainer, Start | None]:
+    """The trainer of a run at step 0, its head where it starts, and what was found of that."""
+    net = given.network(len(data.classes))
+    net = run.first_network(data) if net is None else net
+    first = start_head(net, run.net, run.algorithm, data, split, run.config, progress)
+    return run.trainer(data, split, net=net), first
+
+
+def baseline_of(description: dict[str, Any]) -> dict[str, float]:
+    """The accuracies without training that a ``config.json`` tells; none for a run from random weights."""
+    return dict((description.get("start") or {}).get("scores", {}))
+
+
+def beside(record: Record, baseline: Mapping[str, float]) -> Record:
+    """Those of the accuracies without training that belong beside the accuracies of a record."""
+    return {
+        name: value
+        for name, value in baseline.items()
+        if ("validation_accuracy" if "validation" in name else "test_accuracy") in record
+    }
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from ssl_mix import TrainConfig, Trainer
+from ssl_mix import MixingTerms, TrainConfig, Trainer
 from ssl_mix.algorithms import CoTuning, FixMatch, MixMatch, Supervised
 from ssl_mix.datasets import choose_split, load_digits_data
 from ssl_mix.engine.execution import own_state
@@ -51,7 +51,13 @@ def settings(request: pytest.FixtureRequest) -> Iterator[bool]:
 @pytest.mark.parametrize("device", ["cpu", GPU])
 @pytest.mark.parametrize(
     "make",
-    [Supervised, lambda: Supervised(mixer="automix"), FixMatch, MixMatch, CoTuning],
+    [
+        Supervised,
+        lambda: Supervised(mixing=MixingTerms(mix="mixup", mixer="automix")),
+        FixMatch,
+        MixMatch,
+        CoTuning,
+    ],
     ids=["supervised", "automix", "fixmatch", "mixmatch", "co-tuning"],
 )
 def test_a_trainer_changes_nothing_that_others_share(make: Any, device: str, settings: bool) -> None:
