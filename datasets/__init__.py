@@ -1,4 +1,9 @@
-"""Data sets, splits and loaders. ``DATASETS`` is the registry: ``DATASETS[name](data_dir, **options)``."""
+"""Data sets, splits and loaders. ``DATASETS`` is the registry: ``DATASETS[name](data_dir, **options)``.
+
+Examples follow ``import torch``, ``from pathlib import Path`` and ``from ssl_mix.datasets import *``, in a
+folder with ``train/cat/1.png`` and ``2.png``, ``train/dog/1.png`` and ``2.png``, ``unlabeled/1.png`` and
+``2.png``, ``labels.txt`` and ``images.csv``.
+"""
 
 if __name__ != "ssl_mix.datasets":
     raise ImportError(f"this folder is the package ssl_mix.datasets, not {__name__!r}")

@@ -30,6 +30,11 @@ class ImageSet:
 
     Raises:
         ValueError: the lengths differ, or the labels are not int64 on the CPU.
+
+    Examples:
+        >>> images = ResidentImages(torch.zeros(2, 1, 8, 8, dtype=torch.uint8))
+        >>> len(ImageSet(images, torch.tensor([3, -1])).labels)  # a three, and nobody knows what
+        2
     """
 
     images: ImageSource
@@ -59,6 +64,11 @@ class DataSet:
         augmentation: normalizes and alters the images.
         notes: what the user must be told, such as files that were left out.
         own_views: how views that the user's transforms make are made, instead of by ``augmentation``.
+
+    Examples:
+        >>> data = load_digits_data()
+        >>> data.classes[:3], len(data.train.labels), len(data.test.labels)
+        (('0', '1', '2'), 1437, 360)
     """
 
     name: str

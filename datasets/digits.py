@@ -24,6 +24,11 @@ def load_digits_data(data_dir: Path | None = None) -> DataSet:
 
     Args:
         data_dir: nothing is read from it; all loaders of the registry have one.
+
+    Examples:
+        >>> data = load_digits_data()
+        >>> data.train.images.shape, len(data.train.labels), len(data.test.labels)
+        ((1, 8, 8), 1437, 360)
     """
     del data_dir
     bunch = load_digits()

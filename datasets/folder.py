@@ -43,6 +43,11 @@ def load_folder(
 
     Raises:
         ValueError: a folder is missing or laid out differently, or a class has no image that can be read.
+
+    Examples:
+        >>> data = load_folder(Path("train"), image_size=8)
+        >>> data.classes, data.train.labels
+        (('cat', 'dog'), tensor([0, 0, 1, 1]))
     """
     listing, classes, notes = list_labeled(train)
     options = Options(image_size, memory_budget, progress, fit)
@@ -83,6 +88,11 @@ def load_two_folders(
 
     Raises:
         ValueError: as ``load_folder``, or no unlabeled image is left.
+
+    Examples:
+        >>> data = load_two_folders(Path("train"), Path("unlabeled"), image_size=8)
+        >>> data.train.labels  # two cats, two dogs, two that nobody has named
+        tensor([ 0,  0,  1,  1, -1, -1])
     """
     listing, classes, notes = list_labeled(labeled)
     files, told = list_unlabeled(unlabeled, listing.files)

@@ -91,6 +91,14 @@ def as_dataset(
         ValueError: a part has none of these forms, is empty or holds something else than images, lengths
             differ, a label is out of range or of a class that only the test part has, or a transform gives
             something else.
+
+    Examples:
+        >>> images, labels = torch.zeros(4, 8, 8, dtype=torch.uint8), ["cat", "dog", "", ""]
+        >>> data = as_dataset((images, labels))
+        >>> data.classes, data.train.labels
+        (('cat', 'dog'), tensor([ 0,  1, -1, -1]))
+        >>> as_dataset("train", "unlabeled", image_size=8).train.labels
+        tensor([ 0,  0,  1,  1, -1, -1])
     """
     count = worker_count(workers)
     values = {"labeled": labeled, "unlabeled": unlabeled, "test": test}
@@ -170,6 +178,12 @@ def load_table(
 
     Raises:
         ValueError: a column is missing or unknown, or anything that ``as_dataset`` refuses.
+
+    Examples:
+        >>> Path("images.csv").read_text().split()
+        ['file,label', 'train/cat/1.png,cat', 'train/dog/1.png,dog', 'unlabeled/1.png,']
+        >>> load_table(Path("images.csv"), image_size=8).train.labels
+        tensor([ 0,  1, -1])
     """
     if table.suffix.lower() not in (".csv", ".tsv"):
         raise UserError(f"expected a table in a .csv or .tsv file, got {table}")

@@ -99,6 +99,13 @@ class StreamedImages:
         shape: (C, H, W).
         workers: processes per iterator, at most one per processor; default: as many, up to 8. 0 works in this
             process.
+
+    Examples:
+        >>> items = [torch.full((1, 2, 2), level, dtype=torch.uint8) for level in range(4)]
+        >>> images = StreamedImages(items, (1, 2, 2), workers=0)
+        >>> (batch,) = images.batches([torch.tensor([3, 0])], torch.device("cpu"))
+        >>> batch[:, 0, 0, 0].tolist()
+        [3, 0]
     """
 
     def __init__(

@@ -31,6 +31,12 @@ def read_label_list(path: Path, data: DataSet) -> tuple[int, ...]:
     Raises:
         ValueError: the file cannot be read, the data set has no files, or a line names no image, several, or
             one named before.
+
+    Examples:
+        >>> Path("labels.txt").read_text().split()
+        ['cat/1.png', 'dog/2.png']
+        >>> read_label_list(Path("labels.txt"), load_folder(Path("train"), image_size=8))
+        (0, 3)
     """
     if data.train.files is None:
         raise UserError(

@@ -44,6 +44,11 @@ def load_own_images(
 
     Raises:
         ValueError: the arguments contradict each other, or anything that ``load_folder`` refuses.
+
+    Examples:
+        >>> data = load_own_images(Path("."), image_size=8)  # the folder "train", and "test" if there is one
+        >>> data.classes, data.train.labels
+        (('cat', 'dog'), tensor([0, 0, 1, 1]))
     """
     _check({"train": train, "table": table, "labeled": labeled, "unlabeled": unlabeled})
     reading: dict[str, Any] = {
