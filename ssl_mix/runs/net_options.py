@@ -74,7 +74,7 @@ class NetOptions:
         return dataclasses.replace(options, net=name, first_block=self.first_block or first_block)
 
     def _from_weights(self, source: Path) -> "NetOptions":
-        """What ``net`` means that is a file or the folder of a run: weights, and the network that they are of."""
+        """What a ``net`` that is a file or a run means: weights, and the network that they are of."""
         if not source.exists():
             raise UserError(f"`net={self.net}` names weights, and there is no such file or folder")
         if self.pretrained not in (None, "none", "default", str(source)):
