@@ -76,7 +76,7 @@ class CoTuning(FineTuning):
             raise UserError(
                 "Co-Tuning needs the classifier that the network was pre-trained with, and these weights "
                 "have none: give "
-                "--pretrained (a file with its classifier, a run, or default), or take self-tuning or "
+                "`pretrained` (a file with its classifier, a run, or default), or take self-tuning or "
                 "fine-tuning"
             )
         net.source_head = head

@@ -9,10 +9,10 @@ class UserError(ValueError):
     exits with 2."""
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
+def nearest(name: str, known: Iterable[str], quote: str = "'") -> str:
     """ " Did you mean 'x'?" for the known name closest to ``name``, or an empty string."""
     match = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return f" Did you mean {match[0]!r}?" if match else ""
+    return f" Did you mean {quote}{match[0]}{quote}?" if match else ""
 
 
 def check_choice(name: str, value: str, known: Iterable[str]) -> None:

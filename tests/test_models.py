@@ -231,7 +231,7 @@ def test_weights_that_cannot_be_fetched_are_a_clear_mistake(
 
     monkeypatch.setattr("timm.create_model", offline(timm.create_model))
     monkeypatch.setattr("torchvision.models.get_model", offline(torchvision.models.get_model))
-    words = "cannot be fetched: no route to host.*--pretrained FILE.*--pretrained none"
+    words = "cannot be fetched: no route to host.*`pretrained=FILE`.*`pretrained=none`"
     with pytest.raises(UserError, match=words):
         build_model(name, 4, pretrained="default")
 

@@ -142,7 +142,7 @@ def test_without_a_network_default_weights_say_what_to_do(
 
     monkeypatch.setattr("socket.getaddrinfo", offline)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    with pytest.raises(UserError, match="--pretrained FILE.*--pretrained none"):
+    with pytest.raises(UserError, match="`pretrained=FILE`.*`pretrained=none`"):
         build_model("torchvision:resnet18", 4, pretrained="default")
 
 

@@ -5,13 +5,13 @@ import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, Union, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_type_hints
 
 import tyro
 from rich.table import Table
 
 from ssl_mix.algorithms import ALGORITHMS
-from ssl_mix.cli.terminal import console, say
+from ssl_mix.cli.terminal import as_flags, console, say
 from ssl_mix.engine.config import TrainConfig
 from ssl_mix.mixing.terms import MixingTerms
 from ssl_mix.recipes import RECIPES
@@ -136,16 +136,28 @@ def with_defaults(
             parameters.append(parameter.replace(annotation=kind, default=inspect.Parameter.empty))
         elif only is None or name in only:
             value = defaults.get(name, parameter.default)
-            parameters.append(parameter.replace(annotation=hints[name], default=value))
+            parameters.append(parameter.replace(annotation=_shown(hints[name], value), default=value))
     make.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     make.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     make.__doc__ = _unwrapped(cls.__doc__)
     return make
 
 
+def _shown(hint: Any, value: Any) -> Any:
+    """The type of an option, without "None" in its help where that only means that it is not given."""
+    kinds = [kind for kind in get_args(hint) if kind is not type(None)]
+    if value is not None or len(kinds) != 1 or not isinstance(kinds[0], type):
+        return hint
+    return Annotated[hint, tyro.conf.arg(metavar=kinds[0].__name__.upper(), help_behavior_hint="(optional)")]
+
+
 def _unwrapped(docstring: str | None) -> str:
-    """A docstring with the text of each argument in one line, for the parser to wrap."""
-    return re.sub(r"\n {8}(?=\S)", " ", inspect.cleandoc(docstring or ""))
+    """A docstring with the text of each argument in one line, for the parser to wrap, and flags for
+    arguments."""
+    text = inspect.cleandoc(docstring or "")
+    names = re.findall(r"^    (\w+): ", text, re.MULTILINE)
+    text = re.sub(r"\n {8}(?=\S)", " ", text)
+    return as_flags(re.sub(rf"``({'|'.join(names)})``", r"`\1`", text)) if names else text
 
 
 def first_paragraph(thing: object) -> str:

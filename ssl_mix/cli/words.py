@@ -55,17 +55,16 @@ def read_words(arguments: Sequence[str]) -> Words:
     """
     try:
         with contextlib.redirect_stderr(io.StringIO()):
-            words, _ = _parse(arguments, {})
+            words, unknown = _parse(arguments, {})
     except SystemExit:  # a value of the wrong kind: the parser that knows all defaults tells it best
         explain_mistake(arguments)
         raise
     if words.help:
         return words
     check_choice("recipe", words.recipe, RECIPES)
-    switches: dict[str, bool] = {}
     if words.algorithm:
-        switches = _switches(defaults_of(words.algorithm, words.options, words.recipe))
-    words, unknown = _parse(arguments, switches)
+        switches = _switches(words.algorithm, defaults_of(words.algorithm, words.options, words.recipe))
+        words, unknown = _parse(arguments, switches, words.algorithm)
     _refuse(unknown, words.algorithm)
     return words
 
@@ -83,29 +82,35 @@ def _refuse(unknown: Sequence[str], algorithm: str) -> None:
         check_known(algorithm, [word.partition("=")[0][2:].replace("-", "_")])
 
 
-def _switches(recipe: Recipe) -> dict[str, bool]:
+def _switches(algorithm: str, recipe: Recipe) -> dict[str, bool]:
     """The defaults of flags that say yes or no."""
-    defaults = {**vars(recipe.data), **vars(recipe.net), **vars(recipe.config), **recipe.options}
+    parameters = inspect.signature(ALGORITHMS[algorithm]).parameters
+    own = {name: parameter.default for name, parameter in parameters.items()}
+    defaults = {**own, **vars(recipe.data), **vars(recipe.net), **vars(recipe.config), **recipe.options}
     return {name: value for name, value in defaults.items() if isinstance(value, bool)}
 
 
-def _parse(arguments: Sequence[str], switches: Mapping[str, bool]) -> tuple[Words, list[str]]:
+def _parse(
+    arguments: Sequence[str], switches: Mapping[str, bool], named: str = NONE
+) -> tuple[Words, list[str]]:
     """What is said and the words that mean nothing; flags that say yes or no count where ``switches`` has
-    them."""
-    choices = tuple(
-        Annotated[cls, tyro.conf.subcommand(name, constructor=_collector(cls, switches, name))]
-        for name, cls in ALGORITHMS.items()
-    )
-    nothing = Annotated[_NoAlgorithm, tyro.conf.subcommand("none", constructor=_NoAlgorithm)]
-    known = (nothing, *choices)
-    algorithms: Any = Union[known]  # noqa: UP007 (built from the registry)
-    data, net, training = (
-        Annotated[cls, tyro.conf.arg(constructor=_collector(cls, switches))] for cls in GROUPS.values()
+    them.
+
+    Where the algorithm is not ``named`` yet, each is a sub-command, whose flags are known behind it alone; a
+    named one is a word like another, and its flags are known everywhere.
+    """
+    kinds = [ALGORITHMS[named] if named else _NoAlgorithm, *GROUPS.values()]
+    own, data, net, training = (
+        Annotated[cls, tyro.conf.arg(constructor=_collector(cls, switches))] for cls in kinds
     )
 
+    word: Any = tyro.conf.Positional[str] if named else _sub_commands()
+    nothing: Any = named or _NoAlgorithm()
+
     def command(
-        algorithm: algorithms = _NoAlgorithm(),  # noqa: B008 (frozen)
+        algorithm: word = nothing,
         *,
+        own: own,  # type: ignore[valid-type]
         data: data,  # type: ignore[valid-type]
         net: net,  # type: ignore[valid-type]
         training: training,  # type: ignore[valid-type]
@@ -115,10 +120,10 @@ def _parse(arguments: Sequence[str], switches: Mapping[str, bool]) -> tuple[Word
         help: Annotated[bool, tyro.conf.arg(aliases=["-h"])] = False,
         help_all: bool = False,
     ) -> Words:
-        name = NONE if isinstance(algorithm, _NoAlgorithm) else algorithm.pop(NONE)
-        own = {} if isinstance(algorithm, _NoAlgorithm) else algorithm
+        behind = algorithm if isinstance(algorithm, dict) else {}
+        name = named or behind.pop(NONE, NONE)
         wanted: Literal["", "short", "all"] = "all" if help_all else "short" if help else ""
-        return Words(name, own | data | net | training, recipe, out, overwrite, wanted)
+        return Words(name, own | behind | data | net | training, recipe, out, overwrite, wanted)
 
     words, unknown = tyro.cli(
         command,
@@ -129,6 +134,16 @@ def _parse(arguments: Sequence[str], switches: Mapping[str, bool]) -> tuple[Word
         return_unknown_args=True,
     )
     return words, unknown
+
+
+def _sub_commands() -> Any:
+    """A choice among all algorithms, or none."""
+    choices = tuple(
+        Annotated[cls, tyro.conf.subcommand(name, constructor=_collector(cls, {}, name))]
+        for name, cls in ALGORITHMS.items()
+    )
+    nothing = Annotated[_NoAlgorithm, tyro.conf.subcommand("none", constructor=_NoAlgorithm)]
+    return Union[(nothing, *choices)]  # noqa: UP007 (built from the registry)
 
 
 @dataclasses.dataclass(frozen=True)

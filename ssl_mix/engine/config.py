@@ -109,13 +109,12 @@ class TrainConfig:
         if self.milestones and self.schedule != "step":
             raise UserError(
                 f"milestones belong to schedule 'step', not to {self.schedule!r}: those of a recipe are "
-                "taken away by "
-                "--milestones with nothing behind it"
+                "taken away by `milestones` with nothing in it"
             )
         if self.milestones and min(self.milestones) >= self.steps:
             raise UserError(
                 f"milestones {self.milestones} lie beyond the {self.steps} steps: name earlier ones "
-                "(--milestones)"
+                "(`milestones`)"
             )
         if self.warmup_steps >= self.steps:
             raise UserError(f"warmup_steps ({self.warmup_steps}) must be fewer than steps ({self.steps})")

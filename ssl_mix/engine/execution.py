@@ -30,7 +30,7 @@ def resolve_device(name: str) -> torch.device:
         raise UserError(f"device must be auto, cpu or cuda, got {name!r}")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise UserError(
-            f"device {name!r} is not there: PyTorch sees {torch.cuda.device_count()} GPUs; use --device cpu"
+            f"device {name!r} is not there: PyTorch sees {torch.cuda.device_count()} GPUs; use `device=cpu`"
         )
     return device
 

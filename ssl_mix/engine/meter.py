@@ -64,7 +64,7 @@ class Meter:
             raise DivergedError(
                 f"{' and '.join(terms)} became NaN or infinite in step {step}; the last checkpoint is from "
                 "before. "
-                "Lower the learning rate (--lr), or check the images and the weights of the loss terms"
+                "Lower the learning rate (`lr`), or check the images and the weights of the loss terms"
             )
 
     def state_dict(self) -> dict[str, Any]:

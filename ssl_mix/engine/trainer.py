@@ -170,7 +170,7 @@ class Trainer:
         norms = torch.stack(torch._foreach_norm([weight.detach() for weight in weights]))
         if not norms.isfinite().all():
             raise DivergedError(
-                f"the weights became NaN or infinite in step {self.step - 1}: lower the learning rate (--lr)"
+                f"the weights became NaN or infinite in step {self.step - 1}: lower the learning rate (`lr`)"
             )
 
     def evaluate(self) -> dict[str, float]:

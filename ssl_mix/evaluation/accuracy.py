@@ -52,7 +52,7 @@ def predict_probabilities(
     if crops == "ten" and size == min(images.shape[1:]):
         raise UserError(
             f"ten crops need images larger than the {size}x{size} pixels that the network sees: take "
-            "--crops center"
+            "`crops=center`"
         )
 
     def logits_of(batch: Tensor) -> Tensor:

@@ -39,7 +39,7 @@ def timm_network(
     if not timm.is_model(name):
         raise UserError(f"timm has no network {name!r}.{nearest(name, timm.list_models())}")
     if pretrained and not timm.is_model_pretrained(name):
-        raise UserError(f"timm has no weights for {name!r}: leave out --pretrained or take another network")
+        raise UserError(f"timm has no weights for {name!r}: leave out `pretrained` or take another network")
     options: dict[str, Any] = {"drop_path_rate": drop_path} if drop_path else {}
     settings = timm.get_pretrained_cfg(name)
     if image_size is not None and settings and settings.fixed_input_size:

@@ -16,7 +16,7 @@ from ssl_mix.transfer.heads import new_head
 PREFIXES = ("module.", "backbone.")
 WRAPPERS = ("state_dict", "model", "teacher")
 SUFFIXES = (".pth", ".pt", ".safetensors")
-WITHOUT_DOWNLOAD = "Give a local file (--pretrained FILE), or start from random weights (--pretrained none)"
+WITHOUT_DOWNLOAD = "Give a local file (`pretrained=FILE`), or start from random weights (`pretrained=none`)"
 State = dict[str, Tensor]
 
 

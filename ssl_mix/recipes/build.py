@@ -108,7 +108,7 @@ def check_known(name: str, options: Iterable[str]) -> None:
         if others:
             raise UserError(f"{name} has no `{option}`; these have: {others}")
         every = [*known, *(field for group in GROUPS.values() for field in fields_of(group))]
-        raise UserError(f"{name} has no option {option!r}.{nearest(option, every)}")
+        raise UserError(f"{name} has no option `{option}`.{nearest(option, every, quote='`')}")
 
 
 def _reasons(run: Run, defaults: Recipe, options: Mapping[str, Any]) -> list[str]:

@@ -1,8 +1,9 @@
 """Recipes for transfer: a pre-trained network on few labels of fine-grained images."""
 
+import inspect
 from typing import Any
 
-from ssl_mix.algorithms import TRANSFER
+from ssl_mix.algorithms import ALGORITHMS, TRANSFER
 from ssl_mix.engine.config import TrainConfig
 from ssl_mix.recipes.recipe import Recipe, Request
 from ssl_mix.runs.data_options import DataOptions
@@ -55,8 +56,9 @@ def recommended(request: Request) -> Recipe:
 
 
 def _options(algorithm: str, view: str, **mixing: Any) -> dict[str, Any]:
-    """One view for every method, and how those mix that do."""
-    return {"view": view, **(mixing if algorithm in MIXING else {})}
+    """One view for every method that has a choice, and how those mix that do."""
+    chosen = {"view": view} if "view" in inspect.signature(ALGORITHMS[algorithm]).parameters else {}
+    return {**chosen, **(mixing if algorithm in MIXING else {})}
 
 
 def _images(request: Request, **options: Any) -> DataOptions:

@@ -108,12 +108,12 @@ class NetOptions:
         return dataclasses.replace(options, net=name, first_block=self.first_block or first_block)
 
     def _from_weights(self, source: Path) -> "NetOptions":
-        """What ``--net FILE-or-RUN`` means: weights, and the network that they are of."""
+        """What a ``net`` that is a file or a run means: weights, and the network that they are of."""
         if not source.exists():
-            raise UserError(f"--net {self.net} names weights, and there is no such file or folder")
+            raise UserError(f"`net={self.net}` names weights, and there is no such file or folder")
         if self.pretrained not in (None, "none", "default", str(source)):
             raise UserError(
-                f"--net {self.net} and --pretrained {self.pretrained} both name weights: give one of them"
+                f"`net={self.net}` and `pretrained={self.pretrained}` both name weights: give one of them"
             )
         name, first_block = _network_of(source) if source.is_dir() else (named_after(source), None)
         weights = "none" if self.pretrained == "none" else str(source)
@@ -187,8 +187,8 @@ class NetOptions:
         name, _ = _network_of(self._source)
         if name != self.net:
             raise UserError(
-                f"--pretrained {self.pretrained} is a run of {name}, not of {self.net}: leave out --net, "
-                f"or give --net {name}"
+                f"`pretrained={self.pretrained}` is a run of {name}, not of {self.net}: leave out `net`, "
+                f"or give `net={name}`"
             )
 
 
@@ -225,7 +225,7 @@ def named_after(file: Path) -> str:
             return f"{library}:{max(fitting, key=len)}"
     raise UserError(
         f"the name of {file} does not begin with that of a network of torchvision or timm: say which it is, "
-        f"as in --net timm:resnet50 --pretrained {file}"
+        f"as in `net=timm:resnet50` and `pretrained={file}`"
     )
 
 

@@ -184,7 +184,7 @@ def _weights(state: dict[str, Any], weights: Weights, folder: Path) -> dict[str,
         return state
     best: dict[str, Any] | None = state.get("best")
     if best is None:
-        raise UserError(f"{folder} has no best weights: train with --validation SHARE to find some")
+        raise UserError(f"{folder} has no best weights: train with `validation=SHARE` to find some")
     return best
 
 
@@ -221,7 +221,7 @@ def evaluate(
         augmentation = dataclasses.replace(augmentation, size=trained.shape[1])
     data = options.load(progress)
     if data.test is None:
-        raise UserError("this run has no test images: give --test DIR with one sub-folder per class")
+        raise UserError("this run has no test images: give `test=DIR` with one sub-folder per class")
     if data.classes != trained.classes:
         raise UserError(f"expected the classes {', '.join(trained.classes)}, found {', '.join(data.classes)}")
     probabilities = predict_probabilities(
@@ -237,9 +237,8 @@ def _with_margin(options: DataOptions, trained: TrainedRun) -> DataOptions:
         return options
     if not options.in_files:
         raise UserError(
-            f"--crops ten needs images larger than the {size}x{size} pixels that the network sees; those "
-            f"of --data {options.data} "
-            "have a size of their own: take --crops center"
+            f"`crops=ten` needs images larger than the {size}x{size} pixels that the network sees; those "
+            f"of `data={options.data}` have a size of their own: take `crops=center`"
         )
     return dataclasses.replace(options, stored_size=round(size * MARGIN))
 

@@ -50,7 +50,7 @@ def test_probabilities_of_crops_are_those_of_torchvisions(flip: bool) -> None:
 
 @pytest.mark.parametrize("size", [None, 24])
 def test_pictures_without_a_margin_have_no_ten_crops(size: int | None) -> None:
-    with pytest.raises(UserError, match="larger than the 24x24 pixels .* --crops center"):
+    with pytest.raises(UserError, match="larger than the 24x24 pixels .* `crops=center`"):
         source, wanted = ResidentImages(stored(24)), Augmentation(MEAN, STD, size=size)
         predict_probabilities(network(), source, wanted, CPU, crops="ten")
 

@@ -172,7 +172,7 @@ def test_ctrl_c_stops_cleanly_and_can_be_resumed(tmp_path: Path) -> None:
 
 def test_an_output_folder_with_a_run_is_refused_and_overwrite_replaces_it(tmp_path: Path) -> None:
     start(quick(), tmp_path / "run")
-    with pytest.raises(UserError, match="already holds a run.*resume.*--overwrite"):
+    with pytest.raises(UserError, match="already holds a run.*resume.*`overwrite`"):
         start(quick(), tmp_path / "run")
     start(quick(steps=13), tmp_path / "run", overwrite=True)
     assert json.loads((tmp_path / "run/config.json").read_text())["train"]["steps"] == 13

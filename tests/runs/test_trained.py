@@ -159,7 +159,7 @@ def test_ten_crops_of_pictures_stored_as_seen_read_them_larger(pictures: Path, t
     wanted = Augmentation(trained.augmentation.mean, trained.augmentation.std, size=24)
     probabilities = predict_probabilities(trained.net, test.images, wanted, CPU, crops="ten")
     assert evaluate(trained, crops="ten").accuracy == pytest.approx(accuracy(probabilities, test.labels))
-    with pytest.raises(UserError, match="no best weights: train with --validation"):
+    with pytest.raises(UserError, match="no best weights: train with `validation=SHARE`"):
         load_trained(tmp_path / "run", "cpu", "best")
 
 
@@ -182,6 +182,6 @@ def test_ten_crops_of_data_with_a_size_of_their_own_are_refused(tmp_path: Path) 
     opened = start(Run(Supervised(), DataOptions(data="digits", labels=20), config=config), tmp_path / "run")
     train(opened)
     with pytest.raises(
-        UserError, match="those of --data digits have a size of their own: take --crops center"
+        UserError, match="those of `data=digits` have a size of their own: take `crops=center`"
     ):
         evaluate(load_trained(tmp_path / "run", "cpu"), crops="ten")

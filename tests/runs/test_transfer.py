@@ -165,7 +165,7 @@ def test_a_file_of_weights_tells_its_network(file: str, network: str) -> None:
 
 def test_a_file_that_names_no_network_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     torch.save({"weight": torch.zeros(2)}, "mine.pth")
-    assert "--net timm:resnet50 --pretrained" in mistake(
+    assert "--net timm:resnet50 and --pretrained" in mistake(
         ["train", "fine-tuning", "--net", "mine.pth", *DIGITS, "--out", "run"], capsys
     )
 
