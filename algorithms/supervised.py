@@ -31,7 +31,7 @@ class Supervised(Algorithm):
     them. ``loss + regularizer_weight * sem``, plus what a learned mixer needs to learn itself.
 
     Args:
-        criterion: "ce" or "bce".
+        criterion: "ce" (cross-entropy) or "bce" (binary, for each class by itself).
         label_policy: "lumix" perturbs lam by noise and by the network's own scores; "transmix" weighs it by
             the attention of a vision transformer's class token; "plain" keeps it.
         regularizer: "sem" asks that features of a mixed image be the mixed features of its two images.

@@ -21,7 +21,19 @@ ROOT = Path(__file__).resolve().parents[1]
 MAPPED = ("algorithms", "datasets")
 FOLDERS = {"ssl_mix": ROOT / "ssl_mix", **{f"ssl_mix.{name}": ROOT / name for name in MAPPED}}
 DISTRIBUTIONS = {"PIL": "pillow", "sklearn": "scikit-learn"}
-HEAVY = ("tyro", "rich", "matplotlib", "sklearn", "tensorboard")
+HEAVY = (
+    "tyro",
+    "rich",
+    "matplotlib",
+    "sklearn",
+    "scipy",
+    "tensorboard",
+    "torchvision",
+    "PIL",
+    "timm",
+    "psutil",
+    "safetensors",
+)
 
 
 def sources() -> dict[str, Path]:

@@ -19,8 +19,9 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[
     label.
 
     X holds images, not features: (N, H, W), (N, H, W, C) or (N, C, H, W), uint8 or floats in [0, 1]. So
-    ``check_estimator`` skips its checks that need tables of features (X of two axes), which no image network
-    can take; parameters, cloning, classes and refusals are as scikit-learn wants them.
+    ``check_estimator`` runs none of its checks of training, with a warning that says so: all of them fit
+    tables of features (X of two axes), which no image network can take. Its checks of the constructor,
+    parameters, tags and cloning pass, and so do pickling, ``GridSearchCV`` and ``score``.
 
     Args:
         algorithm: a name in ``ssl_mix.algorithms.ALGORITHMS``.

@@ -9,6 +9,7 @@ from typing import Any
 from torch import nn
 
 from ssl_mix.datasets import as_dataset
+from ssl_mix.errors import UserError
 from ssl_mix.recipes.build import build_run
 from ssl_mix.reports import write_reports
 from ssl_mix.runs.given import Given
@@ -102,6 +103,9 @@ def _handed_over(
         if Path(paths.get("labeled", "")).suffix in (".csv", ".tsv"):
             paths["table"] = paths.pop("labeled")
         return options | paths, Given(net=module)
+    if labeled is None:
+        given = " and ".join(f"`{name}`" for name in sorted(there)) or "what is given"
+        raise UserError(f"`labeled` is missing beside {given}: images with labels, some of each class")
     keywords = {name: options.pop(name) for name in FOR_DATA if name in options}
     if (memory := options.pop("memory_gb", None)) is not None:
         keywords["memory_budget"] = int(memory * 2**30)

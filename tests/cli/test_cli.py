@@ -296,7 +296,9 @@ def test_every_flag_of_train_has_its_help(
         names = names - {"mixing"} | set(signature(MixingTerms).parameters)
     for keyword in (*names, "out", "overwrite", "recipe"):
         flag = "--" + keyword.replace("_", "-")
-        found = re.search(rf"{flag}[ ,].*?\((default|required|optional)", output, re.DOTALL)
+        found = re.search(
+            rf"^[│ ] {flag}[ ,].*?\((default|required|optional)", output, re.DOTALL | re.MULTILINE
+        )
         assert found, flag
         explained = re.sub(r"--\S+|\{.*?\}|\((default|optional).*|[│\s]+", " ", found[0])
         assert len(re.findall(r"[a-z]{3,}", explained)) >= 2, f"{flag} is not explained"

@@ -133,10 +133,9 @@ def test_a_network_of_the_caller_is_copied_and_needed_again(tmp_path: Path) -> N
     )
 
 
-def flipped(image: Any) -> Tensor:
+def flipped(image: Tensor) -> Tensor:
     """A view of the caller's own, which draws."""
-    values = torch.as_tensor(np.array(image)).float() / 255
-    values = values if values.shape[0] == 3 else values.permute(2, 0, 1)
+    values = image.float() / 255
     return values.flip(2) if torch.rand(()) < 0.5 else values
 
 
