@@ -18,7 +18,7 @@ from ssl_mix.runs.net_options import NetOptions
 from ssl_mix.runs.run import Run
 
 GROUPS: dict[str, type] = {"data": DataOptions, "network": NetOptions, "optimization": TrainConfig}
-DECIDED_BY = ("data", "image_size", "net", "pretrained")  # of these a recipe's defaults depend
+DECIDED_BY = ("data", "image_size", "net", "pretrained", "head_start")  # of these a recipe's defaults depend
 
 
 class Built(NamedTuple):

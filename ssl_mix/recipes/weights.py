@@ -11,6 +11,7 @@ from ssl_mix.runs.net_options import NetOptions
 
 LARGE = 64  # pixels
 STEPS, BATCH, RATE = 200, 24, 1e-3
+TRAINED_HEAD, NEW_HEAD = 0.1, 10.0  # times the rate
 
 
 def first_net(request: Request, pretrained: str | None = None) -> NetOptions:
@@ -24,7 +25,8 @@ def for_weights(request: Request, net: NetOptions, config: TrainConfig, options:
 
     The head starts from what the frozen features say (``--head-start``) and batch norm keeps its statistics
     (``--norms``), so there is little to learn and much to lose: a rate of 0.03 and a thousand steps are for
-    random weights.
+    random weights. The head learns a tenth as fast as the network, unless it starts from random weights: its
+    steps are as long as features squared, and features may be 50 long.
 
     Args:
         request: what the user has named.
@@ -39,12 +41,14 @@ def for_weights(request: Request, net: NetOptions, config: TrainConfig, options:
     if size is not None and (request.data or OWN) in DATASETS and takes(request.data or OWN, "image_size"):
         data = DataOptions(image_size=size, crop="resized" if size >= LARGE else None)
         reasons["image_size"] = "that of the images that the weights were trained on; smaller is faster"
+    factor = NEW_HEAD if request.head_start == "random" else TRAINED_HEAD
     config = dataclasses.replace(
-        config, steps=STEPS, batch_size=BATCH, lr=RATE, head_lr_factor=1.0, schedule="half-cosine"
+        config, steps=STEPS, batch_size=BATCH, lr=RATE, head_lr_factor=factor, schedule="half-cosine"
     )
     reasons |= {
         "steps": "the head starts trained, and more is easily too much for few labels",
         "batch_size": "few labels",
         "lr": "keeps what the weights know",
+        "head_lr_factor": "the head is new" if factor == NEW_HEAD else "the head starts trained",
     }
     return Recipe(data, net, config, options, reasons)

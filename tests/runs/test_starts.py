@@ -175,11 +175,13 @@ def test_every_algorithm_gets_defaults_for_weights(name: str, capsys: pytest.Cap
     run = read_run([name, "--net", "resnet18.pth", *folder])
     said = capsys.readouterr().err
     assert (run.data.image_size, run.data.crop) == (224, "resized")
-    assert (run.config.steps, run.config.lr, run.config.head_lr_factor) == (200, 0.001, 1.0)
+    assert (run.config.steps, run.config.lr, run.config.head_lr_factor) == (200, 0.001, 0.1)
     assert all(flag in said for flag in ("--image-size 224", "--steps 200", "--lr 0.001"))
     own = read_run([name, "--net", "resnet18.pth", *folder, "--lr", "0.1", "--image-size", "32"])
     said = capsys.readouterr().err
     assert (own.config.lr, own.data.image_size, own.data.crop) == (0.1, 32, None)
+    new = read_run([name, "--net", "resnet18.pth", *folder, "--head-start", "random"])
+    assert new.config.head_lr_factor == 10 and "the head is new" in capsys.readouterr().err
     assert "--steps 200" in said and "--lr" not in said and "--image-size" not in said
     random = read_run([name, "--net", "torchvision:resnet18", "--pretrained", "none", *folder])
     assert random.data.image_size is None and random.config.steps == 1000
