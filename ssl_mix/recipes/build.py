@@ -114,7 +114,7 @@ def check_known(name: str, options: Iterable[str]) -> None:
 def _reasons(run: Run, defaults: Recipe, options: Mapping[str, Any]) -> list[str]:
     """One note of the defaults that the weights decided, each with its reason; options that were given are
     none."""
-    values = {**vars(run.data), **vars(run.net), **vars(run.config)}
+    values = {**vars(run.data), **vars(run.net), **vars(run.config), **run.algorithm.hyperparameters()}
     told = [
         f"`{name}={values[name]}` ({reason})"
         for name, reason in defaults.reasons.items()

@@ -175,8 +175,8 @@ def test_every_algorithm_gets_defaults_for_weights(name: str, capsys: pytest.Cap
     run = read_run([name, "--net", "resnet18.pth", *folder])
     said = capsys.readouterr().err
     assert (run.data.image_size, run.data.crop) == (224, "resized")
-    assert (run.config.steps, run.config.lr, run.config.head_lr_factor) == (200, 0.001, 0.1)
-    assert all(flag in said for flag in ("--image-size 224", "--steps 200", "--lr 0.001"))
+    assert (run.config.steps, run.config.lr, run.config.head_lr_factor) == (200, 0.0003, 1.0)
+    assert all(flag in said for flag in ("--image-size 224", "--steps 200", "--lr 0.0003"))
     own = read_run([name, "--net", "resnet18.pth", *folder, "--lr", "0.1", "--image-size", "32"])
     said = capsys.readouterr().err
     assert (own.config.lr, own.data.image_size, own.data.crop) == (0.1, 32, None)
@@ -186,3 +186,13 @@ def test_every_algorithm_gets_defaults_for_weights(name: str, capsys: pytest.Cap
     random = read_run([name, "--net", "torchvision:resnet18", "--pretrained", "none", *folder])
     assert random.data.image_size is None and random.config.steps == 1000
     assert "weights" not in capsys.readouterr().err
+
+
+def test_a_contrast_weighs_little_from_weights(capsys: pytest.CaptureFixture[str]) -> None:
+    torch.save({}, "resnet18.pth")
+    for name in ("self-tuning", "bi-tuning"):
+        flags = [name, "--net", "resnet18.pth", "--labeled", "DIR", "--out", "x"]
+        assert read_run(flags).algorithm.hyperparameters()["contrast_weight"] == 0.03
+        assert "--contrast-weight 0.03" in capsys.readouterr().err
+        own = read_run([*flags, "--contrast-weight", "1"]).algorithm
+        assert own.hyperparameters()["contrast_weight"] == 1
