@@ -4,12 +4,14 @@ projection.
 Source: Zhong et al., "Bi-tuning: Efficient Transfer from Pre-trained Models" (ECML-PKDD 2022), equations 3
 and 5, in the form of TLlib.
 Differs: the key encoder is the teacher of the trainer, whose decay is ``--ema-decay`` (published: 0.999,
-without warm-up), and the teacher is evaluated, not the student.
+without warm-up), the teacher is evaluated, not the student, and the queues begin with keys of the labeled
+images, not with random ones, see :mod:`ssl_mix.algorithms.self_tuning`.
 
 Published accuracy of CUB-200 with 15 / 30 / 50 / 100 % of the labels (ResNet-50, center crop, best epoch on
 the test part): 55.8, 69.3, 77.2, 83.1 (TLlib).
 """
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import torch
@@ -77,6 +79,14 @@ class BiTuning(Algorithm):
         self.queue = ClassQueue(task.num_classes, self.depth, self.width)
         self.feature_queue = ClassQueue(task.num_classes, self.depth, feature_width(net) + 1)
         return net
+
+    @torch.no_grad()
+    def begin(self, nets: Nets, labeled: Iterable[tuple[Tensor, Tensor]]) -> None:
+        """Fill the queues with keys of the labeled images."""
+        found = [(_encode(nets.teacher, images), labels) for images, labels in labeled]
+        classes = torch.cat([labels for _, labels in found])
+        self.queue.fill(torch.cat([each.projection for each, _ in found]), classes)
+        self.feature_queue.fill(torch.cat([each.direction for each, _ in found]), classes)
 
     def forward(self, nets: Nets, batch: Batch, step: Step) -> StepOutput:
         """The loss of one batch."""

@@ -157,3 +157,12 @@ class ClassQueue(nn.Module):
         flat = self.keys.view(classes * depth, -1)
         flat[slots] = keys.to(flat.dtype)[last_positions(slots, len(flat))]
         self.next_slot.scatter_add_(0, labels, torch.ones_like(labels)).remainder_(depth)
+
+    @torch.no_grad()
+    def fill(self, keys: Tensor, labels: Tensor) -> None:
+        """Fill the rings of the classes (N,) that have keys (N, E) with them, over and over where they are
+        fewer than the slots; other rings stay as they are. Waits for the device."""
+        depth = self.keys.shape[1]
+        for label in labels.unique().tolist():
+            own = keys[labels == label].to(self.keys)
+            self.keys[label] = own[torch.arange(depth, device=own.device) % len(own)]

@@ -234,7 +234,7 @@ def test_a_folder_called_like_a_network_does_not_hide_it(
 ) -> None:
     (tmp_path / name).symlink_to(digits_run)
     monkeypatch.chdir(tmp_path)
-    assert NetOptions(net=name).resolved() == NetOptions(net=name, pretrained="none")
+    assert NetOptions(net=name).resolved() == NetOptions(net=name, pretrained="none", norms="training")
     assert NetOptions(net=f"./{name}").resolved() == NetOptions(
         net="small-cnn", pretrained=str(tmp_path / name)
     )

@@ -80,7 +80,7 @@ def finish(session: Session) -> None:
         f"step {trainer.step} of {trainer.config.steps}"
     )
     if trainer.step == 0 and type(trainer.algorithm).begin is not Algorithm.begin:
-        say(f"{name} looks at all labeled images before the first step: many classes take a minute or more")
+        say(f"{name} looks at all labeled images before the first step")
     with training_bar(name, trainer.config.steps, trainer.step) as show:
         for record in session.records():
             show(record)

@@ -18,7 +18,7 @@ from ssl_mix.runs.net_options import NetOptions
 from ssl_mix.runs.run import Run
 
 GROUPS: dict[str, type] = {"data": DataOptions, "network": NetOptions, "optimization": TrainConfig}
-DECIDED_BY = ("data", "image_size", "net", "pretrained")  # of these a recipe's defaults depend
+DECIDED_BY = ("data", "image_size", "net", "pretrained", "head_start")  # of these a recipe's defaults depend
 
 
 class Built(NamedTuple):
@@ -114,7 +114,7 @@ def check_known(name: str, options: Iterable[str]) -> None:
 def _reasons(run: Run, defaults: Recipe, options: Mapping[str, Any]) -> list[str]:
     """One note of the defaults that the weights decided, each with its reason; options that were given are
     none."""
-    values = {**vars(run.data), **vars(run.net), **vars(run.config)}
+    values = {**vars(run.data), **vars(run.net), **vars(run.config), **run.algorithm.hyperparameters()}
     told = [
         f"`{name}={values[name]}` ({reason})"
         for name, reason in defaults.reasons.items()

@@ -10,7 +10,7 @@ from torch import nn
 
 from ssl_mix.datasets import as_dataset
 from ssl_mix.errors import UserError
-from ssl_mix.recipes.build import build_run
+from ssl_mix.recipes.build import build_run, defaults_of
 from ssl_mix.reports import write_reports
 from ssl_mix.runs.given import Given
 from ssl_mix.runs.session import Session, reopen, start
@@ -67,7 +67,7 @@ def fit(
             on.
     """
     folder = Path(tempfile.mkdtemp(prefix="ssl-mix-") if out is None else out)
-    options, given = _handed_over(labeled, unlabeled, test, net, dict(options))
+    options, given = _handed_over(labeled, unlabeled, test, net, dict(options), (algorithm, recipe))
     if resume:
         session = reopen(folder, given=given)
     else:
@@ -88,9 +88,15 @@ def _train(session: Session, given: Given, on_record: Callable[[Record], None] |
 
 
 def _handed_over(
-    labeled: Any, unlabeled: Any, test: Any, net: nn.Module | str | None, options: dict[str, Any]
+    labeled: Any,
+    unlabeled: Any,
+    test: Any,
+    net: nn.Module | str | None,
+    options: dict[str, Any],
+    asked: tuple[str, str],
 ) -> tuple[dict[str, Any], Given]:
-    """Options for what a name or a path says, and what cannot be said so."""
+    """Options for what a name or a path says, and what cannot be said so; of the algorithm and the recipe
+    that are asked for."""
     if isinstance(net, nn.Module):
         module: nn.Module | None = net
     else:
@@ -106,10 +112,21 @@ def _handed_over(
     if labeled is None:
         given = " and ".join(f"`{name}`" for name in sorted(there)) or "what is given"
         raise UserError(f"`labeled` is missing beside {given}: images with labels, some of each class")
+    if not {"image_size", "weak", "strong"} & options.keys() and not _are_arrays(labeled):
+        options |= {
+            "image_size": defaults_of(asked[0], options, asked[1]).data.image_size
+        }  # weights want one
     keywords = {name: options.pop(name) for name in FOR_DATA if name in options}
     if (memory := options.pop("memory_gb", None)) is not None:
         keywords["memory_budget"] = int(memory * 2**30)
-    return options, Given(as_dataset(labeled, unlabeled, test, **keywords), module)
+    data = as_dataset(labeled, unlabeled, test, **keywords)
+    return options | {"image_size": data.train.images.shape[1]}, Given(data, module)
+
+
+def _are_arrays(labeled: Any) -> bool:
+    """Whether images are arrays, which have a size of their own."""
+    images = labeled[0] if isinstance(labeled, tuple) and labeled else labeled
+    return labeled is None or hasattr(images, "dtype")
 
 
 def load(

@@ -16,6 +16,7 @@ class Request(NamedTuple):
         image_size: side of what the network sees.
         net: the network, or weights to start from.
         pretrained: weights to start from.
+        head_start: what the head starts from.
     """
 
     algorithm: str
@@ -23,6 +24,7 @@ class Request(NamedTuple):
     image_size: int | None = None
     net: str | None = None
     pretrained: str | None = None
+    head_start: str | None = None
 
 
 class Recipe(NamedTuple):

@@ -7,6 +7,8 @@ import transfer_reference as reference
 from transfer_nets import CLASSES, WIDTH
 from transfer_scene import EXACT, SECOND, SMALL, Scene
 
+from ssl_mix.types import Nets
+
 
 @pytest.mark.parametrize("name", SECOND)
 def test_queues_begin_with_random_keys_of_length_one(name):
@@ -79,3 +81,26 @@ def test_self_tuning_shows_the_labeled_keys_to_the_unlabeled_queries():
 def test_self_tuning_ignores_the_threshold_in_its_contrast():
     losses = [Scene("self-tuning", threshold=t, **SMALL).run().loss.item() for t in (0.0, 1.0)]
     assert losses[0] == losses[1]
+
+
+@pytest.mark.parametrize("name", SECOND)
+def test_queues_are_full_of_keys_of_the_labeled_images_before_the_first_step(name):
+    """A query whose own key is the only near one is pushed away from it; see the module of Self-Tuning."""
+    scene = Scene(name, **SMALL)
+    draws = torch.Generator().manual_seed(3)
+    images = torch.randn(5, *scene.x.shape[1:], generator=draws, dtype=torch.float64)
+    labels = torch.tensor([0, 1, 1, 0, 1])
+    untouched = scene.algorithm.queue.keys[2:].clone()
+    nets = Nets(scene.student, scene.teacher)
+    scene.algorithm.begin(nets, [(images[:2], labels[:2]), (images[2:], labels[2:])])
+    net = scene.teacher
+    with torch.no_grad():
+        keys = torch.nn.functional.normalize(net.projector(net.features(images)), dim=1)
+    found = scene.algorithm.queue.keys
+    torch.testing.assert_close(found[0], keys[[0, 3, 0]].to(found.dtype))
+    torch.testing.assert_close(found[1], keys[[1, 2, 4]].to(found.dtype))
+    assert torch.equal(found[2:], untouched)
+    if name == "bi-tuning":
+        features = torch.nn.functional.pad(net.features(images), (0, 1), value=1.0).detach()
+        expected = torch.nn.functional.normalize(features, dim=1)[[1, 2, 4]]
+        torch.testing.assert_close(scene.algorithm.feature_queue.keys[1], expected.to(found.dtype))

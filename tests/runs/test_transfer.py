@@ -56,7 +56,9 @@ def test_from_a_run_to_predictions_without_the_weights_it_began_with(
 ) -> None:
     main(["train", name, "--net", str(base), *DIGITS, "--out", "run"])
     output = capsys.readouterr().out
-    assert "step 4/4" in output and ("before the first step" in output) == (name == "co-tuning")
+    assert "step 4/4" in output and ("before the first step" in output) == (
+        name in ("co-tuning", "self-tuning", "bi-tuning")
+    )
     records = read_metrics(Path("run"))
     assert [("test_accuracy" in record) for record in records] == [False] * (len(records) - 1) + [True]
     shutil.rmtree(base)
