@@ -158,7 +158,7 @@ def plan_run(
 
 def defaults_of(run: Run, data: DataSet, split: Split) -> Identity:
     """The identity of a run with the same algorithm on the same images without any flags."""
-    plain = Augmentation(data.augmentation.mean, data.augmentation.std)
+    plain = Augmentation(data.of_pixels.mean, data.of_pixels.std)
     bare = Run(type(run.algorithm)(), run.data)
     return identity_of(bare.describe(dataclasses.replace(data, augmentation=plain), split))
 

@@ -24,6 +24,19 @@ def create_run_folder(folder: Path, config: dict[str, Any], *, overwrite: bool) 
     """Make ``folder`` and write ``config.json``.
 
     Raises:
+        ValueError: see :func:`check_free`.
+    """
+    check_free(folder, overwrite=overwrite)
+    if (folder / CONFIG).exists():
+        shutil.rmtree(folder.resolve())
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(folder / CONFIG, json.dumps(config, indent=2) + "\n")
+
+
+def check_free(folder: Path, *, overwrite: bool) -> None:
+    """Raise where there is no place for a run.
+
+    Raises:
         ValueError: the folder holds a run and ``overwrite`` is off, or holds other files (never deleted).
     """
     if (folder / CONFIG).exists() and str(read_config(folder).get("format")).startswith("ssl-mix "):
@@ -32,11 +45,8 @@ def create_run_folder(folder: Path, config: dict[str, Any], *, overwrite: bool) 
                 f"{folder} already holds a run: go on with it (ssl-mix resume {folder}), "
                 "replace it (--overwrite), or choose another --out"
             )
-        shutil.rmtree(folder.resolve())
     elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"{folder} exists and holds no run: choose another --out, nothing was deleted")
-    folder.mkdir(parents=True, exist_ok=True)
-    write_text(folder / CONFIG, json.dumps(config, indent=2) + "\n")
 
 
 def read_config(folder: Path) -> dict[str, Any]:

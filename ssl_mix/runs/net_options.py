@@ -6,20 +6,22 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
 import torchvision
 from torch import nn
 
-from ssl_mix.errors import UserError
+from ssl_mix.errors import UserError, check_choice
 from ssl_mix.models import build_model, default_network, is_network
-from ssl_mix.models.freeze import freeze
+from ssl_mix.models.freeze import freeze, train_norms_alone
 from ssl_mix.models.pretrained import SUFFIXES, load_pretrained
 from ssl_mix.models.wide_resnet import FirstBlock
 from ssl_mix.randomness import stream_seed
 from ssl_mix.runs.folder import read_config
 
+Tune = Literal["head", "norms", "all"]
+HeadStart = Literal["random", "probe", "prototypes"]
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -44,6 +46,16 @@ class NetOptions:
         frozen: how many of the first stages of the network, with its stem, to leave as they are.
         frozen_norms: let all batch-norm layers normalize by the running statistics they start with, usual for
             tiny batches.
+        tune: what is trained: the "head" alone, on features of every image that are computed once; "norms",
+            the scales and shifts of normalization with the head; or "all".
+        head_start: of a head that is trained alone: "random" weights; the "probe", logistic regression on the
+            features of the labeled images; or "prototypes", means of the classes that the unlabeled images
+            have moved.
+        feature_views: with ``tune`` "head", weak views of each image whose features are computed, and strong
+            ones.
+
+    Raises:
+        ValueError: ``tune`` or ``head_start`` is unknown.
     """
 
     net: str | None = None
@@ -53,6 +65,13 @@ class NetOptions:
     pretrained: str | None = None
     frozen: int = 0
     frozen_norms: bool = False
+    tune: Tune = "all"
+    head_start: HeadStart = "probe"
+    feature_views: int = 6
+
+    def __post_init__(self) -> None:
+        check_choice("tune", self.tune, get_args(Tune))
+        check_choice("head_start", self.head_start, get_args(HeadStart))
 
     @property
     def _source(self) -> Path | None:
@@ -87,6 +106,10 @@ class NetOptions:
             self, net=name, pretrained=weights, first_block=self.first_block or first_block
         )
 
+    def without_weights(self) -> "NetOptions":
+        """The same network, for weights that are loaded later."""
+        return dataclasses.replace(self, pretrained="none")
+
     def build(
         self, shape: tuple[int, int, int], num_classes: int, seed: int, classes: Sequence[str] = ()
     ) -> nn.Module:
@@ -112,6 +135,8 @@ class NetOptions:
             if source:
                 load_pretrained(net, source, keep_head=_may_share_head(source, classes))
         freeze(net, self.frozen, norms=self.frozen_norms)
+        if self.tune == "norms":
+            train_norms_alone(net)
         return net
 
     def normalization(self) -> dict[str, tuple[float, ...]]:

@@ -18,16 +18,19 @@ from ssl_mix.errors import UserError
 from ssl_mix.models.pretrained import loading_notes
 from ssl_mix.runs.checkpoint import load_checkpoint, save_checkpoint
 from ssl_mix.runs.data_options import Progress
+from ssl_mix.runs.features import Features
 from ssl_mix.runs.folder import (
     FILES,
     SPLIT,
     MetricsWriter,
     Record,
+    check_free,
     create_run_folder,
     read_config,
     write_text,
 )
 from ssl_mix.runs.given import Given
+from ssl_mix.runs.head import head_trainer, learned_features, reopened_features, save_body
 from ssl_mix.runs.run import Run
 
 
@@ -88,6 +91,7 @@ def start(
     folder: Path,
     *,
     given: Given = Given(),  # noqa: B008 (a tuple)
+    features: Features | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Session:
@@ -97,6 +101,7 @@ def start(
         run: what to do.
         folder: for its files.
         given: data and network that take the place of those that the run names.
+        features: of the images, where they are known already; for ``tune`` "head".
         overwrite: replace a run that the folder holds.
         progress: told how far reading the images is.
 
@@ -108,15 +113,23 @@ def start(
     run.data.check_test_is_apart()
     data = run.data.load(progress) if given.data is None else run.data.adjust(given.data)
     split = run.data.choose_split(data, run.config.seed)
-    trainer = run.trainer(data, split, net=given.network(len(data.classes)))
+    check_free(folder, overwrite=overwrite)
+    net = given.network(len(data.classes))
+    if run.net.tune == "head":
+        features = features or learned_features(run, data, split, net, progress)
+    trainer = run.trainer(data, split, net=net) if features is None else head_trainer(run, features, split)
     description = run.describe(data, split) | {"given": given.describe()}
     create_run_folder(folder, description, overwrite=overwrite)
     split.save(folder / SPLIT)
     if data.train.files is not None:
         write_text(folder / FILES, json.dumps(data.train.files))
-    notes = (*data.notes, *loading_notes(trainer.student), *small_set_notes(run, split))
+    if features is not None:
+        features.save(folder)
+        save_body(folder, features, split)
+    weights = trainer.student if features is None else features.body
+    notes = (*data.notes, *loading_notes(weights), *small_set_notes(run, split))
     session = Session(folder, trainer, identity_of(description), notes)
-    if given.net is not None:
+    if given.net is not None or features is not None:
         session.save()  # its weights are written nowhere else
     return session
 
@@ -148,7 +161,12 @@ def reopen(
     state, refused = load_checkpoint(folder)
     if state is not None:
         check_same(json.loads(state["identity"]), identity, folder / "checkpoint.pt")
-    trainer = run.trainer(data, split, state, given.network(len(data.classes)))
+    net = given.network(len(data.classes))
+    if run.net.tune == "head":
+        features = reopened_features(folder, run, data, net, progress)
+        trainer = head_trainer(run, features, split, state)
+    else:
+        trainer = run.trainer(data, split, state, net)
     changed = [name for name, old in description["versions"].items() if now["versions"][name] != old]
     if changed:
         refused.append(
