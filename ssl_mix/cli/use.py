@@ -1,6 +1,7 @@
 """Commands for a run that is there: resume, evaluate, predict; and what there is to choose from."""
 
 from collections.abc import Mapping
+from json import dumps as as_json
 from pathlib import Path
 from typing import Any, Literal
 
@@ -60,6 +61,7 @@ def evaluate_command(
     crops: Crops = "center",
     weights: Weights = "last",
     device: str = "auto",
+    json: bool = False,
 ) -> None:
     """Test accuracy of a run's teacher, in all, by class and as the mean of classes.
 
@@ -71,16 +73,23 @@ def evaluate_command(
             codes of fine-grained transfer evaluate; for data sets of folders and for fine-grained transfer.
         weights: the "last" ones, or those that were "best" on the part that --validation held out.
         device: "auto", "cpu" or "cuda".
+        json: print one JSON object instead: accuracy, probe_accuracy where a probe was found,
+            mean_class_accuracy, per_class, images, step.
     """
     trained = load(run, device, weights)
     with reading_bar() as progress:
         found = evaluate(trained, data_dir=data_dir, test=test, crops=crops, progress=progress)
+    if json:
+        print(as_json({**found._asdict(), "step": trained.step}))
+        return
     crop = "ten crops of each" if crops == "ten" else "central crops"
     say(f"Teacher after step {trained.step} ({weights} weights) on {found.images} test images, {crop}")
     table = Table("class", "accuracy")
     for name, value in found.per_class.items():
         table.add_row(escape(name), f"{100 * value:.2f} %")
     table.add_section()
+    if found.probe_accuracy is not None:
+        table.add_row("linear probe", f"{100 * found.probe_accuracy:.2f} %")
     table.add_row("mean of classes", f"{100 * found.mean_class_accuracy:.2f} %")
     table.add_row("all", f"{100 * found.accuracy:.2f} %")
     console.print(table)

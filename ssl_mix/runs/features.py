@@ -32,6 +32,7 @@ class Features:
     """Features of all views of all images.
 
     Attributes:
+        images: the data set that they were made of.
         data: the data set of them, :func:`standardized`.
         table: as the network makes them, (R, D) float16, see :func:`ssl_mix.datasets.features.feature_data`.
         center: their mean over the plain views that are learned from, (D,) float32.
@@ -39,6 +40,7 @@ class Features:
         body: the network that made them.
     """
 
+    images: DataSet
     data: DataSet
     table: Tensor
     center: Tensor
@@ -102,7 +104,7 @@ def features_of(
         table = cached["table"]
     center = table[: len(names) * len(data.train.images) : len(names)].float().mean(dim=0)
     ready = torch.cat([standardized(part, center).half() for part in torch.split(table, CHUNK)])
-    return Features(feature_data(data, ready, count), table, center, found, body)
+    return Features(data, feature_data(data, ready, count), table, center, found, body)
 
 
 def _compute(

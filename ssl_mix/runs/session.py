@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from ssl_mix.datasets import Split
+from ssl_mix.datasets import DataSet, Split
 from ssl_mix.engine.trainer import Trainer
 from ssl_mix.errors import UserError
 from ssl_mix.models.pretrained import loading_notes
@@ -111,7 +111,7 @@ def start(
     threads = run.config.threads or torch.get_num_threads()  # the number decides the last bits of sums
     run = replace(run.settled(), config=replace(run.config, threads=threads))
     run.data.check_test_is_apart()
-    data = run.data.load(progress) if given.data is None else run.data.adjust(given.data)
+    data = read_data(run, given, progress) if features is None else features.images
     split = run.data.choose_split(data, run.config.seed)
     check_free(folder, overwrite=overwrite)
     net = given.network(len(data.classes))
@@ -153,7 +153,7 @@ def reopen(
     description = read_config(folder)
     run = Run.from_description(description)
     given.check(description["given"])
-    data = run.data.load(progress) if given.data is None else run.data.adjust(given.data)
+    data = read_data(run, given, progress)
     split = Split.load(folder / SPLIT)
     now = run.describe(data, split)
     identity = identity_of(now)
@@ -224,6 +224,11 @@ def _flat(identity: dict[str, Any]) -> dict[str, Any]:
         inner = _flat(value) if isinstance(value, dict) else {"": value}
         flat |= {f"{name}.{key}".rstrip("."): leaf for key, leaf in inner.items()}
     return flat
+
+
+def read_data(run: Run, given: Given, progress: Progress | None = None) -> DataSet:
+    """The images of a run: those that were handed over, or that its options name."""
+    return run.data.load(progress) if given.data is None else run.data.adjust(given.data)
 
 
 def small_set_notes(run: Run, split: Split) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ from ssl_mix.datasets.given import read_images
 from ssl_mix.datasets.originals import Form
 from ssl_mix.engine.execution import resolve_device
 from ssl_mix.errors import UserError, check_choice
-from ssl_mix.evaluation import predict_probabilities
+from ssl_mix.evaluation import accuracy, predict_probabilities
 from ssl_mix.models.pretrained import restore_source_head
 from ssl_mix.runs.answers import PredictedLabel, Predictions
 from ssl_mix.runs.checkpoint import load_checkpoint
@@ -227,7 +227,13 @@ def evaluate(
     probabilities = predict_probabilities(
         trained.net, data.test.images, augmentation, trained.device, crops=crops
     )
-    return evaluation_of(probabilities, data.test.labels, trained.classes)
+    found = evaluation_of(probabilities, data.test.labels, trained.classes)
+    if trained.probe is None:
+        return found
+    answers = predict_probabilities(
+        trained.probe, data.test.images, augmentation, trained.device, crops=crops
+    )
+    return found._replace(probe_accuracy=accuracy(answers, data.test.labels))
 
 
 def _with_margin(options: DataOptions, trained: TrainedRun) -> DataOptions:
