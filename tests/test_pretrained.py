@@ -264,7 +264,7 @@ def test_a_frozen_stage_stays_to_the_bit_and_the_rest_learns(make: Any) -> None:
 
 @pytest.mark.parametrize("make", [Supervised, FixMatch])
 def test_frozen_norms_keep_every_running_statistic_and_learn_the_weights(make: Any) -> None:
-    trainer = frozen_trainer(make(), frozen_norms=True)
+    trainer = frozen_trainer(make(), norms="frozen")
     before = {name: value.clone() for name, value in trainer.student.state_dict().items()}
     list(trainer.fit())
     buffers = {name for name, _ in trainer.student.named_buffers()}
@@ -273,7 +273,7 @@ def test_frozen_norms_keep_every_running_statistic_and_learn_the_weights(make: A
 
 
 def test_a_network_with_frozen_norms_computes_in_training_what_it_does_in_evaluation() -> None:
-    net = NetOptions(net="small-cnn", frozen_norms=True).build((3, 32, 32), 4, 0)
+    net = NetOptions(net="small-cnn", norms="frozen").build((3, 32, 32), 4, 0)
     expected = net.eval()(PICTURES)
     assert torch.equal(net.train()(PICTURES), expected)
     with frozen_running_statistics(net):

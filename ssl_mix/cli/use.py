@@ -22,7 +22,8 @@ from ssl_mix.mixing.words import WORDS
 from ssl_mix.models import MODELS
 from ssl_mix.recipes import RECIPES
 from ssl_mix.reports.csv_files import prediction_rows, pseudo_label_rows, write_csv
-from ssl_mix.runs.session import reopen
+from ssl_mix.runs.folder import read_config
+from ssl_mix.runs.session import baseline_of, reopen
 from ssl_mix.runs.trained import TrainedRun, Weights, evaluate, load_trained, predict
 
 RunFolder = tyro.conf.Positional[Path]
@@ -79,6 +80,8 @@ def evaluate_command(
     trained = load(run, device, weights)
     with reading_bar() as progress:
         found = evaluate(trained, data_dir=data_dir, test=test, crops=crops, progress=progress)
+    if found.probe_accuracy is None and not test:
+        found = found._replace(probe_accuracy=baseline_of(read_config(run)).get("probe_accuracy"))
     if json:
         print(as_json({**found._asdict(), "step": trained.step}))
         return
@@ -88,10 +91,10 @@ def evaluate_command(
     for name, value in found.per_class.items():
         table.add_row(escape(name), f"{100 * value:.2f} %")
     table.add_section()
-    if found.probe_accuracy is not None:
-        table.add_row("linear probe", f"{100 * found.probe_accuracy:.2f} %")
     table.add_row("mean of classes", f"{100 * found.mean_class_accuracy:.2f} %")
     table.add_row("all", f"{100 * found.accuracy:.2f} %")
+    if found.probe_accuracy is not None:
+        table.add_row("linear probe on the features before training", f"{100 * found.probe_accuracy:.2f} %")
     console.print(table)
 
 

@@ -78,6 +78,16 @@ def torchvision_network(
     return with_new_head(body, num_classes)
 
 
+def torchvision_size(name: str) -> int:
+    """Side of the images that the default weights of a network of torchvision were trained for; 224 where it
+    does not tell."""
+    try:
+        transforms: Any = torchvision.models.get_model_weights(name).DEFAULT.transforms()
+        return int(transforms.crop_size[0])
+    except (ValueError, AttributeError):
+        return 224
+
+
 def _fetched(name: str, options: dict[str, Any]) -> nn.Module:
     try:
         body: nn.Module = torchvision.models.get_model(name, weights="DEFAULT", **options)

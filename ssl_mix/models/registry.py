@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ssl_mix.errors import UserError, check_share, nearest
+from ssl_mix.models.from_packages import lite
 from ssl_mix.models.from_timm import timm_network
 from ssl_mix.models.from_torchvision import resnet18, resnext50, torchvision_network
 from ssl_mix.models.preact_resnet import PreActResNet18
@@ -28,10 +29,11 @@ MODELS: dict[str, Builder] = {
     "preact-resnet-18": PreActResNet18,
     "resnet-18": resnet18,
     "resnext-50": resnext50,
+    "liteN": lite,
     "timm:NAME": timm_network,
     "torchvision:NAME": torchvision_network,
 }
-BLANKS: dict[str, tuple[str, type]] = {"K": (r"[1-9]\d*", int), "NAME": (r".+", str)}
+BLANKS: dict[str, tuple[str, type]] = {"K": (r"[1-9]\d*", int), "N": (r"[012]", str), "NAME": (r".+", str)}
 
 
 def build_model(

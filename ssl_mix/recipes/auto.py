@@ -25,7 +25,8 @@ from ssl_mix.runs.trained import TrainedRun
 LADDER = "auto.json"
 FOR_LADDER = 0.7  # share of the time
 STEPS = 600
-LR = 0.003
+LR = 0.02
+DEFAULT_NET = "lite0"
 log = logging.getLogger("ssl_mix")
 
 
@@ -66,7 +67,7 @@ def auto(
         labeled: as for :func:`ssl_mix.fit`, like the next three.
         unlabeled: images without labels.
         test: images to evaluate on; nothing is chosen by them.
-        net: weights, a name, or a module.
+        net: weights, a name, or a module; default: "lite0".
         out: folder of the run; default: a new temporary one.
         minutes: after 70 % of them no further rung is tried.
         overwrite: replace a run that the folder holds.
@@ -104,7 +105,9 @@ def prepare(
         ValueError: anything the user can mend; no folder has been made or replaced then.
     """
     check_positive("minutes", minutes)
-    check_options(options, given)
+    check_options(options)
+    if given.net is None and not (options.get("net") or options.get("pretrained")):
+        options = {"net": DEFAULT_NET, **options}
     deadline = time.perf_counter() + 60 * minutes * FOR_LADDER
     options = {"steps": STEPS, "lr": LR, "head_lr_factor": 1.0, **options}
     options |= {"eval_every": options["steps"], "checkpoint_every": options["steps"], "log_every": 100}
@@ -122,14 +125,12 @@ def prepare(
     return session, found
 
 
-def check_options(options: Mapping[str, Any], given: Given) -> None:
-    """Raise for options of algorithms, which are chosen here, and where there are no weights."""
+def check_options(options: Mapping[str, Any]) -> None:
+    """Raise for options of algorithms, which are chosen here."""
     known = {name for group in GROUPS.values() for name in fields_of(group)} - {"tune", "head_start"}
     strange = [name for name in options if name not in known]
     if strange:
         raise UserError(f"auto chooses the algorithm and its options by itself: leave out `{strange[0]}`")
-    if given.net is None and not options.get("net") and not options.get("pretrained"):
-        raise UserError("auto starts from pre-trained weights: name a network or a file of them (`net`)")
 
 
 def search(

@@ -18,7 +18,7 @@ from ssl_mix.runs.net_options import NetOptions
 from ssl_mix.runs.run import Run
 
 GROUPS: dict[str, type] = {"data": DataOptions, "network": NetOptions, "optimization": TrainConfig}
-DECIDED_BY = ("data", "image_size")  # of these a recipe's defaults depend
+DECIDED_BY = ("data", "image_size", "net", "pretrained")  # of these a recipe's defaults depend
 
 
 class Built(NamedTuple):
@@ -26,7 +26,7 @@ class Built(NamedTuple):
 
     Attributes:
         run: the run.
-        notes: options that were given and mean nothing to it.
+        notes: why defaults are as they are, and options that were given and mean nothing to it.
     """
 
     run: Run
@@ -56,7 +56,7 @@ def build_run(algorithm: str, options: Mapping[str, Any], recipe: str = "small")
     }
     made = _build_algorithm(algorithm, {**defaults.options, **{key: options[key] for key in own}})
     run = Run(made, parts["data"], parts["network"], parts["optimization"])
-    return Built(run, tuple(_without_effect(made, options)))
+    return Built(run, (*_reasons(run, defaults, options), *_without_effect(made, options)))
 
 
 _FIELDS = {"data": "data", "network": "net", "optimization": "config"}
@@ -109,6 +109,18 @@ def check_known(name: str, options: Iterable[str]) -> None:
             raise UserError(f"{name} has no `{option}`; these have: {others}")
         every = [*known, *(field for group in GROUPS.values() for field in fields_of(group))]
         raise UserError(f"{name} has no option {option!r}.{nearest(option, every)}")
+
+
+def _reasons(run: Run, defaults: Recipe, options: Mapping[str, Any]) -> list[str]:
+    """One note of the defaults that the weights decided, each with its reason; options that were given are
+    none."""
+    values = {**vars(run.data), **vars(run.net), **vars(run.config)}
+    told = [
+        f"`{name}={values[name]}` ({reason})"
+        for name, reason in defaults.reasons.items()
+        if name not in options
+    ]
+    return [f"defaults for a start from weights: {', '.join(told)}"] if told else []
 
 
 def _without_effect(algorithm: Algorithm, options: Mapping[str, Any]) -> list[str]:

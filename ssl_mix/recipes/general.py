@@ -6,6 +6,7 @@ from ssl_mix.algorithms import TRANSFER
 from ssl_mix.engine.config import TrainConfig
 from ssl_mix.recipes.recipe import Recipe, Request
 from ssl_mix.recipes.transfer import published_transfer, transfer_training
+from ssl_mix.recipes.weights import first_net, for_weights
 from ssl_mix.runs.data_options import DataOptions
 from ssl_mix.runs.net_options import NetOptions
 
@@ -18,24 +19,31 @@ def small(request: Request) -> Recipe:
     same to everything (250 labels of CIFAR-10, small-cnn, 1600 steps: 12.7 % right with 100, 41.2 % with 10,
     supervised 36.3 %).
 
-    Transfer starts from pre-trained weights unless told otherwise, with new layers that learn ten times as
-    fast, and scores the test part once, at the end.
+    Transfer starts from pre-trained weights unless told otherwise, and scores the test part once, at the end.
+    Any start from weights gets the defaults of :func:`ssl_mix.recipes.weights.for_weights`.
 
     Command: ``ssl-mix train fixmatch --data digits --labels 40 --out runs/digits``.
     """
-    if request.algorithm in TRANSFER:
-        defaults = TrainConfig()
-        config = transfer_training(
-            request.algorithm,
-            lr=0.003,
-            schedule="half-cosine",
-            ema_decay=defaults.ema_decay,
-            ema_warmup=True,
-            log_every=defaults.log_every,
-        )
-        return Recipe(DataOptions(), NetOptions(pretrained="default"), config)
-    options = {"unlabeled_weight": 10.0} if request.algorithm == "mixmatch" else {}
-    return Recipe(DataOptions(), NetOptions(), TrainConfig(), options)
+    transfer = request.algorithm in TRANSFER
+    options: dict[str, Any] = {"unlabeled_weight": 10.0} if request.algorithm == "mixmatch" else {}
+    config = short_transfer(request.algorithm) if transfer else TrainConfig()
+    net = first_net(request, "default" if transfer else None)
+    if net.from_weights:
+        return for_weights(request, net, config, options)
+    return Recipe(DataOptions(), net, config, options)
+
+
+def short_transfer(algorithm: str) -> TrainConfig:
+    """Transfer by a short run."""
+    defaults = TrainConfig()
+    return transfer_training(
+        algorithm,
+        lr=0.003,
+        schedule="half-cosine",
+        ema_decay=defaults.ema_decay,
+        ema_warmup=True,
+        log_every=defaults.log_every,
+    )
 
 
 def paper(request: Request) -> Recipe:

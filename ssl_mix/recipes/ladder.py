@@ -16,7 +16,7 @@ from ssl_mix.engine.execution import own_state, resolve_device
 from ssl_mix.evaluation import predict_probabilities
 from ssl_mix.recipes.build import build_run
 from ssl_mix.runs.features import Features
-from ssl_mix.runs.head import head_trainer
+from ssl_mix.runs.head import begin_head
 from ssl_mix.runs.run import Run
 
 MOST_FOLDS = 5
@@ -115,7 +115,7 @@ def _right(run: Run, features: Features, split: Split) -> Tensor:
     data = dataclasses.replace(features.data, test=None)
     trained_on = dataclasses.replace(split, validation=())
     known = dataclasses.replace(features, data=data)
-    trainer = head_trainer(run, known, trained_on)
+    trainer, _ = begin_head(run, known, trained_on)
     for _ in trainer.fit():
         pass
     device = resolve_device(run.config.device)

@@ -14,11 +14,15 @@ class Request(NamedTuple):
         algorithm: how to learn.
         data: the data set.
         image_size: side of what the network sees.
+        net: the network, or weights to start from.
+        pretrained: weights to start from.
     """
 
     algorithm: str
     data: str | None = None
     image_size: int | None = None
+    net: str | None = None
+    pretrained: str | None = None
 
 
 class Recipe(NamedTuple):
@@ -29,9 +33,11 @@ class Recipe(NamedTuple):
         net: the network.
         config: how to train.
         options: keywords of the algorithm and of its mixing terms, where they are not its own defaults.
+        reasons: why an option is as it is, by its name, where the user should know.
     """
 
     data: DataOptions
     net: NetOptions
     config: TrainConfig
     options: dict[str, Any] = {}
+    reasons: dict[str, str] = {}

@@ -88,6 +88,8 @@ def summary_rows(summary: Summary) -> list[tuple[str, str]]:
         "test accuracy, best (picked on the test part: not a fair estimate)": summary.best,
     }
     shares = {
+        "test accuracy, linear probe on frozen features (before training)": summary.probe,
+        "test accuracy, the start: probe and prototypes (before training)": summary.start,
         "test accuracy, last": summary.last,
         **(several if summary.evaluations > 1 else {}),
         "test accuracy where validation was best": summary.at_best_validation,

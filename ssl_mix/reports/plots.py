@@ -10,6 +10,13 @@ from matplotlib.figure import Figure
 
 from ssl_mix.runs.folder import Record
 
+BASELINES = {
+    "probe_accuracy": "black",
+    "start_accuracy": "gray",
+    "probe_validation_accuracy": "black",
+    "start_validation_accuracy": "gray",
+}
+
 
 def curve(records: Sequence[Record], name: str) -> tuple[list[float], list[float]]:
     """Steps and values of one metric, where it was recorded."""
@@ -18,12 +25,12 @@ def curve(records: Sequence[Record], name: str) -> tuple[list[float], list[float
 
 
 def plot_metrics(records: Sequence[Record]) -> Figure:
-    """Loss terms, accuracies, and pseudo-labels of one run, side by side; panels without data are left
-    out."""
+    """Loss terms, accuracies, and pseudo-labels of one run, side by side; panels without data are left out.
+    Accuracies without training are dashed."""
     terms = sorted({name for record in records for name in record if name.startswith("loss")})
     panels = {
         "loss": terms,
-        "accuracy": ["test_accuracy", "validation_accuracy"],
+        "accuracy": ["test_accuracy", "validation_accuracy", *BASELINES],
         "pseudo-labels": [
             "coverage",
             "pseudo_labels_changed",
@@ -38,7 +45,12 @@ def plot_metrics(records: Sequence[Record]) -> Figure:
     for position, (title, names) in enumerate(drawn.items(), start=1):
         axes = figure.add_subplot(1, len(drawn), position)
         for name in names:
-            axes.plot(*curve(records, name), label=name.removeprefix("loss/").replace("_", " "))
+            label = name.removeprefix("loss/").replace("_", " ")
+            if name in BASELINES:
+                value = curve(records, name)[1][-1]
+                axes.axhline(value, label=label, linestyle="--", color=BASELINES[name], linewidth=1)
+            else:
+                axes.plot(*curve(records, name), label=label)
         _label(axes, title)
     return figure
 

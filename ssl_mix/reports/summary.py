@@ -12,6 +12,8 @@ class Summary:
 
     Attributes:
         evaluations: how often the test part was scored.
+        probe: test accuracy of the linear probe on frozen features, of a run from weights.
+        start: that of the start, where it is another one.
         last: test accuracy of the last evaluation.
         median10: median of the last ten evaluations, or of all where there are fewer.
         median20: likewise of the last twenty.
@@ -25,6 +27,8 @@ class Summary:
     """
 
     evaluations: int
+    probe: float | None
+    start: float | None
     last: float | None
     median10: float | None
     median20: float | None
@@ -45,6 +49,8 @@ def summarize(records: list[Record]) -> Summary:
     final = records[-1] if records else {}
     return Summary(
         evaluations=len(scores),
+        probe=tested[-1].get("probe_accuracy") if tested else None,
+        start=tested[-1].get("start_accuracy") if tested else None,
         last=scores[-1] if scores else None,
         median10=statistics.median(scores[-10:]) if scores else None,
         median20=statistics.median(scores[-20:]) if scores else None,

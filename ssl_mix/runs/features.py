@@ -12,14 +12,14 @@ import torch
 from torch import Tensor, nn
 
 from ssl_mix.augment.cached import view_names
-from ssl_mix.datasets import DataSet, Split
+from ssl_mix.datasets import DataSet, ImageSet, Split
 from ssl_mix.datasets.features import feature_data
 from ssl_mix.errors import UserError
+from ssl_mix.evaluation import accuracy
 from ssl_mix.evaluation.view_features import view_features
 from ssl_mix.passes import backbone
-from ssl_mix.runs.net_options import HeadStart
-from ssl_mix.transfer.head_net import standardized
-from ssl_mix.transfer.stand_in import LinearHead, probe, prototypes
+from ssl_mix.transfer.head_net import HeadNet, standardized
+from ssl_mix.transfer.starts import LinearHead, probe
 
 FEATURES = "features.pt"
 CHUNK = 4096
@@ -51,24 +51,28 @@ class Features:
         """The linear classifier of the labeled images' features, as the network makes them."""
         images = self.data.train.images
         [rows] = images.batches([torch.tensor(split.labeled)], CPU)
-        return probe(self.table[rows].float(), *self._labels(split))
+        labels = self.data.train.labels[torch.tensor(split.labeled)]
+        return probe(self.table[rows].float(), labels, len(self.data.classes))
 
-    def start(self, split: Split, kind: HeadStart) -> LinearHead:
-        """The "probe" or the "prototypes" of standardized features."""
-        labeled = self._plain(split.labeled)
-        if kind == "probe":
-            return probe(labeled, *self._labels(split))
-        labels, num_classes = self._labels(split)
-        return prototypes(labeled, labels, self._plain(split.unlabeled), num_classes)
+    def probe_scores(self, split: Split) -> dict[str, float]:
+        """Accuracy of the probe on the test part, and on the held-out one, by the names of
+        :class:`ssl_mix.runs.starts.Start`."""
+        head, found = self.probe(split), {}
+        if split.validation:
+            found["probe_validation_accuracy"] = self._right(head, self.data.train, split.validation)
+        if self.data.test is not None:
+            every = range(len(self.data.test.images))
+            found["probe_accuracy"] = self._right(head, self.data.test, every)
+        return found
 
-    def _labels(self, split: Split) -> tuple[Tensor, int]:
-        return self.data.train.labels[torch.tensor(split.labeled)], len(self.data.classes)
+    def network(self) -> HeadNet:
+        """A head for them, as it is made."""
+        return HeadNet(len(self.center), len(self.data.classes))
 
-    def _plain(self, images: Sequence[int]) -> Tensor:
-        """Of the plain views of images, (n, D) float32."""
+    def _right(self, head: LinearHead, part: ImageSet, images: Sequence[int]) -> float:
         index = torch.tensor(images, dtype=torch.int64)
-        [rows] = self.data.train.images.batches([index], CPU)
-        return self.data.augmentation.normalize(rows).flatten(1)
+        [rows] = part.images.batches([index], CPU)
+        return accuracy(head(self.table[rows].float()), part.labels[index])
 
     def save(self, folder: Path) -> None:
         """Write them to the folder of a run; where they are deleted, they are computed again if need be."""

@@ -15,6 +15,7 @@ from ssl_mix.errors import UserError
 from ssl_mix.randomness import stream_seed
 from ssl_mix.runs.features import Features, Progress, features_of, read_tensors, write_tensors
 from ssl_mix.runs.run import Run
+from ssl_mix.runs.starts import Start, start_head
 from ssl_mix.transfer.head_net import HeadNet, OnBody
 from ssl_mix.types import Task
 
@@ -53,8 +54,7 @@ def learned_features(
     check_head_alone(run.algorithm)
     check_parts(run.algorithm, split)
     if net is None:
-        shape = data.augmentation.seen(data.train.images.shape)
-        net = run.net.build(shape, len(data.classes), run.config.seed, data.classes)
+        net = run.first_network(data)
     return _features(run, data, net, None, progress)
 
 
@@ -75,14 +75,16 @@ def _features(
     return features_of(data, body, count=count, seed=seed, device=device, folder=folder, progress=progress)
 
 
-def head_trainer(run: Run, features: Features, split: Split, state: dict[str, Any] | None = None) -> Trainer:
-    """A trainer of a head at its start, or at the step of a checkpoint."""
+def begin_head(run: Run, features: Features, split: Split) -> tuple[Trainer, Start | None]:
+    """A trainer of a head where it starts, and what was found of that; the probe's accuracies are those on
+    features as the network makes them."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(stream_seed(run.config.seed, "weights"))
-        net = HeadNet(len(features.center), len(features.data.classes))
-    if run.net.head_start != "random" and state is None:
-        features.start(split, run.net.head_start).apply_to(net)
-    return run.trainer(features.data, split, state, net)
+        net = features.network()
+    first = start_head(net, run.net, run.algorithm, features.data, split, run.config)
+    if first is not None:
+        first = first._replace(scores=first.scores | features.probe_scores(split))
+    return run.trainer(features.data, split, net=net), first
 
 
 def save_body(folder: Path, features: Features, split: Split) -> None:

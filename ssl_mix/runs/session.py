@@ -3,9 +3,9 @@
 import json
 import signal
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -30,8 +30,9 @@ from ssl_mix.runs.folder import (
     write_text,
 )
 from ssl_mix.runs.given import Given
-from ssl_mix.runs.head import head_trainer, learned_features, reopened_features, save_body
+from ssl_mix.runs.head import begin_head, learned_features, reopened_features, save_body
 from ssl_mix.runs.run import Run
+from ssl_mix.runs.starts import Start, start_head
 
 
 @dataclass(frozen=True)
@@ -43,12 +44,15 @@ class Session:
         trainer: at the step to go on from.
         identity: what must be the same for a checkpoint to fit.
         notes: what the user must be told.
+        baseline: accuracies without training of a run from weights, which stand in its records beside its
+            own; see :class:`ssl_mix.runs.starts.Start`.
     """
 
     folder: Path
     trainer: Trainer
     identity: dict[str, Any]
     notes: tuple[str, ...]
+    baseline: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def finished(self) -> bool:
@@ -66,6 +70,7 @@ class Session:
         try:
             with stop_on_interrupt(trainer):
                 for record in trainer.fit():
+                    record |= beside(record, self.baseline)
                     writer.write(record)
                     if trainer.config.saves_at(trainer.step):
                         self.save()
@@ -109,16 +114,18 @@ def start(
         ValueError: anything the user can mend; no folder has been made or replaced then.
     """
     threads = run.config.threads or torch.get_num_threads()  # the number decides the last bits of sums
+    if given.net is not None:  # whatever weights the options name, it has its own
+        run = replace(run, net=replace(run.net, net=None, pretrained="none"))
     run = replace(run.settled(), config=replace(run.config, threads=threads))
     run.data.check_test_is_apart()
     data = read_data(run, given, progress) if features is None else features.images
     split = run.data.choose_split(data, run.config.seed)
     check_free(folder, overwrite=overwrite)
-    net = given.network(len(data.classes))
-    if run.net.tune == "head":
-        features = features or learned_features(run, data, split, net, progress)
-    trainer = run.trainer(data, split, net=net) if features is None else head_trainer(run, features, split)
-    description = run.describe(data, split) | {"given": given.describe()}
+    if run.net.tune == "head" and features is None:
+        features = learned_features(run, data, split, given.network(len(data.classes)), progress)
+    trainer, first = begin(run, data, split, given, features, progress)
+    told = None if first is None else first._asdict()
+    description = run.describe(data, split) | {"given": given.describe(), "start": told}
     create_run_folder(folder, description, overwrite=overwrite)
     split.save(folder / SPLIT)
     if data.train.files is not None:
@@ -128,7 +135,9 @@ def start(
         save_body(folder, features, split)
     weights = trainer.student if features is None else features.body
     notes = (*data.notes, *loading_notes(weights), *small_set_notes(run, split))
-    session = Session(folder, trainer, identity_of(description), notes)
+    baseline = {} if first is None else first.scores
+    notes += () if first is None else (first.note,)
+    session = Session(folder, trainer, identity_of(description), notes, baseline)
     if given.net is not None or features is not None:
         session.save()  # its weights are written nowhere else
     return session
@@ -161,18 +170,52 @@ def reopen(
     state, refused = load_checkpoint(folder)
     if state is not None:
         check_same(json.loads(state["identity"]), identity, folder / "checkpoint.pt")
-    net = given.network(len(data.classes))
+    features = None
     if run.net.tune == "head":
-        features = reopened_features(folder, run, data, net, progress)
-        trainer = head_trainer(run, features, split, state)
+        features = reopened_features(folder, run, data, given.network(len(data.classes)), progress)
+    if state is None:
+        trainer, _ = begin(run, data, split, given, features, progress)
+    elif features is not None:
+        trainer = run.trainer(features.data, split, state, features.network())
     else:
-        trainer = run.trainer(data, split, state, net)
+        trainer = run.trainer(data, split, state, given.network(len(data.classes)))
     changed = [name for name, old in description["versions"].items() if now["versions"][name] != old]
     if changed:
         refused.append(
             f"{', '.join(changed)} changed since the run began: it goes on, but not to the same bits"
         )
-    return Session(folder, trainer, identity, tuple(refused))
+    return Session(folder, trainer, identity, tuple(refused), baseline_of(description))
+
+
+def begin(
+    run: Run,
+    data: DataSet,
+    split: Split,
+    given: Given,
+    features: Features | None = None,
+    progress: Progress | None = None,
+) -> tuple[Trainer, Start | None]:
+    """The trainer of a run at step 0, its head where it starts, and what was found of that."""
+    if features is not None:
+        return begin_head(run, features, split)
+    net = given.network(len(data.classes))
+    net = run.first_network(data) if net is None else net
+    first = start_head(net, run.net, run.algorithm, data, split, run.config, progress)
+    return run.trainer(data, split, net=net), first
+
+
+def baseline_of(description: dict[str, Any]) -> dict[str, float]:
+    """The accuracies without training that a ``config.json`` tells; none for a run from random weights."""
+    return dict((description.get("start") or {}).get("scores", {}))
+
+
+def beside(record: Record, baseline: Mapping[str, float]) -> Record:
+    """Those of the accuracies without training that belong beside the accuracies of a record."""
+    return {
+        name: value
+        for name, value in baseline.items()
+        if ("validation_accuracy" if "validation" in name else "test_accuracy") in record
+    }
 
 
 @contextmanager

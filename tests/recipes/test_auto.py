@@ -90,7 +90,6 @@ def test_a_gain_within_its_error_is_none():
     [
         ({"threshold": 0.9}, "auto chooses the algorithm and its options by itself: leave out `threshold`"),
         ({"tune": "all"}, "leave out `tune`"),
-        ({"net": None, "pretrained": None}, "auto starts from pre-trained weights"),
         ({"minutes": 0}, "minutes must be"),
     ],
 )

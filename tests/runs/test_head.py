@@ -18,6 +18,7 @@ OPTIONS: dict[str, Any] = {
     "net": "small-cnn",
     "pretrained": "none",
     "tune": "head",
+    "head_start": "probe",
     "feature_views": 2,
     "labels_per_class": 5,
     "batch_size": 16,

@@ -245,7 +245,7 @@ def test_milestones_are_those_of_the_schedule_of_pytorch() -> None:
 
 
 def test_frozen_stages_stay_to_the_bit(base: Path) -> None:
-    flags = ["self-tuning", "--net", str(base), *DIGITS, "--frozen", "1", "--frozen-norms", "--out", "run"]
+    flags = ["self-tuning", "--net", str(base), *DIGITS, "--frozen", "1", "--norms", "frozen", "--out", "run"]
     opened = start(read_run(flags), Path("run"))
     before = {name: value.clone() for name, value in opened.trainer.student.state_dict().items()}
     assert train(opened)
