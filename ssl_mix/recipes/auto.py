@@ -109,8 +109,7 @@ def prepare(
     if given.net is None and not (options.get("net") or options.get("pretrained")):
         options = {"net": DEFAULT_NET, **options}
     deadline = time.perf_counter() + 60 * minutes * FOR_LADDER
-    options = {"steps": STEPS, "lr": LR, "head_lr_factor": 1.0, **options}
-    options |= {"eval_every": options["steps"], "checkpoint_every": options["steps"], "log_every": 100}
+    options = chosen_options(options)
     check_free(folder, overwrite=overwrite)
     run = run_of(PROBE, options).settled()
     run.data.check_test_is_apart()
@@ -123,6 +122,13 @@ def prepare(
     session = start(run_of(found.rung, options), folder, given=given, features=features, overwrite=overwrite)
     write_text(folder / LADDER, json.dumps(described(found), indent=2) + "\n")
     return session, found
+
+
+def chosen_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of the user, and how a head is trained where they do not say it."""
+    steps = options.get("steps", STEPS)
+    every = {"log_every": 100, "eval_every": steps, "checkpoint_every": steps}
+    return {"steps": steps, "lr": LR, "head_lr_factor": 1.0, **every, **options}
 
 
 def check_options(options: Mapping[str, Any]) -> None:

@@ -89,8 +89,8 @@ def features_of(
     folder: Path | None = None,
     progress: Progress | None = None,
 ) -> Features:
-    """The features of ``count`` weak and strong views of every image, read from the folder of a run where
-    they were computed before of the same images, weights and draws.
+    """The features of ``count`` weak and strong views of every image, read from a folder where they were
+    computed before of the same images, weights and draws, and else kept there.
 
     Raises:
         ValueError: they do not fit into the memory, or the user's own transforms make views.
@@ -103,9 +103,10 @@ def features_of(
     names, found = view_names(count), fingerprint(data, body, count, seed)
     cached = None if folder is None else read_tensors(folder / FEATURES)
     if cached is None or cached["fingerprint"] != found:
-        table = _compute(data, body, names, seed, device, progress)
-    else:
-        table = cached["table"]
+        cached = {"fingerprint": found, "table": _compute(data, body, names, seed, device, progress)}
+        if folder is not None:
+            write_tensors(folder / FEATURES, cached)
+    table = cached["table"]
     center = table[: len(names) * len(data.train.images) : len(names)].float().mean(dim=0)
     ready = torch.cat([standardized(part, center).half() for part in torch.split(table, CHUNK)])
     return Features(data, feature_data(data, ready, count), table, center, found, body)

@@ -53,9 +53,7 @@ def learned_features(
     """
     check_head_alone(run.algorithm)
     check_parts(run.algorithm, split)
-    if net is None:
-        net = run.first_network(data)
-    return _features(run, data, net, None, progress)
+    return cached_features(run, data, None, net, progress)
 
 
 def reopened_features(
@@ -64,12 +62,26 @@ def reopened_features(
     """Those of a run that has begun, computed again if they are no longer in its folder."""
     shape = data.augmentation.seen(data.train.images.shape)
     body = load_body(folder, run, net, shape, len(data.classes))["net"]
-    return _features(run, data, body, folder, progress)
+    return cached_features(run, data, folder, body, progress)
 
 
-def _features(
-    run: Run, data: DataSet, body: nn.Module, folder: Path | None, progress: Progress | None
+def cached_features(
+    run: Run,
+    data: DataSet,
+    folder: Path | None,
+    body: nn.Module | None = None,
+    progress: Progress | None = None,
 ) -> Features:
+    """The features of a run's images; where a folder is given they are read from it, or kept there.
+
+    Args:
+        run: how many views, and the seed of their draws.
+        data: the images.
+        folder: that holds the features, or will.
+        body: that makes them; default: the network that the run names.
+        progress: told how far it is.
+    """
+    body = run.first_network(data) if body is None else body
     device = resolve_device(run.config.device)
     seed, count = run.config.seed, run.net.feature_views
     return features_of(data, body, count=count, seed=seed, device=device, folder=folder, progress=progress)
