@@ -1,10 +1,10 @@
 """What ``ssl-mix auto`` chooses, against the linear probe, over several choices of the labels.
 
 ``python scripts/auto_ladder.py --root DIR --net WEIGHTS --labels 2 5 --splits 5 --cache DIR`` computes the
-features of the images in ROOT/train and ROOT/test once and writes a JSON line for each number of labels, kind of
-unlabeled images and split to ``scripts/results/auto.jsonl``. Kinds: "balanced" as they are; "tail", unlabeled
-classes whose sizes fall 25 : 1 in a random order; "foreign", a third of the classes are nobody's: not labeled,
-not tested, their images unlabeled.
+features of the images in ROOT/train and ROOT/test once and writes a JSON line for each number of labels, kind
+of unlabeled images and split to ``scripts/results/auto.jsonl``. Kinds: "balanced" as they are; "tail",
+unlabeled classes whose sizes fall 25 : 1 in a random order; "foreign", a third of the classes are nobody's:
+not labeled, not tested, their images unlabeled.
 """
 
 import argparse
