@@ -24,8 +24,8 @@ from ssl_mix.runs.trained import TrainedRun
 
 LADDER = "auto.json"
 FOR_LADDER = 0.7  # share of the time
-STEPS = 600
-LR = 0.02
+STEPS = 300
+LR = 0.01
 DEFAULT_NET = "lite0"
 log = logging.getLogger("ssl_mix")
 
