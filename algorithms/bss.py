@@ -30,6 +30,8 @@ class BSS(FineTuning):
     decomposition. Finding them makes the host wait for a GPU.
     """
 
+    needs_body = "shapes the features"
+
     def __init__(self, *, shrinkage_weight: float = 0.001, smallest: int = 1, view: View = "strong") -> None:
         super().__init__(view=view)
         check_not_negative("shrinkage_weight", shrinkage_weight)

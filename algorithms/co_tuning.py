@@ -52,6 +52,8 @@ class CoTuning(FineTuning):
             classifier.
     """
 
+    needs_body = "trains the classifier of the weights too"
+
     relationship_matrix: Tensor
 
     def __init__(

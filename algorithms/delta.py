@@ -48,6 +48,8 @@ class DELTA(FineTuning):
             (``hidden_layers``).
     """
 
+    needs_body = "compares feature maps"
+
     def __init__(
         self, *, feature_weight: float = 0.01, head_weight: float = 0.01, view: View = "strong"
     ) -> None:

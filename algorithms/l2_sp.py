@@ -32,6 +32,8 @@ class L2SP(FineTuning):
         start: w0, (P,) float32.
     """
 
+    needs_body = "keeps the body near its start"
+
     start: Tensor
 
     def __init__(

@@ -66,6 +66,8 @@ class ReMixMatch(Algorithm):
             network has no linear head.
     """
 
+    needs_body = "rotates images"
+
     unlabeled_views = ("weak", "strong", "strong2")
     mean_prediction: Tensor
     class_share: Tensor

@@ -29,6 +29,8 @@ class StochNorm(FineTuning):
         ValueError: the probability is out of range; in ``extend``: the network has no batch norm.
     """
 
+    needs_body = "changes batch norm"
+
     def __init__(self, *, probability: float = 0.5, view: View = "strong") -> None:
         super().__init__(view=view)
         check_share("probability", probability)

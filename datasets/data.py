@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ssl_mix.augment.views import Augmentation
+from ssl_mix.augment.views import Augmentation, Views
 from ssl_mix.datasets.images import ImageSource, ResidentImages
 from ssl_mix.datasets.own_views import OwnViews
 from ssl_mix.errors import UserError
@@ -75,9 +75,20 @@ class DataSet:
     classes: tuple[str, ...]
     train: ImageSet
     test: ImageSet | None
-    augmentation: Augmentation
+    augmentation: Views
     notes: tuple[str, ...] = ()
     own_views: OwnViews | None = None
+
+    @property
+    def of_pixels(self) -> Augmentation:
+        """The augmentation of images that are stored as pixels.
+
+        Raises:
+            ValueError: their features are what is stored.
+        """
+        if not isinstance(self.augmentation, Augmentation):
+            raise UserError(f"{self.name} holds features, and images are needed")
+        return self.augmentation
 
     def fingerprint(self) -> str:
         """SHA-256 of the name, classes, image shape, labels, and the files' names and byte sizes; of images

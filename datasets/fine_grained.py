@@ -77,7 +77,7 @@ def fine_grained(name: str, about: str, note: str, source: Source) -> Callable[.
         with files_needed(name, data_dir, source.folder, by_hand, download if source.offered else None):
             files = source.read(data_dir, download and source.offered)
         data = assemble(*files, (), Options(image_size, memory_budget, progress, fit))
-        augmentation = dataclasses.replace(data.augmentation, crop="resized")
+        augmentation = dataclasses.replace(data.of_pixels, crop="resized")
         return dataclasses.replace(data, name=name, augmentation=augmentation)
 
     load.__name__ = load.__qualname__ = f"load_{name.replace('-', '_')}"

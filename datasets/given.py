@@ -125,7 +125,7 @@ def as_dataset(
     data = assemble_parts(name, train, tested, names, notes, options)
     given = {"mean": mean, "std": std}
     wanted: Any = {key: for_channels(channels, key, v) for key, v in given.items() if v is not None}
-    return dataclasses.replace(data, augmentation=dataclasses.replace(data.augmentation, **wanted))
+    return dataclasses.replace(data, augmentation=dataclasses.replace(data.of_pixels, **wanted))
 
 
 def read_images(

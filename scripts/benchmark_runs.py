@@ -28,8 +28,8 @@ from ssl_mix.engine.feed import check_parts
 from ssl_mix.errors import UserError, check_count
 from ssl_mix.runs.data_options import DataOptions
 from ssl_mix.runs.folder import Record, read_config, read_metrics
+from ssl_mix.runs.identity import check_same, identity_of
 from ssl_mix.runs.run import Run
-from ssl_mix.runs.session import check_same, identity_of
 
 MIXES = ("none", "mixup", "dm", "as", "dm-as")
 OWN = ("--data", "--labels", "--labels-per-class", "--seed", "--split-seed", "--mix", "--out", "--overwrite")
@@ -158,7 +158,7 @@ def plan_run(
 
 def defaults_of(run: Run, data: DataSet, split: Split) -> Identity:
     """The identity of a run with the same algorithm on the same images without any flags."""
-    plain = Augmentation(data.augmentation.mean, data.augmentation.std)
+    plain = Augmentation(data.of_pixels.mean, data.of_pixels.std)
     bare = Run(type(run.algorithm)(), run.data)
     return identity_of(bare.describe(dataclasses.replace(data, augmentation=plain), split))
 

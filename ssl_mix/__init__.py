@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ssl_mix.losses import AsymmetricMixupLoss, DecoupledMixupBCELoss, DecoupledMixupLoss, LUMixLoss
     from ssl_mix.mixers import CutMix, Mixup
     from ssl_mix.mixing.terms import MixingTerms
+    from ssl_mix.recipes.auto import auto
     from ssl_mix.recipes.classifier import SemiSupervisedClassifier
     from ssl_mix.recipes.fit import fit, load
     from ssl_mix.types import Batch, MixedTarget, Nets, PseudoLabels, Samples, Step, StepOutput, Task
@@ -35,6 +36,7 @@ _PLACES = {
     "ssl_mix.losses": ("AsymmetricMixupLoss", "DecoupledMixupBCELoss", "DecoupledMixupLoss", "LUMixLoss"),
     "ssl_mix.mixers": ("CutMix", "Mixup"),
     "ssl_mix.mixing.terms": ("MixingTerms",),
+    "ssl_mix.recipes.auto": ("auto",),
     "ssl_mix.recipes.classifier": ("SemiSupervisedClassifier",),
     "ssl_mix.recipes.fit": ("fit", "load"),
     "ssl_mix.types": (
@@ -74,6 +76,7 @@ __all__ = [
     "Trainer",
     "UserError",
     "__version__",
+    "auto",
     "fit",
     "load",
 ]

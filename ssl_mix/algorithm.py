@@ -35,12 +35,15 @@ class Algorithm(nn.Module):
         unlabeled_ratio: unlabeled images per labeled one in a batch (mu).
         body_parts: names of modules that ``extend`` adds to the network and that learn at the rate of its
             body, not of new layers.
+        needs_body: what the method does that takes more than features and a head ("rotates images"), so that
+            it cannot train a head alone; "" for nothing.
     """
 
     labeled_views: tuple[str, ...] = ("weak",)
     unlabeled_views: tuple[str, ...] = ()
     unlabeled_ratio: int = 0
     body_parts: tuple[str, ...] = ()
+    needs_body: str = ""
 
     def __init__(self) -> None:
         super().__init__()

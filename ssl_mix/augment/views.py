@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -22,6 +22,35 @@ Crop = Literal["pad", "resized"]
 def kind_of(view: str) -> str:
     """ "weak" for "weak" and "weak2": a number makes another view of the same kind."""
     return view.rstrip("0123456789")
+
+
+class Views(Protocol):
+    """How the views that algorithms ask for are made of what a data set stores of its images:
+    :class:`Augmentation` makes them of pixels, :class:`ssl_mix.augment.cached.CachedViews` looks them up."""
+
+    @property
+    def flip(self) -> bool:
+        """Whether the mirror image means the same."""
+
+    def seen(self, shape: tuple[int, int, int], /) -> tuple[int, int, int]:
+        """The shape (C, H, W) of what the network sees of stored images of ``shape``."""
+
+    def plain(self, images: Tensor, /) -> Tensor:
+        """What an evaluation sees of stored images (N, ...), not yet normalized."""
+
+    def normalize(self, images: Tensor, /, *, channels_last: bool = False) -> Tensor:
+        """What the network is given of them, float32 (N, C, H, W)."""
+
+    def views(
+        self,
+        images: Tensor,
+        names: Sequence[str],
+        generator: torch.Generator,
+        /,
+        *,
+        channels_last: bool = False,
+    ) -> dict[str, Tensor]:
+        """Normalized views by name."""
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from ssl_mix.engine.trainer import Trainer
 from ssl_mix.models import default_network
 from ssl_mix.runs.data_options import PATHS, DataOptions
 from ssl_mix.runs.folder import check_run_folder
-from ssl_mix.runs.session import Prepared, prepare
+from ssl_mix.runs.prepared import Prepared, prepare
 
 PARTS = ("labeled", "held out", "unlabeled", "test")
 MAX_ROWS, CHUNK = 20, 1000

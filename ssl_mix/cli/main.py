@@ -28,6 +28,7 @@ class Command(NamedTuple):
 COMMANDS = {
     "demo": Command("demo:demo", "compare four ways to learn from the same few labels"),
     "train": Command("train:train", "train a classifier from few labels", own_words=True),
+    "auto": Command("auto:auto", "learn by what cross-validation over the labels finds best", own_words=True),
     "check": Command(
         "check:check", "read everything that train would, and say what it would do", own_words=True
     ),

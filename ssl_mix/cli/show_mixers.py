@@ -96,7 +96,7 @@ def network(run: Path | None, data: DataSet) -> tuple[nn.Module, Augmentation, d
     if run is None:
         seen = data.augmentation.seen(data.train.images.shape)
         small = NetOptions(net="small-cnn").build(seen, len(data.classes), 0)
-        return small.eval(), data.augmentation, {}
+        return small.eval(), data.of_pixels, {}
     trained = load_trained(run, "cpu")
     if trained.shape[0] != data.train.images.shape[0]:
         raise UserError(

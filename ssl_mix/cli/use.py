@@ -1,6 +1,7 @@
 """Commands for a run that is there: resume, evaluate, predict; and what there is to choose from."""
 
 from collections.abc import Mapping
+from json import dumps as as_json
 from pathlib import Path
 from typing import Any, Literal
 
@@ -61,6 +62,7 @@ def evaluate_command(
     crops: Crops = "center",
     weights: Weights = "last",
     device: str = "auto",
+    json: bool = False,
 ) -> None:
     """Test accuracy of a run's teacher, in all, by class and as the mean of classes.
 
@@ -72,12 +74,18 @@ def evaluate_command(
             codes of fine-grained transfer evaluate; for data sets of folders and for fine-grained transfer.
         weights: the "last" ones, or those that were "best" on the part that --validation held out.
         device: "auto", "cpu" or "cuda".
+        json: print one JSON object instead: accuracy, probe_accuracy where a probe was found,
+            mean_class_accuracy, per_class, images, step.
     """
     trained = load(run, device, weights)
     with reading_bar() as progress:
         found = evaluate(trained, data_dir=data_dir, test=test, crops=crops, progress=progress)
+    if found.probe_accuracy is None and not test:
+        found = found._replace(probe_accuracy=baseline_of(read_config(run)).get("probe_accuracy"))
+    if json:
+        print(as_json({**found._asdict(), "step": trained.step}))
+        return
     crop = "ten crops of each" if crops == "ten" else "central crops"
-    probe = None if test else baseline_of(read_config(run)).get("probe_accuracy")
     say(f"Teacher after step {trained.step} ({weights} weights) on {found.images} test images, {crop}")
     table = Table("class", "accuracy")
     for name, value in found.per_class.items():
@@ -85,8 +93,8 @@ def evaluate_command(
     table.add_section()
     table.add_row("mean of classes", f"{100 * found.mean_class_accuracy:.2f} %")
     table.add_row("all", f"{100 * found.accuracy:.2f} %")
-    if probe is not None:
-        table.add_row("linear probe on the features before training", f"{100 * probe:.2f} %")
+    if found.probe_accuracy is not None:
+        table.add_row("linear probe on the features before training", f"{100 * found.probe_accuracy:.2f} %")
     console.print(table)
 
 

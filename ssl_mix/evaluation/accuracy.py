@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from ssl_mix.augment import Augmentation
 from ssl_mix.augment.crops import Crops, ten_crops
+from ssl_mix.augment.views import Views
 from ssl_mix.datasets import ImageSource
 from ssl_mix.errors import UserError
 
@@ -15,7 +15,7 @@ CHUNK = 500
 def predict_probabilities(
     net: nn.Module,
     images: ImageSource,
-    augmentation: Augmentation,
+    augmentation: Views,
     device: torch.device,
     *,
     indices: Tensor | None = None,

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from ssl_mix.augment import Augmentation
+from ssl_mix.augment.views import Views
 from ssl_mix.datasets import ImageSource
 from ssl_mix.passes import backbone
 
@@ -15,7 +15,7 @@ BATCH = 32  # a CPU takes less time for an image than in batches of hundreds
 def plain_features(
     net: nn.Module,
     images: ImageSource,
-    augmentation: Augmentation,
+    augmentation: Views,
     device: torch.device,
     *,
     indices: Tensor | None = None,

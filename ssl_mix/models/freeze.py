@@ -1,10 +1,12 @@
 """Layers that training leaves as they are."""
 
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
 
 from ssl_mix.errors import UserError, check_not_negative
-from ssl_mix.passes import keep_running_statistics
+from ssl_mix.passes import backbone, keep_running_statistics
+
+NORMS = (_NormBase, nn.GroupNorm, nn.LayerNorm)
 
 
 def freeze(net: nn.Module, stages: int, *, norms: bool = False) -> None:
@@ -34,6 +36,24 @@ def freeze(net: nn.Module, stages: int, *, norms: bool = False) -> None:
         for module in net.modules():
             if isinstance(module, _BatchNorm):
                 keep_running_statistics(module)
+
+
+def train_norms_alone(net: nn.Module) -> None:
+    """Leave all weights as they are but scale and shift of normalization, and the head.
+
+    Args:
+        net: with a linear ``head``; changed in place.
+
+    Raises:
+        ValueError: there is no normalization with a scale.
+    """
+    kept = list(backbone(net).head.parameters())
+    scales = [p for module in net.modules() if isinstance(module, NORMS) for p in module.parameters(False)]
+    if not scales:
+        raise UserError(f"`tune=norms` trains normalization, and {type(net).__name__} has none with a scale")
+    trained = {id(parameter) for parameter in (*kept, *scales)}
+    for parameter in net.parameters():
+        parameter.requires_grad_(parameter.requires_grad and id(parameter) in trained)
 
 
 def _first_stages(net: nn.Module, count: int) -> list[nn.Module]:

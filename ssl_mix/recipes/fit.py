@@ -67,17 +67,22 @@ def fit(
             on.
     """
     folder = Path(tempfile.mkdtemp(prefix="ssl-mix-") if out is None else out)
-    options, given = _handed_over(labeled, unlabeled, test, net, dict(options), (algorithm, recipe))
+    options, given = handed_over(labeled, unlabeled, test, net, dict(options), (algorithm, recipe))
     if resume:
         session = reopen(folder, given=given)
     else:
         built = build_run(algorithm, options, recipe)
         session = start(built.run, folder, given=given, overwrite=overwrite)
         session.tell(log.warning, built.notes)
-    return _train(session, given, on_record)
+    return train_session(session, given, on_record)
 
 
-def _train(session: Session, given: Given, on_record: Callable[[Record], None] | None) -> TrainedRun:
+def train_session(session: Session, given: Given, on_record: Callable[[Record], None] | None) -> TrainedRun:
+    """Train to the end, write the reports, and open what was trained.
+
+    Raises:
+        KeyboardInterrupt: training was interrupted.
+    """
     for record in session.records():
         if on_record is not None:
             on_record(record)
@@ -87,7 +92,7 @@ def _train(session: Session, given: Given, on_record: Callable[[Record], None] |
     return load_trained(session.folder, str(session.trainer.device), net=given.net)
 
 
-def _handed_over(
+def handed_over(
     labeled: Any,
     unlabeled: Any,
     test: Any,

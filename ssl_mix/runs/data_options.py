@@ -121,7 +121,7 @@ class DataOptions:
                 given[name] = for_channels(channels, name, getattr(self, name))
         if self.stored_size is not None and self.stored_size != self._seen_size:
             given |= {"size": self._seen_size, "padding": 0}  # what is stored beside a crop makes it move
-        return dataclasses.replace(data, augmentation=dataclasses.replace(data.augmentation, **given))
+        return dataclasses.replace(data, augmentation=dataclasses.replace(data.of_pixels, **given))
 
     @property
     def source(self) -> str:

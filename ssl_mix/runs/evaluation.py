@@ -16,12 +16,14 @@ class Evaluation(NamedTuple):
         accuracy: share whose largest probability is right.
         mean_class_accuracy: mean of ``per_class`` over the classes that occur.
         per_class: the same by class name.
+        probe_accuracy: share that a linear probe of the same body predicts, where the run has one.
     """
 
     images: int
     accuracy: float
     mean_class_accuracy: float
     per_class: dict[str, float]
+    probe_accuracy: float | None = None
 
 
 def evaluation_of(probabilities: Tensor, labels: Tensor, classes: Sequence[str]) -> Evaluation:

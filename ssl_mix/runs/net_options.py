@@ -14,7 +14,7 @@ from torch import nn
 
 from ssl_mix.errors import UserError, check_choice
 from ssl_mix.models import build_model, default_network, is_network
-from ssl_mix.models.freeze import freeze
+from ssl_mix.models.freeze import freeze, train_norms_alone
 from ssl_mix.models.from_packages import PACKAGES
 from ssl_mix.models.from_torchvision import torchvision_size
 from ssl_mix.models.pretrained import SUFFIXES, load_pretrained
@@ -22,6 +22,7 @@ from ssl_mix.models.wide_resnet import FirstBlock
 from ssl_mix.randomness import stream_seed
 from ssl_mix.runs.folder import read_config
 
+Tune = Literal["head", "norms", "all"]
 Norms = Literal["frozen", "training"]
 HeadStart = Literal["random", "probe", "prototypes"]
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -55,6 +56,13 @@ class NetOptions:
             of unlabeled images move); see ``ssl_mix.transfer.starts``. Default: with pre-trained weights,
             "prototypes" where the algorithm learns from unlabeled images, else "probe"; "random" for a head
             that came with the weights, and without any.
+        tune: what is trained: the "head" alone, on features of every image that are computed once; "norms",
+            the scales and shifts of normalization with the head; or "all".
+        feature_views: with ``tune`` "head", weak views of each image whose features are computed, and strong
+            ones.
+
+    Raises:
+        ValueError: a choice is unknown.
     """
 
     net: str | None = None
@@ -65,8 +73,11 @@ class NetOptions:
     frozen: int = 0
     norms: Norms | None = None
     head_start: HeadStart | None = None
+    tune: Tune = "all"
+    feature_views: int = 6
 
     def __post_init__(self) -> None:
+        check_choice("tune", self.tune, get_args(Tune))
         if self.norms is not None:
             check_choice("norms", self.norms, get_args(Norms))
         if self.head_start is not None:
@@ -121,6 +132,10 @@ class NetOptions:
             self, net=name, pretrained=weights, first_block=self.first_block or first_block
         )
 
+    def without_weights(self) -> "NetOptions":
+        """The same network, for weights that are loaded later."""
+        return dataclasses.replace(self, pretrained="none")
+
     def build(
         self, shape: tuple[int, int, int], num_classes: int, seed: int, classes: Sequence[str] = ()
     ) -> nn.Module:
@@ -146,6 +161,8 @@ class NetOptions:
             if source:
                 load_pretrained(net, source, keep_head=_may_share_head(source, classes))
         freeze(net, self.frozen, norms=options.norms == "frozen")
+        if self.tune == "norms":
+            train_norms_alone(net)
         return net
 
     def normalization(self) -> dict[str, tuple[float, ...]]:

@@ -5,19 +5,16 @@ import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import Any, NamedTuple
+from typing import Any
 
-import torch
-
-from ssl_mix.datasets import DataSet, Split
+from ssl_mix.datasets import Split
 from ssl_mix.engine.trainer import Trainer
-from ssl_mix.errors import UserError
-from ssl_mix.models.pretrained import loading_notes
 from ssl_mix.runs.checkpoint import load_checkpoint, save_checkpoint
 from ssl_mix.runs.data_options import Progress
+from ssl_mix.runs.features import Features
 from ssl_mix.runs.folder import (
     FILES,
     SPLIT,
@@ -29,8 +26,10 @@ from ssl_mix.runs.folder import (
     write_text,
 )
 from ssl_mix.runs.given import Given
+from ssl_mix.runs.head import reopened_features, save_body
+from ssl_mix.runs.identity import check_same, identity_of
+from ssl_mix.runs.prepared import begin, prepare, read_data
 from ssl_mix.runs.run import Run
-from ssl_mix.runs.starts import Start, start_head
 
 
 @dataclass(frozen=True)
@@ -89,59 +88,12 @@ class Session:
         save_checkpoint(self.folder, {"identity": json.dumps(self.identity), **self.trainer.state_dict()})
 
 
-class Prepared(NamedTuple):
-    """A run that is ready to start, of which nothing has been written.
-
-    Attributes:
-        run: what to do, settled.
-        data: the images.
-        split: which of them are labeled.
-        trainer: at step 0.
-        first: what was found of where its head starts.
-        notes: what the user must be told.
-    """
-
-    run: Run
-    data: DataSet
-    split: Split
-    trainer: Trainer
-    first: Start | None
-    notes: tuple[str, ...]
-
-
-def prepare(
-    run: Run,
-    given: Given = Given(),  # noqa: B008 (a tuple)
-    progress: Progress | None = None,
-) -> Prepared:
-    """Read the data and make the trainer; refuses whatever cannot be trained.
-
-    Args:
-        run: what to do.
-        given: data and network that take the place of those that the run names.
-        progress: told how far reading the images is.
-
-    Raises:
-        ValueError: anything the user can mend.
-    """
-    threads = run.config.threads or torch.get_num_threads()  # the number decides the last bits of sums
-    if given.net is not None:  # whatever weights the options name, it has its own
-        run = replace(run, net=replace(run.net, net=None, pretrained="none"))
-    run = replace(run.settled(), config=replace(run.config, threads=threads))
-    run.data.check_test_is_apart()
-    data = run.data.load(progress) if given.data is None else run.data.adjust(given.data)
-    split = run.data.choose_split(data, run.config.seed)
-    trainer, first = begin(run, data, split, given, progress)
-    notes = (*data.notes, *loading_notes(trainer.student), *small_set_notes(run, split))
-    notes += () if first is None else (first.note,)
-    return Prepared(run, data, split, trainer, first, notes)
-
-
 def start(
     run: Run,
     folder: Path,
     *,
     given: Given = Given(),  # noqa: B008 (a tuple)
+    features: Features | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Session:
@@ -151,6 +103,7 @@ def start(
         run: what to do.
         folder: for its files.
         given: data and network that take the place of those that the run names.
+        features: of the images, where they are known already; for ``tune`` "head".
         overwrite: replace a run that the folder holds.
         progress: told how far reading the images is.
 
@@ -158,15 +111,18 @@ def start(
         ValueError: anything the user can mend; no folder has been made or replaced then.
     """
     check_run_folder(folder, overwrite=overwrite)  # before minutes of reading
-    run, data, split, trainer, first, notes = prepare(run, given, progress)
+    run, data, split, features, trainer, first, notes = prepare(run, given, features, progress)
     told = None if first is None else first._asdict()
     description = run.describe(data, split) | {"given": given.describe(), "start": told}
     create_run_folder(folder, description, overwrite=overwrite)
     split.save(folder / SPLIT)
     if data.train.files is not None:
         write_text(folder / FILES, json.dumps(data.train.files))
+    if features is not None:
+        features.save(folder)
+        save_body(folder, features, split)
     session = Session(folder, trainer, identity_of(description), notes, {} if first is None else first.scores)
-    if given.net is not None:
+    if given.net is not None or features is not None:
         session.save()  # its weights are written nowhere else
     return session
 
@@ -190,7 +146,7 @@ def reopen(
     description = read_config(folder)
     run = Run.from_description(description)
     given.check(description["given"])
-    data = run.data.load(progress) if given.data is None else run.data.adjust(given.data)
+    data = read_data(run, given, progress)
     split = Split.load(folder / SPLIT)
     now = run.describe(data, split)
     identity = identity_of(now)
@@ -198,8 +154,13 @@ def reopen(
     state, refused = load_checkpoint(folder)
     if state is not None:
         check_same(json.loads(state["identity"]), identity, folder / "checkpoint.pt")
+    features = None
+    if run.net.tune == "head":
+        features = reopened_features(folder, run, data, given.network(len(data.classes)), progress)
     if state is None:
-        trainer, _ = begin(run, data, split, given, progress)
+        trainer, _ = begin(run, data, split, given, features, progress)
+    elif features is not None:
+        trainer = run.trainer(features.data, split, state, features.network())
     else:
         trainer = run.trainer(data, split, state, given.network(len(data.classes)))
     changed = [name for name, old in description["versions"].items() if now["versions"][name] != old]
@@ -208,16 +169,6 @@ def reopen(
             f"{', '.join(changed)} changed since the run began: it goes on, but not to the same bits"
         )
     return Session(folder, trainer, identity, tuple(refused), baseline_of(description))
-
-
-def begin(
-    run: Run, data: DataSet, split: Split, given: Given, progress: Progress | None = None
-) -> tuple[Trainer, Start | None]:
-    """The trainer of a run at step 0, its head where it starts, and what was found of that."""
-    net = given.network(len(data.classes))
-    net = run.first_network(data) if net is None else net
-    first = start_head(net, run.net, run.algorithm, data, split, run.config, progress)
-    return run.trainer(data, split, net=net), first
 
 
 def baseline_of(description: dict[str, Any]) -> dict[str, float]:
@@ -251,43 +202,3 @@ def stop_on_interrupt(trainer: Trainer) -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, previous)
-
-
-def identity_of(description: dict[str, Any]) -> dict[str, Any]:
-    """The parts of a ``config.json`` that decide every bit of a run, flat."""
-    parts = {name: description[name] for name in ("algorithm", "net", "train")}
-    deciding = ("name", "fingerprint", "split_sha256", "augmentation")
-    parts["dataset"] = {name: description["dataset"][name] for name in deciding}
-    flat = {f"{part}.{name}": value for part, values in parts.items() for name, value in values.items()}
-    return dict(json.loads(json.dumps(flat)))  # as it looks when read back: lists for tuples
-
-
-def check_same(expected: dict[str, Any], found: dict[str, Any], source: Path) -> None:
-    """Raise with the differences unless both identities agree."""
-    before, now = _flat(expected), _flat(found)
-    differences = [
-        f"{name}: {value!r} then, {now.get(name)!r} now"
-        for name, value in sorted(before.items())
-        if value != now.get(name)
-    ]
-    if differences:
-        raise UserError(f"this is not the run that {source} belongs to: " + "; ".join(differences))
-
-
-def _flat(identity: dict[str, Any]) -> dict[str, Any]:
-    """Options within options by their full names."""
-    flat: dict[str, Any] = {}
-    for name, value in identity.items():
-        inner = _flat(value) if isinstance(value, dict) else {"": value}
-        flat |= {f"{name}.{key}".rstrip("."): leaf for key, leaf in inner.items()}
-    return flat
-
-
-def small_set_notes(run: Run, split: Split) -> tuple[str, ...]:
-    """A note where a batch is larger than the labeled set."""
-    size, count = run.config.batch_size, len(split.labeled)
-    if size <= count:
-        return ()
-    return (
-        f"the batch ({size}) is larger than the labeled set ({count}): labeled images repeat within a batch",
-    )

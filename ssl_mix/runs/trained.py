@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -20,13 +20,15 @@ from ssl_mix.datasets.given import read_images
 from ssl_mix.datasets.originals import Form
 from ssl_mix.engine.execution import resolve_device
 from ssl_mix.errors import UserError, check_choice
-from ssl_mix.evaluation import predict_probabilities
+from ssl_mix.evaluation import accuracy, predict_probabilities
 from ssl_mix.models.pretrained import restore_source_head
+from ssl_mix.runs.answers import PredictedLabel, Predictions
 from ssl_mix.runs.checkpoint import load_checkpoint
 from ssl_mix.runs.data_options import DataOptions, Progress
 from ssl_mix.runs.evaluation import Evaluation, evaluation_of
 from ssl_mix.runs.folder import SPLIT, read_config
 from ssl_mix.runs.given import Given
+from ssl_mix.runs.head import whole_networks
 from ssl_mix.runs.run import Run
 from ssl_mix.types import Task
 
@@ -42,6 +44,7 @@ class TrainedRun:
         folder: of the run.
         run: what defines it.
         net: the teacher, on ``device``, in evaluation mode.
+        probe: the same body with a probe for a head, where a head alone was trained.
         state: the whole checkpoint, on the CPU.
         step: after which the teacher was as it is here.
         classes: names.
@@ -55,6 +58,7 @@ class TrainedRun:
     folder: Path
     run: Run
     net: nn.Module
+    probe: nn.Module | None
     state: dict[str, Any]
     step: int
     classes: tuple[str, ...]
@@ -93,7 +97,7 @@ class TrainedRun:
         numbers = torch.tensor(class_numbers(labels, self.classes, "test"))
         return evaluation_of(self._probabilities(pixels), numbers, self.classes)
 
-    def pseudo_labels(self) -> list["PredictedLabel"]:
+    def pseudo_labels(self) -> list[PredictedLabel]:
         """What was last predicted for each unlabeled image that a step has seen."""
         split, bank = Split.load(self.folder / SPLIT), self.state["bank"]
         columns = zip(
@@ -111,22 +115,6 @@ class TrainedRun:
 
     def _probabilities(self, pixels: Tensor) -> Tensor:
         return predict_probabilities(self.net, ResidentImages(pixels), self.augmentation, self.device)
-
-
-class PredictedLabel(NamedTuple):
-    """The pseudo-label of one image.
-
-    Attributes:
-        position: of the image among those that the run was trained on.
-        predicted: name of the class.
-        confidence: its probability when it was predicted.
-        passed: whether it counted in the loss then.
-    """
-
-    position: int
-    predicted: str
-    confidence: float
-    passed: bool
 
 
 def load_trained(
@@ -154,11 +142,8 @@ def load_trained(
     shape, classes = tuple(dataset["image_shape"]), tuple(dataset["classes"])
     given = Given(net=net)
     given._replace(data=None).check(description["given"] | {"data": False})
-    untrained = dataclasses.replace(run.net, pretrained="none")  # its first weights are needed no more
-    built = given.network(len(classes)) or untrained.build(shape, len(classes), run.config.seed)
-    restore_source_head(built, chosen["teacher"])
-    net = run.algorithm.extend(built, Task(len(classes), len(state["bank"]["label"]), shape))
-    net.load_state_dict(chosen["teacher"])
+    task = Task(len(classes), len(state["bank"]["label"]), shape)
+    trained, probe = _network(folder, run, given.network(len(classes)), chosen["teacher"], task)
     run.algorithm.load_state_dict(state["algorithm"])
     options: dict[str, Any] = {
         name: tuple(v) if isinstance(v, list) else v for name, v in dataset["augmentation"].items()
@@ -166,7 +151,8 @@ def load_trained(
     return TrainedRun(
         folder=folder,
         run=run,
-        net=net.to(place).eval(),
+        net=trained.to(place).eval(),
+        probe=None if probe is None else probe.to(place).eval(),
         state=state,
         step=chosen["step"],
         classes=classes,
@@ -176,6 +162,20 @@ def load_trained(
         device=place,
         warnings=tuple(refused),
     )
+
+
+def _network(
+    folder: Path, run: Run, net: nn.Module | None, state: dict[str, Any], task: Task
+) -> tuple[nn.Module, nn.Module | None]:
+    """The trained network, and the probe where a head alone was trained."""
+    if run.net.tune == "head":
+        return whole_networks(folder, run, net, state, task)
+    untrained = run.net.without_weights()  # its first weights are needed no more
+    built = net or untrained.build(task.image_shape, task.num_classes, run.config.seed)
+    restore_source_head(built, state)
+    extended = run.algorithm.extend(built, task)
+    extended.load_state_dict(state)
+    return extended, None
 
 
 def _weights(state: dict[str, Any], weights: Weights, folder: Path) -> dict[str, Any]:
@@ -227,7 +227,13 @@ def evaluate(
     probabilities = predict_probabilities(
         trained.net, data.test.images, augmentation, trained.device, crops=crops
     )
-    return evaluation_of(probabilities, data.test.labels, trained.classes)
+    found = evaluation_of(probabilities, data.test.labels, trained.classes)
+    if trained.probe is None:
+        return found
+    answers = predict_probabilities(
+        trained.probe, data.test.images, augmentation, trained.device, crops=crops
+    )
+    return found._replace(probe_accuracy=accuracy(answers, data.test.labels))
 
 
 def _with_margin(options: DataOptions, trained: TrainedRun) -> DataOptions:
@@ -241,20 +247,6 @@ def _with_margin(options: DataOptions, trained: TrainedRun) -> DataOptions:
             f"of `data={options.data}` have a size of their own: take `crops=center`"
         )
     return dataclasses.replace(options, stored_size=round(size * MARGIN))
-
-
-class Predictions(NamedTuple):
-    """Class probabilities of files.
-
-    Attributes:
-        files: that could be read.
-        probabilities: (N, C) float32.
-        broken: files that could not, each with the reason.
-    """
-
-    files: list[Path]
-    probabilities: Tensor
-    broken: list[tuple[Path, str]]
 
 
 def predict(trained: TrainedRun, paths: Sequence[Path], *, progress: Progress | None = None) -> Predictions:

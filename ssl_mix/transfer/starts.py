@@ -117,6 +117,7 @@ def _spanned(x: Tensor) -> tuple[Tensor, Tensor]:
 def _fit(x: Tensor, y: Tensor, strength: float) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # close enough for a start
+        warnings.filterwarnings("ignore", "The number of unique classes")  # one label a class is usual here
         return LogisticRegression(C=strength, max_iter=MAX_ITERATIONS).fit(x.numpy(), y.numpy())
 
 

@@ -1,0 +1,157 @@
+"""What ``ssl-mix auto`` chooses, against the linear probe, over several choices of the labels.
+
+``python scripts/auto_ladder.py --root DIR --net WEIGHTS --labels 2 5 --splits 5 --cache DIR`` computes the
+features of the images in ROOT/train and ROOT/test once and writes a JSON line for each number of labels, kind
+of unlabeled images and split to ``scripts/results/auto.jsonl``. Kinds: "balanced" as they are; "tail",
+unlabeled classes whose sizes fall 25 : 1 in a random order; "foreign", a third of the classes are nobody's:
+not labeled, not tested, their images unlabeled.
+"""
+
+import argparse
+import dataclasses
+import json
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ssl_mix.datasets import DataSet, ImageSet, Split, choose_split
+from ssl_mix.datasets.features import FeatureRows
+from ssl_mix.datasets.splits import ranked
+from ssl_mix.recipes.auto import FOR_LADDER, chosen_options, search
+from ssl_mix.recipes.ladder import PROBE, RUNGS, folds, run_of
+from ssl_mix.runs.features import Features
+from ssl_mix.runs.given import Given
+from ssl_mix.runs.head import begin_head, cached_features
+from ssl_mix.runs.prepared import read_data
+
+KINDS = ("balanced", "tail", "foreign")
+RATIO = 25.0
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure, and write a line for each cell."""
+    asked = read(arguments)
+    options = chosen_options(
+        {
+            "train": str(asked.root / "train"),
+            "test": str(asked.root / "test"),
+            "net": asked.net,
+            "image_size": asked.image_size,
+            "crop": asked.crop,
+            "threads": asked.threads,
+        }
+    )
+    torch.set_num_threads(asked.threads)
+    run = run_of(PROBE, options).settled()
+    began = time.perf_counter()
+    data = read_data(run, Given(), None)
+    features = cached_features(run, data, asked.cache)
+    seconds = time.perf_counter() - began
+    for kind in asked.kinds:
+        known = features if kind != "foreign" else with_foreign(features)
+        for count in asked.labels:
+            for seed in range(asked.splits):
+                cell = {"kind": kind, "labels_per_class": count, "split": seed, "features_seconds": seconds}
+                result = cell | measured(known, options, kind, count, seed, asked.minutes)
+                with asked.out.open("a") as file:
+                    file.write(json.dumps(result | setting(asked)) + "\n")
+                print(json.dumps(result), flush=True)
+
+
+def read(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--root", type=Path, required=True)
+    parser.add_argument("--net", required=True)
+    parser.add_argument("--image-size", type=int, default=128)
+    parser.add_argument("--crop", default="resized")
+    parser.add_argument("--labels", type=int, nargs="+", default=[2, 5])
+    parser.add_argument("--splits", type=int, default=5)
+    parser.add_argument("--kinds", nargs="+", default=["balanced"], choices=KINDS)
+    parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--cache", type=Path, required=True, help="folder that keeps the features")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "auto.jsonl")
+    return parser.parse_args(arguments)
+
+
+def measured(
+    features: Features, options: dict[str, Any], kind: str, count: int, seed: int, minutes: float
+) -> dict[str, Any]:
+    """One cell: the ladder, what was chosen, and the accuracies of that and of the probe."""
+    data, began = features.data, time.perf_counter()
+    labels = data.train.labels
+    split = choose_split(labels, len(data.classes), per_class=count, seed=seed, classes=data.classes)
+    if kind == "tail":
+        split = dataclasses.replace(split, unlabeled=tail(split, labels, len(data.classes)))
+    deadline = began + 60 * minutes * FOR_LADDER
+    found = search(RUNGS, options, features, folds(split, labels, seed), deadline, None)
+    trainer, first = begin_head(run_of(found.rung, options), features, split)
+    *_, record = trainer.fit()
+    assert first is not None
+    return {
+        "chosen": found.rung.name,
+        "accuracy": record["test_accuracy"],
+        "probe_accuracy": first.scores["probe_accuracy"],
+        "ladder": {climbed.rung.name: climbed.accuracy for climbed in found.ladder},
+        "seconds": time.perf_counter() - began,
+    }
+
+
+def tail(split: Split, labels: Tensor, num_classes: int) -> tuple[int, ...]:
+    """Unlabeled images of which class after class, in a random order, has fewer, down to a 25th."""
+    order = ranked(range(num_classes), f"{split.seed}/tail")
+    kept: list[int] = []
+    for place, label in enumerate(order):
+        members = [position for position in split.unlabeled if labels[position] == label]
+        share = RATIO ** (-place / (num_classes - 1))
+        kept += ranked(members, f"{split.seed}/kept")[: max(1, round(share * len(members)))]
+    return tuple(sorted(kept))
+
+
+def with_foreign(features: Features) -> Features:
+    """The first two thirds of the classes, with the images of the others for unlabeled ones."""
+    data = features.data
+    count = round(len(data.classes) * 2 / 3)
+    labels = torch.where(data.train.labels < count, data.train.labels, -1)
+    assert data.test is not None and isinstance(data.test.images, FeatureRows)
+    tested = int((data.test.labels < count).sum())
+    assert bool((data.test.labels[:tested] < count).all())  # folders are read class by class
+    rows = FeatureRows(data.test.images.start, tested, 1, len(features.center))
+    smaller: DataSet = dataclasses.replace(
+        data,
+        classes=data.classes[:count],
+        train=dataclasses.replace(data.train, labels=labels),
+        test=ImageSet(rows, data.test.labels[:tested]),
+    )
+    return dataclasses.replace(features, data=smaller)
+
+
+def setting(asked: argparse.Namespace) -> dict[str, Any]:
+    """How it was measured."""
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    return {
+        "command": " ".join(["python", "scripts/auto_ladder.py", *map(public, sys.argv[1:])]),
+        "commit": commit.stdout.strip(),
+        "hardware": f"{platform.machine()} CPU, {asked.threads} thread",
+        "data": asked.root.name,
+        "net": Path(asked.net).name,
+        "image_size": asked.image_size,
+        "torch": torch.__version__,
+    }
+
+
+def public(word: str) -> str:
+    """A word of the command without the folders that are this machine's alone."""
+    return Path(word).name if "/" in word else word
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,107 @@
+"""``ssl-mix auto``: what cross-validation finds best, with the ladder that led there."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from rich.table import Table
+
+from ssl_mix.cli.terminal import console, reading_bar, say
+from ssl_mix.cli.train import finish
+from ssl_mix.cli.words import read_words
+from ssl_mix.errors import UserError
+from ssl_mix.recipes.auto import Found, prepare
+from ssl_mix.recipes.ladder import Climbed
+
+DEFAULT_MINUTES = 10.0
+ANY = "fine-tuning"  # names the algorithm where words are read; auto chooses its own
+HELP = """usage: ssl-mix auto --net WEIGHTS --labeled DIR [--unlabeled DIR] [--test DIR] --out RUN
+                    [--minutes 10] [options of data, network and training, as for ssl-mix train]
+
+Learn from few labels with a pre-trained network: features of every image are computed once; a linear probe,
+class means that unlabeled images move, and heads trained on features are compared by cross-validation over
+the labels, and the best that beats the probe by the standard error of its gain is trained on all of them.
+The result is an ordinary run; ssl-mix evaluate RUN --json tells its accuracy and that of the probe.
+
+  --minutes  after 70 % of them no further way is tried (default: 10)
+
+ssl-mix train --help-all explains the other options."""
+
+
+class AutoWords(NamedTuple):
+    """The words of ``ssl-mix auto``.
+
+    Attributes:
+        rest: those that ``train`` knows.
+        minutes: the time.
+    """
+
+    rest: list[str]
+    minutes: float
+
+
+def auto(arguments: Sequence[str]) -> None:
+    """Learn from few labels by whatever does best on held-out labels.
+
+    Args:
+        arguments: the words behind ``ssl-mix auto``.
+
+    Raises:
+        ValueError: a word means nothing, an option is out of range, or the data are not as they should be.
+    """
+    if {"-h", "--help", "--help-all"} & {*arguments}:
+        print(HELP)
+        return
+    own = split_minutes(arguments)
+    words = read_words([ANY, *own.rest])
+    if words.out is None:
+        raise UserError("`out` is missing: name the folder of the run")
+    with reading_bar() as progress:
+        session, found = prepare(
+            words.out,
+            words.options,
+            minutes=own.minutes,
+            overwrite=words.overwrite,
+            on_rung=lambda climbed: say(line(climbed)),
+            progress=progress,
+        )
+    if found.ladder:
+        console.print(table(found))
+    say(f"Chosen  {found.rung.name}: {found.reason}")
+    finish(session)
+
+
+def split_minutes(arguments: Sequence[str]) -> AutoWords:
+    """``--minutes`` apart from the words that ``train`` knows.
+
+    Raises:
+        ValueError: it is no number.
+    """
+    rest, minutes = list(arguments), DEFAULT_MINUTES
+    for place, word in enumerate(arguments):
+        name, equals, value = word.partition("=")
+        if name == "--minutes":
+            given = [value] if equals else list(arguments[place + 1 : place + 2])
+            rest = [*arguments[:place], *arguments[place + (1 if equals else 2) :]]
+            try:
+                minutes = float(given[0])
+            except (IndexError, ValueError):
+                raise UserError(
+                    f"`minutes` must be a number, got {given[0] if given else 'none'!r}"
+                ) from None
+    return AutoWords(rest, minutes)
+
+
+def line(climbed: Climbed) -> str:
+    """One rung in one line."""
+    return f"{climbed.rung.name:20} {100 * climbed.accuracy:5.1f} %  {climbed.seconds:6.1f} s"
+
+
+def table(found: Found) -> Table:
+    """The ladder, the chosen rung marked."""
+    shown = Table("", "rung", "cross-validated", "to the probe", "seconds", title="Held-out labels")
+    for climbed in found.ladder:
+        mark = ">" if climbed.rung == found.rung else ""
+        gain = f"{100 * climbed.gain:+.1f} +- {100 * climbed.error:.1f}"
+        accuracy = f"{100 * climbed.accuracy:.1f} %"
+        shown.add_row(mark, climbed.rung.name, accuracy, gain, f"{climbed.seconds:.1f}")
+    return shown

@@ -1,0 +1,190 @@
+"""``ssl_mix.auto``: the way to learn from few labels that cross-validation over them finds best."""
+
+import json
+import logging
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from torch import nn
+
+from ssl_mix.errors import UserError, check_positive
+from ssl_mix.recipes.build import GROUPS, fields_of
+from ssl_mix.recipes.fit import handed_over, train_session
+from ssl_mix.recipes.ladder import PROBE, PROTOTYPES, RUNGS, Climbed, Rung, choose, climb, folds, run_of
+from ssl_mix.runs.data_options import Progress
+from ssl_mix.runs.features import Features
+from ssl_mix.runs.folder import check_run_folder, write_text
+from ssl_mix.runs.given import Given
+from ssl_mix.runs.head import learned_features
+from ssl_mix.runs.prepared import read_data
+from ssl_mix.runs.session import Session, start
+from ssl_mix.runs.trained import TrainedRun
+
+LADDER = "auto.json"
+FOR_LADDER = 0.7  # share of the time
+STEPS = 300
+LR = 0.01
+DEFAULT_NET = "lite0"
+log = logging.getLogger("ssl_mix")
+
+
+class Found(NamedTuple):
+    """What cross-validation chose.
+
+    Attributes:
+        rung: the chosen one.
+        ladder: all that were tried; empty where labels are too few for it.
+        reason: of the choice, a sentence.
+    """
+
+    rung: Rung
+    ladder: tuple[Climbed, ...]
+    reason: str
+
+
+def auto(
+    labeled: Any = None,
+    unlabeled: Any = None,
+    test: Any = None,
+    *,
+    net: nn.Module | str | None = None,
+    out: str | Path | None = None,
+    minutes: float = 10.0,
+    overwrite: bool = False,
+    on_rung: Callable[[Climbed], None] | None = None,
+    **options: Any,
+) -> TrainedRun:
+    """Learn from few labels with a pre-trained network, by whatever does best on held-out labels.
+
+    Features of views of every image are computed once. On them, a linear probe, class means that unlabeled
+    images move, and heads trained on weak views, with AS, and by FixMatch with DM/AS are compared by
+    stratified cross-validation over the labels. The best that beats the probe by the standard error of its
+    gain is trained on all labels; else the probe is kept.
+
+    Args:
+        labeled: as for :func:`ssl_mix.fit`, like the next three.
+        unlabeled: images without labels.
+        test: images to evaluate on; nothing is chosen by them.
+        net: weights, a name, or a module; default: "lite0".
+        out: folder of the run; default: a new temporary one.
+        minutes: after 70 % of them no further rung is tried.
+        overwrite: replace a run that the folder holds.
+        on_rung: called with each rung that was tried.
+        **options: of data, network and optimization, as for :func:`ssl_mix.fit`.
+
+    Returns:
+        The trained network; its folder is that of an ordinary run, with the ladder in ``auto.json``.
+
+    Raises:
+        ValueError: anything that you can mend, before any training.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="ssl-mix-") if out is None else out)
+    given_options, given = handed_over(labeled, unlabeled, test, net, dict(options), ("fine-tuning", "small"))
+    session, found = prepare(
+        folder, given_options, given=given, minutes=minutes, overwrite=overwrite, on_rung=on_rung
+    )
+    session.tell(log.warning, [found.reason])
+    return train_session(session, given, None)
+
+
+def prepare(
+    folder: Path,
+    options: Mapping[str, Any],
+    *,
+    given: Given = Given(),  # noqa: B008 (a tuple)
+    minutes: float = 10.0,
+    overwrite: bool = False,
+    on_rung: Callable[[Climbed], None] | None = None,
+    progress: Progress | None = None,
+) -> tuple[Session, Found]:
+    """The session of the rung that is best, ready to train, and why it is that one.
+
+    Raises:
+        ValueError: anything the user can mend; no folder has been made or replaced then.
+    """
+    check_positive("minutes", minutes)
+    check_options(options)
+    if given.net is None and not (options.get("net") or options.get("pretrained")):
+        options = {"net": DEFAULT_NET, **options}
+    deadline = time.perf_counter() + 60 * minutes * FOR_LADDER
+    options = chosen_options(options)
+    check_run_folder(folder, overwrite=overwrite)
+    run = run_of(PROBE, options).settled()
+    run.data.check_test_is_apart()
+    data = read_data(run, given, progress)
+    split = run.data.choose_split(data, run.config.seed)
+    features = learned_features(run, data, split, given.network(len(data.classes)), progress)
+    rungs = RUNGS if split.unlabeled else tuple(rung for rung in RUNGS if rung.algorithm != "fixmatch")
+    splits = folds(split, data.train.labels, run.config.seed)
+    found = search(rungs, options, features, splits, deadline, on_rung)
+    session = start(run_of(found.rung, options), folder, given=given, features=features, overwrite=overwrite)
+    write_text(folder / LADDER, json.dumps(described(found), indent=2) + "\n")
+    return session, found
+
+
+def chosen_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of the user, and how a head is trained where they do not say it."""
+    steps = options.get("steps", STEPS)
+    every = {"log_every": 100, "eval_every": steps, "checkpoint_every": steps}
+    return {"steps": steps, "lr": LR, "head_lr_factor": 1.0, **every, **options}
+
+
+def check_options(options: Mapping[str, Any]) -> None:
+    """Raise for options of algorithms, which are chosen here."""
+    known = {name for group in GROUPS.values() for name in fields_of(group)} - {"tune", "head_start"}
+    strange = [name for name in options if name not in known]
+    if strange:
+        raise UserError(f"auto chooses the algorithm and its options by itself: leave out `{strange[0]}`")
+
+
+def search(
+    rungs: Sequence[Rung],
+    options: Mapping[str, Any],
+    features: Features,
+    splits: Sequence[Any],
+    deadline: float,
+    on_rung: Callable[[Climbed], None] | None,
+) -> Found:
+    """Try the rungs, until the time is over, and choose one."""
+    if not splits:
+        return Found(
+            PROTOTYPES,
+            (),
+            "one label of a class leaves nothing to cross-validate with: taken are the prototypes, class "
+            "means that unlabeled images move, which is safe on balanced and unbalanced images alike",
+        )
+    ladder: list[Climbed] = []
+    probe = None
+    for rung in rungs:
+        if len(ladder) > 1 and time.perf_counter() > deadline:
+            break
+        climbed, right = climb(rung, options, features, splits, probe)
+        probe = right if probe is None else probe
+        ladder.append(climbed)
+        if on_rung is not None:
+            on_rung(climbed)
+    best = choose(ladder)
+    return Found(best.rung, tuple(ladder), reason(best, len(splits)))
+
+
+def reason(best: Climbed, count: int) -> str:
+    """Why a rung was chosen, a sentence."""
+    if best.rung == PROBE:
+        return f"nothing beats the probe by the standard error of its gain over {count} folds: it is kept"
+    return (
+        f"{best.rung.name} has the best cross-validated accuracy over {count} folds, "
+        f"{100 * best.gain:+.1f} points to the probe with a standard error of {100 * best.error:.1f}"
+    )
+
+
+def described(found: Found) -> dict[str, Any]:
+    """The content of ``auto.json``."""
+    columns = ("accuracy", "gain", "error", "seconds")
+    ladder = [
+        {"name": climbed.rung.name, **{name: getattr(climbed, name) for name in columns}}
+        for climbed in found.ladder
+    ]
+    return {"chosen": found.rung.name, "reason": found.reason, "ladder": ladder}

@@ -1,0 +1,156 @@
+"""Ways to train a head on features, from the simplest up, and how good each is on labels that it has not
+seen."""
+
+import dataclasses
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from ssl_mix.datasets import Split
+from ssl_mix.datasets.splits import checksum, ranked
+from ssl_mix.engine.execution import own_state, resolve_device
+from ssl_mix.evaluation import predict_probabilities
+from ssl_mix.recipes.build import build_run
+from ssl_mix.runs.features import Features
+from ssl_mix.runs.head import begin_head
+from ssl_mix.runs.run import Run
+
+MOST_FOLDS = 5
+KEEP = {
+    "steps": 1,
+    "lr": 1e-12,
+    "ema_decay": 0.0,
+}  # one step that changes nothing: an ordinary run all the same
+
+
+class Rung(NamedTuple):
+    """One way to train a head.
+
+    Attributes:
+        name: for people.
+        algorithm: that trains it.
+        options: of that algorithm and its training.
+    """
+
+    name: str
+    algorithm: str
+    options: Mapping[str, Any]
+
+
+class Climbed(NamedTuple):
+    """What cross-validation found of a rung.
+
+    Attributes:
+        rung: the rung.
+        accuracy: share of the held-out labels that were predicted.
+        gain: its difference to that of the probe.
+        error: standard error of the gain, paired by images.
+        seconds: that all its folds took.
+    """
+
+    rung: Rung
+    accuracy: float
+    gain: float
+    error: float
+    seconds: float
+
+
+TRAINED: dict[str, Any] = {
+    "batch_size": 64,
+    "ema_decay": 0.99,
+    "weight_decay": 1e-3,
+    "head_start": "prototypes",
+}
+PROBE = Rung("probe", "fine-tuning", {"head_start": "probe", **KEEP})
+PROTOTYPES = Rung("prototypes", "fine-tuning", {"head_start": "prototypes", **KEEP})
+RUNGS = (
+    PROBE,
+    PROTOTYPES,
+    Rung("weak views", "fine-tuning", {"view": "weak", **TRAINED}),
+    Rung(
+        "weak views + AS",
+        "fine-tuning",
+        {"view": "weak", "mix": "as", "unlabeled_ratio": 4, "threshold": 0.0, **TRAINED},
+    ),
+    Rung("fixmatch + DM/AS", "fixmatch", {"mix": "dm-as", "unlabeled_ratio": 4, **TRAINED}),
+)
+
+
+def run_of(rung: Rung, options: Mapping[str, Any]) -> Run:
+    """The run of a rung, with the options of the user."""
+    chosen = {**rung.options, **options, "tune": "head", "head_start": rung.options["head_start"]}
+    return build_run(rung.algorithm, {**chosen, **(KEEP if "steps" in rung.options else {})}).run
+
+
+def climb(
+    rung: Rung, options: Mapping[str, Any], features: Features, splits: Sequence[Split], probe: Tensor | None
+) -> tuple[Climbed, Tensor]:
+    """Train a rung on each split and predict the labels that are held out.
+
+    Args:
+        rung: what to try.
+        options: of the user.
+        features: of all images.
+        splits: from ``folds``.
+        probe: what the probe got right, from its own call.
+
+    Returns:
+        What was found; and by held-out label, fold after fold, 1 where it was predicted.
+    """
+    began = time.perf_counter()
+    right = torch.cat([_right(run_of(rung, options), features, split) for split in splits])
+    gains = right - (right if probe is None else probe)
+    error = gains.std().item() / math.sqrt(len(gains)) if len(gains) > 1 else 0.0
+    seconds = time.perf_counter() - began
+    return Climbed(rung, right.mean().item(), gains.mean().item(), error, seconds), right
+
+
+def _right(run: Run, features: Features, split: Split) -> Tensor:
+    """Which held-out labels a head predicts that is trained on the others, (n,) float32."""
+    held_out = torch.tensor(split.validation)
+    data = dataclasses.replace(features.data, test=None)
+    trained_on = dataclasses.replace(split, validation=())
+    known = dataclasses.replace(features, data=data)
+    trainer, _ = begin_head(run, known, trained_on)
+    for _ in trainer.fit():
+        pass
+    device = resolve_device(run.config.device)
+    with own_state(run.config, device, "evaluation"):
+        net, images = trainer.teacher.net, data.train.images
+        answers = predict_probabilities(net, images, data.augmentation, device, indices=held_out)
+    return (answers.argmax(dim=1) == data.train.labels[held_out]).float()
+
+
+def folds(split: Split, labels: Tensor, seed: int) -> tuple[Split, ...]:
+    """Splits that hold out each label once, as many of each class in each: up to five, and no more than the
+    smallest class has labels. The held-out images are among the unlabeled ones too, as those to be predicted
+    in the end are. None where a class has one label.
+    """
+    members: dict[int, list[int]] = {}
+    for position in split.labeled:
+        members.setdefault(int(labels[position]), []).append(position)
+    count = min(MOST_FOLDS, *map(len, members.values()))
+    if count < 2:
+        return ()
+    order = [ranked(positions, f"{seed}/folds") for positions in members.values()]
+
+    def parts() -> Iterator[Split]:
+        for fold in range(count):
+            held_out = sorted(position for member in order for position in member[fold::count])
+            labeled = sorted({*split.labeled} - {*held_out})
+            unlabeled = sorted({*split.unlabeled, *held_out})
+            yield Split(tuple(labeled), tuple(held_out), tuple(unlabeled), seed, checksum(labeled))
+
+    return tuple(parts())
+
+
+def choose(ladder: Sequence[Climbed]) -> Climbed:
+    """The rung with the best accuracy among those that beat the probe by their standard error; the first of
+    equals, and the probe where none does."""
+    probe, *others = ladder
+    real = [climbed for climbed in others if climbed.gain > climbed.error]
+    return max([probe, *real], key=lambda climbed: climbed.accuracy)

@@ -1,0 +1,178 @@
+"""The features of all views of all images, computed once and kept in the folder of a run."""
+
+import dataclasses
+import hashlib
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import psutil  # type: ignore[import-untyped]
+import torch
+from torch import Tensor, nn
+
+from ssl_mix.augment.cached import view_names
+from ssl_mix.datasets import DataSet, ImageSet, Split
+from ssl_mix.datasets.features import feature_data
+from ssl_mix.errors import UserError
+from ssl_mix.evaluation import accuracy
+from ssl_mix.evaluation.view_features import view_features
+from ssl_mix.passes import backbone
+from ssl_mix.transfer.head_net import HeadNet, standardized
+from ssl_mix.transfer.starts import LinearHead, probe
+
+FEATURES = "features.pt"
+CHUNK = 4096
+CPU = torch.device("cpu")
+Progress = Callable[[str, int, int], None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Features:
+    """Features of all views of all images.
+
+    Attributes:
+        images: the data set that they were made of.
+        data: the data set of them, :func:`standardized`.
+        table: as the network makes them, (R, D) float16, see :func:`ssl_mix.datasets.features.feature_data`.
+        center: their mean over the plain views that are learned from, (D,) float32.
+        fingerprint: of what they were made of.
+        body: the network that made them.
+    """
+
+    images: DataSet
+    data: DataSet
+    table: Tensor
+    center: Tensor
+    fingerprint: str
+    body: nn.Module
+
+    def probe(self, split: Split) -> LinearHead:
+        """The linear classifier of the labeled images' features, as the network makes them."""
+        images = self.data.train.images
+        [rows] = images.batches([torch.tensor(split.labeled)], CPU)
+        labels = self.data.train.labels[torch.tensor(split.labeled)]
+        return probe(self.table[rows].float(), labels, len(self.data.classes))
+
+    def probe_scores(self, split: Split) -> dict[str, float]:
+        """Accuracy of the probe on the test part, and on the held-out one, by the names of
+        :class:`ssl_mix.runs.starts.Start`."""
+        head, found = self.probe(split), {}
+        if split.validation:
+            found["probe_validation_accuracy"] = self._right(head, self.data.train, split.validation)
+        if self.data.test is not None:
+            every = range(len(self.data.test.images))
+            found["probe_accuracy"] = self._right(head, self.data.test, every)
+        return found
+
+    def network(self) -> HeadNet:
+        """A head for them, as it is made."""
+        return HeadNet(len(self.center), len(self.data.classes))
+
+    def _right(self, head: LinearHead, part: ImageSet, images: Sequence[int]) -> float:
+        index = torch.tensor(images, dtype=torch.int64)
+        [rows] = part.images.batches([index], CPU)
+        return accuracy(head(self.table[rows].float()), part.labels[index])
+
+    def save(self, folder: Path) -> None:
+        """Write them to the folder of a run; where they are deleted, they are computed again if need be."""
+        write_tensors(folder / FEATURES, {"fingerprint": self.fingerprint, "table": self.table})
+
+
+def features_of(
+    data: DataSet,
+    body: nn.Module,
+    *,
+    count: int,
+    seed: int,
+    device: torch.device,
+    folder: Path | None = None,
+    progress: Progress | None = None,
+) -> Features:
+    """The features of ``count`` weak and strong views of every image, read from a folder where they were
+    computed before of the same images, weights and draws, and else kept there.
+
+    Raises:
+        ValueError: they do not fit into the memory, or the user's own transforms make views.
+    """
+    if data.own_views is not None:
+        raise UserError(
+            "`tune=head` computes the features of views that ssl-mix makes: leave out `weak` and `strong`, "
+            "or take `tune=all`"
+        )
+    names, found = view_names(count), fingerprint(data, body, count, seed)
+    cached = None if folder is None else read_tensors(folder / FEATURES)
+    if cached is None or cached["fingerprint"] != found:
+        cached = {"fingerprint": found, "table": _compute(data, body, names, seed, device, progress)}
+        if folder is not None:
+            write_tensors(folder / FEATURES, cached)
+    table = cached["table"]
+    center = table[: len(names) * len(data.train.images) : len(names)].float().mean(dim=0)
+    ready = torch.cat([standardized(part, center).half() for part in torch.split(table, CHUNK)])
+    return Features(data, feature_data(data, ready, count), table, center, found, body)
+
+
+def _compute(
+    data: DataSet,
+    body: nn.Module,
+    names: tuple[str, ...],
+    seed: int,
+    device: torch.device,
+    progress: Progress | None,
+) -> Tensor:
+    images, tested = len(data.train.images), 0 if data.test is None else len(data.test.images)
+    size = 2 * backbone(body).head.in_features * (len(names) * images + tested)
+    available = psutil.virtual_memory().available
+    if 2 * size > available:  # as they are, and standardized
+        raise UserError(
+            f"the features of {len(names)} views of {images} images take twice {size / 2**20:,.0f} MiB, "
+            f"and {available / 2**20:,.0f} MiB are free: lower `feature_views`"
+        )
+
+    def told(label: str) -> Callable[[int, int], None] | None:
+        said = f"features of {label} ({size / 2**20:,.0f} MiB)"
+        return None if progress is None else lambda done, total: progress(said, done, total)
+
+    body = body.to(device)
+    train = view_features(
+        body,
+        data.train.images,
+        data.augmentation,
+        device,
+        names,
+        seed=seed,
+        progress=told(f"{len(names)} views of each image"),
+    )
+    if data.test is None:
+        return train
+    label = told("the test images")
+    test = view_features(body, data.test.images, data.augmentation, device, progress=label)
+    return torch.cat((train, test))
+
+
+def fingerprint(data: DataSet, body: nn.Module, count: int, seed: int) -> str:
+    """SHA-256 of the data set, how its images are altered, the weights but for the head's, the number of
+    views and the seed of their draws."""
+    digest = hashlib.sha256(repr((data.fingerprint(), data.of_pixels, count, seed)).encode())
+    head = {id(weight) for weight in backbone(body).head.parameters()}
+    for name, value in body.state_dict(keep_vars=True).items():
+        if id(value) not in head:
+            digest.update(name.encode())
+            digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def write_tensors(path: Path, content: dict[str, Any]) -> None:
+    """Write a file of tensors whole or not at all."""
+    temporary = path.with_name(f".{path.name}.partial")
+    torch.save(content, temporary)
+    os.replace(temporary, path)
+
+
+def read_tensors(path: Path) -> dict[str, Any] | None:
+    """What ``write_tensors`` wrote; None where there is no such file or it cannot be read."""
+    try:
+        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception:  # missing or damaged in any way: it is made again
+        return None
+    return content

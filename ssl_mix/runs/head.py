@@ -1,0 +1,142 @@
+"""Runs that train a head alone: what they refuse, where they start, and the network that comes out."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from ssl_mix.algorithm import Algorithm
+from ssl_mix.datasets import DataSet, Split
+from ssl_mix.engine.execution import resolve_device
+from ssl_mix.engine.feed import check_parts
+from ssl_mix.engine.trainer import Trainer
+from ssl_mix.errors import UserError
+from ssl_mix.randomness import stream_seed
+from ssl_mix.runs.features import Features, Progress, features_of, read_tensors, write_tensors
+from ssl_mix.runs.run import Run
+from ssl_mix.runs.starts import Start, start_head
+from ssl_mix.transfer.head_net import HeadNet, OnBody
+from ssl_mix.types import Task
+
+BODY = "body.pt"
+
+
+def check_head_alone(algorithm: Algorithm) -> None:
+    """Raise where an algorithm, or what mixes for it, asks for more than features and a head.
+
+    Raises:
+        ValueError: it does.
+    """
+    name, reason = type(algorithm).__name__, algorithm.needs_body
+    if reason:
+        raise UserError(f"{name} {reason}, and `tune=head` trains a head on features: take `tune=all`")
+    mixing = getattr(algorithm, "mixing", None)
+    if mixing is not None and mixing.mix != "none" and mixing.mixer != "mixup":
+        raise UserError(
+            f"`mixer={mixing.mixer}` mixes pixels or hidden layers, and `tune=head` mixes features: take "
+            "`mixer=mixup`"
+        )
+
+
+def learned_features(
+    run: Run, data: DataSet, split: Split, net: nn.Module | None, progress: Progress | None
+) -> Features:
+    """The features that a new run learns from, once it is known that it can.
+
+    Args:
+        run: that trains a head alone.
+        data: the images.
+        split: which of them are labeled.
+        net: the body, in place of the one that the options name.
+        progress: told how far it is.
+    """
+    check_head_alone(run.algorithm)
+    check_parts(run.algorithm, split)
+    return cached_features(run, data, None, net, progress)
+
+
+def reopened_features(
+    folder: Path, run: Run, data: DataSet, net: nn.Module | None, progress: Progress | None
+) -> Features:
+    """Those of a run that has begun, computed again if they are no longer in its folder."""
+    shape = data.augmentation.seen(data.train.images.shape)
+    body = load_body(folder, run, net, shape, len(data.classes))["net"]
+    return cached_features(run, data, folder, body, progress)
+
+
+def cached_features(
+    run: Run,
+    data: DataSet,
+    folder: Path | None,
+    body: nn.Module | None = None,
+    progress: Progress | None = None,
+) -> Features:
+    """The features of a run's images; where a folder is given they are read from it, or kept there.
+
+    Args:
+        run: how many views, and the seed of their draws.
+        data: the images.
+        folder: that holds the features, or will.
+        body: that makes them; default: the network that the run names.
+        progress: told how far it is.
+    """
+    body = run.first_network(data) if body is None else body
+    device = resolve_device(run.config.device)
+    seed, count = run.config.seed, run.net.feature_views
+    return features_of(data, body, count=count, seed=seed, device=device, folder=folder, progress=progress)
+
+
+def begin_head(run: Run, features: Features, split: Split) -> tuple[Trainer, Start | None]:
+    """A trainer of a head where it starts, and what was found of that; the probe's accuracies are those on
+    features as the network makes them."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(stream_seed(run.config.seed, "weights"))
+        net = features.network()
+    first = start_head(net, run.net, run.algorithm, features.data, split, run.config)
+    if first is not None:
+        first = first._replace(scores=first.scores | features.probe_scores(split))
+    return run.trainer(features.data, split, net=net), first
+
+
+def save_body(folder: Path, features: Features, split: Split) -> None:
+    """Write what makes features of images, with the probe for its own head, to the folder of a run: it is
+    then whole, wherever the weights that it started from go."""
+    features.probe(split).apply_to(features.body)
+    write_tensors(folder / BODY, {"body": features.body.state_dict(), "center": features.center})
+
+
+def load_body(
+    folder: Path, run: Run, net: nn.Module | None, shape: tuple[int, int, int], num_classes: int
+) -> dict[str, Any]:
+    """What ``save_body`` wrote: "net", the body with its weights, and "center".
+
+    Raises:
+        ValueError: the file is missing or damaged.
+    """
+    content = read_tensors(folder / BODY)
+    if content is None:
+        raise UserError(f"{folder / BODY} is missing or damaged: it holds the network behind the head")
+    body = net or run.net.without_weights().build(shape, num_classes, run.config.seed)
+    body.load_state_dict(content["body"])
+    return {**content, "net": body}
+
+
+def whole_networks(
+    folder: Path, run: Run, net: nn.Module | None, state: dict[str, Any], task: Task
+) -> tuple[nn.Module, nn.Module]:
+    """For images: a trained head on its body, and that body with the probe for a head.
+
+    Args:
+        folder: of the run.
+        run: that trained a head alone.
+        net: the body, in place of the one that the options name; its weights do not matter.
+        state: of the head, with what the algorithm has added.
+        task: of the run.
+    """
+    body = load_body(folder, run, net, task.image_shape, task.num_classes)
+    width = len(body["center"])
+    task = task._replace(image_shape=(width, 1, 1))
+    top = run.algorithm.extend(HeadNet(width, task.num_classes), task)
+    top.load_state_dict(state)
+    return OnBody(body["net"], top, body["center"]), body["net"]

@@ -1,0 +1,103 @@
+"""A run that is ready to start: its data are read, its trainer is made, nothing is written."""
+
+from dataclasses import replace
+from typing import NamedTuple
+
+import torch
+
+from ssl_mix.datasets import DataSet, Split
+from ssl_mix.engine.trainer import Trainer
+from ssl_mix.models.pretrained import loading_notes
+from ssl_mix.runs.data_options import Progress
+from ssl_mix.runs.features import Features
+from ssl_mix.runs.given import Given
+from ssl_mix.runs.head import begin_head, learned_features
+from ssl_mix.runs.run import Run
+from ssl_mix.runs.starts import Start, start_head
+
+
+class Prepared(NamedTuple):
+    """A run that is ready to start, of which nothing has been written.
+
+    Attributes:
+        run: what to do, settled.
+        data: the images.
+        split: which of them are labeled.
+        features: of the images, where a head alone is trained on them.
+        trainer: at step 0.
+        first: what was found of where its head starts.
+        notes: what the user must be told.
+    """
+
+    run: Run
+    data: DataSet
+    split: Split
+    features: Features | None
+    trainer: Trainer
+    first: Start | None
+    notes: tuple[str, ...]
+
+
+def prepare(
+    run: Run,
+    given: Given = Given(),  # noqa: B008 (a tuple)
+    features: Features | None = None,
+    progress: Progress | None = None,
+) -> Prepared:
+    """Read the data and make the trainer; refuses whatever cannot be trained.
+
+    Args:
+        run: what to do.
+        given: data and network that take the place of those that the run names.
+        features: of the images, where they are known already; for ``tune`` "head".
+        progress: told how far reading the images is.
+
+    Raises:
+        ValueError: anything the user can mend.
+    """
+    threads = run.config.threads or torch.get_num_threads()  # the number decides the last bits of sums
+    if given.net is not None:  # whatever weights the options name, it has its own
+        run = replace(run, net=replace(run.net, net=None, pretrained="none"))
+    run = replace(run.settled(), config=replace(run.config, threads=threads))
+    run.data.check_test_is_apart()
+    data = read_data(run, given, progress) if features is None else features.images
+    split = run.data.choose_split(data, run.config.seed)
+    if run.net.tune == "head" and features is None:
+        features = learned_features(run, data, split, given.network(len(data.classes)), progress)
+    trainer, first = begin(run, data, split, given, features, progress)
+    weights = trainer.student if features is None else features.body
+    notes = (*data.notes, *loading_notes(weights), *small_set_notes(run, split))
+    notes += () if first is None else (first.note,)
+    return Prepared(run, data, split, features, trainer, first, notes)
+
+
+def begin(
+    run: Run,
+    data: DataSet,
+    split: Split,
+    given: Given,
+    features: Features | None = None,
+    progress: Progress | None = None,
+) -> tuple[Trainer, Start | None]:
+    """The trainer of a run at step 0, its head where it starts, and what was found of that."""
+    if features is not None:
+        return begin_head(run, features, split)
+    net = given.network(len(data.classes))
+    net = run.first_network(data) if net is None else net
+    first = start_head(net, run.net, run.algorithm, data, split, run.config, progress)
+    return run.trainer(data, split, net=net), first
+
+
+def small_set_notes(run: Run, split: Split) -> tuple[str, ...]:
+    """A note where a batch is larger than the labeled set."""
+    size, count = run.config.batch_size, len(split.labeled)
+    if size <= count:
+        return ()
+    return (
+        f"the batch ({size}) is larger than the labeled set ({count}): labeled images repeat within a batch",
+    )
+
+
+def read_data(run: Run, given: Given, progress: Progress | None = None) -> DataSet:
+    """The images of a run: those that were handed over, or that its options name."""
+    return run.data.load(progress) if given.data is None else run.data.adjust(given.data)

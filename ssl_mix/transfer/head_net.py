@@ -1,0 +1,75 @@
+"""Networks for features that are computed once: the head that learns from them, and the head on its body
+again."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ssl_mix.passes import backbone
+from ssl_mix.transfer.heads import new_head
+
+SCALE = 16.0
+
+
+def standardized(features: Tensor, center: Tensor) -> Tensor:
+    """``16 (f - center) / |f - center|``, (N, D) float32: a head then learns at one rate from any network.
+
+    Args:
+        features: f, (N, D).
+        center: mean of the features that are learned from, (D,).
+    """
+    return SCALE * F.normalize(features.float() - center, dim=1)
+
+
+class HeadNet(nn.Module):
+    """A classifier of features: images of one pixel (N, D, 1, 1), or (N, D).
+
+    Args:
+        width: D.
+        num_classes: C.
+    """
+
+    def __init__(self, width: int, num_classes: int) -> None:
+        super().__init__()
+        self.head = new_head(width, num_classes)
+
+    def features(self, x: Tensor) -> Tensor:
+        """(N, D) as they are."""
+        return x.flatten(1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits (N, C)."""
+        logits: Tensor = self.head(x.flatten(1))
+        return logits
+
+
+class OnBody(nn.Module):
+    """A trained classifier of features on the body that makes them of images.
+
+    Args:
+        body: with ``features``, which the classifier reads once they are :func:`standardized`.
+        top: a :class:`HeadNet`, with what an algorithm has added.
+        center: of the features, (D,).
+    """
+
+    center: Tensor
+
+    def __init__(self, body: nn.Module, top: nn.Module, center: Tensor) -> None:
+        super().__init__()
+        self.body, self.top = body, top
+        self.register_buffer("center", center)
+
+    @property
+    def head(self) -> nn.Linear:
+        """The classifier."""
+        return backbone(self.top).head
+
+    def features(self, x: Tensor) -> Tensor:
+        """What the classifier reads, (N, D) float32, of images (N, C, H, W)."""
+        with torch.autocast(x.device.type, enabled=False):
+            return standardized(backbone(self.body).features(x), self.center)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits (N, C) of images (N, C, H, W)."""
+        logits: Tensor = self.head(self.features(x))
+        return logits

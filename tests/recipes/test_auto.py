@@ -1,0 +1,105 @@
+"""``auto``: a ladder of ways to learn, and the best of them as an ordinary run."""
+
+import json
+from typing import Any
+
+import pytest
+import torch
+
+import ssl_mix
+from ssl_mix.cli.auto import split_minutes
+from ssl_mix.cli.main import main
+from ssl_mix.datasets import choose_split
+from ssl_mix.errors import UserError
+from ssl_mix.recipes.ladder import PROBE, PROTOTYPES, RUNGS, Climbed, choose, folds
+from ssl_mix.runs.trained import evaluate
+
+WORDS = "--data digits --net small-cnn --pretrained none --feature-views 2 --batch-size 16 --steps 20"
+OPTIONS: dict[str, Any] = {
+    "data": "digits",
+    "pretrained": "none",
+    "feature_views": 2,
+    "batch_size": 16,
+    "steps": 20,
+    "threads": 1,
+}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    folder, ladder = tmp_path_factory.mktemp("auto") / "run", []
+    trained = ssl_mix.auto(net="small-cnn", labels_per_class=3, out=folder, on_rung=ladder.append, **OPTIONS)
+    return trained, ladder
+
+
+def test_the_ladder_begins_with_the_probe_and_ends_in_an_ordinary_run(made):
+    trained, ladder = made
+    assert [climbed.rung for climbed in ladder] == list(RUNGS)
+    assert ladder[0].gain == ladder[0].error == 0
+    assert all(0.1 < climbed.accuracy <= 1 and climbed.seconds > 0 for climbed in ladder)
+    found = evaluate(trained)
+    assert found.probe_accuracy is not None and found.accuracy > found.probe_accuracy - 0.05
+    assert ssl_mix.load(trained.folder).step == trained.run.config.steps
+
+
+def test_evaluate_prints_one_object(made, capsys):
+    trained, _ = made
+    main(["evaluate", str(trained.folder), "--json"])
+    found = json.loads(capsys.readouterr().out)
+    assert 0.1 < found["accuracy"] <= 1 and 0.1 < found["probe_accuracy"] <= 1
+    kept = json.loads((trained.folder / "auto.json").read_text())
+    assert [rung["name"] for rung in kept["ladder"]] == [rung.name for rung in RUNGS]
+
+
+def test_one_label_a_class_takes_the_safe_rung(tmp_path, capsys):
+    main(["auto", *WORDS.split(), "--labels-per-class", "1", "--out", str(tmp_path / "run")])
+    said = capsys.readouterr().out
+    assert "one label of a class leaves nothing to cross-validate with" in said
+    assert json.loads((tmp_path / "run/auto.json").read_text())["chosen"] == "prototypes"
+
+
+def test_without_time_only_starts_are_compared(tmp_path):
+    ladder: list[Climbed] = []
+    ssl_mix.auto(
+        net="small-cnn", labels_per_class=2, out=tmp_path, minutes=1e-6, on_rung=ladder.append, **OPTIONS
+    )
+    assert [climbed.rung for climbed in ladder] == [PROBE, PROTOTYPES]
+
+
+def test_every_label_is_held_out_once():
+    labels = torch.arange(40) % 4
+    split = choose_split(labels, 4, per_class=3, seed=0, classes=list("abcd"))
+    found = folds(split, labels, 0)
+    assert len(found) == 3
+    assert sorted(position for fold in found for position in fold.validation) == list(split.labeled)
+    for fold in found:
+        assert not {*fold.labeled} & {*fold.validation} and {*fold.validation} <= {*fold.unlabeled}
+        assert torch.equal(labels[torch.tensor(fold.labeled)].bincount(), torch.full((4,), 2))
+
+
+def test_a_gain_within_its_error_is_none():
+    probe = Climbed(PROBE, 0.80, 0.0, 0.0, 1.0)
+    chance = Climbed(RUNGS[2], 0.82, 0.02, 0.03, 1.0)
+    real = Climbed(PROTOTYPES, 0.81, 0.01, 0.005, 1.0)
+    assert choose([probe, chance]) is probe
+    assert choose([probe, real, chance]) is real
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"threshold": 0.9}, "auto chooses the algorithm and its options by itself: leave out `threshold`"),
+        ({"tune": "all"}, "leave out `tune`"),
+        ({"minutes": 0}, "minutes must be"),
+    ],
+)
+def test_what_means_nothing_is_refused(options, message, tmp_path):
+    with pytest.raises(UserError, match=message):
+        ssl_mix.auto(**{"net": "small-cnn", "out": tmp_path, **OPTIONS, **options})
+
+
+def test_minutes_are_told_apart():
+    assert split_minutes(["--minutes", "3", "--seed", "1"]) == (["--seed", "1"], 3.0)
+    assert split_minutes(["--seed", "1", "--minutes=2.5"]) == (["--seed", "1"], 2.5)
+    with pytest.raises(UserError, match="`minutes` must be a number, got 'soon'"):
+        split_minutes(["--minutes", "soon"])

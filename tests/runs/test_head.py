@@ -1,0 +1,115 @@
+"""Runs that train a head on features: the same code as for images, and a network for images at the end."""
+
+from typing import Any
+
+import pytest
+import torch
+
+from ssl_mix.algorithms import ALGORITHMS, TRANSFER
+from ssl_mix.errors import UserError
+from ssl_mix.recipes.build import build_run, takes_mixing
+from ssl_mix.runs import features as features_module
+from ssl_mix.runs.session import reopen, start
+from ssl_mix.runs.trained import evaluate, load_trained
+
+ABLE = [name for name, cls in ALGORITHMS.items() if not cls.needs_body]
+OPTIONS: dict[str, Any] = {
+    "data": "digits",
+    "net": "small-cnn",
+    "pretrained": "none",
+    "tune": "head",
+    "head_start": "probe",
+    "feature_views": 2,
+    "labels_per_class": 5,
+    "batch_size": 16,
+    "lr": 0.01,
+    "threads": 1,
+    "steps": 8,
+    "eval_every": 4,
+    "checkpoint_every": 4,
+}
+
+
+def run_of(algorithm: str, **options: Any) -> Any:
+    own = {"mix": "dm-as"} if takes_mixing(ALGORITHMS[algorithm]) else {}
+    if algorithm == "supervised":
+        own = {"mix": "dm"}
+    if algorithm in TRANSFER:  # its head learns ten times as fast
+        own["lr"] = 0.001
+    return build_run(algorithm, {**OPTIONS, **own, **options}).run
+
+
+@pytest.fixture(scope="module")
+def known(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    session = start(run_of("fixmatch"), tmp_path_factory.mktemp("head") / "run")
+    list(session.records())
+    content = features_module.read_tensors(session.folder / features_module.FEATURES)
+    return session, content["table"]
+
+
+@pytest.fixture
+def quick(known: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Features are computed once for all tests."""
+    monkeypatch.setattr(features_module, "_compute", lambda *_: known[1])
+
+
+@pytest.mark.parametrize("algorithm", ABLE)
+def test_every_algorithm_trains_on_features_and_resumes_to_the_bit(algorithm, quick, tmp_path):
+    run = run_of(algorithm)
+    whole = start(run, tmp_path / "whole")
+    last = list(whole.records())[-1]
+    assert last["test_accuracy"] > 0.4  # chance is 0.1
+
+    half = start(run, tmp_path / "half")
+    for record in half.records():
+        if record["step"] == 4:
+            half.trainer.stop = True
+    assert half.trainer.step == 4
+    rest = reopen(tmp_path / "half")
+    list(rest.records())
+    ours, theirs = rest.trainer.teacher.net.state_dict(), whole.trainer.teacher.net.state_dict()
+    assert ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+@pytest.mark.parametrize("algorithm", sorted(ALGORITHMS.keys() - set(ABLE)))
+def test_what_needs_a_body_is_refused_before_any_work(algorithm, tmp_path):
+    options = OPTIONS if algorithm != "co-tuning" else OPTIONS | {"pretrained": "none"}
+    with pytest.raises(UserError, match="tune=head"):
+        start(build_run(algorithm, options).run, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_mixers_of_pixels_are_refused(tmp_path):
+    with pytest.raises(UserError, match="`mixer=cutmix` mixes pixels"):
+        start(run_of("fixmatch", mixer="cutmix"), tmp_path / "run")
+
+
+def test_the_network_for_images_answers_as_the_head_on_features_does(known):
+    session, _ = known
+    trained = load_trained(session.folder)
+    found = evaluate(trained)
+    assert found.accuracy == pytest.approx(session.trainer.evaluate()["test_accuracy"], abs=0.005)
+    assert (session.folder / "body.pt").exists()
+
+
+def test_features_that_were_deleted_are_computed_again(known):
+    session, _ = known
+    (session.folder / "features.pt").unlink()
+    again = reopen(session.folder).trainer.data.augmentation
+    assert torch.equal(again.table, session.trainer.data.augmentation.table)
+
+
+def test_a_lost_body_is_told(quick, tmp_path):
+    session = start(run_of("fixmatch"), tmp_path / "run")
+    (session.folder / "body.pt").unlink()
+    with pytest.raises(UserError, match="body.pt is missing"):
+        load_trained(session.folder)
+
+
+def test_norms_alone_are_trained():
+    run = run_of("fixmatch", tune="norms")
+    net = run.net.build((1, 8, 8), 10, 0)
+    trained = {name for name, parameter in net.named_parameters() if parameter.requires_grad}
+    names = {name for name, _ in net.named_parameters()}
+    assert {"head.weight", "head.bias"} < trained < names
+    assert all(dict(net.named_parameters())[name].ndim == 1 for name in trained - {"head.weight"})
