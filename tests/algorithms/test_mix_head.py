@@ -1,5 +1,7 @@
 """A head of their own for mixed images."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -14,7 +16,7 @@ from ssl_mix.types import Task
 
 
 @pytest.mark.parametrize("name", ["fine-tuning", "co-tuning", "self-tuning"])
-def test_a_head_for_mixed_pictures_alone(name):
+def test_a_head_for_mixed_pictures_alone(name: str) -> None:
     """The clean head learns nothing from mixed images, the other nothing from clean ones."""
     option = MixingTerms(mix="dm-as", mix_weight=0.0)
     scene = Scene(name, mixing=option, mix_head="own", **small(name))
@@ -28,12 +30,12 @@ def test_a_head_for_mixed_pictures_alone(name):
 
 
 @pytest.mark.parametrize("name", ["fine-tuning", "co-tuning", "self-tuning"])
-def test_the_head_for_mixed_pictures_starts_as_the_head_does(name):
+def test_the_head_for_mixed_pictures_starts_as_the_head_does(name: str) -> None:
     torch.manual_seed(0)
-    net = Bent(width=200)
+    net: Any = Bent(width=200)
     if name == "co-tuning":
         keep_source_head(net, nn.Linear(200, SOURCES))
-    algorithm = ALGORITHMS[name](mixing=BOTH, mix_head="own")
+    algorithm: Any = ALGORITHMS[name](mixing=BOTH, mix_head="own")
     net = algorithm.extend(net, Task(CLASSES, UNLABELED, SHAPE))
     new = net.mix_head.weight.detach()
     assert new.shape == net.head.weight.shape and not torch.equal(new, net.head.weight)
