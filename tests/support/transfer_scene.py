@@ -57,7 +57,7 @@ class Scene:
                 value.data += torch.from_numpy(0.3 * self.draw.standard_normal(value.shape))
         if name == "co-tuning":
             rows = torch.from_numpy(self.draw.dirichlet(np.ones(SOURCES), CLASSES))
-            self.algorithm.relationship_matrix.copy_(rows)
+            self.algorithm.get_buffer("relationship_matrix").copy_(rows)
         self.refresh()
 
     @property
