@@ -199,7 +199,8 @@ def test_folded_borders_cost_what_borders_cost() -> None:
             mask: Any = draw.integers(0, 2, (cells, cells))
             shown = np.where(mask, means[0], means[1])
             lost = np.where(mask, shares[1, k], shares[0, k]).sum()
-            prior = -np.where(mask, np.log(lam[k].item()), np.log(1 - lam[k].item())).sum() / cells**2
+            logs: Any = np.where(mask, np.log(lam[k].item()), np.log(1 - lam[k].item()))
+            prior = -logs.sum() / cells**2
             borders = sum(np.abs(np.diff(shown, axis=axis)).mean(0).sum() for axis in (1, 2))
             changes = sum(np.abs(np.diff(mask, axis=axis)).sum() for axis in (0, 1))
             expected = lost + eta * prior + smooth * (gamma * borders + changes)
