@@ -1,11 +1,18 @@
 #!/usr/bin/env bash
 # Everything that must pass: lint, format, types, tests. Runs all of them, then says which failed.
 #
-#     bash scripts/test.sh [options of pytest]
+#     bash scripts/test.sh [--quick] [options of pytest]
 #
-# Uses the environment of quickstart.sh. PYTHON names the interpreter (default: python3).
+# --quick leaves out the tests that are marked as slow. Two processes share the tests, each with one thread: TEST_PROCESSES
+# is another number of them. Uses the environment of quickstart.sh. PYTHON names the interpreter (default: python3).
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/venv.sh"
+
+chosen=()
+if [ "${1:-}" = --quick ]; then
+    shift
+    chosen=(-m "not slow")
+fi
 
 make_venv
 install_package "[test]"
@@ -18,10 +25,11 @@ check() { # NAME MODULE ARGUMENT...
     .venv/bin/python -m "$@" || failed="$failed, $name"
 }
 
+export OMP_NUM_THREADS=1
 check "ruff check" ruff check .
 check "ruff format" ruff format --check .
-check "mypy" mypy --strict ssl_mix scripts
-check "pytest" pytest "$@"
+check "mypy" mypy ssl_mix scripts tests
+check "pytest" pytest -n "${TEST_PROCESSES:-2}" ${chosen[@]+"${chosen[@]}"} "$@"
 
 if [ -n "$failed" ]; then fail "failed: ${failed#, }"; fi
 printf '\nAll checks passed.\n'

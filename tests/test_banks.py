@@ -1,6 +1,8 @@
 """The pseudo-label bank against a dictionary that is updated one guess at a time."""
 
 import math
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ UNLABELED, CLASSES = 23, 4
 NEVER = {"label": -1, "confidence": 0.0, "passed": False, "first_passed": -1, "last_passed": -1, "changes": 0}
 
 
-def guesses(draw, count, size=UNLABELED):
+def guesses(draw: np.random.Generator, count: Any, size: int = UNLABELED) -> PseudoLabels:
     """A batch in which images occur several times, with other guesses each time."""
     return PseudoLabels(
         torch.from_numpy(draw.integers(size, size=count)),
@@ -23,7 +25,7 @@ def guesses(draw, count, size=UNLABELED):
     )
 
 
-def simulate(slots, pseudo, step):
+def simulate(slots: list[dict[str, Any]], pseudo: PseudoLabels, step: int) -> None:
     """The last guess of a batch counts; a first guess is no change."""
     last = {index: entry for index, *entry in zip(*(column.tolist() for column in pseudo), strict=True)}
     for index, (label, confidence, mask) in last.items():
@@ -35,12 +37,12 @@ def simulate(slots, pseudo, step):
             slot["first_passed"] = step if slot["first_passed"] == -1 else slot["first_passed"]
 
 
-def assert_equal(bank, slots):
+def assert_equal(bank: PseudoLabelBank, slots: list[dict[str, Any]]) -> None:
     for name in NEVER:
         assert getattr(bank, name).tolist() == [slot[name] for slot in slots], name
 
 
-def train(steps=200, seed=0):
+def train(steps: int = 200, seed: int = 0) -> tuple[PseudoLabelBank, list[dict[str, Any]]]:
     """Bank and simulation after random steps of random batch sizes, compared after each."""
     draw = np.random.default_rng(seed)
     bank, slots = PseudoLabelBank(UNLABELED, CLASSES), [dict(NEVER) for _ in range(UNLABELED)]
@@ -53,7 +55,7 @@ def train(steps=200, seed=0):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_two_hundred_random_steps(seed):
+def test_two_hundred_random_steps(seed: int) -> None:
     bank, slots = train(seed=seed)
     passed = [slot for slot in slots if slot["passed"]]
     assert bank.coverage().item() == pytest.approx(len(passed) / UNLABELED)
@@ -62,7 +64,7 @@ def test_two_hundred_random_steps(seed):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_precision_counts_passed_guesses_of_known_class(seed):
+def test_precision_counts_passed_guesses_of_known_class(seed: int) -> None:
     bank, slots = train(steps=30, seed=seed)
     truth = torch.from_numpy(np.random.default_rng(seed).integers(-1, CLASSES, size=UNLABELED))
     hits = [slot["label"] == true for slot, true in zip(slots, truth.tolist(), strict=True)
@@ -70,7 +72,7 @@ def test_precision_counts_passed_guesses_of_known_class(seed):
     assert bank.precision(truth).item() == pytest.approx(sum(hits) / len(hits))
 
 
-def test_the_last_of_several_guesses_in_one_batch_counts():
+def test_the_last_of_several_guesses_in_one_batch_counts() -> None:
     bank = PseudoLabelBank(3, CLASSES)
     pseudo = PseudoLabels(
         torch.tensor([1, 1, 2, 1]),
@@ -86,7 +88,7 @@ def test_the_last_of_several_guesses_in_one_batch_counts():
     assert bank.changes.tolist() == [0, 0, 0]
 
 
-def test_many_duplicates_of_one_picture():
+def test_many_duplicates_of_one_picture() -> None:
     """Scattering 5,000 entries to one slot keeps the last, whatever the order of the writes."""
     bank = PseudoLabelBank(2, 5000)
     labels = torch.arange(5000)
@@ -95,7 +97,7 @@ def test_many_duplicates_of_one_picture():
     assert bank.label.tolist() == [-1, 4999]
 
 
-def test_an_empty_bank():
+def test_an_empty_bank() -> None:
     bank = PseudoLabelBank(UNLABELED, CLASSES)
     assert_equal(bank, [NEVER] * UNLABELED)
     assert bank.coverage().item() == 0
@@ -103,12 +105,12 @@ def test_an_empty_bank():
     assert bank.class_counts().tolist() == [0] * CLASSES
 
 
-def test_precision_is_nan_where_no_true_class_is_known():
+def test_precision_is_nan_where_no_true_class_is_known() -> None:
     bank, _ = train(steps=30)
     assert math.isnan(bank.precision(torch.full((UNLABELED,), -1)).item())
 
 
-def test_state_goes_through_a_file(tmp_path):
+def test_state_goes_through_a_file(tmp_path: Path) -> None:
     bank, slots = train(steps=50)
     torch.save(bank.state_dict(), tmp_path / "bank.pt")
     loaded = PseudoLabelBank(UNLABELED, CLASSES)
@@ -121,7 +123,7 @@ def test_state_goes_through_a_file(tmp_path):
     assert all(torch.equal(value, loaded.state_dict()[name]) for name, value in bank.state_dict().items())
 
 
-def test_guesses_stay_as_they_were_and_buffers_are_written_in_place():
+def test_guesses_stay_as_they_were_and_buffers_are_written_in_place() -> None:
     bank = PseudoLabelBank(UNLABELED, CLASSES)
     addresses = {name: buffer.data_ptr() for name, buffer in bank.named_buffers()}
     pseudo = guesses(np.random.default_rng(0), 30)
@@ -132,7 +134,7 @@ def test_guesses_stay_as_they_were_and_buffers_are_written_in_place():
     assert not list(bank.parameters())
 
 
-def test_values_on_the_device_are_never_looked_at():
+def test_values_on_the_device_are_never_looked_at() -> None:
     """Tensors of the meta device have no values: reading one raises."""
     bank = PseudoLabelBank(UNLABELED, CLASSES).to("meta")
     bank.update(PseudoLabels(*(c.to("meta") for c in guesses(np.random.default_rng(0), 30))), 0)
@@ -140,7 +142,7 @@ def test_values_on_the_device_are_never_looked_at():
     assert [result.shape for result in results] == [(), (CLASSES,), ()]
 
 
-def test_last_positions_against_a_loop():
+def test_last_positions_against_a_loop() -> None:
     draw = np.random.default_rng(0)
     slots, counted = draw.integers(8, size=30), draw.random(30) < 0.4
     expected = [
@@ -149,10 +151,10 @@ def test_last_positions_against_a_loop():
     assert last_positions(torch.tensor(slots), 8, torch.tensor(counted)).tolist() == expected
 
 
-def test_the_bank_tells_changes_and_agreement():
+def test_the_bank_tells_changes_and_agreement() -> None:
     bank = PseudoLabelBank(5, 3)
 
-    def guess(indices, labels):
+    def guess(indices: list[int], labels: list[int]) -> PseudoLabels:
         count = len(indices)
         return PseudoLabels(torch.tensor(indices), torch.tensor(labels), torch.ones(count), torch.ones(count))
 
@@ -163,7 +165,7 @@ def test_the_bank_tells_changes_and_agreement():
     )
 
 
-def test_a_guess_that_weighs_less_than_half_has_not_passed():
+def test_a_guess_that_weighs_less_than_half_has_not_passed() -> None:
     bank = PseudoLabelBank(3, 2)
     weights = torch.tensor([0.2, 0.5, 0.9])
     bank.update(PseudoLabels(torch.arange(3), torch.tensor([0, 1, 1]), torch.ones(3), weights), 0)

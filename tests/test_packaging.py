@@ -12,6 +12,7 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -52,7 +53,7 @@ def run_python(code: str, folder: Path, **variables: str) -> subprocess.Complete
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory) -> Path:
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel that ``python -m build`` makes, by way of the sdist, from a copy of what a build reads."""
     copy = tmp_path_factory.mktemp("source")
     for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
@@ -69,7 +70,7 @@ def wheel(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def installed(wheel, tmp_path_factory) -> Path:
+def installed(wheel: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder into which pip has put the wheel."""
     folder = tmp_path_factory.mktemp("installed")
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target"]
@@ -77,30 +78,30 @@ def installed(wheel, tmp_path_factory) -> Path:
     return folder
 
 
-def test_setup_cfg_lists_every_package():
+def test_setup_cfg_lists_every_package() -> None:
     listed = setup_cfg()["options"]["packages"].split()
     assert sorted(listed) == sorted(name for name, path in sources().items() if path.name == "__init__.py")
 
 
-def test_every_folder_with_modules_is_a_package():
+def test_every_folder_with_modules_is_a_package() -> None:
     assert [path for path in sources().values() if not (path.parent / "__init__.py").exists()] == []
 
 
 @pytest.mark.parametrize("name", MAPPED)
-def test_link_is_the_folder_or_absent(name):
+def test_link_is_the_folder_or_absent(name: Any) -> None:
     link = ROOT / "ssl_mix" / name
     assert not link.exists() or link.samefile(ROOT / name)
 
 
 @pytest.mark.parametrize("name", MAPPED)
-def test_bare_name_is_refused(name):
+def test_bare_name_is_refused(name: Any) -> None:
     found = run_python(f"import {name}", ROOT)
     assert found.returncode == 1
     assert f"ImportError: this folder is the package ssl_mix.{name}, not '{name}'" in found.stderr
 
 
 @pytest.mark.parametrize("name", MAPPED)
-def test_bare_name_is_left_to_others(name, tmp_path):
+def test_bare_name_is_left_to_others(name: Any, tmp_path: Path) -> None:
     found = run_python(
         f"from importlib.util import find_spec as f; s = f({name!r}); print(s and s.origin)",
         tmp_path,
@@ -110,7 +111,7 @@ def test_bare_name_is_left_to_others(name, tmp_path):
     assert not Path(found.stdout.strip()).is_relative_to(ROOT / name)
 
 
-def test_wheel_holds_the_sources_and_nothing_else(wheel):
+def test_wheel_holds_the_sources_and_nothing_else(wheel: Any) -> None:
     expected = {"ssl_mix/py.typed"}
     for name, path in sources().items():
         folder = name.replace(".", "/")
@@ -120,15 +121,15 @@ def test_wheel_holds_the_sources_and_nothing_else(wheel):
     assert {name for name in names if not name.startswith(metadata)} == expected
 
 
-def test_installed_package_imports_from_elsewhere(installed, tmp_path):
-    code = f"import sys, {', '.join(FOLDERS)}; print(*(sys.modules[n].__file__ for n in {list(FOLDERS)}), sep='\\n')"
+def test_installed_package_imports_from_elsewhere(installed: Any, tmp_path: Path) -> None:
+    code = f"import sys, {', '.join(FOLDERS)}\nfor n in {list(FOLDERS)}: print(sys.modules[n].__file__)"
     found = run_python(code, tmp_path, PYTHONPATH=str(installed))
     assert found.returncode == 0, found.stderr
     expected = [installed / name.replace(".", "/") / "__init__.py" for name in FOLDERS]
     assert [Path(line) for line in found.stdout.splitlines()] == expected
 
 
-def test_installed_metadata(installed):
+def test_installed_metadata(installed: Any) -> None:
     (found,) = importlib.metadata.distributions(path=[str(installed)])
     (command,) = found.entry_points.select(group="console_scripts")
     assert (command.name, command.value) == ("ssl-mix", "ssl_mix.cli.main:main")
@@ -138,9 +139,9 @@ def test_installed_metadata(installed):
 
 
 @pytest.mark.parametrize("name", sorted(sources()))
-def test_module_imports_under_its_name(name):
+def test_module_imports_under_its_name(name: Any) -> None:
     module = importlib.import_module(name)
-    assert Path(module.__file__).samefile(sources()[name])
+    assert Path(str(module.__file__)).samefile(sources()[name])
 
 
 def test_import_is_light(tmp_path: Path) -> None:
@@ -164,7 +165,7 @@ def imported(path: Path) -> set[str]:
     return names
 
 
-def test_every_import_is_declared():
+def test_every_import_is_declared() -> None:
     requirements = setup_cfg()["options"]["install_requires"].split()
     declared = {re.split(r"[<>=!~\[]", requirement)[0] for requirement in requirements}
     used = set().union(*map(imported, sources().values())) - sys.stdlib_module_names - {"ssl_mix"}

@@ -11,14 +11,14 @@ def noise(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
-def test_one_pass_for_all_parts_equals_one_batch():
+def test_one_pass_for_all_parts_equals_one_batch() -> None:
     net = SmallCNN(3, channels=1).train()
     first, second = noise(4, 1, 8, 8), noise(7, 1, 8, 8, seed=1)
     whole = net(torch.cat((first, second)))
     torch.testing.assert_close(torch.cat(together(net, first, second)), whole)
 
 
-def test_a_teacher_normalizes_by_the_batch_and_remembers_nothing():
+def test_a_teacher_normalizes_by_the_batch_and_remembers_nothing() -> None:
     student, teacher = SmallCNN(3, channels=1).train(), SmallCNN(3, channels=1).eval()
     teacher.load_state_dict(student.state_dict())
     dropout = nn.Sequential(teacher, nn.Dropout(0.5)).eval()

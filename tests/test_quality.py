@@ -91,14 +91,14 @@ def imported_parts(tree: ast.Module) -> set[str]:
     return {(name.split(".") + [""])[1] for name in names if name.split(".")[0] == "ssl_mix"}
 
 
-def test_modules_and_their_public_names_have_docstrings():
+def test_modules_and_their_public_names_have_docstrings() -> None:
     nodes = [
         (file, node) for file, tree in (PACKAGE | SCRIPTS).items() for node in (tree, *public(tree.body))
     ]
     assert [(f, getattr(node, "name", "")) for f, node in nodes if not ast.get_docstring(node)] == []
 
 
-def test_public_methods_have_docstrings():
+def test_public_methods_have_docstrings() -> None:
     """Their own, or the one of the method that they override."""
     bare = []
     for file, tree in PACKAGE.items():
@@ -109,40 +109,40 @@ def test_public_methods_have_docstrings():
     assert bare == []
 
 
-def test_advertised_names_exist_once():
+def test_advertised_names_exist_once() -> None:
     for file in PACKAGE:
         module = importlib.import_module(module_name(file))
         names = getattr(module, "__all__", [])
         assert [name for name in names if not hasattr(module, name) or names.count(name) > 1] == [], file
 
 
-def test_public_surface_is_small():
+def test_public_surface_is_small() -> None:
     assert len(ssl_mix.__all__) <= 40
 
 
-def test_files_are_short():
+def test_files_are_short() -> None:
     lengths = {str(path): len(path.read_text().splitlines()) for path in FILES}
     assert {path: length for path, length in lengths.items() if length > 300} == {}
 
 
-def test_functions_are_short():
+def test_functions_are_short() -> None:
     nodes = [(file, node) for file, tree in (PACKAGE | SCRIPTS).items() for node in ast.walk(tree)]
     long = [(f, node.name, size(node)) for f, node in nodes if isinstance(node, Function) and size(node) > 60]
     assert long == []
 
 
-def test_text_is_plain_ascii():
+def test_text_is_plain_ascii() -> None:
     texts = [*FILES, *(ROOT / "scripts").rglob("*.py"), *(ROOT / "scripts").glob("*.sh"), ROOT / "setup.cfg"]
     odd = set(range(128, 256)) | set(b"\t\r")
     assert [path for path in texts if odd & set(path.read_bytes())] == []
 
 
-def test_imports_are_absolute():
+def test_imports_are_absolute() -> None:
     nodes = [(file, node) for file, tree in PACKAGE.items() for node in ast.walk(tree)]
     assert [(f, n.lineno) for f, n in nodes if isinstance(n, ast.ImportFrom) and n.level] == []
 
 
-def test_imports_point_downwards():
+def test_imports_point_downwards() -> None:
     floor = {name: number for number, names in enumerate(FLOORS) for name in names}
     used = {file: imported_parts(tree) - {part(file), ""} for file, tree in PACKAGE.items() if part(file)}
     upwards = {
@@ -153,11 +153,11 @@ def test_imports_point_downwards():
     assert upwards == {}
 
 
-def test_the_engine_knows_no_algorithm():
+def test_the_engine_knows_no_algorithm() -> None:
     assert not [
         f for f, tree in PACKAGE.items() if part(f) == "engine" and "algorithms" in imported_parts(tree)
     ]
 
 
-def test_few_modules_are_loose():
+def test_few_modules_are_loose() -> None:
     assert {path.stem for path in (ROOT / "ssl_mix").glob("*.py")} == LOOSE

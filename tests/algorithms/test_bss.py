@@ -8,7 +8,9 @@ from transfer_scene import EXACT, Scene, assert_gradients
 
 @pytest.mark.parametrize("sizes", [(2, 0), (4, 0), (6, 0), (9, 0)])
 @pytest.mark.parametrize("smallest", [1, 2])
-def test_bss_takes_the_smallest_of_the_singular_values_that_there_are(sizes, smallest):
+def test_bss_takes_the_smallest_of_the_singular_values_that_there_are(
+    sizes: tuple[int, int], smallest: int
+) -> None:
     """min(B, D) of them: with more images than features the Gram matrix of images has zeros that are none."""
     scene = Scene("bss", sizes, shrinkage_weight=1.0, smallest=smallest)
     output = scene.run()
@@ -18,6 +20,6 @@ def test_bss_takes_the_smallest_of_the_singular_values_that_there_are(sizes, sma
     assert_gradients(scene)
 
 
-def test_bss_refuses_more_singular_values_than_there_are():
+def test_bss_refuses_more_singular_values_than_there_are() -> None:
     with pytest.raises(ValueError, match="smallest"):
         Scene("bss", (2, 0), smallest=3).run()

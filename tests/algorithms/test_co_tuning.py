@@ -1,5 +1,7 @@
 """Co-Tuning begins with the classifier of the source classes."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -12,17 +14,18 @@ from ssl_mix.models.pretrained import keep_source_head
 from ssl_mix.types import Task
 
 
-def test_co_tuning_needs_a_source_head():
+def test_co_tuning_needs_a_source_head() -> None:
     net = Bent()
     with pytest.raises(ValueError, match="source|classifier|pre-?trained"):
         ALGORITHMS["co-tuning"]().extend(net, Task(CLASSES, UNLABELED, SHAPE))
 
 
-def test_co_tuning_starts_from_the_source_head_and_an_even_relationship():
-    net, head = Bent(), nn.Linear(WIDTH, SOURCES)
+def test_co_tuning_starts_from_the_source_head_and_an_even_relationship() -> None:
+    net: Any = Bent()
+    head = nn.Linear(WIDTH, SOURCES)
     weight = head.weight.detach().clone()
     keep_source_head(net, head)
-    algorithm = ALGORITHMS["co-tuning"]()
+    algorithm: Any = ALGORITHMS["co-tuning"]()
     net = algorithm.extend(net, Task(CLASSES, UNLABELED, SHAPE))
     torch.testing.assert_close(dict(net.named_parameters())["source_head.weight"].detach(), weight)
     assert "relationship_matrix" in dict(algorithm.named_buffers())

@@ -1,15 +1,18 @@
 """Keys and queues of Bi-Tuning and Self-Tuning."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 import transfer_reference as reference
+from numpy.typing import NDArray
 from transfer_nets import CLASSES, WIDTH
 from transfer_scene import EXACT, SECOND, SMALL, Scene
 
 
 @pytest.mark.parametrize("name", SECOND)
-def test_queues_begin_with_random_keys_of_length_one(name):
+def test_queues_begin_with_random_keys_of_length_one(name: str) -> None:
     algorithm = Scene(name, **SMALL).algorithm
     queues = {"queue": 4, **({"feature_queue": WIDTH + 1} if name == "bi-tuning" else {})}
     for queue, width in queues.items():
@@ -21,14 +24,14 @@ def test_queues_begin_with_random_keys_of_length_one(name):
 
 
 @pytest.mark.parametrize("name", SECOND)
-def test_the_teacher_has_a_projector_of_its_own(name):
+def test_the_teacher_has_a_projector_of_its_own(name: str) -> None:
     scene = Scene(name, **SMALL)
     for net in (scene.student, scene.teacher):
         assert net.projector.weight.shape == (4, WIDTH) and net.projector.bias.shape == (4,)
     assert scene.student.projector.weight is not scene.teacher.projector.weight
 
 
-def pushes(scene):
+def pushes(scene: Scene) -> dict[str, tuple[NDArray[Any], NDArray[Any]]]:
     """Each queue after the step by the reference: (keys, next slots) by name."""
     after = reference.pushed(*scene.queue, scene.keys("x"), scene.labels)
     if scene.name == "self-tuning":
@@ -41,7 +44,7 @@ def pushes(scene):
 
 @pytest.mark.parametrize("name", SECOND)
 @pytest.mark.parametrize("depth", [1, 3])
-def test_queues_over_two_hundred_steps(name, depth):
+def test_queues_over_two_hundred_steps(name: str, depth: int) -> None:
     """Batches with more keys of a class than it has slots among them; the loss follows the queue."""
     scene = Scene(name, (6, 7), depth=depth, width=4)
     crowded = 0
@@ -62,7 +65,7 @@ def test_queues_over_two_hundred_steps(name, depth):
     assert (scene.queue[1] < depth).all()
 
 
-def test_self_tuning_shows_the_labeled_keys_to_the_unlabeled_queries():
+def test_self_tuning_shows_the_labeled_keys_to_the_unlabeled_queries() -> None:
     """With the queue as before the step for both, the loss would be another."""
     scene = Scene("self-tuning", **SMALL)
     loss = scene.run().loss.item()
@@ -76,6 +79,6 @@ def test_self_tuning_shows_the_labeled_keys_to_the_unlabeled_queries():
     assert loss != pytest.approx(scene.expected() - right + wrong, rel=0.001)
 
 
-def test_self_tuning_ignores_the_threshold_in_its_contrast():
+def test_self_tuning_ignores_the_threshold_in_its_contrast() -> None:
     losses = [Scene("self-tuning", threshold=t, **SMALL).run().loss.item() for t in (0.0, 1.0)]
     assert losses[0] == losses[1]

@@ -1,10 +1,13 @@
 """DELTA holds the feature maps of each stage."""
 
 import copy
+from typing import Any
 
 import pytest
 import torch
 import transfer_reference as reference
+from numpy.typing import NDArray
+from torch import Tensor
 from transfer_nets import CLASSES
 from transfer_scene import (
     EXACT,
@@ -26,7 +29,7 @@ from ssl_mix.types import Batch, Nets, Samples, Step, Task
     ],
 )
 @pytest.mark.parametrize("seed", range(2))
-def test_delta(options, seed):
+def test_delta(options: dict[str, Any], seed: int) -> None:
     scene = ConvScene("delta", seed=seed, **options)
     output = scene.run()
     assert output.loss.item() == pytest.approx(scene.expected(), rel=EXACT)
@@ -35,7 +38,7 @@ def test_delta(options, seed):
     assert not any(p.grad is not None for p in scene.algorithm.parameters())
 
 
-def test_the_start_of_delta_stays_in_evaluation_mode():
+def test_the_start_of_delta_stays_in_evaluation_mode() -> None:
     """Whatever mode the algorithm around it is put into: it normalizes by its running statistics, and keeps
     them."""
     scene = ConvScene("delta", feature_weight=1.0)
@@ -44,7 +47,7 @@ def test_the_start_of_delta_stays_in_evaluation_mode():
     assert all((scene.state[n] == b.numpy()).all() for n, b in scene.algorithm.named_buffers())
 
 
-def test_delta_does_not_train_the_network_it_started_from():
+def test_delta_does_not_train_the_network_it_started_from() -> None:
     scene = ConvScene("delta")
     kept = {n: v.clone() for n, v in scene.algorithm.state_dict().items()}
     trained = {id(p) for p in scene.student.parameters()}
@@ -60,14 +63,19 @@ def test_delta_does_not_train_the_network_it_started_from():
 STAGES = {
     "small-cnn": ["blocks.0", "blocks.3", "blocks.6"],
     "resnet-18": [f"body.layer{stage}.1.conv2" for stage in (1, 2, 3, 4)],
-    "torchvision:resnet50": ["body.layer1.2.conv3", "body.layer2.3.conv3", "body.layer3.5.conv3", "body.layer4.2.conv3"],
+    "torchvision:resnet50": [
+        "body.layer1.2.conv3",
+        "body.layer2.3.conv3",
+        "body.layer3.5.conv3",
+        "body.layer4.2.conv3",
+    ],
     "preact-resnet-18": [f"stages.{stage}.1.conv2" for stage in range(4)],
-}  # fmt: skip
+}
 
 
-def maps_of(net, names, pictures):
+def maps_of(net: Any, names: list[str], pictures: Tensor) -> list[NDArray[Any]]:
     """Outputs of the named convolutions."""
-    found = {}
+    found: dict[str, Tensor] = {}
     hooks = [
         net.get_submodule(n).register_forward_hook(lambda m, i, o, n=n: found.__setitem__(n, o))
         for n in names
@@ -79,12 +87,12 @@ def maps_of(net, names, pictures):
 
 
 @pytest.mark.parametrize("model", STAGES)
-def test_delta_holds_the_last_convolution_of_each_stage(model):
+def test_delta_holds_the_last_convolution_of_each_stage(model: str) -> None:
     torch.manual_seed(0)
     net = build_model(model, CLASSES).double()
     start = copy.deepcopy(net).eval()
     pictures = torch.randn(3, 3, 16, 16, dtype=torch.float64)
-    algorithm = ALGORITHMS["delta"](feature_weight=1.0, head_weight=0.0)
+    algorithm: Any = ALGORITHMS["delta"](feature_weight=1.0, head_weight=0.0)
     net = algorithm.extend(net, Task(CLASSES, 0, (3, 16, 16))).train()
     labels = torch.tensor([0, 3, 1])
     batch = Batch(Samples({"strong": pictures}, torch.arange(3), labels), None)

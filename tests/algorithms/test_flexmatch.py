@@ -6,7 +6,7 @@ import torch
 from ssl_scene import CLASSES, UNLABELED, Scene
 
 
-def test_flexmatch_counts_as_a_dictionary_does_after_a_thousand_commits():
+def test_flexmatch_counts_as_a_dictionary_does_after_a_thousand_commits() -> None:
     """Duplicates within a batch are of the same image, so that any order of writing is right."""
     scene = Scene("flexmatch", (2, 12), scale=5.0)
     known = dict.fromkeys(range(UNLABELED), -1)
@@ -35,7 +35,7 @@ def test_flexmatch_counts_as_a_dictionary_does_after_a_thousand_commits():
     assert len(set(known.values())) == CLASSES and -1 not in known.values()
 
 
-def test_flexmatch_lets_every_guess_pass_until_one_is_confident():
+def test_flexmatch_lets_every_guess_pass_until_one_is_confident() -> None:
     scene = Scene("flexmatch", scale=0.1)
     assert scene.run().pseudo.mask.all()
     scene.algorithm.commit(scene.output.carry)

@@ -5,7 +5,7 @@ from ssl_scene import SHAPE, Scene, assert_values, of_every_row
 
 
 @pytest.mark.parametrize("absent", [{4}, {0, 2}])
-def test_freematch_fairness_leaves_out_classes_that_no_strong_view_is_guessed_to_be(absent):
+def test_freematch_fairness_leaves_out_classes_that_no_strong_view_is_guessed_to_be(absent: set[int]) -> None:
     scene = Scene("freematch", fairness_weight=1.0, average_decay=0.5)
     for c in absent:
         scores = scene.logits()["strong"]
@@ -16,7 +16,7 @@ def test_freematch_fairness_leaves_out_classes_that_no_strong_view_is_guessed_to
     assert_values(scene)
 
 
-def test_freematch_without_any_kept_guess_has_no_fairness_term():
+def test_freematch_without_any_kept_guess_has_no_fairness_term() -> None:
     scene = Scene("freematch", scale=0.1, lowest_threshold=1.0, fairness_weight=1.0)
     scene.run().loss.backward()
     assert not scene.output.pseudo.mask.any()

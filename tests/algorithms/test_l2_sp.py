@@ -6,7 +6,7 @@ from transfer_nets import WIDTH
 from transfer_scene import EXACT, Scene
 
 
-def test_l2_sp_pulls_towards_the_weights_that_extend_was_given_and_leaves_running_statistics_alone():
+def test_l2_sp_pulls_towards_the_weights_that_extend_was_given_and_leaves_running_statistics_alone() -> None:
     scene = Scene("l2-sp", body_weight=1.0, head_weight=0.0)
     scene.student.load_state_dict({n: torch.from_numpy(v) for n, v in scene.start.items()}, strict=False)
     at_start = scene.run()
@@ -19,7 +19,7 @@ def test_l2_sp_pulls_towards_the_weights_that_extend_was_given_and_leaves_runnin
     assert (output.loss - output.metrics["loss/labeled"]).item() == pytest.approx(0.5 * 4 * WIDTH, rel=EXACT)
 
 
-def test_l2_sp_remembers_the_start_through_its_state():
+def test_l2_sp_remembers_the_start_through_its_state() -> None:
     scene = Scene("l2-sp", body_weight=1.0)
     fresh = Scene("l2-sp", seed=5, body_weight=1.0)
     fresh.algorithm.load_state_dict(scene.algorithm.state_dict())

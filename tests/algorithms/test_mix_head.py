@@ -1,5 +1,7 @@
 """A head of their own for mixed images."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -14,7 +16,7 @@ from ssl_mix.types import Task
 
 
 @pytest.mark.parametrize("name", ["fine-tuning", "co-tuning", "self-tuning"])
-def test_a_head_for_mixed_pictures_alone(name):
+def test_a_head_for_mixed_pictures_alone(name: str) -> None:
     """The clean head learns nothing from mixed images, the other nothing from clean ones."""
     option = MixingTerms(mix="dm-as", mix_weight=0.0, mix_head="own")
     scene = Scene(name, mixing=option, **small(name))
@@ -28,9 +30,9 @@ def test_a_head_for_mixed_pictures_alone(name):
 
 
 @pytest.mark.parametrize("name", ["fine-tuning", "co-tuning", "self-tuning"])
-def test_the_head_for_mixed_pictures_starts_as_the_head_does(name):
+def test_the_head_for_mixed_pictures_starts_as_the_head_does(name: str) -> None:
     torch.manual_seed(0)
-    net = Bent(width=200)
+    net: Any = Bent(width=200)
     if name == "co-tuning":
         keep_source_head(net, nn.Linear(200, SOURCES))
     algorithm = ALGORITHMS[name](mixing=MixingTerms(mix="dm-as", mix_head="own"))

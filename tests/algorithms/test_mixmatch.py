@@ -1,23 +1,30 @@
 """MixMatch and ReMixMatch against float64 NumPy: what was mixed is read back from the images."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from mixed_scene import PARTS, Mixed, mixing_state, mixing_terms
 from scipy import integrate, stats
 from ssl_scene import CLASSES, PROGRESS, SLOPE, Scene
 
-MIXING = [("mixmatch", {}), ("mixmatch", {"temperature": 0.9, "unlabeled_weight": 7.0, "ramp": 0.0}),
-          ("mixmatch", {"lam_per": "batch", "interleave": False}), ("mixmatch", {"interleave": False}),
-          ("remixmatch", {}), ("remixmatch", {"lam_per": "batch", "interleave": False, "temperature": 0.8}),
-          ("remixmatch", {"unlabeled_weight": 0.3, "unmixed_weight": 2.0, "rotation_weight": 0.2, "ramp": 0.6}),
-          ("remixmatch", {"average_decay": 0.5, "interleave": False})]  # fmt: skip
+MIXING = [
+    ("mixmatch", {}),
+    ("mixmatch", {"temperature": 0.9, "unlabeled_weight": 7.0, "ramp": 0.0}),
+    ("mixmatch", {"lam_per": "batch", "interleave": False}),
+    ("mixmatch", {"interleave": False}),
+    ("remixmatch", {}),
+    ("remixmatch", {"lam_per": "batch", "interleave": False, "temperature": 0.8}),
+    ("remixmatch", {"unlabeled_weight": 0.3, "unmixed_weight": 2.0, "rotation_weight": 0.2, "ramp": 0.6}),
+    ("remixmatch", {"average_decay": 0.5, "interleave": False}),
+]
 mixing_case = pytest.mark.parametrize(("name", "options"), MIXING, ids=str)
 
 
 @mixing_case
 @pytest.mark.parametrize("sizes", [(5, 5), (1, 1), (3, 6), (4, 4)])
 @pytest.mark.parametrize("number", PROGRESS)
-def test_mixing_algorithms(name, options, sizes, number):
+def test_mixing_algorithms(name: str, options: dict[Any, Any], sizes: tuple[int, int], number: int) -> None:
     scene = Scene(name, sizes, seed=number, **options)
     if name == "remixmatch":
         scene.algorithm.commit(scene.run(number).carry)
@@ -30,7 +37,7 @@ def test_mixing_algorithms(name, options, sizes, number):
 
 
 @mixing_case
-def test_gradient_of_mixing_algorithms(name, options):
+def test_gradient_of_mixing_algorithms(name: str, options: dict[str, Any]) -> None:
     scene = Scene(name, (4, 4), **options)
     scene.run().loss.backward()
     gradient = scene.student.head.weight.grad.numpy()
@@ -41,7 +48,7 @@ def test_gradient_of_mixing_algorithms(name, options):
 
 
 @pytest.mark.parametrize("name", PARTS)
-def test_shares_keep_the_base_and_are_one_per_sample_or_one_per_batch(name):
+def test_shares_keep_the_base_and_are_one_per_sample_or_one_per_batch(name: str) -> None:
     for per, many in (("sample", True), ("batch", False)):
         scene = Scene(name, (5, 5), lam_per=per)
         scene.run()
@@ -54,7 +61,7 @@ def test_shares_keep_the_base_and_are_one_per_sample_or_one_per_batch(name):
 
 
 @pytest.mark.parametrize(("name", "alpha"), [("mixmatch", 0.5), ("remixmatch", 0.75), ("mixmatch", 8.0)])
-def test_shares_are_beta(name, alpha):
+def test_shares_are_beta(name: str, alpha: float) -> None:
     """E max(lam, 1 - lam) of a Beta(alpha, alpha), by numerical integration."""
     expected = 2 * integrate.quad(lambda v: v * stats.beta.pdf(v, alpha, alpha), 0.5, 1)[0]
     lams = []
@@ -67,7 +74,7 @@ def test_shares_are_beta(name, alpha):
 
 
 @pytest.mark.parametrize("name", PARTS)
-def test_interleaving_puts_every_part_into_the_first_pass(name):
+def test_interleaving_puts_every_part_into_the_first_pass(name: str) -> None:
     """And a slice of the labeled part into every other; without it each pass shows one part."""
     for interleave in (True, False):
         scene = Scene(name, (8, 8), interleave=interleave)
@@ -82,7 +89,7 @@ def test_interleaving_puts_every_part_into_the_first_pass(name):
         assert per_pass == (mingled if interleave else [{k} for k in parts])
 
 
-def test_remixmatch_state_over_twenty_steps():
+def test_remixmatch_state_over_twenty_steps() -> None:
     scene = Scene("remixmatch", average_decay=0.9)
     np.testing.assert_allclose(scene.algorithm.mean_prediction, np.full(CLASSES, 1 / CLASSES))
     np.testing.assert_allclose(scene.algorithm.class_share, np.full(CLASSES, 1 / CLASSES))
@@ -96,7 +103,7 @@ def test_remixmatch_state_over_twenty_steps():
         scene.refresh()
 
 
-def test_rotations_are_drawn_for_each_picture():
+def test_rotations_are_drawn_for_each_picture() -> None:
     scene = Scene("remixmatch", (9, 9))
     turns = []
     for seed in range(20):

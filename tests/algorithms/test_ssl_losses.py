@@ -1,6 +1,7 @@
 """Losses, masks, gradients and state of the semi-supervised algorithms against float64 NumPy."""
 
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,22 +9,52 @@ import ssl_reference as reference
 import torch
 from ssl_scene import PROGRESS, SIZES, SLOPE, UNLABELED, Scene, assert_values, with_history
 
-SWITCHES = [
+SWITCHES: list[tuple[str, list[dict[str, Any]]]] = [
     ("pseudo-label", [{}, {"threshold": 0.6, "unlabeled_weight": 0.3, "ramp": 0.0}, {"threshold": 0.0}]),
     ("pi-model", [{}, {"unlabeled_weight": 3.0, "ramp": 0.7}]),
     ("mean-teacher", [{}, {"unlabeled_weight": 3.0, "ramp": 0.0}]),
-    ("vat", [{}, {"unlabeled_weight": 0.4, "entropy_weight": 0.5, "radius": 0.7, "ramp": 0.0}, {"power_iterations": 3}]),
-    ("uda", [{}, {"threshold": 0.3, "temperature": 0.9, "unlabeled_weight": 2.0}]
-        + [{"tsa": t, "tsa_confidence": c, "tsa_mean": m}
-           for t, c, m in product(("linear", "log", "exp"), ("true", "max"), ("batch", "kept"))]),
+    (
+        "vat",
+        [
+            {},
+            {"unlabeled_weight": 0.4, "entropy_weight": 0.5, "radius": 0.7, "ramp": 0.0},
+            {"power_iterations": 3},
+        ],
+    ),
+    (
+        "uda",
+        [{}, {"threshold": 0.3, "temperature": 0.9, "unlabeled_weight": 2.0}]
+        + [
+            {"tsa": t, "tsa_confidence": c, "tsa_mean": m}
+            for t, c, m in product(("linear", "log", "exp"), ("true", "max"), ("batch", "kept"))
+        ],
+    ),
     ("fixmatch", [{}, {"threshold": 0.5, "unlabeled_weight": 2.0}, {"threshold": 0.0}, {"threshold": 1.0}]),
-    ("flexmatch", [{"mapping": m, "threshold_warmup": w, "threshold": t}
-                   for m, w, t in product(("convex", "linear", "concave"), (True, False), (0.95, 0.6))]),
-    ("freematch", [{}, {"average_decay": 0.5, "fairness_weight": 0.2},
-                   {"average_decay": 0.1, "lowest_threshold": 0.9, "unlabeled_weight": 2.0},
-                   {"average_decay": 0.1, "highest_threshold": 0.4}]),
-    ("softmatch", [{}, {"average_decay": 0.5, "sigmas": 0.7}, {"average_decay": 0.2, "align": False, "unlabeled_weight": 2.0}]),
-]  # fmt: skip
+    (
+        "flexmatch",
+        [
+            {"mapping": m, "threshold_warmup": w, "threshold": t}
+            for m, w, t in product(("convex", "linear", "concave"), (True, False), (0.95, 0.6))
+        ],
+    ),
+    (
+        "freematch",
+        [
+            {},
+            {"average_decay": 0.5, "fairness_weight": 0.2},
+            {"average_decay": 0.1, "lowest_threshold": 0.9, "unlabeled_weight": 2.0},
+            {"average_decay": 0.1, "highest_threshold": 0.4},
+        ],
+    ),
+    (
+        "softmatch",
+        [
+            {},
+            {"average_decay": 0.5, "sigmas": 0.7},
+            {"average_decay": 0.2, "align": False, "unlabeled_weight": 2.0},
+        ],
+    ),
+]
 CASES = [(name, options) for name, many in SWITCHES for options in many]
 case = pytest.mark.parametrize(("name", "options"), CASES, ids=str)
 
@@ -31,7 +62,7 @@ case = pytest.mark.parametrize(("name", "options"), CASES, ids=str)
 @case
 @pytest.mark.parametrize("sizes", SIZES)
 @pytest.mark.parametrize("number", PROGRESS)
-def test_loss_terms_and_mask(name, options, sizes, number):
+def test_loss_terms_and_mask(name: str, options: dict[Any, Any], sizes: tuple[int, int], number: int) -> None:
     for seed in range(2):
         scene = with_history(name, options, sizes, seed)
         scene.run(number)
@@ -42,7 +73,7 @@ def test_loss_terms_and_mask(name, options, sizes, number):
         assert (scene.output.pseudo.indices.numpy() == scene.indices).all()
 
 
-def test_the_cases_have_kept_and_masked_pseudo_labels():
+def test_the_cases_have_kept_and_masked_pseudo_labels() -> None:
     """What makes the comparison above worth something."""
     for name in ("pseudo-label", "uda", "fixmatch"):
         shares = [Scene(name, seed=seed).run().pseudo.mask.mean().item() for seed in range(10)]
@@ -58,7 +89,7 @@ def test_the_cases_have_kept_and_masked_pseudo_labels():
 
 @case
 @pytest.mark.parametrize("seed", range(3))
-def test_gradient_with_targets_held_fixed(name, options, seed):
+def test_gradient_with_targets_held_fixed(name: str, options: dict[Any, Any], seed: int) -> None:
     """Directional derivatives against central differences of the reference: nothing flows through targets,
     masks and state."""
     scene = with_history(name, options, seed=seed)
@@ -78,7 +109,7 @@ STATEFUL = [("flexmatch", {"threshold": 0.8}), ("freematch", {"average_decay": 0
 
 
 @pytest.mark.parametrize(("name", "options"), STATEFUL, ids=str)
-def test_state_over_twenty_steps(name, options):
+def test_state_over_twenty_steps(name: str, options: dict[str, float]) -> None:
     scene = Scene(name, **options)
     state = None
     for number in range(20):
@@ -98,16 +129,24 @@ def test_state_over_twenty_steps(name, options):
 
 
 STATES = {
-    "flexmatch": lambda draw: {"image_class": draw.choice([-1, 0, 1, 2, 3, 4], UNLABELED, p=[0.25, 0.05, 0.1, 0.15, 0.2, 0.25])},
-    "freematch": lambda draw: {"global_threshold": draw.uniform(0.5, 1), "class_mean": draw.dirichlet(np.full(5, 9.0)),
-                               "class_histogram": draw.dirichlet(np.full(5, 9.0))},
-    "softmatch": lambda draw: {"confidence_mean": draw.uniform(0.6, 1), "confidence_variance": draw.uniform(0.01, 0.1),
-                               "class_mean": draw.dirichlet(np.full(5, 9.0))},
-}  # fmt: skip
+    "flexmatch": lambda draw: {
+        "image_class": draw.choice([-1, 0, 1, 2, 3, 4], UNLABELED, p=[0.25, 0.05, 0.1, 0.15, 0.2, 0.25])
+    },
+    "freematch": lambda draw: {
+        "global_threshold": draw.uniform(0.5, 1),
+        "class_mean": draw.dirichlet(np.full(5, 9.0)),
+        "class_histogram": draw.dirichlet(np.full(5, 9.0)),
+    },
+    "softmatch": lambda draw: {
+        "confidence_mean": draw.uniform(0.6, 1),
+        "confidence_variance": draw.uniform(0.01, 0.1),
+        "class_mean": draw.dirichlet(np.full(5, 9.0)),
+    },
+}
 
 
 @pytest.mark.parametrize(("name", "options"), [c for c in CASES if c[0] in STATES], ids=str)
-def test_mask_and_loss_from_any_state(name, options):
+def test_mask_and_loss_from_any_state(name: str, options: dict[str, Any]) -> None:
     """As late in a run: thresholds between those of the classes, some guesses kept and some not."""
     masks = []
     for seed in range(8):
@@ -120,19 +159,24 @@ def test_mask_and_loss_from_any_state(name, options):
 
 
 @pytest.mark.parametrize("name", ["flexmatch", "freematch", "softmatch"])
-def test_the_first_state(name):
+def test_the_first_state(name: str) -> None:
     scene = Scene(name)
-    wanted = {
+    states: dict[str, dict[str, Any]] = {
         "flexmatch": {"image_class": np.full(UNLABELED, -1)},
-        "freematch": {"global_threshold": 0.2, "class_mean": np.full(5, 0.2), "class_histogram": np.full(5, 0.2)},
+        "freematch": {
+            "global_threshold": 0.2,
+            "class_mean": np.full(5, 0.2),
+            "class_histogram": np.full(5, 0.2),
+        },
         "softmatch": {"confidence_mean": 0.2, "confidence_variance": 1.0, "class_mean": np.full(5, 0.2)},
-    }[name]  # fmt: skip
+    }
+    wanted = states[name]
     assert set(wanted) == set(scene.state_names)
     for key, value in scene.algorithm.named_buffers():
         np.testing.assert_allclose(value, wanted[key], rtol=1e-7)
 
 
-def test_mean_teacher_is_consistent_with_the_teacher_and_not_with_itself():
+def test_mean_teacher_is_consistent_with_the_teacher_and_not_with_itself() -> None:
     scene = Scene("mean-teacher")
     scene.views["weak2"] = scene.views["weak"].copy()
     assert scene.run().metrics["loss/unlabeled"].item() > 0.01
@@ -141,7 +185,7 @@ def test_mean_teacher_is_consistent_with_the_teacher_and_not_with_itself():
 
 
 @pytest.mark.parametrize("name", ["uda", "mixmatch", "remixmatch"])
-def test_soft_targets_are_not_truncated(name):
+def test_soft_targets_are_not_truncated(name: str) -> None:
     """With every probability below one, a target truncated to integers would be all zero."""
     scene = Scene(name, scale=0.3, **({"threshold": 0.0} if name == "uda" else {}))
     terms = scene.run().metrics
@@ -150,7 +194,7 @@ def test_soft_targets_are_not_truncated(name):
 
 
 @pytest.mark.parametrize("name", ["pseudo-label", "uda", "fixmatch"])
-def test_masked_guesses_count_in_the_denominator(name):
+def test_masked_guesses_count_in_the_denominator(name: str) -> None:
     """As many uncertain images again halve the mean."""
     whole = Scene(name, (3, 4), threshold=0.5, **({"ramp": 0.0} if name == "pseudo-label" else {}))
     half = Scene(name, (3, 8), **whole.options)

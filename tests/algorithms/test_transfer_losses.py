@@ -1,6 +1,7 @@
 """Losses, gradients and side effects of the transfer algorithms against float64 NumPy."""
 
 import copy
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,10 +27,10 @@ DM, AS = MixingTerms(mix="dm"), MixingTerms(mix="as")
 OTHER = MixingTerms(mix="dm-as", eta=0.7, mix_weight=0.6, mix_alpha=0.4, mix_ramp="none")
 OPENMIXUP = MixingTerms.openmixup()
 OWN = MixingTerms(mix="dm-as", mix_head="own")
-MIXINGS = [{}, *({"mixing": m} for m in (MixingTerms(mix="mixup"), DM, AS, BOTH, OTHER, OPENMIXUP)),
+MIXINGS: list[dict[str, Any]] = [{}, *({"mixing": m} for m in (MixingTerms(mix="mixup"), DM, AS, BOTH, OTHER, OPENMIXUP)),
            {"mixing": OWN}, {"mixing": BOTH, "threshold": 0.8}, {"mixing": AS, "threshold": 0.8},
            {"mixing": OPENMIXUP, "threshold": 1.0}]  # fmt: skip
-SWITCHES = {
+SWITCHES: dict[str, list[dict[str, Any]]] = {
     "fine-tuning": [*MIXINGS, {"view": "weak"}, {"view": "weak", "mixing": BOTH}],
     "l2-sp": [{}, {"body_weight": 0.3, "head_weight": 0.0}, {"body_weight": 0.0, "head_weight": 0.7}],
     "bss": [{}, {"shrinkage_weight": 0.3}, {"shrinkage_weight": 0.5, "smallest": 3, "view": "weak"}],
@@ -40,7 +41,7 @@ SWITCHES = {
 CASES = [(name, options) for name, many in SWITCHES.items() for options in many]
 
 
-def short(value):
+def short(value: Any) -> Any:
     """For the names of tests: what of a mixing differs from the default."""
     if not isinstance(value, dict):
         return str(value)
@@ -62,7 +63,7 @@ every = pytest.mark.parametrize("name", ALL)
 
 
 @step_case
-def test_loss(name, options, number):
+def test_loss(name: str, options: dict[str, Any], number: int) -> None:
     for seed, sizes in enumerate([(5, 9), (3, 4), (8, 5)]):
         scene = Scene(name, sizes, seed, **options)
         output = scene.run(number)
@@ -71,7 +72,7 @@ def test_loss(name, options, number):
 
 
 @step_case
-def test_gradients(name, options, number):
+def test_gradients(name: str, options: dict[str, Any], number: int) -> None:
     scene = Scene(name, seed=number, **options)
     scene.run(number)
     assert_gradients(scene)
@@ -80,7 +81,7 @@ def test_gradients(name, options, number):
 
 
 @case
-def test_terms(name, options):
+def test_terms(name: str, options: dict[str, Any]) -> None:
     scene = Scene(name, **options)
     metrics = scene.run().metrics
     f = reference.features(scene.w, scene.x)
@@ -92,7 +93,7 @@ def test_terms(name, options):
 
 
 @mixed_case
-def test_mixing_terms_are_added_once(name, options):
+def test_mixing_terms_are_added_once(name: str, options: dict[str, Any]) -> None:
     """Half the weight takes half of the terms away, and nothing else."""
     option = options["mixing"]
     half = Scene(
@@ -106,7 +107,7 @@ def test_mixing_terms_are_added_once(name, options):
 
 
 @case
-def test_pseudo_labels(name, options):
+def test_pseudo_labels(name: str, options: dict[str, Any]) -> None:
     scene = Scene(name, **options)
     pseudo = scene.run().pseudo
     if not scene.algorithm.unlabeled_views:
@@ -118,22 +119,22 @@ def test_pseudo_labels(name, options):
 
 
 @every
-def test_views(name):
+def test_views(name: str) -> None:
     view = "weak" if name == "bi-tuning" else "strong"
     for options in (small(name), {**small(name), "view": "weak"}):
         view = options.get("view", view)
         views = (view, f"{view}2") if name in SECOND else (view,)
-        algorithm = ALGORITHMS[name](**options)
+        algorithm: Any = ALGORITHMS[name](**options)
         assert algorithm.labeled_views == views
         assert algorithm.unlabeled_views == (views if name == "self-tuning" else ())
     if name in ("fine-tuning", "co-tuning"):
         for mix, expected in {"mixup": (), "dm": (), "as": ("strong",), "dm-as": ("strong",)}.items():
-            algorithm = ALGORITHMS[name](mixing=MixingTerms(mix=mix))
-            assert algorithm.unlabeled_views == expected
+            mixing: Any = ALGORITHMS[name](mixing=MixingTerms(mix=mix))
+            assert mixing.unlabeled_views == expected
 
 
 @case
-def test_what_is_shown_and_what_it_moves(name, options):
+def test_what_is_shown_and_what_it_moves(name: str, options: dict[str, Any]) -> None:
     """Every clean batch by itself, and only what is learnt from moves the running statistics, once."""
     scene = Scene(name, **options)
     teacher = copy.deepcopy(scene.teacher.state_dict())
@@ -155,7 +156,7 @@ def test_what_is_shown_and_what_it_moves(name, options):
 
 
 @case
-def test_forward_changes_no_buffer_no_weight_and_no_input(name, options):
+def test_forward_changes_no_buffer_no_weight_and_no_input(name: str, options: dict[str, Any]) -> None:
     scene = Scene(name, **options)
     views = copy.deepcopy(scene.views)
     before = torch.get_rng_state()
@@ -169,7 +170,7 @@ def test_forward_changes_no_buffer_no_weight_and_no_input(name, options):
 
 
 @every
-def test_the_same_step_again_gives_the_same_loss(name):
+def test_the_same_step_again_gives_the_same_loss(name: str) -> None:
     options = {**small(name), **({"mixing": BOTH} if "mixing" in str(SWITCHES[name]) else {})}
     first, second, other = (Scene(name, **options).run(seed=s).loss.item() for s in (3, 3, 4))
     assert first == second and (first != other) == ("mixing" in options)

@@ -1,14 +1,19 @@
 """The references of the transfer algorithms against each other and against closed forms."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 import transfer_reference as reference
+from numpy.typing import NDArray
 from transfer_nets import CLASSES, Bent, Convolutional, shaken, weights_of
 from transfer_scene import SHAPE
 
 
-def contrast_scene(seed, batch=7, depth=4, width=6):
+def contrast_scene(
+    seed: int, batch: int = 7, depth: int = 4, width: int = 6
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]:
     draw = np.random.default_rng(seed)
     query, key = (reference.unit(draw.standard_normal((batch, width))) for _ in range(2))
     queue = reference.unit(draw.standard_normal((CLASSES * depth, width))).reshape(CLASSES, depth, width)
@@ -16,7 +21,7 @@ def contrast_scene(seed, batch=7, depth=4, width=6):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_contrast_reference_against_its_closed_form(seed):
+def test_contrast_reference_against_its_closed_form(seed: int) -> None:
     """logsumexp of all 1 + D C logits - mean of the D + 1 positive ones - log(D + 1)."""
     query, key, queue, labels = contrast_scene(seed)
     everyone = np.einsum("nw,cdw->ncd", query, queue) / 0.07
@@ -27,7 +32,7 @@ def test_contrast_reference_against_its_closed_form(seed):
     assert reference.pgc(query, key, queue, labels, 0.07) == pytest.approx(closed, rel=1e-12)
 
 
-def test_contrast_reference_with_nothing_learnt():
+def test_contrast_reference_with_nothing_learnt() -> None:
     """log(1 + D C) - log(1 + D): 5.27 with the paper's 200 classes and 32 keys."""
     query = np.eye(1, 4)
     other = np.eye(1, 4, 1)
@@ -35,7 +40,7 @@ def test_contrast_reference_with_nothing_learnt():
     assert value == pytest.approx(np.log(6401 / 33), rel=1e-12) and round(value, 2) == 5.27
 
 
-def test_queue_reference_against_first_in_first_out_lists():
+def test_queue_reference_against_first_in_first_out_lists() -> None:
     """A class's slots hold its last keys, oldest first from the next slot on."""
     draw = np.random.default_rng(0)
     keys, slots = draw.standard_normal((3, 4, 2)), np.zeros(3, int)
@@ -49,7 +54,7 @@ def test_queue_reference_against_first_in_first_out_lists():
         assert (np.roll(keys[c], -slots[c], axis=0) == np.array(lists[c])).all()
 
 
-def test_decoupled_reference_has_no_gradient_at_the_competitor():
+def test_decoupled_reference_has_no_gradient_at_the_competitor() -> None:
     scores = np.random.default_rng(0).standard_normal(CLASSES)
     for c in range(CLASSES):
         live = scores + 1j * 1e-30 * np.eye(CLASSES)[c]
@@ -58,7 +63,7 @@ def test_decoupled_reference_has_no_gradient_at_the_competitor():
         assert reference.decoupled(live, 1, 3).imag / 1e-30 == pytest.approx(wanted, abs=1e-12)
 
 
-def test_network_references_against_the_networks():
+def test_network_references_against_the_networks() -> None:
     draw = np.random.default_rng(0)
     flat_net, deep_net = shaken(Bent(), draw), shaken(Convolutional(), draw)
     pictures = draw.standard_normal((4, *SHAPE))
@@ -72,7 +77,7 @@ def test_network_references_against_the_networks():
         np.testing.assert_allclose(reference.convolutional(w, pictures, norm)[1], got, rtol=1e-10)
 
 
-def test_smallest_squares_are_the_smallest_eigenvalues_of_the_gram_matrix():
+def test_smallest_squares_are_the_smallest_eigenvalues_of_the_gram_matrix() -> None:
     rows = np.random.default_rng(0).standard_normal((5, 8))
     values = np.linalg.eigvalsh(rows @ rows.T)
     for count in (1, 2, 5):

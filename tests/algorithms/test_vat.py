@@ -1,9 +1,12 @@
 """The direction that VAT finds, against differences in float64 and against second derivatives."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import ssl_reference as reference
 import torch
+from numpy.typing import NDArray
 from ssl_scene import PIXELS, SIZES, Scene, flat
 from torch import Tensor
 
@@ -12,14 +15,14 @@ from ssl_mix.models import SmallCNN
 from ssl_mix.passes import apart
 
 
-def kl_gradient(scene, direction, probe, step=1e-5):
+def kl_gradient(scene: Scene, direction: NDArray[Any], probe: float, step: float = 1e-5) -> NDArray[Any]:
     """Of KL(p(x) || p(x + probe d)) with respect to d, image by image, by central differences in the
     pixels."""
     pictures = flat(scene.views["weak"])
     weights = scene.student.weights
     p = reference.softmax(pictures @ weights.T)
 
-    def divergence(d):
+    def divergence(d: NDArray[Any]) -> NDArray[Any]:
         return reference.kl(p, (pictures + probe * d) @ weights.T)
 
     gradient = np.zeros_like(pictures)
@@ -30,13 +33,13 @@ def kl_gradient(scene, direction, probe, step=1e-5):
     return gradient
 
 
-def unit_rows(rows):
+def unit_rows(rows: NDArray[Any]) -> NDArray[Any]:
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
 @pytest.mark.parametrize("sizes", SIZES)
 @pytest.mark.parametrize("iterations", [1, 3])
-def test_vat_moves_along_the_gradient_of_the_divergence(sizes, iterations):
+def test_vat_moves_along_the_gradient_of_the_divergence(sizes: tuple[int, int], iterations: int) -> None:
     probe, radius = 0.5, 2.5
     scene = Scene("vat", sizes, probe=probe, radius=radius, power_iterations=iterations, scale=2.0)
     scene.run()
@@ -51,7 +54,7 @@ def test_vat_moves_along_the_gradient_of_the_divergence(sizes, iterations):
     np.testing.assert_allclose(np.linalg.norm(moves[-1], axis=1), radius, rtol=1e-6)
 
 
-def test_vat_draws_its_direction_from_the_generator_and_leaves_no_gradient_behind():
+def test_vat_draws_its_direction_from_the_generator_and_leaves_no_gradient_behind() -> None:
     scene = Scene("vat", probe=0.5)
     first = []
     for seed in (0, 0, 1):
@@ -61,7 +64,7 @@ def test_vat_draws_its_direction_from_the_generator_and_leaves_no_gradient_behin
     assert (first[0] == first[1]).all() and np.abs(first[0] - first[2]).max() > 1e-3
 
 
-def test_vat_directions_are_uniform_on_the_sphere():
+def test_vat_directions_are_uniform_on_the_sphere() -> None:
     """Of a unit vector from a Gaussian, each squared component is 1 / D on average, and each component 0."""
     scene = Scene("vat", (1, 400), probe=0.5)
     scene.run()
@@ -75,7 +78,7 @@ def noise(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
-def test_worst_direction_is_that_of_the_curvature_in_single_precision():
+def test_worst_direction_is_that_of_the_curvature_in_single_precision() -> None:
     torch.manual_seed(0)
     net, images, start = SmallCNN(5, channels=1), noise(12, 1, 16, 16), noise(12, 1, 16, 16, seed=1)
     net.double()

@@ -76,13 +76,31 @@ def test_pictures_and_draws_are_independent(variant: str) -> None:
 
 # Smallest and largest magnitude at 32 pixels, geometry 1; rotation in degrees, translation in pixels.
 LIMITS = {
-    "torchssl": {"brightness": (0.05, 0.95), "posterize": (4, 7), "rotate": (-30, 30), "shear_x": (-0.3, 0.3),
-                 "translate_y": (-9.6, 9.6), "solarize": (0, 256)},
-    "kekmodel": {"brightness": (0.14, 0.86), "posterize": (4, 7), "rotate": (-27, 27), "shear_x": (-0.27, 0.27),
-                 "translate_y": (-8, 8), "solarize": (25.6, 230.4)},
-    "google": {"brightness": (0.28, 1.72), "posterize": (1, 4), "rotate": (-27, 27), "shear_x": (-0.27, 0.27),
-               "translate_y": (-9, 9), "solarize": (25.6, 230.4)},
-}  # fmt: skip
+    "torchssl": {
+        "brightness": (0.05, 0.95),
+        "posterize": (4, 7),
+        "rotate": (-30, 30),
+        "shear_x": (-0.3, 0.3),
+        "translate_y": (-9.6, 9.6),
+        "solarize": (0, 256),
+    },
+    "kekmodel": {
+        "brightness": (0.14, 0.86),
+        "posterize": (4, 7),
+        "rotate": (-27, 27),
+        "shear_x": (-0.27, 0.27),
+        "translate_y": (-8, 8),
+        "solarize": (25.6, 230.4),
+    },
+    "google": {
+        "brightness": (0.28, 1.72),
+        "posterize": (1, 4),
+        "rotate": (-27, 27),
+        "shear_x": (-0.27, 0.27),
+        "translate_y": (-9, 9),
+        "solarize": (25.6, 230.4),
+    },
+}
 LIMITS["self-tuning"] = LIMITS["kekmodel"]
 
 

@@ -7,7 +7,7 @@ from ssl_mix.augment import Augmentation
 from ssl_mix.errors import UserError
 
 
-def test_numbered_views_are_drawn_by_themselves():
+def test_numbered_views_are_drawn_by_themselves() -> None:
     images = (
         (torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(0)).abs() * 60)
         .clamp(max=255)

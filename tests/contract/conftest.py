@@ -6,7 +6,7 @@ from mixer_scene import Net
 
 
 @pytest.fixture(scope="module")
-def nets():
+def nets() -> dict[int, Net]:
     """A network by the number of colors."""
     with torch.random.fork_rng():
         torch.manual_seed(0)

@@ -12,7 +12,7 @@ from ssl_mix.algorithms import ALGORITHMS
 
 @both
 def test_forward_changes_no_buffer_and_no_input(name: str, keywords: dict[str, Any]) -> None:
-    algorithm = ALGORITHMS[name](**keywords)
+    algorithm: Any = ALGORITHMS[name](**keywords)
     nets, batch = networks(algorithm), random_batch(algorithm)
     before = [t.clone() for t in tensors([algorithm.state_dict(), nets.teacher.state_dict(), list(batch)])]
     algorithm(nets, batch, step())
@@ -22,7 +22,7 @@ def test_forward_changes_no_buffer_and_no_input(name: str, keywords: dict[str, A
 
 @both
 def test_teacher_gets_no_gradient_and_student_does(name: str, keywords: dict[str, Any]) -> None:
-    algorithm = ALGORITHMS[name](**keywords)
+    algorithm: Any = ALGORITHMS[name](**keywords)
     nets = networks(algorithm)
     algorithm(nets, random_batch(algorithm), step()).loss.backward()
     assert all(parameter.grad is None for parameter in nets.teacher.parameters())
@@ -40,7 +40,7 @@ def test_loss_and_metrics_have_the_right_form(name: str, keywords: dict[str, Any
 
 @each
 def test_every_loss_term_is_nonzero_and_moves_the_network(name: str) -> None:
-    algorithm = ALGORITHMS[name](**everything(name)[-1])
+    algorithm: Any = ALGORITHMS[name](**everything(name)[-1])
     output = forward(algorithm)
     terms = {metric: value for metric, value in output.metrics.items() if metric.startswith("loss/")}
     assert all(value != 0 for value in terms.values()), terms
@@ -49,7 +49,7 @@ def test_every_loss_term_is_nonzero_and_moves_the_network(name: str) -> None:
 @both
 @pytest.mark.parametrize(("labeled", "unlabeled"), [(1, 1), (1, 7), (3, 2), (7, 3)])
 def test_odd_and_unequal_batches(name: str, keywords: dict[str, Any], labeled: int, unlabeled: int) -> None:
-    algorithm = ALGORITHMS[name](**keywords)
+    algorithm: Any = ALGORITHMS[name](**keywords)
     output = forward(algorithm, random_batch(algorithm, labeled, unlabeled))
     output.loss.backward()
     assert output.loss.isfinite()
@@ -57,7 +57,9 @@ def test_odd_and_unequal_batches(name: str, keywords: dict[str, Any], labeled: i
 
 @both
 def test_bfloat16_is_close_to_float32(name: str, keywords: dict[str, Any]) -> None:
-    algorithm = ALGORITHMS[name](**{**keywords, **({"threshold": 0.0} if "threshold" in keywords else {})})
+    algorithm: Any = ALGORITHMS[name](
+        **{**keywords, **({"threshold": 0.0} if "threshold" in keywords else {})}
+    )
     exact = forward(algorithm).loss
     with torch.autocast("cpu", torch.bfloat16):
         half = forward(algorithm).loss

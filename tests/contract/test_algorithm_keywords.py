@@ -31,7 +31,7 @@ def test_the_tables_name_algorithms_that_there_are() -> None:
 
 def loss_of(name: str, keywords: dict[str, Any]) -> tuple[float, float, float, int]:
     """The loss of a step and of the next one, the running statistics behind them, and mu."""
-    algorithm = ALGORITHMS[name](**keywords)
+    algorithm: Any = ALGORITHMS[name](**keywords)
     nets, batch = networks(algorithm), random_batch(algorithm)
     first = algorithm(nets, batch, step())
     algorithm.commit(first.carry)

@@ -46,7 +46,7 @@ def test_a_run_depends_on_its_seed(name: str, keywords: dict[str, Any]) -> None:
 @pytest.mark.slow
 @both
 def test_overfits_a_small_set_through_the_public_interface(name: str, keywords: dict[str, Any]) -> None:
-    algorithm = ALGORITHMS[name](**keywords)
+    algorithm: Any = ALGORITHMS[name](**keywords)
     trainer = make(algorithm, per_class=8, steps=150, batch_size=16, log_every=50, eval_every=150)
     *_, last = trainer.fit()
     assert last["test_accuracy"] > 0.9

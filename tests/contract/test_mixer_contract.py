@@ -2,6 +2,7 @@
 
 import copy
 import random
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from mixer_scene import (
     BUILDERS,
     MIX,
     SHAPE,
+    Net,
     build,
     generator,
     mix,
@@ -23,7 +25,7 @@ from ssl_mix.errors import UserError
 
 @MIX
 @pytest.mark.parametrize("samples", [1, 2, 3, 65])
-def test_a_batch_with_itself(name, samples, nets):
+def test_a_batch_with_itself(name: str, samples: int, nets: dict[int, Net]) -> None:
     """Sample k is constant k + 1, so its mean tells whom it was mixed with and how much of whom it shows."""
     values = torch.arange(1, samples + 1)
     images = values.float()[:, None, None, None].expand(-1, *SHAPE[1:])
@@ -39,7 +41,7 @@ def test_a_batch_with_itself(name, samples, nets):
 
 @MIX
 @pytest.mark.parametrize("lam", [None, 0.0, 0.4, 1.0])
-def test_inputs_stay_and_share_no_memory_with_the_result(name, lam, nets):
+def test_inputs_stay_and_share_no_memory_with_the_result(name: str, lam: Any, nets: dict[int, Net]) -> None:
     mixer = build(name, nets)
     pair = pair_for(mixer, pictures(), pictures(seed=2), nets)
     asked = None if lam is None else torch.full((6,), lam)
@@ -51,7 +53,7 @@ def test_inputs_stay_and_share_no_memory_with_the_result(name, lam, nets):
 
 
 @MIX
-def test_a_batch_and_its_labels_stay_as_they_were(name, nets):
+def test_a_batch_and_its_labels_stay_as_they_were(name: str, nets: dict[int, Net]) -> None:
     images, labels = pictures(), torch.arange(6) % 4
     batch = build(name, nets).mix_batch(images, labels, net=nets[3], generator=generator())
     batch.images.detach().fill_(7)
@@ -61,7 +63,7 @@ def test_a_batch_and_its_labels_stay_as_they_were(name, nets):
 
 
 @MIX
-def test_the_generator_decides_everything(name, nets):
+def test_the_generator_decides_everything(name: str, nets: dict[int, Net]) -> None:
     mixer = build(name, nets)
     first, again, other = (mix(mixer, pictures(), pictures(seed=2), nets, seed=seed) for seed in (0, 0, 1))
     assert all(torch.equal(one, two) for one, two in zip(first, again, strict=True))
@@ -69,7 +71,7 @@ def test_the_generator_decides_everything(name, nets):
 
 
 @MIX
-def test_a_passed_generator_leaves_the_global_ones_alone(name, nets):
+def test_a_passed_generator_leaves_the_global_ones_alone(name: str, nets: dict[int, Net]) -> None:
     mixer = build(name, nets)
     before = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()
     mixer.mix_batch(pictures(), torch.arange(6) % 4, net=nets[3], generator=generator())
@@ -80,7 +82,7 @@ def test_a_passed_generator_leaves_the_global_ones_alone(name, nets):
 
 
 @MIX
-def test_torchs_own_generator_is_the_default(name, nets):
+def test_torchs_own_generator_is_the_default(name: str, nets: dict[int, Net]) -> None:
     mixer = build(name, nets)
     pair = pair_for(mixer, pictures(), pictures(seed=2), nets)
     results = []
@@ -96,7 +98,7 @@ def test_torchs_own_generator_is_the_default(name, nets):
 
 @MIX
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16])
-def test_dtypes(name, dtype, nets):
+def test_dtypes(name: str, dtype: torch.dtype, nets: dict[int, Net]) -> None:
     """Images come back in their own dtype and are rounded once; lam and mask never are."""
     if dtype != torch.float32 and "net" in BUILDERS[name]().needs:
         pytest.skip("the network takes float32")
@@ -112,7 +114,7 @@ def test_dtypes(name, dtype, nets):
 
 
 @MIX
-def test_whole_numbers_are_copied_or_refused(name, nets):
+def test_whole_numbers_are_copied_or_refused(name: str, nets: dict[int, Net]) -> None:
     """Never blended into whole numbers."""
     if "net" in BUILDERS[name]().needs:
         pytest.skip("the network takes float32")
@@ -130,7 +132,7 @@ def test_whole_numbers_are_copied_or_refused(name, nets):
 
 
 @MIX
-def test_gradients_are_the_shares(name, nets):
+def test_gradients_are_the_shares(name: str, nets: dict[int, Net]) -> None:
     """Each pixel of the result is made of one unit of the two images, lam of it on average from the base."""
     mixer = build(name, nets)
     images_a, images_b = (pictures(seed=seed).requires_grad_() for seed in (1, 2))
@@ -144,7 +146,7 @@ def test_gradients_are_the_shares(name, nets):
 
 
 @MIX
-def test_strides_do_not_matter(name, nets):
+def test_strides_do_not_matter(name: str, nets: dict[int, Net]) -> None:
     mixer = build(name, nets)
     images_a, images_b = pictures(), pictures(seed=2)
     other_a, other_b = (images.to(memory_format=torch.channels_last) for images in (images_a, images_b))
@@ -153,7 +155,7 @@ def test_strides_do_not_matter(name, nets):
 
 
 @MIX
-def test_values_on_the_device_are_never_looked_at(name, nets):
+def test_values_on_the_device_are_never_looked_at(name: str, nets: dict[int, Net]) -> None:
     """Tensors of the meta device have no values: reading one raises."""
     mixer = build(name, nets)
     if "net" in mixer.needs or isinstance(mixer, nn.Module):
@@ -171,7 +173,7 @@ def test_values_on_the_device_are_never_looked_at(name, nets):
 @MIX
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_cpu_and_gpu_mix_the_same(name, nets):
+def test_cpu_and_gpu_mix_the_same(name: Any, nets: Any) -> None:
     mixer = build(name, nets)
     if isinstance(mixer, nn.Module):
         pytest.skip("the mixer lives on the CPU")

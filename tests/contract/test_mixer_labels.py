@@ -1,5 +1,8 @@
 """What every mixer promises of its lam and its mask, for all of ``MIXERS``."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -12,6 +15,7 @@ from mixer_scene import (
     SHAPE,
     SHAPES,
     SMALLEST,
+    Net,
     build,
     check_share,
     generator,
@@ -19,6 +23,7 @@ from mixer_scene import (
     mix,
     pictures,
 )
+from numpy.typing import NDArray
 from scipy import stats
 from torch import nn
 
@@ -36,7 +41,9 @@ DRAWN = {"mixup": 1e-6, "fmix": 0.5 / 96**2 + 1e-6, "gridmix": 0.03}
 @MIX
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("lam", GIVEN)
-def test_label_weight_is_the_pixel_share(name, shape, lam, nets):
+def test_label_weight_is_the_pixel_share(
+    name: str, shape: tuple[int, int, int, int], lam: Any, nets: dict[int, Net]
+) -> None:
     """Whatever lam is asked for, and for images that are not square, the label says what the image shows."""
     ones = torch.ones(shape)
     mixer = build(name, nets, shape)
@@ -47,7 +54,7 @@ def test_label_weight_is_the_pixel_share(name, shape, lam, nets):
 
 @MIX
 @pytest.mark.parametrize("lam", [None, 0.37])
-def test_the_mask_says_what_the_picture_shows(name, lam, nets):
+def test_the_mask_says_what_the_picture_shows(name: str, lam: Any, nets: dict[int, Net]) -> None:
     images_a, images_b = pictures(), pictures(seed=2)
     mixed = mix(build(name, nets), images_a, images_b, nets, lam)
     assert mixed.mask.dtype in (torch.bool, torch.float32)
@@ -60,7 +67,7 @@ def test_the_mask_says_what_the_picture_shows(name, lam, nets):
 
 
 @MIX
-def test_the_mask_of_moved_pixels_is_that_of_ones_and_zeros(name, nets):
+def test_the_mask_of_moved_pixels_is_that_of_ones_and_zeros(name: str, nets: dict[int, Net]) -> None:
     """Whatever moves, the mask is where the base image has come to lie: not transposed, for one."""
     ones = torch.ones(SHAPE)
     mixed = mix(build(name, nets), ones, torch.zeros(SHAPE), nets)
@@ -70,7 +77,7 @@ def test_the_mask_of_moved_pixels_is_that_of_ones_and_zeros(name, nets):
 
 @MIX
 @pytest.mark.parametrize("lam", [0.0, 0.05, 0.3, 0.5, 0.77, 1.0, "per sample"])
-def test_a_given_lam_is_kept_to(name, lam, nets):
+def test_a_given_lam_is_kept_to(name: str, lam: Any, nets: dict[int, Net]) -> None:
     """To 1e-6, to half a pixel, or to what rounding the sides of boxes and holes to whole pixels makes."""
     ones = torch.ones(64, *SHAPE[1:])
     share = mix(build(name, nets), ones, torch.zeros_like(ones), nets, given_lam(lam, 64)).lam
@@ -92,7 +99,7 @@ def test_a_given_lam_is_kept_to(name, lam, nets):
 
 
 @MIX
-def test_a_larger_given_lam_shows_more_of_the_base_picture(name, nets):
+def test_a_larger_given_lam_shows_more_of_the_base_picture(name: str, nets: dict[int, Net]) -> None:
     images = pictures((64, *SHAPE[1:])), pictures((64, *SHAPE[1:]), seed=2)
     mixer = build(name, nets)
     if isinstance(mixer, nn.Module):
@@ -102,19 +109,17 @@ def test_a_larger_given_lam_shows_more_of_the_base_picture(name, nets):
     assert shares[-1] - shares[0] > 0.3
 
 
-def distance(lam, cdf, resolution):
+def distance(lam: NDArray[Any], cdf: Callable[..., Any], resolution: float) -> Any:
     """Kolmogorov and Smirnov's, where observations may be off by ``resolution``."""
     levels = np.linspace(0, 1, 2001)
-    below, upto = (
-        np.searchsorted(np.sort(lam), levels + shift, side) / len(lam)
-        for shift, side in ((-resolution, "left"), (resolution, "right"))
-    )
+    below = np.searchsorted(np.sort(lam), levels - resolution, "left") / len(lam)
+    upto = np.searchsorted(np.sort(lam), levels + resolution, "right") / len(lam)
     return max((below - cdf(levels)).max(), (cdf(levels) - upto).max())
 
 
 @pytest.mark.parametrize("name", DRAWN)
 @pytest.mark.parametrize("alpha", [0.2, 1.0, 2.0])
-def test_lam_has_its_beta_distribution(name, alpha):
+def test_lam_has_its_beta_distribution(name: str, alpha: float) -> None:
     images = torch.zeros(800, 1, 96, 96)
     lam = build_mixer(name, alpha).mix(images, images, generator=generator())[1].double().numpy()
     assert distance(lam, stats.beta(alpha, alpha).cdf, DRAWN[name]) < stats.kstwo(800).isf(0.01)
@@ -123,7 +128,7 @@ def test_lam_has_its_beta_distribution(name, alpha):
 
 
 @MIX
-def test_every_sample_has_its_own_lam(name, nets):
+def test_every_sample_has_its_own_lam(name: str, nets: dict[int, Net]) -> None:
     """Not one for the batch; of PuzzleMix, whose blocks may be large, many are equal."""
     images = pictures((50, 3, 64, 64)), pictures((50, 3, 64, 64), seed=2)
     lam = mix(build(name, nets, images[0].shape), *images, nets).lam
@@ -140,13 +145,15 @@ def test_every_sample_has_its_own_lam(name, nets):
     dtype=st.sampled_from([torch.float32, torch.bfloat16, torch.float64]),
     seed=st.integers(0, 2**31),
 )
-def test_label_weight_is_the_pixel_share_for_all(name, samples, height, width, lam, dtype, seed):
+def test_label_weight_is_the_pixel_share_for_all(
+    name: str, samples: int, height: int, width: int, lam: float | None, dtype: torch.dtype, seed: int
+) -> None:
     mixer = BUILDERS[name]()
     if "net" in mixer.needs or isinstance(mixer, nn.Module):
         pytest.skip("made for one size and dtype")
     assume(min(height, width) >= SMALLEST.get(name, 1))
     ones = torch.ones(samples, 2, height, width, dtype=dtype)
-    mixed = mix(mixer, ones, torch.zeros_like(ones), {2: None}, lam, seed)
+    mixed = mix(mixer, ones, torch.zeros_like(ones), {2: Net(2)}, lam, seed)
     if dtype == torch.bfloat16 and mixed.mask.dtype != torch.bool:
         error = (mixed.images.double().mean(dim=(1, 2, 3)) - mixed.lam.double()).abs().max()
         assert error <= torch.finfo(dtype).eps / 2

@@ -9,7 +9,6 @@ import torch
 from torch import nn
 
 from ssl_mix.cli.terminal import keep_freed_memory
-from ssl_mix.engine import execution
 from ssl_mix.engine.config import TrainConfig
 from ssl_mix.engine.execution import autocast, compiled, resolve_device
 from ssl_mix.engine.optimizer import build_optimizer, learning_rate
@@ -84,7 +83,7 @@ def test_compiling_that_fails_in_the_backward_pass_leaves_no_trace(monkeypatch: 
 
 
 def test_a_gpu_without_bfloat16_falls_back_with_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(execution.torch.cuda, "is_bf16_supported", lambda **_: False)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: False)
     with pytest.warns(UserWarning, match="training in float32"):
         autocast(TrainConfig(amp="bf16"), torch.device("cuda"))
 
@@ -150,9 +149,24 @@ def test_when_a_run_is_evaluated_and_saved(
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("steps", 0), ("batch_size", 0), ("lr", 0.0), ("lr", float("nan")), ("momentum", 1.5), ("ema_decay", -0.1),
-     ("steps", 10.5), ("schedule", "linear"), ("amp", "fp16"), ("ema_buffers", "x"), ("weight_decay", -1e-4), ("threads", 0), ("log_every", 0), ("eval_every", 0), ("checkpoint_every", -1)],
-)  # fmt: skip
+    [
+        ("steps", 0),
+        ("batch_size", 0),
+        ("lr", 0.0),
+        ("lr", float("nan")),
+        ("momentum", 1.5),
+        ("ema_decay", -0.1),
+        ("steps", 10.5),
+        ("schedule", "linear"),
+        ("amp", "fp16"),
+        ("ema_buffers", "x"),
+        ("weight_decay", -1e-4),
+        ("threads", 0),
+        ("log_every", 0),
+        ("eval_every", 0),
+        ("checkpoint_every", -1),
+    ],
+)
 def test_settings_out_of_range_are_refused_by_name(name: str, value: Any) -> None:
     with pytest.raises(UserError, match=name):
         TrainConfig(**{name: value})

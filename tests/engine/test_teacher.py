@@ -1,23 +1,26 @@
 """The teacher against the same recursion in float64 NumPy."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from ssl_mix.engine.teacher import Teacher
 from ssl_mix.errors import UserError
 
 
-def network(dtype=torch.float64):
+def network(dtype: torch.dtype = torch.float64) -> nn.Sequential:
     return nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 2)).to(dtype)
 
 
-def arrays(net):
+def arrays(net: nn.Sequential) -> dict[str, NDArray[Any]]:
     return {name: value.detach().double().numpy().copy() for name, value in net.state_dict().items()}
 
 
-def shake(net, draw):
+def shake(net: nn.Sequential, draw: np.random.Generator) -> None:
     """New values everywhere in the student, as a training step would leave them."""
     with torch.no_grad():
         for value in net.state_dict().values():
@@ -25,7 +28,7 @@ def shake(net, draw):
             value.copy_(value + 1 if value.dtype == torch.int64 else noise.to(value.dtype))
 
 
-def averages(name, buffers):
+def averages(name: str, buffers: str) -> bool:
     """Whether an entry of the state is averaged rather than copied."""
     return "num_batches" not in name and (buffers == "average" or "running" not in name)
 
@@ -34,7 +37,7 @@ def averages(name, buffers):
 @pytest.mark.parametrize("warmup", [True, False])
 @pytest.mark.parametrize("buffers", ["copy", "average"])
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 2e-6)])
-def test_recursion(decay, warmup, buffers, dtype, tolerance):
+def test_recursion(decay: float, warmup: bool, buffers: str, dtype: torch.dtype, tolerance: float) -> None:
     draw = np.random.default_rng(0)
     student = network(dtype)
     teacher = Teacher(student, decay=decay, warmup=warmup, buffers=buffers)
@@ -52,17 +55,17 @@ def test_recursion(decay, warmup, buffers, dtype, tolerance):
 @pytest.mark.parametrize(
     ("step", "expected"), [(0, 0.1), (1, 2 / 11), (8, 0.5), (990, 0.991), (10**6, 0.999)]
 )
-def test_decay_warms_up(step, expected):
+def test_decay_warms_up(step: int, expected: float) -> None:
     assert Teacher(network(), decay=0.999).decay_at(step) == pytest.approx(expected, rel=1e-15)
     assert Teacher(network(), decay=0.999, warmup=False).decay_at(step) == 0.999
 
 
-def test_defaults():
+def test_defaults() -> None:
     teacher = Teacher(network())
     assert (teacher.decay_at(0), teacher.decay_at(10**6)) == (0.1, 0.999)
 
 
-def test_it_starts_as_a_copy_and_leaves_the_student_alone():
+def test_it_starts_as_a_copy_and_leaves_the_student_alone() -> None:
     student = network()
     before = arrays(student)
     teacher = Teacher(student)
@@ -72,7 +75,7 @@ def test_it_starts_as_a_copy_and_leaves_the_student_alone():
     assert all(parameter.requires_grad for parameter in student.parameters())
 
 
-def test_it_gets_no_gradient_and_records_none():
+def test_it_gets_no_gradient_and_records_none() -> None:
     student = network()
     teacher = Teacher(student)
     student(torch.randn(5, 3, dtype=torch.float64)).sum().backward()
@@ -83,7 +86,7 @@ def test_it_gets_no_gradient_and_records_none():
 
 
 @pytest.mark.parametrize("buffers", ["copy", "average"])
-def test_update_works_in_place(buffers):
+def test_update_works_in_place(buffers: str) -> None:
     teacher = Teacher(student := network(), buffers=buffers)
     addresses = {name: value.data_ptr() for name, value in teacher.net.state_dict().items()}
     shake(student, np.random.default_rng(0))
@@ -93,8 +96,8 @@ def test_update_works_in_place(buffers):
     assert not owned & set(addresses.values())
 
 
-def test_tied_weights_are_averaged_once():
-    student = nn.Sequential(nn.Linear(2, 2, bias=False), nn.Linear(2, 2, bias=False))
+def test_tied_weights_are_averaged_once() -> None:
+    student: Any = nn.Sequential(nn.Linear(2, 2, bias=False), nn.Linear(2, 2, bias=False))
     student[1].weight = student[0].weight
     teacher = Teacher(student, decay=0.5, warmup=False)
     start = student[0].weight.detach().clone()
@@ -105,7 +108,7 @@ def test_tied_weights_are_averaged_once():
     assert teacher.net[1].weight is teacher.net[0].weight
 
 
-def test_only_the_network_and_the_step_are_state():
+def test_only_the_network_and_the_step_are_state() -> None:
     """A teacher built anew from the saved network goes on as the old one would have."""
     draw = np.random.default_rng(0)
     student = network()
@@ -122,18 +125,18 @@ def test_only_the_network_and_the_step_are_state():
 
 
 @pytest.mark.parametrize("decay", [-0.1, 1.1, float("nan")])
-def test_decay_out_of_range(decay):
+def test_decay_out_of_range(decay: float) -> None:
     with pytest.raises(UserError, match="decay"):
         Teacher(network(), decay=decay)
 
 
-def test_unknown_treatment_of_buffers():
+def test_unknown_treatment_of_buffers() -> None:
     with pytest.raises(UserError, match="buffers"):
         Teacher(network(), buffers="drop")
 
 
 @pytest.mark.parametrize("buffers", ["copy", "average"])
-def test_it_follows_a_student_that_was_moved(buffers):
+def test_it_follows_a_student_that_was_moved(buffers: Any) -> None:
     """Another dtype stands for another device: both replace the tensors that the teacher was made with."""
     student = network(torch.float32)
     teacher = Teacher(student, decay=0.5, warmup=False, buffers=buffers)
@@ -148,7 +151,7 @@ def test_it_follows_a_student_that_was_moved(buffers):
         assert np.abs(actual[name] - expected).max() <= 1e-12, name
 
 
-def test_it_stays_in_evaluation_mode_within_another_module():
+def test_it_stays_in_evaluation_mode_within_another_module() -> None:
     holder = nn.ModuleList([student := network(), teacher := Teacher(student)]).train()
     assert holder.training and student.training
     assert not any(part.training for part in teacher.modules())

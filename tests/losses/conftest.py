@@ -1,8 +1,9 @@
 """Float64 NumPy references, one sample at a time, and the batches on which every loss is compared with
 them."""
 
+from collections.abc import Callable
 from types import SimpleNamespace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -59,7 +60,7 @@ def _asymmetric(
     return mask * (_mixup(scores, y, v, lam) + eta * phi)
 
 
-def _rows(function, *columns, **options) -> Array:  # type: ignore[no-untyped-def]
+def _rows(function: Callable[..., Any], *columns: Any, **options: Any) -> Array:  # type: ignore[no-untyped-def]
     """The function of each sample of the batch; a column that is None stays None."""
     samples = zip(*([None] * len(columns[0]) if c is None else c for c in columns), strict=True)
     return np.array([function(*sample, **options) for sample in samples])
@@ -69,7 +70,7 @@ def _reduce(losses: Array, reduction: str) -> Array:
     return {"none": losses, "sum": losses.sum(), "mean": losses.sum() / len(losses)}[reduction]
 
 
-def _assert_close(actual, expected, tolerance: float = 1e-10) -> None:  # type: ignore[no-untyped-def]
+def _assert_close(actual: Any, expected: Any, tolerance: float = 1e-10) -> None:  # type: ignore[no-untyped-def]
     """Equal shapes, finite, and within the tolerance relative to max(1, |expected|)."""
     actual, expected = np.asarray(actual.detach().double().cpu()), np.asarray(expected, np.float64)
     assert actual.shape == expected.shape
@@ -94,7 +95,7 @@ def reference() -> SimpleNamespace:
 
 
 @pytest.fixture
-def assert_close():  # type: ignore[no-untyped-def]
+def assert_close() -> Callable[..., Any]:  # type: ignore[no-untyped-def]
     """Comparison with a reference, see ``_assert_close``."""
     return _assert_close
 

@@ -1,9 +1,13 @@
 """DM(BCE): the formula in float64 NumPy, timm as the peer, and the defects of the published code."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 
 from ssl_mix.losses import DecoupledMixupBCELoss, decoupled_mixup_bce, rescale_lam
 from ssl_mix.types import MixedTarget
@@ -11,14 +15,16 @@ from ssl_mix.types import MixedTarget
 OPTIONS = [(1.0, 0.8), (0.5, 1.0), (1.0, 1.0), (0.0, 0.8), (1.0, 0.0), (2.0, 0.3)]
 
 
-def rescaled(lam, t, xi):
+def rescaled(lam: Any, t: float, xi: float) -> Any:
     """r(lam) of one number; a class that is not there is not wanted."""
     if lam == 0:
         return 0.0
     return 1.0 if xi == 0 else min(1.0, (lam / xi) ** t)
 
 
-def bce(scores, a, b, lam, t, xi, sum_classes=False):
+def bce(
+    scores: NDArray[Any], a: Any, b: Any, lam: np.float64, t: float, xi: float, sum_classes: bool = False
+) -> np.float64:
     """DM(BCE) of one sample: -[y log s + (1 - y) log(1 - s)] with log s = -log(1 + exp(-z))."""
     target = np.zeros(len(scores))
     target[a], target[b] = rescaled(lam, t, xi), rescaled(1 - lam, t, xi)
@@ -31,7 +37,15 @@ def bce(scores, a, b, lam, t, xi, sum_classes=False):
 @pytest.mark.parametrize(("t", "xi"), OPTIONS)
 @pytest.mark.parametrize("sum_classes", [False, True])
 @pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
-def test_formula(case, reference, assert_close, t, xi, sum_classes, reduction):
+def test_formula(
+    case: Any,
+    reference: Any,
+    assert_close: Callable[..., Any],
+    t: float,
+    xi: float,
+    sum_classes: bool,
+    reduction: str,
+) -> None:
     options = {"t": t, "xi": xi, "sum_classes": sum_classes}
     expected = reference.reduce(reference.rows(bce, *case, **options), reduction)
     actual = decoupled_mixup_bce(*map(torch.from_numpy, case), **options, reduction=reduction)
@@ -39,7 +53,7 @@ def test_formula(case, reference, assert_close, t, xi, sum_classes, reduction):
 
 
 @pytest.mark.parametrize(("t", "xi"), OPTIONS)
-def test_rescaled_lam_lies_in_the_unit_interval_and_has_a_finite_slope(t, xi):
+def test_rescaled_lam_lies_in_the_unit_interval_and_has_a_finite_slope(t: float, xi: float) -> None:
     lam = torch.tensor([0.0, 1e-30, 1e-3, 0.4, 0.8, 1.0], dtype=torch.float64, requires_grad=True)
     actual = rescale_lam(lam, t=t, xi=xi)
     np.testing.assert_allclose(actual.detach(), [rescaled(x, t, xi) for x in lam.tolist()], rtol=1e-14)
@@ -49,7 +63,7 @@ def test_rescaled_lam_lies_in_the_unit_interval_and_has_a_finite_slope(t, xi):
         assert lam.grad[0] == 0
 
 
-def test_defect_b4_a_pair_of_one_class_has_target_one_and_is_bounded_below():
+def test_defect_b4_a_pair_of_one_class_has_target_one_and_is_bounded_below() -> None:
     logits = torch.full((4, 3), 200.0)
     labels = torch.tensor([0, 1, 2, 0])
     for lam in (0.0, 0.3, 0.5, 1.0):
@@ -59,7 +73,7 @@ def test_defect_b4_a_pair_of_one_class_has_target_one_and_is_bounded_below():
 
 @pytest.mark.parametrize("sum_classes", [False, True])
 @pytest.mark.parametrize("smoothing", [0.0])
-def test_timm_on_the_same_soft_targets(sum_classes, smoothing):
+def test_timm_on_the_same_soft_targets(sum_classes: bool, smoothing: float) -> None:
     peer = pytest.importorskip("timm.loss").BinaryCrossEntropy(smoothing=smoothing, sum_classes=sum_classes)
     draw = torch.Generator().manual_seed(0)
     logits, lam = torch.randn(9, 6, generator=draw), torch.rand(9, generator=draw)
@@ -73,7 +87,7 @@ def test_timm_on_the_same_soft_targets(sum_classes, smoothing):
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 @pytest.mark.parametrize(("t", "xi"), OPTIONS)
-def test_dense_targets_are_their_two_classes(smoothing, t, xi):
+def test_dense_targets_are_their_two_classes(smoothing: float, t: float, xi: float) -> None:
     draw = torch.Generator().manual_seed(1)
     logits, lam = torch.randn(9, 6, generator=draw).double(), torch.rand(9, generator=draw).double()
     target = MixedTarget(*torch.randint(6, (2, 9), generator=draw), lam)
@@ -84,7 +98,7 @@ def test_dense_targets_are_their_two_classes(smoothing, t, xi):
     torch.testing.assert_close(criterion(logits, target), expected, rtol=0, atol=0)
 
 
-def test_gradient_is_sigmoid_minus_target_even_at_large_logits():
+def test_gradient_is_sigmoid_minus_target_even_at_large_logits() -> None:
     logits = torch.tensor([[1e4, -1e4, 0.0], [-1e4, 1e4, 1e4]], requires_grad=True)
     loss = decoupled_mixup_bce(
         logits, torch.tensor([0, 0]), torch.tensor([1, 0]), 0.4, sum_classes=True, reduction="sum"
@@ -95,7 +109,7 @@ def test_gradient_is_sigmoid_minus_target_even_at_large_logits():
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_half_precision_and_autocast_are_computed_in_float32(dtype):
+def test_half_precision_and_autocast_are_computed_in_float32(dtype: torch.dtype) -> None:
     logits, lam = torch.randn(9, 6, generator=torch.Generator().manual_seed(2)).to(dtype), torch.rand(9)
     labels = torch.arange(9) % 6
     expected = decoupled_mixup_bce(logits.float(), labels, (labels + 1) % 6, lam)
@@ -105,7 +119,7 @@ def test_half_precision_and_autocast_are_computed_in_float32(dtype):
     assert torch.equal(actual, expected)
 
 
-def test_plain_bce_is_the_special_case():
+def test_plain_bce_is_the_special_case() -> None:
     logits = torch.randn(5, 4, generator=torch.Generator().manual_seed(3))
     labels = torch.tensor([0, 1, 2, 3, 0])
     actual = decoupled_mixup_bce(logits, labels, labels, 0.7, t=1, xi=1)

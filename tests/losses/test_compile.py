@@ -1,7 +1,11 @@
 """One graph, no recompilation, no look at the values: what a captured or asynchronous step needs."""
 
+from collections.abc import Callable, Iterator
+from typing import Any
+
 import pytest
 import torch
+from torch import Tensor
 from torch._dynamo.testing import CompileCounterWithBackend
 
 from ssl_mix.losses import (
@@ -23,7 +27,7 @@ from ssl_mix.types import MixedTarget
 pytestmark = pytest.mark.filterwarnings("default")
 
 
-STEPS = {
+STEPS: dict[str, Callable[..., Any]] = {
     "mixup": mixup_cross_entropy,
     "decoupled": decoupled_cross_entropy,
     "decoupled_minor": lambda *batch: decoupled_cross_entropy(*batch, sides="minor", eta_power=0.5),
@@ -57,14 +61,14 @@ STEPS = {
 
 
 @pytest.fixture(params=list(STEPS))
-def step(request):
+def step(request: Any) -> Iterator[Callable[..., Any]]:
     """A loss as a function of (logits, labels_a, labels_b, lam)."""
     torch.compiler.reset()
     yield STEPS[request.param]
     torch.compiler.reset()
 
 
-def batch(seed: int, device: str = "cpu"):
+def batch(seed: int, device: str = "cpu") -> list[Tensor]:
     """Logits (6, 10) with gradient, two classes per sample, of which some agree, and weights with both
     edges."""
     draw = torch.Generator().manual_seed(seed)
@@ -76,7 +80,9 @@ def batch(seed: int, device: str = "cpu"):
 
 
 @pytest.mark.parametrize("backend", ["eager", "aot_eager"])
-def test_compiled_equals_eager_in_one_graph_without_recompilation(step, backend):
+def test_compiled_equals_eager_in_one_graph_without_recompilation(
+    step: Callable[..., Any], backend: str
+) -> None:
     counter = CompileCounterWithBackend(backend)
     compiled = torch.compile(step, fullgraph=True, backend=counter)
     for seed in range(3):
@@ -88,18 +94,18 @@ def test_compiled_equals_eager_in_one_graph_without_recompilation(step, backend)
     assert counter.frame_count == 1
 
 
-def test_no_graph_breaks(step):
+def test_no_graph_breaks(step: Callable[..., Any]) -> None:
     explanation = torch._dynamo.explain(step)(*batch(0))
     assert (explanation.graph_count, explanation.graph_break_count) == (1, 0)
 
 
-def test_values_are_never_looked_at(step):
+def test_values_are_never_looked_at(step: Callable[..., Any]) -> None:
     """Tensors of the meta device have no values: reading one raises."""
     loss = step(*batch(0, "meta"))
     assert (loss.device.type, loss.shape) == ("meta", ())
 
 
-def test_inputs_are_left_as_they_were(step):
+def test_inputs_are_left_as_they_were(step: Callable[..., Any]) -> None:
     inputs = batch(0)
     copies = [tensor.detach().clone() for tensor in inputs]
     step(*inputs).backward()

@@ -1,16 +1,21 @@
 """Group contrast against a loop over samples, and the class queue against one push after the other."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
 
 from ssl_mix.banks import ClassQueue
 from ssl_mix.errors import UserError
 from ssl_mix.losses import group_contrast
 
 
-def scene(count, classes=5, depth=4, width=8, seed=0):
+def scene(count: int, classes: int = 5, depth: int = 4, width: int = 8, seed: int = 0) -> tuple[Tensor, ...]:
     draw = torch.Generator().manual_seed(seed)
     unit = [
         F.normalize(torch.randn(*shape, width, generator=draw, dtype=torch.float64), dim=-1)
@@ -19,7 +24,7 @@ def scene(count, classes=5, depth=4, width=8, seed=0):
     return *unit, torch.randint(classes, (count,), generator=draw)
 
 
-def by_loop(query, key, queue, labels, temperature):
+def by_loop(query: Tensor, key: Tensor, queue: Tensor, labels: Tensor, temperature: float) -> NDArray[Any]:
     """KL divergence of an even target over the positive logits, sample by sample, positives first."""
     values = []
     for q, k, label in zip(query.numpy(), key.numpy(), labels.tolist(), strict=True):
@@ -34,7 +39,7 @@ def by_loop(query, key, queue, labels, temperature):
 
 @pytest.mark.parametrize("count", [1, 3, 24])
 @pytest.mark.parametrize("temperature", [0.07, 0.5])
-def test_equals_the_loop(count, temperature):
+def test_equals_the_loop(count: int, temperature: float) -> None:
     inputs = scene(count)
     expected = by_loop(*inputs, temperature)
     found = group_contrast(*inputs, temperature=temperature, reduction="none")
@@ -44,13 +49,13 @@ def test_equals_the_loop(count, temperature):
         np.testing.assert_allclose(found.item(), value, rtol=1e-10)
 
 
-def test_gradient_reaches_the_query_alone_and_is_right():
+def test_gradient_reaches_the_query_alone_and_is_right() -> None:
     query, key, queue, labels = scene(4)
     query.requires_grad_()
     assert torch.autograd.gradcheck(lambda q: group_contrast(q, key, queue, labels), query)
 
 
-def test_half_precision_is_computed_in_single():
+def test_half_precision_is_computed_in_single() -> None:
     query, key, queue, labels = (x.float() if x.is_floating_point() else x for x in scene(6))
     with torch.autocast("cpu", torch.bfloat16):
         found = group_contrast(query, key, queue, labels)
@@ -66,18 +71,18 @@ def test_half_precision_is_computed_in_single():
         (lambda q, k, u, y: (q, k, u, y.float()), "labels"),
     ],
 )
-def test_wrong_shapes(change, words):
+def test_wrong_shapes(change: Callable[..., Any], words: str) -> None:
     with pytest.raises(UserError, match=words):
         group_contrast(*change(*scene(4)))
 
 
-def test_wrong_temperature():
+def test_wrong_temperature() -> None:
     with pytest.raises(UserError, match="temperature"):
         group_contrast(*scene(4), temperature=0.0)
 
 
 @pytest.mark.parametrize("depth", [1, 3, 8])
-def test_a_batch_is_pushed_as_its_keys_one_by_one(depth):
+def test_a_batch_is_pushed_as_its_keys_one_by_one(depth: int) -> None:
     draw = torch.Generator().manual_seed(1)
     together = ClassQueue(4, depth, 5, torch.Generator().manual_seed(0))
     apart = ClassQueue(4, depth, 5, torch.Generator().manual_seed(0))
@@ -94,6 +99,6 @@ def test_a_batch_is_pushed_as_its_keys_one_by_one(depth):
     assert together.keys.tolist() == slots and together.next_slot.tolist() == start
 
 
-def test_a_queue_begins_with_unit_vectors():
+def test_a_queue_begins_with_unit_vectors() -> None:
     keys = ClassQueue(3, 4, 6).keys
     torch.testing.assert_close(keys.norm(dim=2), torch.ones(3, 4))

@@ -1,8 +1,12 @@
 """The criterion on soft targets of timm and torchvision, and ``MixedTarget.dense``."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from torchvision.transforms import v2
 
 from ssl_mix.losses import DecoupledMixupLoss
@@ -16,7 +20,16 @@ OPTIONS = [
 ]
 
 
-def expected_losses(reference, logits, dense, labels_a, labels_b, lam, eta, **options):
+def expected_losses(
+    reference: Any,
+    logits: NDArray[Any],
+    dense: NDArray[Any],
+    labels_a: NDArray[Any],
+    labels_b: NDArray[Any],
+    lam: Any,
+    eta: float,
+    **options: Any,
+) -> NDArray[Any]:
     """Cross-entropy with the target as given, and the decoupled term of the classes that were mixed."""
     soft = reference.rows(reference.soft, logits, dense)
     lam = np.broadcast_to(np.float64(lam), len(logits))
@@ -24,11 +37,13 @@ def expected_losses(reference, logits, dense, labels_a, labels_b, lam, eta, **op
     return soft + eta * reference.rows(reference.decoupled, logits, labels_a, labels_b, lam, **options)
 
 
-def smoothed(labels, classes, smoothing):
+def smoothed(labels: NDArray[Any], classes: int, smoothing: float) -> NDArray[Any]:
     return np.eye(classes)[labels] * (1 - smoothing) + smoothing / classes
 
 
-def random_batch(samples, classes, seed=0):
+def random_batch(
+    samples: int, classes: int, seed: int = 0
+) -> tuple[NDArray[Any], NDArray[Any], np.random.Generator]:
     draw = np.random.default_rng(seed)
     labels = draw.integers(classes, size=samples)
     return 3 * draw.standard_normal((samples, classes)), labels, draw
@@ -38,7 +53,14 @@ def random_batch(samples, classes, seed=0):
 @pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.5])
 @pytest.mark.parametrize("options", OPTIONS)
 @pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
-def test_own_soft_targets(reference, assert_close, classes, smoothing, options, reduction):
+def test_own_soft_targets(
+    reference: Any,
+    assert_close: Callable[..., Any],
+    classes: int,
+    smoothing: float,
+    options: dict[str, Any],
+    reduction: str,
+) -> None:
     logits, labels, draw = random_batch(24, classes)
     partners = np.where(np.arange(24) % 3, draw.permutation(labels), labels)
     lam = draw.uniform(0.05, 0.95, 24)
@@ -55,13 +77,20 @@ def test_own_soft_targets(reference, assert_close, classes, smoothing, options, 
 @pytest.mark.parametrize("options", OPTIONS)
 @pytest.mark.parametrize("lam", [0.0, 0.03, 0.3, 0.9, 1.0, "per sample"])
 @pytest.mark.parametrize("samples", [1, 2, 7])
-def test_timm(reference, assert_close, smoothing, options, lam, samples):
+def test_timm(
+    reference: Any,
+    assert_close: Callable[..., Any],
+    smoothing: float,
+    options: dict[str, Any],
+    lam: float,
+    samples: int,
+) -> None:
     mixup_target = pytest.importorskip("timm.data.mixup").mixup_target
     logits, labels, draw = random_batch(samples, 10)
     weights = torch.from_numpy(draw.random((samples, 1))).float() if lam == "per sample" else lam
     dense = mixup_target(torch.from_numpy(labels), 10, weights, smoothing)
-    lam = weights.double().numpy()[:, 0] if lam == "per sample" else lam
-    columns = (logits, dense.double().numpy(), labels, labels[::-1], lam)
+    shares = weights.double().numpy()[:, 0] if lam == "per sample" else lam
+    columns = (logits, dense.double().numpy(), labels, labels[::-1], shares)
     expected = expected_losses(reference, *columns, 0.7, **options)
     actual = DecoupledMixupLoss(0.7, **options, reduction="none")(torch.from_numpy(logits), dense)
     # timm's targets are float32, so weights read from them are.
@@ -71,7 +100,13 @@ def test_timm(reference, assert_close, smoothing, options, lam, samples):
 @pytest.mark.parametrize("transform", [v2.MixUp, v2.CutMix])
 @pytest.mark.parametrize("options", OPTIONS)
 @pytest.mark.parametrize("samples", [1, 6])
-def test_torchvision(reference, assert_close, transform, options, samples):
+def test_torchvision(
+    reference: Any,
+    assert_close: Callable[..., Any],
+    transform: type[Any],
+    options: dict[str, Any],
+    samples: int,
+) -> None:
     logits, labels, _ = random_batch(samples, 10, seed=1)
     torch.manual_seed(3)
     labels[: samples // 2] = np.arange(samples // 2)
@@ -90,7 +125,9 @@ def test_torchvision(reference, assert_close, transform, options, samples):
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 @pytest.mark.parametrize("classes", [3, 10, 1000])
-def test_targets_of_one_class_have_no_decoupled_term(classes, smoothing, assert_close, reference):
+def test_targets_of_one_class_have_no_decoupled_term(
+    classes: int, smoothing: float, assert_close: Callable[..., Any], reference: Any
+) -> None:
     logits, labels, _ = random_batch(16, classes)
     for dense in (smoothed(labels, classes, smoothing), np.full((16, classes), 1 / classes)):
         for dtype in (torch.float64, torch.float32):
@@ -100,7 +137,7 @@ def test_targets_of_one_class_have_no_decoupled_term(classes, smoothing, assert_
             assert_close(criterion(torch.from_numpy(logits), target), expected)
 
 
-def test_labels_get_plain_cross_entropy(reference, assert_close):
+def test_labels_get_plain_cross_entropy(reference: Any, assert_close: Callable[..., Any]) -> None:
     logits, labels, _ = random_batch(16, 10)
     expected = -np.array(
         [reference.log_softmax(row)[label] for row, label in zip(logits, labels, strict=True)]
@@ -109,7 +146,7 @@ def test_labels_get_plain_cross_entropy(reference, assert_close):
     assert_close(actual, expected.mean())
 
 
-def test_mixed_and_dense_targets_give_the_same_loss():
+def test_mixed_and_dense_targets_give_the_same_loss() -> None:
     logits, labels, draw = random_batch(16, 10)
     lam = torch.from_numpy(draw.random(16))
     target = MixedTarget(*map(torch.from_numpy, (labels, draw.permutation(labels))), lam)
@@ -121,7 +158,7 @@ def test_mixed_and_dense_targets_give_the_same_loss():
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("samples", [1, 9])
-def test_dense_form_of_a_mixed_target(dtype, samples):
+def test_dense_form_of_a_mixed_target(dtype: torch.dtype, samples: int) -> None:
     draw = np.random.default_rng(0)
     labels_a, labels_b = draw.integers(4, size=(2, samples))
     lam = draw.random(samples)

@@ -1,7 +1,11 @@
 """Wrong arguments raise a ValueError that names the argument."""
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 import torch
+from torch import Tensor
 
 from ssl_mix.errors import UserError
 from ssl_mix.losses import (
@@ -27,7 +31,7 @@ CRITERIA = [DecoupledMixupLoss, AsymmetricMixupLoss, DecoupledMixupBCELoss, LUMi
 LABELS = torch.tensor([0, 1, 2])
 
 
-def arguments(function, **changes):
+def arguments(function: Callable[..., Any], **changes: Any) -> tuple[Any, ...]:
     """A valid call of a loss with some arguments replaced."""
     first, second = ("labels", "pseudo_labels") if function is FUNCTIONS[-1] else ("labels_a", "labels_b")
     valid = {"logits": torch.zeros(3, 5), first: LABELS, second: LABELS + 1, "lam": torch.full((3,), 0.3)}
@@ -64,7 +68,7 @@ WRONG = [
 @pytest.mark.parametrize(
     "wrong", WRONG, ids=lambda wrong: str({k: getattr(v, "shape", v) for k, v in wrong.items()})
 )
-def test_functions(function, wrong):
+def test_functions(function: Callable[..., Any], wrong: dict[str, Any]) -> None:
     keywords, name = arguments(function, **wrong)
     function(**arguments(function)[0])
     with pytest.raises(UserError, match=rf"\b{name}\b"):
@@ -73,13 +77,13 @@ def test_functions(function, wrong):
 
 @pytest.mark.parametrize("function", DECOUPLED)
 @pytest.mark.parametrize("sides", ["left", "", "Both"])
-def test_sides(function, sides):
+def test_sides(function: Callable[..., Any], sides: str) -> None:
     with pytest.raises(UserError, match="sides"):
         function(**arguments(function)[0], sides=sides)
 
 
 @pytest.mark.parametrize("name", ["sides", "eta_power"])
-def test_options_that_need_lam(name):
+def test_options_that_need_lam(name: str) -> None:
     keywords = {
         **arguments(decoupled_cross_entropy, lam=None)[0],
         name: {"sides": "minor", "eta_power": 1.0}[name],
@@ -89,13 +93,13 @@ def test_options_that_need_lam(name):
 
 
 @pytest.mark.parametrize("function", [*DECOUPLED, asymmetric_mixup_cross_entropy])
-def test_negative_eta_power(function):
+def test_negative_eta_power(function: Callable[..., Any]) -> None:
     with pytest.raises(UserError, match="eta_power"):
         function(**arguments(function)[0], eta_power=-1.0)
 
 
 @pytest.mark.parametrize("mask", [torch.ones(2), torch.ones(3, 1), torch.ones(())])
-def test_mask(mask):
+def test_mask(mask: Tensor) -> None:
     with pytest.raises(UserError, match="mask"):
         asymmetric_mixup_cross_entropy(**arguments(asymmetric_mixup_cross_entropy)[0], mask=mask)
 
@@ -112,20 +116,20 @@ def test_mask(mask):
     ],
     ids=lambda target: f"{tuple(target.shape)} {target.dtype}",
 )
-def test_targets_that_do_not_fit_the_logits(target):
+def test_targets_that_do_not_fit_the_logits(target: Tensor) -> None:
     with pytest.raises(UserError, match="target|labels"):
         DecoupledMixupLoss()(torch.zeros(3, 5), target)
 
 
 @pytest.mark.parametrize("criterion", [DecoupledMixupLoss(), AsymmetricMixupLoss()])
-def test_mixed_targets_that_do_not_fit_the_logits(criterion):
+def test_mixed_targets_that_do_not_fit_the_logits(criterion: Any) -> None:
     target = MixedTarget(LABELS[:2], LABELS[:2], torch.zeros(2))
     with pytest.raises(UserError, match="labels"):
         criterion(torch.zeros(3, 5), target)
 
 
 @pytest.mark.parametrize("target", [torch.full((3, 5), 0.2), LABELS])
-def test_asymmetric_criterion_needs_a_mixed_target(target):
+def test_asymmetric_criterion_needs_a_mixed_target(target: Tensor) -> None:
     with pytest.raises(UserError, match="MixedTarget"):
         AsymmetricMixupLoss()(torch.zeros(3, 5), target)
 
@@ -140,13 +144,15 @@ def test_asymmetric_criterion_needs_a_mixed_target(target):
         *((each, {"reduction": "avg"}) for each in CRITERIA),
     ],
 )
-def test_options_of_a_criterion_are_checked_when_it_is_made(criterion, options):
+def test_options_of_a_criterion_are_checked_when_it_is_made(
+    criterion: type[DecoupledMixupLoss], options: dict[str, Any]
+) -> None:
     with pytest.raises(UserError, match=next(iter(options))):
         criterion(**options)
 
 
 @pytest.mark.parametrize("criterion", [DecoupledMixupLoss, DecoupledMixupBCELoss, LUMixLoss])
 @pytest.mark.parametrize("target", [[0, 1, 2], None, (LABELS, LABELS)])
-def test_targets_that_are_no_tensor(criterion, target):
+def test_targets_that_are_no_tensor(criterion: type[DecoupledMixupLoss], target: Any) -> None:
     with pytest.raises(UserError, match="target must be"):
         criterion()(torch.zeros(3, 5), target)

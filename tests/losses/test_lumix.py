@@ -1,10 +1,15 @@
 """LUMix: the formulas in float64 NumPy, where the random weight comes from, and that no weight changes
 sides."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
 
 from ssl_mix.errors import UserError
 from ssl_mix.losses import (
@@ -20,12 +25,20 @@ from ssl_mix.types import MixedTarget
 PLAIN = {"random_ratio": 0.0, "score_ratio": 0.0}
 
 
-def softmax(scores):
+def softmax(scores: NDArray[Any]) -> NDArray[Any]:
     powers = np.exp(scores - scores.max())
     return powers / powers.sum()
 
 
-def perturbed(scores, a, b, lam, random_lam, r1=0.4, r2=0.1):
+def perturbed(
+    scores: NDArray[Any],
+    a: Any,
+    b: Any,
+    lam: np.float64,
+    random_lam: np.float64,
+    r1: float = 0.4,
+    r2: float = 0.1,
+) -> np.float64:
     if lam in (0, 1):  # one class, about which nothing is uncertain
         return lam
     with np.errstate(over="ignore"):
@@ -33,7 +46,7 @@ def perturbed(scores, a, b, lam, random_lam, r1=0.4, r2=0.1):
     return (1 - r1 - r2) * lam + r1 * random_lam + r2 * score
 
 
-def regularizer(scores, a, b, lam):
+def regularizer(scores: NDArray[Any], a: Any, b: Any, lam: np.float64) -> np.float64:
     """sum_k y_k max(0, b_k - p_k) with b = 1 at either class."""
     y, wanted = np.zeros(len(scores)), np.zeros(len(scores))
     y[a] += lam
@@ -42,7 +55,9 @@ def regularizer(scores, a, b, lam):
     return (y * np.maximum(0, wanted - softmax(scores))).sum()
 
 
-def batch(samples=12, classes=6, seed=0, dtype=torch.float64):
+def batch(
+    samples: int = 12, classes: int = 6, seed: int = 0, dtype: torch.dtype = torch.float64
+) -> tuple[Tensor, MixedTarget, Tensor]:
     draw = torch.Generator().manual_seed(seed)
     logits = 2 * torch.randn(samples, classes, generator=draw, dtype=dtype)
     labels_a, labels_b = torch.randint(classes, (2, samples), generator=draw)
@@ -54,7 +69,14 @@ def batch(samples=12, classes=6, seed=0, dtype=torch.float64):
 @pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
 @pytest.mark.parametrize("ratios", [(0.4, 0.1), (0.0, 0.5), (1.0, 0.0), (0.5, 0.5)])
 @pytest.mark.parametrize("eta", [0.0, 1.0, 0.3])
-def test_formula(case, reference, assert_close, reduction, ratios, eta):
+def test_formula(
+    case: Any,
+    reference: Any,
+    assert_close: Callable[..., Any],
+    reduction: str,
+    ratios: tuple[float, float],
+    eta: float,
+) -> None:
     random_lam = np.random.default_rng(7).random(len(case.lam))
     r1, r2 = ratios
     lam = reference.rows(perturbed, *case, random_lam, r1=r1, r2=r2)
@@ -63,13 +85,15 @@ def test_formula(case, reference, assert_close, reduction, ratios, eta):
     tensors = tuple(map(torch.from_numpy, case))
     options = {"random_ratio": r1, "score_ratio": r2, "random_lam": torch.from_numpy(random_lam)}
     assert_close(lumix_lam(*tensors, **options), lam)
-    assert_close(lumix_regularizer(*tensors[:3], torch.from_numpy(lam), reduction="none"), extra)
+    logits, labels_a, labels_b, *_ = tensors
+    found = lumix_regularizer(logits, labels_a, labels_b, torch.from_numpy(lam), reduction="none")
+    assert_close(found, extra)
     actual = lumix_cross_entropy(*tensors, **options, eta=eta, reduction=reduction)
     assert_close(actual, reference.reduce(expected, reduction))
 
 
 @pytest.mark.parametrize("form", ["function", "module", "dense"])
-def test_without_perturbation_and_regularizer_it_is_soft_cross_entropy(form):
+def test_without_perturbation_and_regularizer_it_is_soft_cross_entropy(form: str) -> None:
     logits, target, _ = batch()
     expected = F.cross_entropy(logits, target.dense(6))
     if form == "function":
@@ -80,7 +104,7 @@ def test_without_perturbation_and_regularizer_it_is_soft_cross_entropy(form):
     torch.testing.assert_close(actual, expected, rtol=1e-12, atol=0)
 
 
-def test_what_the_network_sees_goes_to_the_class_that_lam_weights():
+def test_what_the_network_sees_goes_to_the_class_that_lam_weights() -> None:
     logits = torch.tensor([[9.0, 0.0, 0.0], [0.0, 9.0, 0.0]])
     labels_a, labels_b = torch.tensor([0, 0]), torch.tensor([1, 1])
     lam = lumix_lam(logits, labels_a, labels_b, 0.5, random_ratio=0.0, score_ratio=1.0)
@@ -91,7 +115,9 @@ def test_what_the_network_sees_goes_to_the_class_that_lam_weights():
 @pytest.mark.parametrize("kind", ["softmax", "bce"])
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 @pytest.mark.parametrize("classes", [2, 6])
-def test_a_dense_target_only_swaps_the_classes_with_their_weights(kind, smoothing, classes):
+def test_a_dense_target_only_swaps_the_classes_with_their_weights(
+    kind: str, smoothing: float, classes: int
+) -> None:
     """The order is decoded by weight; with the random weight turned too, the loss is that of the original
     order."""
     logits, target, random_lam = batch(classes=classes)
@@ -116,7 +142,7 @@ def test_a_dense_target_only_swaps_the_classes_with_their_weights(kind, smoothin
         np.testing.assert_allclose(criterion(logits, target, random_lam), expected, rtol=1e-10)
 
 
-def test_beta_noise_is_symmetric_so_dense_targets_keep_the_distribution_of_the_loss():
+def test_beta_noise_is_symmetric_so_dense_targets_keep_the_distribution_of_the_loss() -> None:
     logits, labels = torch.zeros(20_000, 2), torch.zeros(20_000, dtype=torch.int64)
     draw = torch.Generator().manual_seed(0)
     drawn = lumix_lam(logits, labels, labels + 1, 0.5, random_ratio=1.0, score_ratio=0.0, generator=draw)
@@ -126,7 +152,7 @@ def test_beta_noise_is_symmetric_so_dense_targets_keep_the_distribution_of_the_l
     assert abs(((drawn - 0.5) ** 3).mean()) < 0.001
 
 
-def test_normal_noise_is_clipped_and_refused_for_dense_targets():
+def test_normal_noise_is_clipped_and_refused_for_dense_targets() -> None:
     logits, labels = torch.zeros(20_000, 2), torch.zeros(20_000, dtype=torch.int64)
     options = {"random_ratio": 1.0, "score_ratio": 0.0, "noise": "normal"}
     drawn = lumix_lam(logits, labels, labels + 1, 0.5, **options, generator=torch.Generator().manual_seed(0))
@@ -137,7 +163,7 @@ def test_normal_noise_is_clipped_and_refused_for_dense_targets():
         LUMixLoss(noise="normal")(torch.zeros(2, 3), torch.eye(2, 3))
 
 
-def test_the_generator_alone_decides_the_draw():
+def test_the_generator_alone_decides_the_draw() -> None:
     logits, target, _ = batch()
     losses = [LUMixLoss(generator=torch.Generator().manual_seed(seed))(logits, target) for seed in (0, 0, 1)]
     assert losses[0] == losses[1] != losses[2]
@@ -147,7 +173,7 @@ def test_the_generator_alone_decides_the_draw():
 
 
 @pytest.mark.parametrize("kind", ["softmax", "bce"])
-def test_labels_are_pairs_of_one_class(kind):
+def test_labels_are_pairs_of_one_class(kind: str) -> None:
     logits, target, _ = batch()
     labels = target.labels_a
     criterion = LUMixLoss(kind=kind, reduction="none")
@@ -159,7 +185,7 @@ def test_labels_are_pairs_of_one_class(kind):
         torch.testing.assert_close(criterion(logits, form), expected, rtol=1e-10, atol=1e-12)
 
 
-def test_opinion_of_the_network_has_a_gradient_only_if_asked():
+def test_opinion_of_the_network_has_a_gradient_only_if_asked() -> None:
     logits, target, random_lam = batch()
     logits.requires_grad_()
     assert not lumix_lam(logits, *target, random_lam=random_lam).requires_grad
@@ -168,13 +194,13 @@ def test_opinion_of_the_network_has_a_gradient_only_if_asked():
     slope = torch.autograd.grad(attached.sum(), logits)[0]
     torch.testing.assert_close(slope, torch.autograd.grad(0.1 * score.sum(), logits)[0])
 
-    def loss(logits):
+    def loss(logits: Tensor) -> Tensor:
         return lumix_cross_entropy(logits, *target, random_lam=random_lam, detach=False)
 
     assert torch.autograd.gradcheck(loss, logits)
 
 
-def test_label_of_lumix_with_decoupled_mixup():
+def test_label_of_lumix_with_decoupled_mixup() -> None:
     logits, target, random_lam = batch()
     lam = lumix_lam(logits, *target, random_lam=random_lam)
     pair = target[:2]
@@ -187,7 +213,7 @@ def test_label_of_lumix_with_decoupled_mixup():
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
-def test_logits_of_ten_thousand_are_finite(dtype):
+def test_logits_of_ten_thousand_are_finite(dtype: torch.dtype) -> None:
     draw = torch.Generator().manual_seed(0)
     logits = (1e4 * torch.randint(-1, 2, (200, 5), generator=draw)).to(dtype).requires_grad_()
     target = MixedTarget(*torch.randint(5, (2, 200), generator=draw), torch.rand(200, generator=draw))
@@ -210,7 +236,7 @@ def test_logits_of_ten_thousand_are_finite(dtype):
         ({"eta": -1.0}, "eta"),
     ],
 )
-def test_wrong_options(wrong, name):
+def test_wrong_options(wrong: dict[str, float], name: str) -> None:
     logits, target, _ = batch()
     with pytest.raises(UserError, match=name):
         lumix_cross_entropy(logits, *target, **wrong)

@@ -1,7 +1,10 @@
 """The criteria are their functions with the options stored."""
 
+from typing import Any
+
 import pytest
 import torch
+from torch import Tensor
 
 from ssl_mix.losses import (
     AsymmetricMixupLoss,
@@ -16,7 +19,7 @@ from ssl_mix.types import MixedTarget
 REDUCTIONS = ("mean", "none", "sum")
 
 
-def batch():
+def batch() -> tuple[Tensor, MixedTarget]:
     draw = torch.Generator().manual_seed(0)
     labels_a, labels_b = torch.randint(4, (2, 9), generator=draw)
     target = MixedTarget(labels_a, labels_b, torch.rand(9, generator=draw) / 2)
@@ -25,7 +28,7 @@ def batch():
 
 @pytest.mark.parametrize("reduction", REDUCTIONS)
 @pytest.mark.parametrize("options", [{}, {"eta": 0.7}, {"sides": "minor"}, {"eta_power": 1.0}])
-def test_decoupled_mixup(options, reduction):
+def test_decoupled_mixup(options: dict[str, Any], reduction: str) -> None:
     logits, target = batch()
     expected = decoupled_mixup_cross_entropy(logits, *target, **options, reduction=reduction)
     assert torch.equal(DecoupledMixupLoss(**options, reduction=reduction)(logits, target), expected)
@@ -34,14 +37,14 @@ def test_decoupled_mixup(options, reduction):
 @pytest.mark.parametrize("reduction", REDUCTIONS)
 @pytest.mark.parametrize("options", [{}, {"eta": 0.7}, {"eta_power": 1.0}])
 @pytest.mark.parametrize("mask", [None, torch.arange(9) % 2 == 0])
-def test_asymmetric(options, reduction, mask):
+def test_asymmetric(options: dict[str, Any], reduction: str, mask: Tensor | None) -> None:
     logits, target = batch()
     expected = asymmetric_mixup_cross_entropy(logits, *target, mask=mask, **options, reduction=reduction)
     assert torch.equal(AsymmetricMixupLoss(**options, reduction=reduction)(logits, target, mask), expected)
 
 
 @pytest.mark.parametrize("criterion", [DecoupledMixupLoss, AsymmetricMixupLoss])
-def test_every_option_changes_the_loss(criterion):
+def test_every_option_changes_the_loss(criterion: Any) -> None:
     logits, target = batch()
     default = criterion()(logits, target)
     options = [{"eta": 0.5}, {"eta_power": 1.0}, {"reduction": "sum"}]
@@ -50,7 +53,7 @@ def test_every_option_changes_the_loss(criterion):
 
 
 @pytest.mark.parametrize("criterion", [DecoupledMixupLoss(0.25, eta_power=2.0), AsymmetricMixupLoss(0.25)])
-def test_print_shows_the_options_and_there_is_nothing_to_learn(criterion):
+def test_print_shows_the_options_and_there_is_nothing_to_learn(criterion: Any) -> None:
     assert "0.25" in repr(criterion)
     assert not list(criterion.parameters())
     assert not criterion.state_dict()
@@ -60,7 +63,7 @@ def test_print_shows_the_options_and_there_is_nothing_to_learn(criterion):
     "criterion",
     [DecoupledMixupLoss(), AsymmetricMixupLoss(), DecoupledMixupBCELoss(), LUMixLoss(random_ratio=0.0)],
 )
-def test_plain_tuples_are_mixed_targets(criterion):
+def test_plain_tuples_are_mixed_targets(criterion: Any) -> None:
     logits, (labels_a, labels_b, lam) = batch()
     expected = criterion(logits, MixedTarget(labels_a, labels_b, lam))
     assert torch.equal(criterion(logits, (labels_a, labels_b, lam)), expected)

@@ -1,14 +1,21 @@
 """Decoupling among any number of classes: deleted scores in float64 NumPy, and the two-class case."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from ssl_mix.errors import UserError
 from ssl_mix.losses import DecoupledMixupLoss, decoupled_cross_entropy, multiway_decoupled_cross_entropy
 
 
-def multiway(reference, scores, labels, weights, eta_power=0.0):
+def multiway(
+    reference: Any, scores: NDArray[Any], labels: NDArray[Any], weights: NDArray[Any], eta_power: float = 0.0
+) -> Any:
     """D of one sample: for each distinct class, the softmax after all other listed classes are deleted."""
     listed = sorted(set(labels.tolist()))
     total = 0.0
@@ -21,7 +28,7 @@ def multiway(reference, scores, labels, weights, eta_power=0.0):
     return total
 
 
-def batch(classes, mixed, samples=20):
+def batch(classes: int, mixed: int, samples: int = 20) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
     draw = np.random.default_rng(classes + mixed)
     labels = draw.integers(classes, size=(samples, mixed))
     weights = draw.dirichlet(np.ones(mixed), size=samples)
@@ -33,7 +40,9 @@ def batch(classes, mixed, samples=20):
 
 @pytest.mark.parametrize(("classes", "mixed"), [(10, 3), (10, 4), (4, 3), (3, 3), (5, 2), (1000, 5)])
 @pytest.mark.parametrize("eta_power", [0.0, 1.0, 0.5])
-def test_formula(reference, assert_close, classes, mixed, eta_power):
+def test_formula(
+    reference: Any, assert_close: Callable[..., Any], classes: int, mixed: int, eta_power: float
+) -> None:
     columns = batch(classes, mixed)
     expected = [multiway(reference, *row, eta_power) for row in zip(*columns, strict=True)]
     actual = multiway_decoupled_cross_entropy(
@@ -43,7 +52,7 @@ def test_formula(reference, assert_close, classes, mixed, eta_power):
 
 
 @pytest.mark.parametrize("eta_power", [0.0, 1.0])
-def test_two_classes_are_the_existing_loss(case, eta_power):
+def test_two_classes_are_the_existing_loss(case: Any, eta_power: float) -> None:
     logits, labels_a, labels_b, lam = map(torch.from_numpy, case)
     labels, weights = torch.stack((labels_a, labels_b), 1), torch.stack((lam, 1 - lam), 1)
     options = {"eta_power": eta_power, "reduction": "none"}
@@ -52,7 +61,9 @@ def test_two_classes_are_the_existing_loss(case, eta_power):
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
-def test_dense_targets_of_three_classes(reference, assert_close, smoothing):
+def test_dense_targets_of_three_classes(
+    reference: Any, assert_close: Callable[..., Any], smoothing: float
+) -> None:
     logits, labels, weights = batch(8, 3)
     dense = np.zeros((20, 8))
     np.add.at(dense, (np.arange(20)[:, None], labels), weights)
@@ -67,7 +78,7 @@ def test_dense_targets_of_three_classes(reference, assert_close, smoothing):
     assert_close(criterion(*map(torch.from_numpy, (logits, soft))), expected)
 
 
-def test_removed_classes_get_no_gradient_from_the_others():
+def test_removed_classes_get_no_gradient_from_the_others() -> None:
     logits = torch.randn(
         1, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(0)
     ).requires_grad_()
@@ -77,10 +88,10 @@ def test_removed_classes_get_no_gradient_from_the_others():
     assert (logits.grad[0, [0, 3, 5]] > 0).all()
 
 
-def test_gradient_numerically_first_and_second():
+def test_gradient_numerically_first_and_second() -> None:
     logits, labels, weights = map(torch.from_numpy, batch(6, 3, samples=5))
 
-    def loss(logits):
+    def loss(logits: Tensor) -> Tensor:
         return multiway_decoupled_cross_entropy(logits, labels, weights, eta_power=0.5)
 
     assert torch.autograd.gradcheck(loss, logits.requires_grad_())
@@ -88,12 +99,12 @@ def test_gradient_numerically_first_and_second():
 
 
 @pytest.mark.parametrize("options", [{"classes": 1}, {"classes": 3, "sides": "minor"}])
-def test_wrong_number_of_classes(options):
+def test_wrong_number_of_classes(options: dict[str, Any]) -> None:
     with pytest.raises(UserError, match="classes"):
         DecoupledMixupLoss(**options)
 
 
-def test_shapes():
+def test_shapes() -> None:
     labels, weights = torch.zeros(2, 3, dtype=torch.int64), torch.zeros(2, 3)
     with pytest.raises(UserError, match="labels"):
         multiway_decoupled_cross_entropy(torch.zeros(2, 5), labels.float(), weights)

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch import Tensor
 
 from ssl_mix.errors import UserError
 from ssl_mix.losses import spectral_shrinkage
@@ -9,13 +10,13 @@ from ssl_mix.losses import spectral_shrinkage
 SHAPES = [(5, 12), (6, 6), (12, 5), (1, 4), (4, 1)]
 
 
-def features(count, width, seed=0, dtype=torch.float64):
+def features(count: int, width: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:
     draw = torch.Generator().manual_seed(seed)
     return torch.randn(count, width, generator=draw, dtype=torch.float64).to(dtype)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_equals_the_smallest_singular_values(shape):
+def test_equals_the_smallest_singular_values(shape: tuple[int, int]) -> None:
     batch = features(*shape)
     squares = torch.linalg.svdvals(batch).square().flip(0)
     for smallest in range(1, min(shape) + 1):
@@ -25,28 +26,28 @@ def test_equals_the_smallest_singular_values(shape):
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_gradient_numerically(shape):
+def test_gradient_numerically(shape: tuple[int, int]) -> None:
     for smallest in {1, min(shape)}:
         batch = features(*shape).requires_grad_()
         assert torch.autograd.gradcheck(lambda x, k=smallest: spectral_shrinkage(x, smallest=k), batch)
 
 
 @pytest.mark.parametrize("shape", [(5, 12), (12, 5)])
-def test_gradient_equals_that_of_the_singular_values(shape):
+def test_gradient_equals_that_of_the_singular_values(shape: tuple[int, int]) -> None:
     batch, again = features(*shape).requires_grad_(), features(*shape).requires_grad_()
     spectral_shrinkage(batch, smallest=2).backward()
     torch.linalg.svdvals(again)[-2:].square().sum().backward()
     torch.testing.assert_close(batch.grad, again.grad, rtol=1e-7, atol=1e-9)
 
 
-def test_all_singular_values_are_the_squared_norm():
+def test_all_singular_values_are_the_squared_norm() -> None:
     batch = features(5, 12).requires_grad_()
     spectral_shrinkage(batch, smallest=5).backward()
     torch.testing.assert_close(batch.grad, 2 * batch.detach())
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_half_precision_is_computed_in_single(dtype):
+def test_half_precision_is_computed_in_single(dtype: torch.dtype) -> None:
     batch = features(6, 20, dtype=dtype).requires_grad_()
     with torch.autocast("cpu", dtype=dtype):
         found = spectral_shrinkage(batch)
@@ -61,7 +62,7 @@ def test_half_precision_is_computed_in_single(dtype):
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 @pytest.mark.parametrize("smallest", [1, 2, 4])
-def test_equal_singular_values_give_a_gradient_of_their_length(dtype, smallest):
+def test_equal_singular_values_give_a_gradient_of_their_length(dtype: torch.dtype, smallest: int) -> None:
     """All singular values 3: whichever directions are chosen, the gradient 2 V V^T F has the norm 2 * 3 *
     sqrt(k)."""
     basis = torch.linalg.qr(features(9, 4)).Q.T.to(dtype)
@@ -74,7 +75,7 @@ def test_equal_singular_values_give_a_gradient_of_their_length(dtype, smallest):
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 @pytest.mark.parametrize("rows", [(0, 0, 1, 2), (0, 0, 0, 1), (0, 0, 0, 0)])
-def test_equal_rows_leave_nothing_to_shrink(dtype, rows):
+def test_equal_rows_leave_nothing_to_shrink(dtype: torch.dtype, rows: tuple[int, int, int, int]) -> None:
     """Values of zero, several of them in part, and as many directions as are zero: no loss, no gradient, no
     negative value."""
     batch = 30 * features(3, 10, dtype=dtype)[list(rows)]
@@ -86,13 +87,13 @@ def test_equal_rows_leave_nothing_to_shrink(dtype, rows):
     assert batch.grad.norm() <= 2 * rounding
 
 
-def test_features_of_zero():
+def test_features_of_zero() -> None:
     batch = torch.zeros(3, 5, requires_grad=True)
     spectral_shrinkage(batch, smallest=2).backward()
     assert not batch.grad.any()
 
 
-def test_a_large_batch_keeps_its_digits_in_single():
+def test_a_large_batch_keeps_its_digits_in_single() -> None:
     """A smallest value thousands of times below the largest, as pooled features of a network have it."""
     batch = features(48, 512) + 20
     expected = torch.linalg.svdvals(batch)[-1].square()
@@ -110,6 +111,6 @@ def test_a_large_batch_keeps_its_digits_in_single():
         (torch.ones(3, 5, dtype=torch.int64), 1, "float"),
     ],
 )
-def test_wrong_arguments(batch, smallest, words):
+def test_wrong_arguments(batch: Tensor, smallest: int, words: str) -> None:
     with pytest.raises(UserError, match=words):
         spectral_shrinkage(batch, smallest=smallest)

@@ -1,8 +1,12 @@
 """Values of the losses: the direct formulas in float64 NumPy, for every option."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from ssl_mix.losses import (
     asymmetric_mixup_cross_entropy,
@@ -15,14 +19,14 @@ REDUCTIONS = ("none", "sum", "mean")
 SIDES = ("both", "minor", "major")
 
 
-def tensors(case, dtype=torch.float64):
+def tensors(case: Any, dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """The arrays of a case as tensors, logits in ``dtype``, lam in float64."""
     logits, labels_a, labels_b, lam = map(torch.from_numpy, case)
     return logits.to(dtype), labels_a, labels_b, lam
 
 
 @pytest.mark.parametrize("reduction", REDUCTIONS)
-def test_mixup(case, reference, assert_close, reduction):
+def test_mixup(case: Any, reference: Any, assert_close: Callable[..., Any], reduction: str) -> None:
     expected = reference.reduce(reference.rows(reference.mixup, *case), reduction)
     assert_close(mixup_cross_entropy(*tensors(case), reduction=reduction), expected)
 
@@ -30,14 +34,18 @@ def test_mixup(case, reference, assert_close, reduction):
 @pytest.mark.parametrize("reduction", REDUCTIONS)
 @pytest.mark.parametrize("sides", SIDES)
 @pytest.mark.parametrize("eta_power", [0.0, 0.5, 2.0])
-def test_decoupled(case, reference, assert_close, reduction, sides, eta_power):
+def test_decoupled(
+    case: Any, reference: Any, assert_close: Callable[..., Any], reduction: str, sides: str, eta_power: float
+) -> None:
     options = {"sides": sides, "eta_power": eta_power}
     expected = reference.reduce(reference.rows(reference.decoupled, *case, **options), reduction)
     assert_close(decoupled_cross_entropy(*tensors(case), **options, reduction=reduction), expected)
 
 
 @pytest.mark.parametrize("reduction", REDUCTIONS)
-def test_decoupled_without_lam(case, reference, assert_close, reduction):
+def test_decoupled_without_lam(
+    case: Any, reference: Any, assert_close: Callable[..., Any], reduction: str
+) -> None:
     expected = reference.reduce(reference.rows(reference.decoupled, *case[:3], None), reduction)
     assert_close(decoupled_cross_entropy(*tensors(case)[:3], reduction=reduction), expected)
 
@@ -45,7 +53,15 @@ def test_decoupled_without_lam(case, reference, assert_close, reduction):
 @pytest.mark.parametrize("reduction", REDUCTIONS)
 @pytest.mark.parametrize("sides", SIDES)
 @pytest.mark.parametrize(("eta", "eta_power"), [(0.0, 0.0), (0.1, 0.0), (1.0, 1.5)])
-def test_decoupled_mixup(case, reference, assert_close, reduction, sides, eta, eta_power):
+def test_decoupled_mixup(
+    case: Any,
+    reference: Any,
+    assert_close: Callable[..., Any],
+    reduction: str,
+    sides: str,
+    eta: float,
+    eta_power: float,
+) -> None:
     options = {"sides": sides, "eta_power": eta_power}
     expected = reference.rows(reference.mixup, *case)
     expected = expected + eta * reference.rows(reference.decoupled, *case, **options)
@@ -53,7 +69,9 @@ def test_decoupled_mixup(case, reference, assert_close, reduction, sides, eta, e
     assert_close(actual, reference.reduce(expected, reduction))
 
 
-def test_decoupled_mixup_weighs_the_decoupled_term_by_one_tenth(case, reference, assert_close):
+def test_decoupled_mixup_weighs_the_decoupled_term_by_one_tenth(
+    case: Any, reference: Any, assert_close: Callable[..., Any]
+) -> None:
     expected = reference.rows(reference.mixup, *case) + 0.1 * reference.rows(reference.decoupled, *case)
     assert_close(decoupled_mixup_cross_entropy(*tensors(case)), expected.mean())
 
@@ -61,7 +79,15 @@ def test_decoupled_mixup_weighs_the_decoupled_term_by_one_tenth(case, reference,
 @pytest.mark.parametrize("reduction", REDUCTIONS)
 @pytest.mark.parametrize("mask_dtype", [None, torch.bool, torch.float32, torch.float64])
 @pytest.mark.parametrize(("eta", "eta_power"), [(0.0, 0.0), (0.1, 0.0), (1.0, 0.5), (1.0, 2.0)])
-def test_asymmetric(case, reference, assert_close, reduction, mask_dtype, eta, eta_power):
+def test_asymmetric(
+    case: Any,
+    reference: Any,
+    assert_close: Callable[..., Any],
+    reduction: str,
+    mask_dtype: torch.dtype | None,
+    eta: float,
+    eta_power: float,
+) -> None:
     case = case._replace(lam=np.minimum(case.lam, 1 - case.lam))
     mask = None if mask_dtype is None else torch.arange(len(case.lam)).remainder(2).to(mask_dtype)
     weights = np.ones(len(case.lam)) if mask is None else mask.numpy().astype(np.float64)
@@ -72,8 +98,8 @@ def test_asymmetric(case, reference, assert_close, reduction, mask_dtype, eta, e
 
 
 def test_asymmetric_takes_soft_masks_and_weighs_the_decoupled_term_by_one_tenth(
-    case, reference, assert_close
-):
+    case: Any, reference: Any, assert_close: Callable[..., Any]
+) -> None:
     mask = np.random.default_rng(0).random(len(case.lam))
     expected = reference.rows(reference.asymmetric, *case, mask).mean()
     actual = asymmetric_mixup_cross_entropy(*tensors(case), mask=torch.from_numpy(mask))
@@ -82,7 +108,9 @@ def test_asymmetric_takes_soft_masks_and_weighs_the_decoupled_term_by_one_tenth(
 
 @pytest.mark.parametrize("lam", [0, 0.0, 1e-6, 0.3, 0.5, 1.0, 1])
 @pytest.mark.parametrize("sides", SIDES)
-def test_one_number_as_lam_holds_for_all_samples(case, reference, assert_close, lam, sides):
+def test_one_number_as_lam_holds_for_all_samples(
+    case: Any, reference: Any, assert_close: Callable[..., Any], lam: int, sides: str
+) -> None:
     case = case._replace(lam=np.full(len(case.lam), float(lam)))
     logits, labels_a, labels_b, _ = tensors(case)
     mixup = reference.rows(reference.mixup, *case)
@@ -95,7 +123,9 @@ def test_one_number_as_lam_holds_for_all_samples(case, reference, assert_close, 
 
 
 @pytest.mark.parametrize("lam", [0, 1e-6, 0.3, 0.5])
-def test_one_number_as_lam_of_the_asymmetric_loss(case, reference, assert_close, lam):
+def test_one_number_as_lam_of_the_asymmetric_loss(
+    case: Any, reference: Any, assert_close: Callable[..., Any], lam: float
+) -> None:
     case = case._replace(lam=np.full(len(case.lam), float(lam)))
     logits, labels, pseudo_labels, _ = tensors(case)
     expected = reference.rows(reference.asymmetric, *case, eta_power=0.5).mean()
@@ -103,21 +133,23 @@ def test_one_number_as_lam_of_the_asymmetric_loss(case, reference, assert_close,
 
 
 @pytest.mark.parametrize("eta_power", [0.0, 1.0])
-def test_minor_and_major_side_add_up_to_both(case, eta_power):
-    def side(name):
+def test_minor_and_major_side_add_up_to_both(case: Any, eta_power: float) -> None:
+    def side(name: str) -> Tensor:
         return decoupled_cross_entropy(*tensors(case), sides=name, eta_power=eta_power, reduction="none")
 
     torch.testing.assert_close(side("minor") + side("major"), side("both"), rtol=1e-14, atol=1e-14)
 
 
-def test_adding_a_constant_to_the_logits_changes_nothing(case, assert_close):
+def test_adding_a_constant_to_the_logits_changes_nothing(case: Any, assert_close: Callable[..., Any]) -> None:
     logits, *rest = tensors(case)
     for loss in (mixup_cross_entropy, decoupled_mixup_cross_entropy, asymmetric_mixup_cross_entropy):
         expected = loss(logits, *rest, reduction="none")
         assert_close(loss(logits + 64.0, *rest, reduction="none"), expected)
 
 
-def test_swapping_the_classes_and_their_weights_changes_nothing(case, assert_close):
+def test_swapping_the_classes_and_their_weights_changes_nothing(
+    case: Any, assert_close: Callable[..., Any]
+) -> None:
     logits, labels_a, labels_b, lam = tensors(case)
     expected = decoupled_mixup_cross_entropy(logits, labels_a, labels_b, lam, eta_power=0.5, reduction="none")
     swapped = decoupled_mixup_cross_entropy(
@@ -128,7 +160,7 @@ def test_swapping_the_classes_and_their_weights_changes_nothing(case, assert_clo
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_gpu(case, reference, assert_close):
+def test_gpu(case: Any, reference: Any, assert_close: Any) -> None:
     batch = [tensor.cuda() for tensor in tensors(case)]
     mixup, decoupled = (reference.rows(of, *case) for of in (reference.mixup, reference.decoupled))
     assert_close(decoupled_mixup_cross_entropy(*batch, reduction="none"), mixup + 0.1 * decoupled)

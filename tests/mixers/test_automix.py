@@ -1,12 +1,14 @@
 """AutoMix and what it shares with SAMix: masks, lam, who gets a gradient, and what is left of the encoder."""
 
 import copy
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import nn
+from numpy.typing import NDArray
+from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from ssl_mix.errors import UserError
@@ -18,7 +20,7 @@ class Net(nn.Module):
 
     hidden_layers = ("one", "two", "three")
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.one = nn.Sequential(nn.Conv2d(3, 6, 3, 2, 1), nn.BatchNorm2d(6), nn.ReLU())
         self.two = nn.Conv2d(6, 8, 3, 2, 1)
@@ -27,25 +29,25 @@ class Net(nn.Module):
         self.drop = nn.Dropout(0.5)
         self.head = nn.Linear(8, 5)
 
-    def forward(self, images):
+    def forward(self, images: Tensor) -> Tensor:
         return self.head(self.drop(self.three(self.act(self.two(self.one(images)))).mean((2, 3))))
 
 
-def generator(seed=0):
+def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def batch(samples=6, height=24, width=40):
+def batch(samples: int = 6, height: int = 24, width: int = 40) -> tuple[Tensor, Tensor]:
     return torch.randn(samples, 3, height, width, generator=generator(9)), torch.arange(samples) % 5
 
 
-def network():
+def network() -> Net:
     with torch.random.fork_rng():
         torch.manual_seed(3)
         return Net()
 
 
-def prepared(mixer, net):
+def prepared(mixer: Any, net: Any) -> Any:
     """A block with weights large enough for masks that vary."""
     with torch.random.fork_rng():
         torch.manual_seed(4)
@@ -56,22 +58,22 @@ def prepared(mixer, net):
 
 
 @pytest.fixture(params=[AutoMix, SAMix])
-def mixer(request):
+def mixer(request: Any) -> Any:
     return request.param
 
 
-def numpy_mask(kind, block, maps_a, maps_b, lam):
+def numpy_mask(kind: Any, block: Any, maps_a: Tensor, maps_b: Tensor, lam: float) -> NDArray[Any]:
     """The mask before upsampling, one sample in NumPy float64; ``lam`` one number."""
 
-    def weights(layer):
+    def weights(layer: nn.Conv2d) -> tuple[NDArray[Any], NDArray[Any]]:
         matrix = layer.weight.detach().double().numpy()
         return matrix.reshape(len(matrix), -1), layer.bias.detach().double().numpy()[:, None]
 
-    def project(layer, values):
+    def project(layer: nn.Conv2d, values: NDArray[Any]) -> NDArray[Any]:
         matrix, bias = weights(layer)
         return matrix @ values + bias
 
-    def rescaled(share):
+    def rescaled(share: float) -> float:
         return (4 / 3 * share**3 - 2 * share**2 + 1.25 * share) / (1.25 - 2 / 3)
 
     a, b = (maps.detach().double().numpy().reshape(len(maps), -1) for maps in (maps_a, maps_b))
@@ -89,7 +91,7 @@ def numpy_mask(kind, block, maps_a, maps_b, lam):
     return (powers / powers.sum(1, keepdims=True)) @ value[0]
 
 
-def test_masks_are_those_of_numpy(mixer):
+def test_masks_are_those_of_numpy(mixer: Any) -> None:
     block, kind = prepared(mixer(), network()).block, mixer
     maps_a, maps_b = torch.randn(2, 2, 8, 6, 10, generator=generator()).unbind(0)
     lam = torch.tensor([0.3, 0.8])
@@ -106,7 +108,7 @@ def test_masks_are_those_of_numpy(mixer):
 
 
 @pytest.mark.parametrize("samples", [1, 2, 3, 65])
-def test_lam_is_the_pixel_share(mixer, samples):
+def test_lam_is_the_pixel_share(mixer: Any, samples: int) -> None:
     """A white image mixed with a black one: its mean is lam."""
     net = network()
     mixer = prepared(mixer(), net)
@@ -122,7 +124,7 @@ def test_lam_is_the_pixel_share(mixer, samples):
     assert mixed.loss.shape == ()
 
 
-def test_near_zero_and_one_the_block_is_left_out(mixer):
+def test_near_zero_and_one_the_block_is_left_out(mixer: Any) -> None:
     net = network()
     mixer = prepared(mixer(), net)
     images, _ = batch(4)
@@ -133,12 +135,12 @@ def test_near_zero_and_one_the_block_is_left_out(mixer):
     torch.testing.assert_close(mixed[0], 0.05 * images[0] + 0.95 * images[3])
 
 
-def test_the_lesson(mixer):
+def test_the_lesson(mixer: Any) -> None:
     """Its two terms by hand, from the masks that the block makes for the second draw."""
     net = network().eval()
     mixer = prepared(mixer(), net)
     images, labels = batch()
-    kept = {}
+    kept: dict[Any, Any] = {}
     mixer.block.register_forward_hook(
         lambda _, inputs, mask: kept.update(lam=inputs[2], mask=mask, b=inputs[1])
     )
@@ -158,7 +160,7 @@ def test_the_lesson(mixer):
     assert loss.item() == pytest.approx(expected + 0.1 * cost.mean(), abs=1e-5)
 
 
-def test_only_the_block_learns(mixer):
+def test_only_the_block_learns(mixer: Any) -> None:
     student = network()
     encoder = AveragedModel(student)
     mixer = prepared(mixer(), encoder)
@@ -174,7 +176,7 @@ def test_only_the_block_learns(mixer):
     assert all(parameter.grad is not None for parameter in student.parameters())
 
 
-def test_the_encoder_is_left_as_it_was(mixer):
+def test_the_encoder_is_left_as_it_was(mixer: Any) -> None:
     net = network()
     net.two.eval()
     net.head.weight.requires_grad_(False)
@@ -192,8 +194,8 @@ def test_the_encoder_is_left_as_it_was(mixer):
     assert sum(len(module._forward_hooks) for module in net.modules()) == 0
 
 
-def test_the_encoder_is_left_as_it_was_after_an_exception():
-    net = network()
+def test_the_encoder_is_left_as_it_was_after_an_exception() -> None:
+    net: Any = network()
     mixer = prepared(AutoMix(), net)
     images, labels = batch()
     with pytest.raises(RuntimeError):
@@ -206,7 +208,7 @@ def test_the_encoder_is_left_as_it_was_after_an_exception():
     assert sum(len(module._forward_hooks) for module in net.modules()) == 0
 
 
-def test_the_generator_decides_everything(mixer):
+def test_the_generator_decides_everything(mixer: Any) -> None:
     net = network()
     mixer = prepared(mixer(), net)
     images, labels = batch()
@@ -221,7 +223,7 @@ def test_the_generator_decides_everything(mixer):
     assert torch.equal(mixed, first.images) and torch.equal(target.lam, first.target.lam)
 
 
-def test_autocast(mixer):
+def test_autocast(mixer: Any) -> None:
     net = network()
     mixer = prepared(mixer(), net)
     images, labels = batch()
@@ -237,7 +239,9 @@ def test_autocast(mixer):
 @pytest.mark.parametrize(
     ("pictures", "weights"), [(torch.bfloat16, torch.float32), (torch.float32, torch.bfloat16)]
 )
-def test_pictures_and_encoder_of_different_precision(mixer, pictures, weights):
+def test_pictures_and_encoder_of_different_precision(
+    mixer: Any, pictures: torch.dtype, weights: torch.dtype
+) -> None:
     """The encoder sees the images in its own dtype, and they come back in theirs."""
     net = network()
     mixer = prepared(mixer(), net)
@@ -254,13 +258,13 @@ def test_pictures_and_encoder_of_different_precision(mixer, pictures, weights):
     assert mixed.dtype == pictures
 
 
-def test_the_default_layer_is_the_last_but_one():
+def test_the_default_layer_is_the_last_but_one() -> None:
     net = network()
     assert AutoMix().layer_name(AveragedModel(net)) == "two"
     assert AutoMix(layer="one").layer_name(net) == "one"
 
 
-def test_features_come_from_inside_wrappers():
+def test_features_come_from_inside_wrappers() -> None:
     """The same from a plain, an averaged and a compiled encoder."""
     net = network()
     mixer = prepared(AutoMix(), net)
@@ -272,13 +276,13 @@ def test_features_come_from_inside_wrappers():
     assert torch.equal(results[0], results[1]) and torch.equal(results[0], results[2])
 
 
-def test_given_channels_need_no_preparation():
+def test_given_channels_need_no_preparation() -> None:
     net = network()
     mixer = AutoMix(layer="one", channels=6)
     assert mixer.mix_batch(*batch(), net=net).mask.shape == (6, 1, 24, 40)
 
 
-def test_preparing_twice_keeps_the_block():
+def test_preparing_twice_keeps_the_block() -> None:
     net = network()
     mixer = AutoMix()
     mixer.prepare(net, (3, 24, 40))
@@ -293,15 +297,15 @@ def test_preparing_twice_keeps_the_block():
 class Tokens(nn.Module):
     """A layer without maps."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.embed = nn.Linear(3, 4)
 
-    def forward(self, images):
+    def forward(self, images: Tensor) -> Any:
         return self.embed(images.flatten(2).transpose(1, 2)).mean(1)
 
 
-def test_mistakes_are_named():
+def test_mistakes_are_named() -> None:
     net, (images, labels) = network(), batch()
     with pytest.raises(UserError, match="prepare"):
         AutoMix()(images, labels, net=net)

@@ -1,9 +1,13 @@
 """Attention of the class token against attention obtained otherwise."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from ssl_mix.errors import UserError
 from ssl_mix.mixers import capture_class_attention
@@ -14,15 +18,15 @@ torchvision = pytest.importorskip("torchvision")
 SIZES = {"depth": 2, "embed_dim": 16, "num_heads": 2, "num_classes": 5}
 
 
-def images(samples=3, height=32, width=48):
+def images(samples: int = 3, height: int = 32, width: int = 48) -> Tensor:
     return torch.randn(samples, 3, height, width, generator=torch.Generator().manual_seed(9))
 
 
-def hooks(net):
+def hooks(net: Any) -> int:
     return sum(len(module._forward_hooks) + len(module._forward_pre_hooks) for module in net.modules())
 
 
-def sharpened(net):
+def sharpened(net: Any) -> Any:
     """The network with weights large enough for attention far from uniform."""
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
@@ -31,19 +35,19 @@ def sharpened(net):
     return net.eval()
 
 
-def captured(net, pictures):
+def captured(net: Any, pictures: Tensor) -> Tensor:
     with capture_class_attention(nn.ModuleDict({"net": net})) as attention:
         net(pictures)
     assert hooks(net) == 0
     return attention()
 
 
-def softmax(logits):
+def softmax(logits: NDArray[Any]) -> NDArray[Any]:
     powers = np.exp(logits - logits.max(-1, keepdims=True))
     return powers / powers.sum(-1, keepdims=True)
 
 
-def timm_class_attention(net, pictures, prefix):
+def timm_class_attention(net: Any, pictures: Tensor, prefix: int) -> NDArray[Any]:
     """NumPy float64 from what enters the last attention layer: every query, every head, then the first
     row."""
     kept = []
@@ -76,7 +80,7 @@ def timm_class_attention(net, pictures, prefix):
     [({}, 1), ({"reg_tokens": 3}, 4), ({"qk_norm": True}, 1), ({"qkv_bias": False}, 1)],
     ids=["plain", "registers", "qk_norm", "no_bias"],
 )
-def test_timm(options, prefix):
+def test_timm(options: dict[str, Any], prefix: int) -> None:
     net = sharpened(timm.models.VisionTransformer(img_size=(32, 48), patch_size=8, **SIZES, **options))
     attention = captured(net, images())
     expected = timm_class_attention(net, images(), prefix)
@@ -85,14 +89,14 @@ def test_timm(options, prefix):
     np.testing.assert_allclose(attention.numpy(), expected, rtol=2e-4, atol=1e-6)
 
 
-def test_timm_distilled():
+def test_timm_distilled() -> None:
     net = sharpened(timm.models.deit.VisionTransformerDistilled(img_size=(32, 48), patch_size=8, **SIZES))
     np.testing.assert_allclose(
         captured(net, images()).numpy(), timm_class_attention(net, images(), 2), rtol=2e-4, atol=1e-6
     )
 
 
-def test_torchvision():
+def test_torchvision() -> None:
     """The layer itself gives its attention when asked for it."""
     net = sharpened(
         torchvision.models.VisionTransformer(
@@ -110,7 +114,7 @@ def test_torchvision():
 
 
 @pytest.mark.parametrize("name", ["cait_xxs24_224", "xcit_nano_12_p16_224"])
-def test_class_attention_blocks(name):
+def test_class_attention_blocks(name: str) -> None:
     """Without fused attention timm hands the matrix to a dropout layer, where it can be read."""
     net = timm.create_model(name, num_classes=5).eval()
     pictures = images(2, 64, 64) if "xcit" in name else images(2, 224, 224)
@@ -123,7 +127,7 @@ def test_class_attention_blocks(name):
     torch.testing.assert_close(attention(), kept[0].mean(1)[:, 0, 1:])
 
 
-def test_attention_has_no_gradient_and_costs_the_network_none():
+def test_attention_has_no_gradient_and_costs_the_network_none() -> None:
     net = sharpened(timm.models.VisionTransformer(img_size=32, patch_size=8, **SIZES))
     plain = net(images(width=32))
     with capture_class_attention(net) as attention:
@@ -132,7 +136,7 @@ def test_attention_has_no_gradient_and_costs_the_network_none():
     assert torch.equal(plain, logits)
 
 
-def test_hooks_are_removed_after_an_exception():
+def test_hooks_are_removed_after_an_exception() -> None:
     net = timm.models.VisionTransformer(img_size=32, patch_size=8, **SIZES)
     with pytest.raises(ZeroDivisionError), capture_class_attention(net):
         assert hooks(net) == 1
@@ -159,21 +163,21 @@ def test_hooks_are_removed_after_an_exception():
     ],
     ids=["convolutions", "swin", "no_class_token", "pooled", "other_blocks"],
 )
-def test_networks_that_cannot_be_read(net, message):
+def test_networks_that_cannot_be_read(net: Callable[..., Any], message: str) -> None:
     network = net()
     with pytest.raises(UserError, match=message), capture_class_attention(network):
         pass
     assert hooks(network) == 0
 
 
-def test_compiled_networks_are_refused():
+def test_compiled_networks_are_refused() -> None:
     """What is compiled already ignores the hook; what is compiled within the block keeps it for ever."""
     whole, in_place, inside = (
         timm.models.VisionTransformer(img_size=32, patch_size=8, **SIZES) for _ in range(3)
     )
     in_place.compile(backend="eager")
     inside.blocks[-1] = torch.compile(inside.blocks[-1], backend="eager")
-    compiled = torch.compile(whole, backend="eager")
+    compiled: Any = torch.compile(whole, backend="eager")
     for net in (compiled, in_place, inside):
         with pytest.raises(UserError, match="net._orig_mod"), capture_class_attention(net):
             pass
@@ -183,7 +187,7 @@ def test_compiled_networks_are_refused():
     assert attention().shape == (3, 16)
 
 
-def test_nothing_captured():
+def test_nothing_captured() -> None:
     net = timm.models.VisionTransformer(img_size=32, patch_size=8, **SIZES)
     with capture_class_attention(net) as attention, pytest.raises(UserError, match="inside the block"):
         attention()

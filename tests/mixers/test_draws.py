@@ -1,38 +1,41 @@
 """Draws go on from call to call, and partners are a random permutation."""
 
+from typing import Any
+
 import pytest
 import torch
 from scipy import stats
+from torch import Tensor
 
 from ssl_mix.mixers import CutMix, Mixup
 
 
 @pytest.fixture(params=[Mixup, CutMix])
-def mixer(request):
+def mixer(request: Any) -> Any:
     """Each mixer with its default alpha."""
     return request.param()
 
 
-def generator(seed=0):
+def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def batch(samples=8, size=16, **options):
+def batch(samples: int = 8, size: int = 16, **options: Any) -> tuple[Tensor, Tensor]:
     images = torch.randn(samples, 3, size, size, generator=generator(9), **options)
     return images, torch.arange(samples)
 
 
-def result(mixer, **options):
+def result(mixer: Any, **options: Any) -> Tensor:
     mixed, target = mixer(*batch(), **options)
     return torch.cat([mixed.flatten(), target.labels_b, target.lam])
 
 
-def test_a_generator_moves_on(mixer):
+def test_a_generator_moves_on(mixer: Any) -> None:
     stream = generator()
     assert not torch.equal(result(mixer, generator=stream), result(mixer, generator=stream))
 
 
-def test_partners_are_every_permutation_equally_often(mixer):
+def test_partners_are_every_permutation_equally_often(mixer: Any) -> None:
     images, labels = batch(samples=3, size=2)
     counts: dict[tuple[int, ...], int] = {}
     stream = generator(1)
@@ -43,7 +46,7 @@ def test_partners_are_every_permutation_equally_often(mixer):
     assert stats.chisquare(list(counts.values())).pvalue > 0.01
 
 
-def test_partner_and_lam_are_independent():
+def test_partner_and_lam_are_independent() -> None:
     """Among equal partners lam is still Beta(1, 1), and lam does not follow the position in the batch."""
     images, labels = torch.zeros(3000, 1, 1, 1), torch.arange(3000)
     target = Mixup()(images, labels, generator=generator())[1]
@@ -53,7 +56,7 @@ def test_partner_and_lam_are_independent():
     assert stats.spearmanr(lam[:-1], lam[1:]).pvalue > 0.01
 
 
-def test_a_batch_of_one_is_mixed_with_itself(mixer):
+def test_a_batch_of_one_is_mixed_with_itself(mixer: Any) -> None:
     images, labels = batch(samples=1)
     mixed, target = mixer(images, labels, generator=generator())
     torch.testing.assert_close(mixed, images)

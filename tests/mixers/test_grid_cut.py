@@ -1,10 +1,12 @@
 """Labels of least energy: against every labeling of small grids, and against minimum cuts of large ones."""
 
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import breadth_first_order, maximum_flow
 
@@ -12,7 +14,9 @@ from ssl_mix.mixers.grid_cut import energy_of, solve_grid
 from ssl_mix.mixers.puzzle_energy import GridEnergy, binomial_prior, puzzle_energy
 
 
-def plain_energies(labels, unary, right, down):
+def plain_energies(
+    labels: NDArray[Any], unary: NDArray[Any], right: NDArray[Any], down: NDArray[Any]
+) -> NDArray[Any]:
     """Of labelings (K, h, w) of one sample in float64: unary (L, h, w), right (h, w - 1), down (h - 1, w)."""
     share = labels / (len(unary) - 1)
     total = np.take_along_axis(unary, labels, 0).sum((1, 2))
@@ -20,18 +24,18 @@ def plain_energies(labels, unary, right, down):
     return total + sum(cost.sum((1, 2)) for cost in borders)
 
 
-def plain_energy(labels, *sample):
+def plain_energy(labels: NDArray[Any], *sample: Any) -> float:
     """Of one labeling (h, w)."""
     return plain_energies(labels[None], *sample).item()
 
 
-def least_by_trial(unary, right, down):
+def least_by_trial(unary: NDArray[Any], right: NDArray[Any], down: NDArray[Any]) -> np.float64:
     """Least cost of all labelings."""
     every = itertools.product(range(len(unary)), repeat=unary[0].size)
     return plain_energies(np.array(list(every)).reshape(-1, *unary.shape[1:]), unary, right, down).min()
 
 
-def least_by_cut(unary, right, down):
+def least_by_cut(unary: NDArray[Any], right: NDArray[Any], down: NDArray[Any]) -> NDArray[Any]:
     """Labels of least energy by one minimum cut per sample, with whole capacities.
 
     Cell i has a node for each of "label >= k", k = 1..L-1, on the source's side if true. With these as
@@ -70,7 +74,9 @@ def least_by_cut(unary, right, down):
     return chosen[:source].reshape(levels, height, width).sum(0)
 
 
-def random_energy(count, labels, height, width, strength, seed=0):
+def random_energy(
+    count: int, labels: int, height: int, width: int, strength: float, seed: int = 0
+) -> GridEnergy:
     """Convex costs of either sign and weights of which some are zero."""
     draw = torch.Generator().manual_seed(seed)
     slope, bend = torch.randn(2, count, 1, height, width, generator=draw)
@@ -82,7 +88,7 @@ def random_energy(count, labels, height, width, strength, seed=0):
     return GridEnergy(slope * share + bend.abs() * share**2, *weights)
 
 
-def puzzle(count, labels, cells, seed=0):
+def puzzle(count: int, labels: int, cells: int, seed: int = 0) -> GridEnergy:
     """Energies of PuzzleMix for smooth random images with peaked random saliency."""
     draw = torch.Generator().manual_seed(seed)
     coarse = torch.rand(2, count, 3, 9, 9, generator=draw)
@@ -93,7 +99,7 @@ def puzzle(count, labels, cells, seed=0):
     return puzzle_energy(tuple(images), tuple(shares), lam, labels=labels, beta=1.2, gamma=0.5, eta=0.2)
 
 
-def samples(energy):
+def samples(energy: GridEnergy) -> list[tuple[NDArray[Any], ...]]:
     return [tuple(part[k].double().numpy() for part in energy) for k in range(len(energy.unary))]
 
 
@@ -101,7 +107,9 @@ def samples(energy):
     ("labels", "height", "width"), [(2, 3, 4), (3, 2, 4), (4, 2, 3), (2, 1, 9), (3, 1, 1)]
 )
 @pytest.mark.parametrize("strength", [0.3, 3.0])
-def test_no_labeling_of_a_small_grid_costs_less(labels, height, width, strength):
+def test_no_labeling_of_a_small_grid_costs_less(
+    labels: int, height: int, width: int, strength: float
+) -> None:
     energy = random_energy(5, labels, height, width, strength)
     found = solve_grid(energy)
     assert (found.dtype, found.shape) == (torch.int64, (5, height, width))
@@ -111,12 +119,12 @@ def test_no_labeling_of_a_small_grid_costs_less(labels, height, width, strength)
 
 
 @pytest.mark.parametrize(("labels", "height", "width"), [(2, 3, 3), (3, 2, 2), (3, 4, 2), (4, 2, 3)])
-def test_strong_borders_of_small_grids(labels, height, width):
+def test_strong_borders_of_small_grids(labels: int, height: int, width: int) -> None:
     """Borders that weigh up to 3 where cells cost from 0 to 2: one cell tells the next, and that takes
     time."""
     draw = torch.Generator().manual_seed(0)
-    ends = 2 * torch.rand(2, 100, 1, height, width, generator=draw)
-    unary = torch.lerp(*ends, torch.linspace(0, 1, labels)[:, None, None])
+    start, end = 2 * torch.rand(2, 100, 1, height, width, generator=draw)
+    unary = torch.lerp(start, end, torch.linspace(0, 1, labels)[:, None, None])
     weights = (3 * torch.rand(100, height - down, width - 1 + down, generator=draw) for down in (0, 1))
     energy = GridEnergy(unary, *weights)
     for sample, own in zip(samples(energy), solve_grid(energy).numpy(), strict=True):
@@ -124,7 +132,7 @@ def test_strong_borders_of_small_grids(labels, height, width):
 
 
 @pytest.mark.parametrize("labels", [2, 3])
-def test_the_cut_of_this_file_is_exact(labels):
+def test_the_cut_of_this_file_is_exact(labels: int) -> None:
     for sample in samples(random_energy(6, labels, 3, 3, 1.0)):
         assert plain_energy(least_by_cut(*sample), *sample) == pytest.approx(
             least_by_trial(*sample), abs=1e-5
@@ -133,40 +141,40 @@ def test_the_cut_of_this_file_is_exact(labels):
 
 @pytest.mark.parametrize("labels", [2, 3, 4])
 @pytest.mark.parametrize("cells", [2, 4, 8, 16])
-def test_puzzles_are_solved_to_one_percent(labels, cells):
+def test_puzzles_are_solved_to_one_percent(labels: int, cells: int) -> None:
     energy = puzzle(6, labels, cells)
     for sample, own in zip(samples(energy), solve_grid(energy).numpy(), strict=True):
         least = plain_energy(least_by_cut(*sample), *sample)
         assert least - 1e-4 <= plain_energy(own, *sample) <= 1.01 * least
 
 
-def test_energies_are_those_of_the_definition():
+def test_energies_are_those_of_the_definition() -> None:
     energy = random_energy(4, 3, 5, 6, 1.0)
     labels = torch.randint(3, (4, 5, 6), generator=torch.Generator().manual_seed(1))
     expected = [plain_energy(own, *one) for own, one in zip(labels.numpy(), samples(energy), strict=True)]
     np.testing.assert_allclose(energy_of(labels, energy).numpy(), expected, rtol=1e-5)
 
 
-def test_a_sample_does_not_depend_on_the_others():
+def test_a_sample_does_not_depend_on_the_others() -> None:
     energy = puzzle(8, 3, 8)
     alone = torch.cat([solve_grid(GridEnergy(*(part[k : k + 1] for part in energy))) for k in range(8)])
     assert torch.equal(solve_grid(energy), alone)
 
 
 @pytest.mark.filterwarnings("default")
-def test_the_solver_is_one_graph():
+def test_the_solver_is_one_graph() -> None:
     energy = puzzle(3, 3, 2)
     compiled = torch.compile(solve_grid, fullgraph=True, backend="aot_eager")
     assert torch.equal(compiled(energy), solve_grid(energy))
 
 
-def cell_means(picture, cells):
+def cell_means(picture: NDArray[Any], cells: int) -> NDArray[Any]:
     """(C, n, n) of an image (C, H, W) whose sides n divides."""
     colors, height, width = picture.shape
     return picture.reshape(colors, cells, height // cells, cells, width // cells).mean((2, 4))
 
 
-def test_folded_borders_cost_what_borders_cost():
+def test_folded_borders_cost_what_borders_cost() -> None:
     """For masks of zeros and ones the energy is lost saliency, prior and, up to a constant, differences
     across borders."""
     cells, beta, gamma, eta, count = 4, 1.7, 0.6, 0.3, 3
@@ -188,10 +196,11 @@ def test_folded_borders_cost_what_borders_cost():
         means = np.stack([cell_means(picture[k], cells) for picture in images])
         gaps = []
         for _ in range(8):
-            mask = draw.integers(0, 2, (cells, cells))
+            mask: Any = draw.integers(0, 2, (cells, cells))
             shown = np.where(mask, means[0], means[1])
             lost = np.where(mask, shares[1, k], shares[0, k]).sum()
-            prior = -np.where(mask, np.log(lam[k].item()), np.log(1 - lam[k].item())).sum() / cells**2
+            logs: Any = np.where(mask, np.log(lam[k].item()), np.log(1 - lam[k].item()))
+            prior = -logs.sum() / cells**2
             borders = sum(np.abs(np.diff(shown, axis=axis)).mean(0).sum() for axis in (1, 2))
             changes = sum(np.abs(np.diff(mask, axis=axis)).sum() for axis in (0, 1))
             expected = lost + eta * prior + smooth * (gamma * borders + changes)
@@ -199,7 +208,7 @@ def test_folded_borders_cost_what_borders_cost():
         np.testing.assert_allclose(gaps, gaps[0], rtol=0, atol=1e-4)
 
 
-def test_the_prior_is_binomial():
+def test_the_prior_is_binomial() -> None:
     found = binomial_prior(torch.tensor([0.3, 0.0, 1.0]), 4)
     expected = -np.log([0.343, 3 * 0.3 * 0.49, 3 * 0.09 * 0.7, 0.027])
     np.testing.assert_allclose(found[0].numpy(), expected, rtol=1e-5)

@@ -1,36 +1,43 @@
 """GridMix: equal holes in a regular grid, of as much of the image as lam asks for."""
 
+from collections.abc import Iterator
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from ssl_mix.errors import UserError
 from ssl_mix.mixers import GridMix, Pair
 from ssl_mix.mixers.gridmix import holes
+from ssl_mix.mixers.mixer import Mixed
 
 
-def generator(seed=0):
+def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def blend(samples, size, lam=None, seed=0, **options):
+def blend(
+    samples: int, size: tuple[int, int], lam: float | None = None, seed: int = 0, **options: Any
+) -> Mixed:
     images = torch.zeros(samples, 1, *size)
     return GridMix(**options).blend(Pair(images, images + 1), lam, generator(seed))
 
 
-def lines(mixed):
+def lines(mixed: Mixed) -> Iterator[tuple[Any, ...]]:
     """By sample: whether a row, and whether a column, runs through holes."""
     inside = mixed.images[:, 0].bool().numpy()
     return zip(inside.any(2), inside.any(1), inside, strict=True)
 
 
-def runs(line):
+def runs(line: NDArray[Any]) -> NDArray[Any]:
     """Lengths of the runs of True."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], line.astype(int), [0]])))
     return edges[1::2] - edges[::2]
 
 
-def test_a_line_of_holes_is_that_of_a_loop():
+def test_a_line_of_holes_is_that_of_a_loop() -> None:
     draws = np.random.default_rng(0)
     cells, extent = draws.integers(1, 7, 200), draws.uniform(0.4, 1, 200)
     width, place = draws.uniform(0.05, 0.95, 200), draws.uniform(0, 1, (200, 2))
@@ -47,7 +54,7 @@ def test_a_line_of_holes_is_that_of_a_loop():
 
 
 @pytest.mark.parametrize("size", [(96, 160), (128, 128)])
-def test_holes_are_equal_and_their_number_is_drawn_from_the_range(size):
+def test_holes_are_equal_and_their_number_is_drawn_from_the_range(size: tuple[int, int]) -> None:
     numbers = []
     for rows, columns, inside in lines(blend(200, size, 0.6)):
         assert np.array_equal(inside, rows[:, None] & columns)
@@ -58,7 +65,7 @@ def test_holes_are_equal_and_their_number_is_drawn_from_the_range(size):
     assert len({rows for rows, _ in numbers}) > 3
 
 
-def test_cells_are_nearly_square():
+def test_cells_are_nearly_square() -> None:
     for rows, columns, _ in lines(blend(200, (300, 400), 0.7)):
         pitches = [np.diff(np.flatnonzero(np.diff(line.astype(int)) == 1)) for line in (rows, columns)]
         if all(len(pitch) for pitch in pitches):
@@ -66,7 +73,7 @@ def test_cells_are_nearly_square():
 
 
 @pytest.mark.parametrize("lam", [0.0, 0.1, 0.4, 0.75, 0.95, 1.0])
-def test_a_given_lam_is_kept_to_within_a_pixel_per_hole(lam):
+def test_a_given_lam_is_kept_to_within_a_pixel_per_hole(lam: float) -> None:
     """An axis of n holes is off by less than n pixels, and the share by less than both axes together."""
     size = (120, 90)
     mixed = blend(300, size, lam)
@@ -78,7 +85,7 @@ def test_a_given_lam_is_kept_to_within_a_pixel_per_hole(lam):
 
 
 @pytest.mark.parametrize("size", [(8, 8), (8, 40), (17, 5), (3, 3), (1, 9)])
-def test_cells_of_small_pictures_are_not_lost_in_rounding(size):
+def test_cells_of_small_pictures_are_not_lost_in_rounding(size: tuple[int, int]) -> None:
     """A cell has four pixels, or is the only one."""
     mixed = blend(400, size, 0.5, cells=(6, 6))
     for rows, columns, _ in lines(mixed):
@@ -88,13 +95,13 @@ def test_cells_of_small_pictures_are_not_lost_in_rounding(size):
 
 
 @pytest.mark.parametrize(("lam", "error"), [(0.3, 0.067), (0.5, 0.053), (0.7, 0.045)])
-def test_the_share_of_small_pictures(lam, error):
+def test_the_share_of_small_pictures(lam: float, error: float) -> None:
     """Six cells in eight pixels would have errors of 0.08."""
     share = blend(2000, (8, 8), lam).lam
     assert (share - lam).abs().mean() < error
 
 
-def test_the_grid_covers_part_of_the_picture_and_moves():
+def test_the_grid_covers_part_of_the_picture_and_moves() -> None:
     mixed = blend(300, (64, 64), 0.9, area=(0.5, 0.5))
     shown = mixed.images.sum((0, 1))
     assert (shown[4:-4, 4:-4] > 0).all()
@@ -108,6 +115,6 @@ def test_the_grid_covers_part_of_the_picture_and_moves():
     "options",
     [{"cells": (0, 3)}, {"cells": (4, 3)}, {"cells": (1.5, 3)}, {"area": (0, 0.5)}, {"area": (0.5, 1.2)}],
 )
-def test_options(options):
+def test_options(options: dict[str, Any]) -> None:
     with pytest.raises(UserError, match=next(iter(options))):
         GridMix(**options)

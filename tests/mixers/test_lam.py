@@ -1,5 +1,7 @@
 """Which lam Mixup and CutMix draw and return."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 import torch
@@ -7,11 +9,11 @@ import torch
 from ssl_mix.mixers import CutMix, Mixup
 
 
-def generator(seed=0):
+def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def test_lam_is_the_one_that_was_given_to_mixup():
+def test_lam_is_the_one_that_was_given_to_mixup() -> None:
     lam = torch.rand(7, generator=generator())
     images = torch.zeros(7, 1, 2, 2, dtype=torch.bfloat16)
     for given, expected in (
@@ -26,7 +28,7 @@ def test_lam_is_the_one_that_was_given_to_mixup():
 
 
 @pytest.mark.parametrize("alpha", [0.01, 100.0])
-def test_extreme_alphas_give_lam_between_zero_and_one(alpha):
+def test_extreme_alphas_give_lam_between_zero_and_one(alpha: float) -> None:
     """A ratio of two gamma variables that both underflow would be nan."""
     images = torch.zeros(20000, 1, 1, 1)
     _, lam = Mixup(alpha).mix(images, images, generator=generator())
@@ -36,7 +38,7 @@ def test_extreme_alphas_give_lam_between_zero_and_one(alpha):
     assert lam.double().std().item() == pytest.approx(deviation, rel=0.02)
 
 
-def simulated_cutmix_lam(alpha, size, samples):
+def simulated_cutmix_lam(alpha: float, size: int, samples: int) -> Iterator[np.float64]:
     """The published procedure, one sample at a time: area share 1 - lam, center uniform, clipped at the
     borders."""
     draw = np.random.default_rng(0)
@@ -47,7 +49,7 @@ def simulated_cutmix_lam(alpha, size, samples):
 
 
 @pytest.mark.parametrize("alpha", [0.2, 1.0, 2.0])
-def test_cutmix_draws_lam_as_published(alpha):
+def test_cutmix_draws_lam_as_published(alpha: float) -> None:
     images = torch.zeros(1, 1, 224, 224).expand(2000, -1, -1, -1)
     lam = torch.cat([CutMix(alpha).mix(part, part, generator=generator(k))[1]
                      for k, part in enumerate(images.split(250))])  # fmt: skip
@@ -60,7 +62,7 @@ def test_cutmix_draws_lam_as_published(alpha):
 
 
 @pytest.mark.parametrize("lam", [0.2, 0.5, 0.8])
-def test_clipping_leaves_the_expected_share(lam):
+def test_clipping_leaves_the_expected_share(lam: float) -> None:
     """A center uniform on a side of length 1 leaves r - r^2 / 4 of a box side r = sqrt(1 - lam) on
     average."""
     images = torch.zeros(1, 1, 96, 96).expand(2000, -1, -1, -1)

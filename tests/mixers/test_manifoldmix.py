@@ -1,9 +1,12 @@
 """ManifoldMix against the network split by hand, and its hooks, which never stay."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from ssl_mix.errors import UserError
@@ -15,56 +18,56 @@ class Net(nn.Module):
 
     hidden_layers = ("first", "second")
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.first = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4), nn.Tanh())
         self.second = nn.Conv2d(4, 5, 3, stride=2)
         self.head = nn.Linear(5, 6)
 
-    def features(self, images):
+    def features(self, images: Tensor) -> Tensor:
         return self.second(self.first(images)).relu_().mean((2, 3))
 
-    def forward(self, images):
+    def forward(self, images: Tensor) -> Tensor:
         return self.head(self.features(images))
 
 
 class Tokens(nn.Module):
     """A network whose layer returns tokens (N, T, D)."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.embed = nn.Linear(3, 7)
         self.head = nn.Linear(7, 6)
 
-    def forward(self, images):
+    def forward(self, images: Tensor) -> Tensor:
         return self.head(self.embed(images.flatten(2).transpose(1, 2)).tanh().mean(1))
 
 
-def generator(seed=0):
+def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def batch(samples=5, height=24, width=40):
+def batch(samples: int = 5, height: int = 24, width: int = 40) -> tuple[Tensor, Tensor]:
     return torch.randn(samples, 3, height, width, generator=generator(9)), torch.arange(samples) % 6
 
 
-def network(kind=Net):
+def network(kind: Any = Net) -> Any:
     with torch.random.fork_rng():
         torch.manual_seed(3)
         return kind()
 
 
-def hooks(net):
+def hooks(net: Any) -> int:
     return sum(len(module._forward_hooks) + len(module._forward_pre_hooks) for module in net.modules())
 
 
-def lerp(values, partner, lam):
+def lerp(values: Any, partner: Any, lam: Tensor) -> Any:
     values = values.detach().double().numpy()
     share = lam.double().numpy().reshape(-1, *[1] * (values.ndim - 1))
     return torch.from_numpy(share * values + (1 - share) * values[partner.numpy()]).float()
 
 
-def below(net, name, images):
+def below(net: Net, name: str, images: Tensor) -> tuple[Tensor, Callable[..., Any]]:
     """The network run by hand up to a layer, and from there on."""
     first = net.first(images)
     if name == "first":
@@ -74,7 +77,7 @@ def below(net, name, images):
 
 @pytest.mark.parametrize("samples", [1, 2, 3, 65])
 @pytest.mark.parametrize("name", ["first", "second"])
-def test_a_hidden_layer_is_mixed_as_by_hand(name, samples):
+def test_a_hidden_layer_is_mixed_as_by_hand(name: str, samples: int) -> None:
     net = network()
     images, labels = batch(samples)
     before = images.clone()
@@ -88,7 +91,7 @@ def test_a_hidden_layer_is_mixed_as_by_hand(name, samples):
     assert hooks(net) == 0
 
 
-def test_tokens_are_mixed_as_by_hand():
+def test_tokens_are_mixed_as_by_hand() -> None:
     net = network(Tokens)
     images, labels = batch()
     with ManifoldMix(layers=("embed",)).applied(net, images, labels, generator=generator()) as mixed:
@@ -98,7 +101,7 @@ def test_tokens_are_mixed_as_by_hand():
     torch.testing.assert_close(logits, expected)
 
 
-def test_the_input_layer_is_mixup():
+def test_the_input_layer_is_mixup() -> None:
     net = network().eval()
     images, labels = batch()
     pictures, target = Mixup(2.0)(images, labels, generator=generator())
@@ -113,7 +116,7 @@ def test_the_input_layer_is_mixup():
 
 
 @pytest.mark.parametrize("name", ["first", "second"])
-def test_two_batches(name):
+def test_two_batches(name: str) -> None:
     net = network().eval()
     images, _ = batch()
     other = torch.randn(images.shape, generator=generator(4))
@@ -126,7 +129,7 @@ def test_two_batches(name):
     assert torch.equal(lam, share)
 
 
-def test_calling_it_makes_one_forward_pass():
+def test_calling_it_makes_one_forward_pass() -> None:
     net = network()
     images, labels = batch()
     mixer = ManifoldMix(layers=["second"])
@@ -137,7 +140,7 @@ def test_calling_it_makes_one_forward_pass():
     assert torch.equal(mixed.target.lam, target.lam)
 
 
-def test_gradient_reaches_both_sides():
+def test_gradient_reaches_both_sides() -> None:
     net = network()
     images, labels = batch(2)
     images.requires_grad_()
@@ -152,7 +155,7 @@ def test_gradient_reaches_both_sides():
     assert (gradient.abs().amax((1, 2, 3)) > 0).all()
 
 
-def test_partial_calls_count():
+def test_partial_calls_count() -> None:
     net = network()
     with ManifoldMix(layers=["first"]).applied(net, *batch(), generator=generator()) as mixed:
         features = net.features(mixed.images)
@@ -160,7 +163,7 @@ def test_partial_calls_count():
     torch.testing.assert_close(features, net.second(hidden).relu().mean((2, 3)))
 
 
-def test_every_layer_is_drawn_as_often():
+def test_every_layer_is_drawn_as_often() -> None:
     net = network()
     images, labels = batch(1, 2, 2)
     stream, counts = generator(), {"input": 0, "first": 0, "second": 0}
@@ -174,7 +177,7 @@ def test_every_layer_is_drawn_as_often():
     assert min(counts.values()) > 70  # 300 draws of 1/3 fall below with chance 1e-4
 
 
-def test_numbers_count_from_the_input():
+def test_numbers_count_from_the_input() -> None:
     net = network()
     assert ManifoldMix(layers=[0, 1, 2]).layer_names(net) == ["input", "first", "second"]
     assert ManifoldMix().layer_names(AveragedModel(net)) == ["input", "first", "second"]
@@ -182,7 +185,7 @@ def test_numbers_count_from_the_input():
         ManifoldMix(layers=[3]).layer_names(net)
 
 
-def test_low_precision_does_not_round_lam():
+def test_low_precision_does_not_round_lam() -> None:
     """lam = 0.5 + 2^-12 is not a bfloat16: rounded, 4096 a - 4096 b would give 0 instead of 2."""
     net = nn.Sequential(nn.Identity())
     a, b = (torch.full((1, 1, 1, 1), value, dtype=torch.bfloat16) for value in (4096.0, -4096.0))
@@ -191,7 +194,7 @@ def test_low_precision_does_not_round_lam():
     assert logits.item() == 2.0
 
 
-def test_autocast():
+def test_autocast() -> None:
     net = network().eval()
     images, labels = batch()
     with torch.autocast("cpu", torch.bfloat16):
@@ -201,7 +204,7 @@ def test_autocast():
     np.testing.assert_allclose(logits.detach().float(), exact.detach(), atol=0.02)
 
 
-def test_hooks_are_removed_after_an_exception():
+def test_hooks_are_removed_after_an_exception() -> None:
     net = network()
     with (
         pytest.raises(ZeroDivisionError),
@@ -213,7 +216,7 @@ def test_hooks_are_removed_after_an_exception():
 
 
 @pytest.mark.parametrize("runs", [0, 2])
-def test_a_layer_that_does_not_run_once(runs):
+def test_a_layer_that_does_not_run_once(runs: int) -> None:
     net = network()
     expected = {0: "never ran", 2: "ran twice"}[runs]
     with (
@@ -225,7 +228,7 @@ def test_a_layer_that_does_not_run_once(runs):
     assert hooks(net) == 0
 
 
-def test_compiled_networks_are_refused():
+def test_compiled_networks_are_refused() -> None:
     """A hook that is there while the network is traced would stay in what is compiled."""
     whole, in_place, inside = network(), network(), network()
     in_place.compile(backend="eager")
@@ -238,24 +241,24 @@ def test_compiled_networks_are_refused():
 class Odd(nn.Module):
     """Layers that cannot be mixed: a tuple, and one row for the whole batch."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.pair, self.sum = Odd.Pair(), Odd.Sum()
 
     class Pair(nn.Module):
-        def forward(self, images):
+        def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
             return images, images
 
     class Sum(nn.Module):
-        def forward(self, images):
+        def forward(self, images: Tensor) -> Tensor:
             return images.sum(0, keepdim=True)
 
-    def forward(self, images):
+    def forward(self, images: Tensor) -> Any:
         return self.sum(self.pair(images)[0])
 
 
 @pytest.mark.parametrize("name, message", [("pair", "a tuple"), ("sum", "one row per image")])
-def test_outputs_that_cannot_be_mixed(name, message):
+def test_outputs_that_cannot_be_mixed(name: str, message: str) -> None:
     net = Odd()
     mixer = ManifoldMix(layers=[name])
     with pytest.raises(UserError, match=message):
@@ -265,7 +268,7 @@ def test_outputs_that_cannot_be_mixed(name, message):
     assert hooks(net) == 0
 
 
-def test_mistakes_are_named():
+def test_mistakes_are_named() -> None:
     images, labels = batch()
     net = network()
     with pytest.raises(UserError, match="net="):

@@ -2,9 +2,11 @@
 
 import dataclasses
 import inspect
+from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from ssl_mix.errors import UserError
 from ssl_mix.mixers import MIXERS, CutMix, Mixer, Mixup, build_mixer
@@ -19,13 +21,13 @@ EACH = pytest.mark.parametrize("mixer", [build_mixer(name) for name in PLAIN], i
 
 @pytest.mark.parametrize("mixer", [MIXERS[name] for name in ALPHA], ids=ALPHA)
 @pytest.mark.parametrize("alpha", [0.0, -1.0, float("nan"), float("inf")])
-def test_alpha(mixer, alpha):
+def test_alpha(mixer: Any, alpha: float) -> None:
     with pytest.raises(UserError, match="alpha"):
         mixer(alpha=alpha)
 
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.int64])
-def test_mixup_refuses_integers_and_says_what_to_do(dtype):
+def test_mixup_refuses_integers_and_says_what_to_do(dtype: torch.dtype) -> None:
     for call in (lambda images: Mixup()(images, LABELS), lambda images: Mixup().mix(images, images)):
         with pytest.raises(UserError, match=str(dtype)) as caught:
             call(IMAGES.to(dtype))
@@ -34,7 +36,7 @@ def test_mixup_refuses_integers_and_says_what_to_do(dtype):
 
 @EACH
 @pytest.mark.parametrize("images", [IMAGES[0], IMAGES[:, 0], IMAGES[:, None]])
-def test_images_without_four_axes(mixer, images):
+def test_images_without_four_axes(mixer: Mixup, images: Tensor) -> None:
     with pytest.raises(UserError, match="image"):
         mixer(images, torch.zeros(len(images), dtype=torch.int64))
     with pytest.raises(UserError, match="image"):
@@ -43,7 +45,7 @@ def test_images_without_four_axes(mixer, images):
 
 @EACH
 @pytest.mark.parametrize("partner", [IMAGES[:3], IMAGES[:, :1], IMAGES[..., :5], IMAGES[:1], IMAGES.double()])
-def test_pairs_that_differ_in_shape_or_dtype(mixer, partner):
+def test_pairs_that_differ_in_shape_or_dtype(mixer: Any, partner: Tensor) -> None:
     with pytest.raises(UserError, match="image"):
         mixer.mix(IMAGES, partner)
 
@@ -52,7 +54,7 @@ def test_pairs_that_differ_in_shape_or_dtype(mixer, partner):
 @pytest.mark.parametrize(
     "labels", [LABELS[:3], LABELS.float(), LABELS[:, None], torch.eye(4), torch.tensor(1), LABELS.repeat(2)]
 )
-def test_labels(mixer, labels):
+def test_labels(mixer: Mixup, labels: Tensor) -> None:
     with pytest.raises(UserError, match="labels"):
         mixer(IMAGES, labels)
 
@@ -63,13 +65,13 @@ def test_labels(mixer, labels):
     [torch.zeros(3), torch.zeros(4, 1), torch.zeros(1), 1.5, -0.1, float("nan"), [0.5] * 4, "0.5"],
     ids=str,
 )
-def test_lam(mixer, lam):
+def test_lam(mixer: Any, lam: Tensor | float) -> None:
     with pytest.raises(UserError, match="lam"):
         mixer.mix(IMAGES, IMAGES, lam=lam)
 
 
 @pytest.mark.parametrize("mixer", [MIXERS[name] for name in ALPHA], ids=ALPHA)
-def test_mixers_are_values(mixer):
+def test_mixers_are_values(mixer: Any) -> None:
     if not dataclasses.is_dataclass(mixer):
         pytest.skip("it has weights")
     assert mixer(alpha=0.25) == mixer(alpha=0.25) != mixer(alpha=0.75)
@@ -78,13 +80,13 @@ def test_mixers_are_values(mixer):
         mixer().alpha = 2.0
 
 
-def test_a_mixer_without_alpha_is_built_without():
+def test_a_mixer_without_alpha_is_built_without() -> None:
     assert isinstance(build_mixer("smoothmix"), Mixer)
     with pytest.raises(UserError, match="'smoothmix' has no alpha"):
         build_mixer("smoothmix", 0.5)
 
 
-def test_lam_beyond_its_range_never_extrapolates():
+def test_lam_beyond_its_range_never_extrapolates() -> None:
     images = torch.rand(4, 1, 8, 8)
     beyond = torch.tensor([1.5, -0.5, float("nan"), 0.5], requires_grad=True)
     mixed, lam = Mixup().mix(images, images.flip(0), lam=beyond)
@@ -94,11 +96,11 @@ def test_lam_beyond_its_range_never_extrapolates():
         Mixup().mix(images, images, lam=1.5)
 
 
-def test_an_empty_batch_is_refused():
+def test_an_empty_batch_is_refused() -> None:
     with pytest.raises(UserError, match="empty"):
         CutMix()(torch.zeros(0, 3, 8, 8), torch.zeros(0, dtype=torch.int64))
 
 
-def test_pictures_on_two_devices_are_refused():
+def test_pictures_on_two_devices_are_refused() -> None:
     with pytest.raises(UserError, match="device"):
         CutMix().mix(torch.zeros(2, 3, 8, 8), torch.zeros(2, 3, 8, 8, device="meta"))

@@ -2,11 +2,12 @@
 
 import multiprocessing
 import subprocess
+from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
 from ssl_mix.errors import UserError
 from ssl_mix.mixers import PuzzleMix
@@ -14,15 +15,21 @@ from ssl_mix.mixers import PuzzleMix
 SHAPES = [(5, 3, 32, 32), (4, 1, 24, 40), (1, 2, 17, 29), (3, 3, 8, 8), (2, 1, 3, 1)]
 
 
-def generator(seed=0):
+def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def saliency(shape, seed):
+def saliency(shape: Any, seed: int) -> Tensor:
     return torch.rand(shape[0], *shape[2:], generator=generator(seed)) ** 4
 
 
-def mix(mixer, shape, lam=None, seed=0, dtype=torch.float32):
+def mix(
+    mixer: PuzzleMix,
+    shape: tuple[int, int, int, int],
+    lam: None = None,
+    seed: int = 0,
+    dtype: torch.dtype = torch.float32,
+) -> tuple[Tensor, Tensor]:
     """Ones with zeros."""
     ones = torch.ones(shape, dtype=dtype)
     given = {"saliency_a": saliency(shape, 5), "saliency_b": saliency(shape, 6)}
@@ -34,7 +41,9 @@ def mix(mixer, shape, lam=None, seed=0, dtype=torch.float32):
 @pytest.mark.parametrize(
     "options", [{}, {"block_numbers": (5,), "patch_size": 4}, {"transport": False}], ids=str
 )
-def test_lam_is_the_share_of_what_is_shown(shape, dtype, options):
+def test_lam_is_the_share_of_what_is_shown(
+    shape: tuple[int, int, int, int], dtype: torch.dtype, options: dict[str, Any]
+) -> None:
     for seed in range(4):
         mixed, lam = mix(PuzzleMix(**options), shape, seed=seed, dtype=dtype)
         assert (mixed.dtype, mixed.shape, lam.dtype, lam.shape) == (dtype, shape, torch.float32, shape[:1])
@@ -42,7 +51,7 @@ def test_lam_is_the_share_of_what_is_shown(shape, dtype, options):
         assert error <= torch.finfo(torch.float32).eps  # Shares of 0, 1/2 and 1 are exact in every dtype.
 
 
-def test_lam_is_asked_for():
+def test_lam_is_asked_for() -> None:
     """The published code and its port draw one for the batch, whatever is given."""
     lam = torch.tensor([0.0, 0.2, 0.5, 0.8, 1.0])[:, None].expand(-1, 40).flatten()
     images = torch.zeros(200, 1, 32, 32)
@@ -57,7 +66,7 @@ def test_lam_is_asked_for():
 
 
 @pytest.mark.parametrize("transport", [True, False])
-def test_lam_of_zero_or_one_is_one_of_the_pictures(transport):
+def test_lam_of_zero_or_one_is_one_of_the_pictures(transport: bool) -> None:
     shape = (4, 3, 32, 32)
     images = [torch.randn(shape, generator=generator(seed)) for seed in (1, 2)]
     given = {"saliency_a": saliency(shape, 5), "saliency_b": saliency(shape, 6)}
@@ -67,14 +76,14 @@ def test_lam_of_zero_or_one_is_one_of_the_pictures(transport):
         assert torch.equal(share, torch.full((4,), lam))
 
 
-def halves():
+def halves() -> tuple[Tensor, Tensor]:
     """Saliency (2, 16, 16) in the left half of A and in the right half of B, and the other way round."""
     left = torch.zeros(16, 16)
     left[:, :8] = 1
     return torch.stack((left, left.flip(1))), torch.stack((left.flip(1), left))
 
 
-def test_each_picture_is_shown_where_it_is_salient():
+def test_each_picture_is_shown_where_it_is_salient() -> None:
     saliency_a, saliency_b = halves()
     images = torch.zeros(2, 3, 16, 16), torch.ones(2, 3, 16, 16)
     mixed, lam = PuzzleMix(block_numbers=(4,)).mix(
@@ -84,7 +93,7 @@ def test_each_picture_is_shown_where_it_is_salient():
     assert torch.equal(lam, torch.full((2,), 0.5))
 
 
-def test_salient_patches_move_to_where_they_are_shown():
+def test_salient_patches_move_to_where_they_are_shown() -> None:
     """A is salient in one cell, and B everywhere there and around: A's cell is shown elsewhere or not at
     all."""
     saliency_a, saliency_b = torch.zeros(2, 1, 16, 16).unbind()
@@ -104,7 +113,7 @@ def test_salient_patches_move_to_where_they_are_shown():
 
 
 @pytest.mark.parametrize("scale", [0.0, 1e-30, 1e30])
-def test_saliency_of_any_size_will_do(scale):
+def test_saliency_of_any_size_will_do(scale: float) -> None:
     """Where a gradient is zero, others divide by it."""
     shape = (6, 3, 32, 32)
     images = torch.rand(shape, generator=generator())
@@ -120,7 +129,7 @@ def test_saliency_of_any_size_will_do(scale):
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -1.0])
-def test_what_is_no_saliency_counts_as_none(bad):
+def test_what_is_no_saliency_counts_as_none(bad: float) -> None:
     shape = (6, 3, 32, 32)
     images = torch.rand(shape, generator=generator())
     results = []
@@ -135,27 +144,27 @@ def test_what_is_no_saliency_counts_as_none(bad):
 class Net(nn.Module):
     """Batch norm and dropout."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.body = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Tanh(), nn.Dropout())
         self.head = nn.Linear(4, 5)
 
-    def forward(self, images):
+    def forward(self, images: Tensor) -> Tensor:
         return self.head(self.body(images).mean((2, 3)))
 
 
 @pytest.fixture
-def net():
+def net() -> Net:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         return Net()
 
 
-def batch():
+def batch() -> tuple[Tensor, Tensor]:
     return torch.randn(6, 3, 32, 32, generator=generator(1)), torch.arange(6) % 5
 
 
-def test_gradients_that_were_accumulated_stay(net):
+def test_gradients_that_were_accumulated_stay(net: Net) -> None:
     """Asking for saliency must neither add to them nor wipe them, and the running statistics are none of its
     business."""
     images, labels = batch()
@@ -170,7 +179,7 @@ def test_gradients_that_were_accumulated_stay(net):
     assert len(target.lam.unique()) > 1
 
 
-def test_a_network_that_is_sure_of_everything(net):
+def test_a_network_that_is_sure_of_everything(net: Net) -> None:
     """Its gradient is zero."""
     net.head.weight.data.zero_()
     mixed, target = PuzzleMix()(*batch(), net=net, generator=generator())
@@ -178,7 +187,7 @@ def test_a_network_that_is_sure_of_everything(net):
     assert torch.isfinite(target.lam).all()
 
 
-def test_saliency_of_the_network_is_that_of_the_pictures_and_their_partners(net):
+def test_saliency_of_the_network_is_that_of_the_pictures_and_their_partners(net: Net) -> None:
     images, labels = batch()
     mixer = PuzzleMix()
     whole = mixer.mix_batch(images, labels, net=net, generator=generator())
@@ -191,8 +200,8 @@ def test_saliency_of_the_network_is_that_of_the_pictures_and_their_partners(net)
     assert torch.equal(whole.target.lam, lam)
 
 
-def test_no_process_is_started(monkeypatch):
-    def refuse(*_, **__):
+def test_no_process_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
         raise AssertionError("a process was started")
 
     monkeypatch.setattr(subprocess, "Popen", refuse)
@@ -200,7 +209,7 @@ def test_no_process_is_started(monkeypatch):
     mix(PuzzleMix(), (4, 3, 32, 32))
 
 
-def test_values_on_the_device_are_never_looked_at():
+def test_values_on_the_device_are_never_looked_at() -> None:
     images, given = torch.empty(4, 3, 20, 30, device="meta"), torch.empty(4, 20, 30, device="meta")
     for options in ({}, {"patch_size": 3}, {"labels": 2, "transport": False}):
         mixed, lam = PuzzleMix(**options).mix(
@@ -210,7 +219,7 @@ def test_values_on_the_device_are_never_looked_at():
 
 
 @pytest.mark.filterwarnings("default")
-def test_one_number_of_blocks_makes_one_graph():
+def test_one_number_of_blocks_makes_one_graph() -> None:
     images = torch.rand(3, 3, 16, 16, generator=generator())
     given = {"saliency_a": saliency(images.shape, 5), "saliency_b": saliency(images.shape, 6)}
     mixer = PuzzleMix(block_numbers=(2,))
@@ -222,7 +231,7 @@ def test_one_number_of_blocks_makes_one_graph():
 @pytest.mark.parametrize(
     ("sides", "fitting"), [((8, 40), {2, 4, 8}), ((32, 32), {2, 4, 8, 16}), ((1, 9), {1})]
 )
-def test_block_numbers_are_drawn_from_those_that_fit(sides, fitting):
+def test_block_numbers_are_drawn_from_those_that_fit(sides: tuple[int, int], fitting: set[int]) -> None:
     stream = generator()
     images = torch.zeros(1, 1, *sides)
     drawn = [PuzzleMix()._draw_blocks(images, stream) for _ in range(200)]
@@ -230,7 +239,7 @@ def test_block_numbers_are_drawn_from_those_that_fit(sides, fitting):
     assert all(drawn.count(number) > 100 / len(fitting) for number in fitting)
 
 
-def test_gradients_reach_the_pictures():
+def test_gradients_reach_the_pictures() -> None:
     images = torch.rand(4, 3, 16, 16, generator=generator()).requires_grad_()
     given = {"saliency_a": saliency(images.shape, 5), "saliency_b": saliency(images.shape, 6)}
     mixed, lam = PuzzleMix(transport=False).mix(images, images.detach() + 1, generator=generator(), **given)
@@ -254,12 +263,12 @@ def test_gradients_reach_the_pictures():
         ({"pixel_std": 0}, "pixel_std"),
     ],
 )
-def test_bad_options(options, message):
+def test_bad_options(options: dict[str, int], message: str) -> None:
     with pytest.raises(UserError, match=message):
         PuzzleMix(**options)
 
 
-def test_what_is_missing_is_told(net):
+def test_what_is_missing_is_told(net: Net) -> None:
     images, labels = batch()
     with pytest.raises(UserError, match="saliency_a= and saliency_b="):
         PuzzleMix().mix(images, images, saliency_a=images[:, 0])

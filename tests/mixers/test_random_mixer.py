@@ -1,15 +1,16 @@
 """RandomMixer: a mixer per image, each group mixed by its own and put back in place."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 import torch
 from scipy import stats
-from torch import nn
+from torch import Tensor, nn
 
 from ssl_mix.errors import UserError
 from ssl_mix.mixers import CutMix, FMix, Mixed, Mixer, Mixup, RandomMixer, Unmixed
+from ssl_mix.mixers.mixer import Pair
 
 
 @dataclass(frozen=True)
@@ -17,12 +18,12 @@ class Tag(Mixer):
     """Adds a number to the base image, and remembers what it was asked."""
 
     number: float
-    seen: list
+    seen: list[Any]
 
-    def __hash__(self):
+    def __hash__(self) -> int:
         return hash(self.number)
 
-    def blend(self, pair, lam, generator):
+    def blend(self, pair: Pair, lam: Tensor | None, generator: torch.Generator | None) -> Mixed:
         """The tagged images."""
         self.seen.append((pair, lam, generator))
         share = torch.full((len(pair.images_a),), self.number / 1000)
@@ -34,7 +35,7 @@ class Sees(Tag):
 
     needs: ClassVar[frozenset[str]] = frozenset({"saliency"})
 
-    def saliency(self, images, labels, net):
+    def saliency(self, images: Tensor, labels: Tensor, net: None) -> Tensor:
         """As many as the label, times the number."""
         return labels[:, None, None] * torch.ones(images.shape[2:]) * self.number
 
@@ -54,20 +55,20 @@ class Hidden(Tag):
 class Learned(nn.Module, Mixer):
     """Has weights."""
 
-    def blend(self, pair, lam, generator):
+    def blend(self, pair: Any, lam: Any, generator: Any) -> None:
         """Nothing."""
 
 
-def generator(seed=0):
+def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def numbered(samples):
+def numbered(samples: int) -> Tensor:
     """Images of which sample k is constant k."""
     return torch.arange(float(samples))[:, None, None, None].expand(samples, 2, 4, 6)
 
 
-def test_every_picture_is_mixed_by_one_mixer_and_stays_in_its_place():
+def test_every_picture_is_mixed_by_one_mixer_and_stays_in_its_place() -> None:
     mixer = RandomMixer([Tag(100, []), Tag(200, []), Tag(300, [])], prob=0.7)
     mixed, share = mixer.mix(numbered(50), numbered(50), generator=generator())
     tag = ((mixed[:, 0, 0, 0] / 100).floor() * 100).round()
@@ -76,7 +77,7 @@ def test_every_picture_is_mixed_by_one_mixer_and_stays_in_its_place():
     assert torch.equal(share, torch.where(tag == 0, 1, tag / 1000))
 
 
-def test_a_mixer_is_called_once_for_its_pictures_with_their_partners_and_lam():
+def test_a_mixer_is_called_once_for_its_pictures_with_their_partners_and_lam() -> None:
     mixers = [Tag(100, []), Tag(200, [])]
     lam, stream = torch.rand(40, generator=generator(5)), generator()
     mixed, _ = RandomMixer(mixers, prob=0.8).mix(numbered(40), numbered(40) + 0.5, lam=lam, generator=stream)
@@ -89,19 +90,19 @@ def test_a_mixer_is_called_once_for_its_pictures_with_their_partners_and_lam():
         assert source is stream
 
 
-def test_one_number_for_lam_is_passed_on():
+def test_one_number_for_lam_is_passed_on() -> None:
     tag = Tag(100, [])
     RandomMixer([tag]).mix(numbered(3), numbered(3), lam=0.25)
     assert torch.equal(tag.seen[0][1], torch.full((3,), 0.25))
 
 
 @pytest.mark.parametrize("lam", [torch.zeros(2), torch.zeros(5), torch.zeros(3, 1), 1.5])
-def test_lam(lam):
+def test_lam(lam: Tensor) -> None:
     with pytest.raises(UserError, match="lam"):
         RandomMixer([Mixup(), CutMix()]).mix(numbered(3), numbered(3), lam=lam)
 
 
-def test_mixers_come_with_their_chances():
+def test_mixers_come_with_their_chances() -> None:
     mixer = RandomMixer({Tag(100, []): 1, Tag(200, []): 3}, prob=0.6)
     images = torch.zeros(4000, 1, 1, 1)
     mixed, _ = mixer.mix(images, images, generator=generator())
@@ -115,14 +116,14 @@ def test_mixers_come_with_their_chances():
 
 
 @pytest.mark.parametrize(("prob", "tags"), [(0.0, {0}), (1.0, {100})])
-def test_never_and_always(prob, tags):
+def test_never_and_always(prob: float, tags: set[int]) -> None:
     images = torch.zeros(3000, 1, 1, 1)
     mixed, share = RandomMixer([Tag(100, [])], prob).mix(images, images, generator=generator())
     assert set(mixed.flatten().tolist()) == tags
     assert torch.equal(share, torch.full((3000,), 1.0 if prob == 0 else 0.1))
 
 
-def test_an_unmixed_picture_keeps_its_pixels_and_has_lam_one():
+def test_an_unmixed_picture_keeps_its_pixels_and_has_lam_one() -> None:
     images = torch.rand(60, 3, 8, 8, generator=generator(1))
     mixer = RandomMixer([Mixup(), CutMix()], prob=0.5)
     batch = mixer.mix_batch(images, torch.arange(60), generator=generator())
@@ -135,7 +136,7 @@ def test_an_unmixed_picture_keeps_its_pixels_and_has_lam_one():
 @pytest.mark.parametrize(
     ("mixers", "dtype"), [([CutMix(), FMix()], torch.bool), ([CutMix(), Mixup()], torch.float32)]
 )
-def test_masks_are_put_together(mixers, dtype):
+def test_masks_are_put_together(mixers: list[Any], dtype: torch.dtype) -> None:
     images = torch.rand(30, 3, 8, 12, generator=generator(1))
     batch = RandomMixer(mixers, prob=0.8).mix_batch(images, torch.arange(30), generator=generator())
     assert (batch.mask.dtype, batch.mask.shape) == (dtype, (30, 1, 8, 12))
@@ -143,7 +144,7 @@ def test_masks_are_put_together(mixers, dtype):
     torch.testing.assert_close(batch.images, mask * images + (1 - mask) * images[batch.partner])
 
 
-def test_each_mixer_sees_the_importance_that_it_computes_itself():
+def test_each_mixer_sees_the_importance_that_it_computes_itself() -> None:
     one, two, none = Sees(100, []), Sees(200, []), Tag(300, [])
     mixer = RandomMixer([one, none, two], prob=0.9)
     labels = torch.arange(40)
@@ -159,18 +160,18 @@ def test_each_mixer_sees_the_importance_that_it_computes_itself():
 class Counts(Asks):
     """Sees pixels through the network, and remembers only that."""
 
-    def saliency(self, images, labels, net):
+    def saliency(self, images: Tensor, labels: Tensor, net: nn.Identity) -> Tensor:
         """The first color of what the network makes of the images."""
         self.seen.append("saliency")
         return net(images)[:, 0]
 
-    def blend(self, pair, lam, generator):
+    def blend(self, pair: Pair, lam: None, generator: torch.Generator) -> Mixed:
         """The base image as it is."""
         self.seen.append("blend")
         return Unmixed().blend(pair, lam, generator)
 
 
-def test_importance_is_computed_only_for_a_mixer_that_is_drawn():
+def test_importance_is_computed_only_for_a_mixer_that_is_drawn() -> None:
     counts = Counts(100, [])
     mixer = RandomMixer({counts: 1, Mixup(): 9})
     stream = generator()
@@ -184,7 +185,7 @@ def test_importance_is_computed_only_for_a_mixer_that_is_drawn():
 
 
 @pytest.mark.parametrize("depth", [1, 2])
-def test_nested_mixers_see_the_importance_that_they_compute_themselves(depth):
+def test_nested_mixers_see_the_importance_that_they_compute_themselves(depth: int) -> None:
     one, two, none = Sees(100, []), Sees(200, []), Tag(300, [])
     inner = RandomMixer([one, none])
     for _ in range(depth - 1):
@@ -199,7 +200,7 @@ def test_nested_mixers_see_the_importance_that_they_compute_themselves(depth):
     assert set(tag.tolist()) == {100, 200, 300}
 
 
-def test_chances_of_nested_mixers_multiply():
+def test_chances_of_nested_mixers_multiply() -> None:
     inner = RandomMixer({Tag(100, []): 1, Tag(200, []): 3}, prob=0.5)
     mixer = RandomMixer({inner: 2, Tag(200, []): 1}, prob=0.75)
     images = torch.zeros(4000, 1, 1, 1)
@@ -208,7 +209,7 @@ def test_chances_of_nested_mixers_multiply():
     assert stats.chisquare(counts, [2000, 250, 1750]).pvalue > 0.01
 
 
-def test_a_mixer_that_is_listed_twice_comes_twice_as_often():
+def test_a_mixer_that_is_listed_twice_comes_twice_as_often() -> None:
     images = torch.zeros(4000, 1, 1, 1)
     twice = RandomMixer([Tag(100, []), Tag(200, []), Tag(100, [])])
     mixed, _ = twice.mix(images, images, generator=generator())
@@ -217,7 +218,7 @@ def test_a_mixer_that_is_listed_twice_comes_twice_as_often():
     assert RandomMixer([Mixup(), CutMix(), Mixup()]) == RandomMixer({Mixup(): 2, CutMix(): 1})
 
 
-def test_given_importance_and_network_are_passed_on():
+def test_given_importance_and_network_are_passed_on() -> None:
     tag, net = Sees(100, []), nn.Identity()
     given = [torch.rand(4, 4, 6), torch.rand(4, 4, 6)]
     RandomMixer([tag]).mix(numbered(4), numbered(4), saliency_a=given[0], saliency_b=given[1], net=net)
@@ -227,12 +228,12 @@ def test_given_importance_and_network_are_passed_on():
     assert pair.net is net
 
 
-def test_it_needs_what_its_mixers_need():
+def test_it_needs_what_its_mixers_need() -> None:
     assert RandomMixer([Mixup()]).needs == frozenset()
     assert RandomMixer([Sees(1, []), Asks(2, []), Mixup()]).needs == {"saliency", "net"}
 
 
-def test_it_is_a_mixer_like_any_other():
+def test_it_is_a_mixer_like_any_other() -> None:
     inner = RandomMixer({Mixup(0.3): 1, CutMix(): 2}, prob=0.5)
     assert (
         inner
@@ -245,19 +246,19 @@ def test_it_is_a_mixer_like_any_other():
     assert len(share.unique()) > 5
 
 
-def test_the_mapping_that_was_given_may_change_later():
+def test_the_mapping_that_was_given_may_change_later() -> None:
     given = {Mixup(): 1.0}
     mixer = RandomMixer(given)
     given[CutMix()] = 1.0
     assert list(mixer.mixers) == [Mixup()]
 
 
-def test_mixers_of_hidden_layers_are_refused():
+def test_mixers_of_hidden_layers_are_refused() -> None:
     with pytest.raises(UserError, match="Hidden mixes hidden layers"):
         RandomMixer([Mixup(), Hidden(1, [])])
 
 
-def test_mixers_that_learn_are_refused():
+def test_mixers_that_learn_are_refused() -> None:
     with pytest.raises(UserError, match="Learned learns"):
         RandomMixer([Mixup(), Learned()])
 
@@ -275,18 +276,18 @@ def test_mixers_that_learn_are_refused():
         ({Mixup(): -1}, "chance"),
     ],
 )
-def test_mixers(mixers, message):
+def test_mixers(mixers: list[Any] | None, message: str) -> None:
     with pytest.raises(UserError, match=message):
         RandomMixer(mixers)
 
 
 @pytest.mark.parametrize("prob", [-0.1, 1.1, float("nan")])
-def test_prob(prob):
+def test_prob(prob: float) -> None:
     with pytest.raises(UserError, match="prob"):
         RandomMixer([Mixup()], prob)
 
 
-def test_whole_numbers_are_refused_by_the_mixer_that_blends():
+def test_whole_numbers_are_refused_by_the_mixer_that_blends() -> None:
     images = torch.zeros(20, 3, 4, 4, dtype=torch.uint8)
     with pytest.raises(UserError, match="Mixup blends float"):
         RandomMixer([Mixup(), CutMix()]).mix(images, images, generator=generator())

@@ -1,8 +1,12 @@
 """SaliencyMix: the box lies where the partner is salient."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from ssl_mix.mixers import SaliencyMix
 from ssl_mix.mixers.saliency import fine_grained_saliency
@@ -11,11 +15,11 @@ from ssl_mix.mixers.saliencymix import coarse_saliency, peak
 SPOTS = [(5, 9), (20, 30), (0, 39), (31, 0), (16, 17)]
 
 
-def generator(seed=0):
+def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def spotted(dtype=torch.float32):
+def spotted(dtype: torch.dtype = torch.float32) -> Tensor:
     """Images (5, 3, 32, 40) of noise with one bright pixel in the middle of a bright cross."""
     images = torch.rand(5, 3, 32, 40, generator=generator()) * 20
     for image, (row, column) in zip(images, SPOTS, strict=True):
@@ -24,7 +28,7 @@ def spotted(dtype=torch.float32):
     return images.to(dtype)
 
 
-def expected_mask(lam, spots, height, width):
+def expected_mask(lam: NDArray[Any], spots: list[Any], height: int, width: int) -> NDArray[Any]:
     """True where the partner is pasted, one sample after the other."""
     masks = np.zeros((len(spots), height, width), dtype=bool)
     for mask, share, (row, column) in zip(masks, lam, spots, strict=True):
@@ -35,7 +39,7 @@ def expected_mask(lam, spots, height, width):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.uint8])
-def test_each_box_is_around_its_own_partners_peak(dtype):
+def test_each_box_is_around_its_own_partners_peak(dtype: torch.dtype) -> None:
     """Not around that of one image for all."""
     images_a, images_b = torch.zeros(5, 3, 32, 40, dtype=dtype), spotted(dtype)
     lam = torch.tensor([0.3, 0.8, 0.5, 0.9, 0.65])
@@ -45,7 +49,7 @@ def test_each_box_is_around_its_own_partners_peak(dtype):
     np.testing.assert_allclose(share.numpy(), 1 - mask.mean((1, 2)), atol=1e-6)
 
 
-def test_given_saliency_decides():
+def test_given_saliency_decides() -> None:
     saliency = torch.rand(5, 32, 40, generator=generator(2))
     spots = [np.unravel_index(one.argmax(), one.shape) for one in saliency.numpy()]
     lam = torch.full((5,), 0.6)
@@ -55,7 +59,7 @@ def test_given_saliency_decides():
     assert (mixed[:, 0].bool().numpy() == expected_mask(lam.numpy(), spots, 32, 40)).all()
 
 
-def test_a_batch_with_itself_uses_the_saliency_of_the_partner():
+def test_a_batch_with_itself_uses_the_saliency_of_the_partner() -> None:
     mixed = SaliencyMix().mix_batch(spotted(), torch.arange(5), generator=generator())
     assert mixed.partner.tolist() != [0, 1, 2, 3, 4]
     for mask, partner in zip(mixed.mask[:, 0], mixed.partner, strict=True):
@@ -63,7 +67,7 @@ def test_a_batch_with_itself_uses_the_saliency_of_the_partner():
         assert not mask[row, column]
 
 
-def test_what_is_no_saliency_counts_as_none():
+def test_what_is_no_saliency_counts_as_none() -> None:
     saliency = torch.zeros(3, 8, 12)
     saliency[:, 2, 5] = 1
     saliency[0, 0, 0], saliency[1, 0, 0], saliency[2, 0, 0] = float("nan"), float("inf"), -5
@@ -76,19 +80,19 @@ def test_what_is_no_saliency_counts_as_none():
     assert (mixed[0][:, 0, 2, 5] > images[:, 0, 2, 5] + 0.5).all()
 
 
-def test_the_box_of_a_picture_without_a_peak_is_in_the_middle():
+def test_the_box_of_a_picture_without_a_peak_is_in_the_middle() -> None:
     center = peak(torch.stack((torch.zeros(6, 9), torch.eye(6, 9).flip(1))))
     assert torch.equal(center, torch.tensor([[0.5, 0.5], [0.5 / 6, 8.5 / 9]]))
 
 
-def test_values_on_the_device_are_never_looked_at():
+def test_values_on_the_device_are_never_looked_at() -> None:
     images, saliency = torch.empty(4, 3, 20, 30, device="meta"), torch.empty(4, 20, 30, device="meta")
     for given in (None, saliency):
         mixed, share = SaliencyMix().mix(images, images, saliency_b=given, generator=generator())
         assert (mixed.device.type, share.device.type) == ("meta", "meta")
 
 
-def test_large_pictures_are_looked_at_on_a_coarser_grid():
+def test_large_pictures_are_looked_at_on_a_coarser_grid() -> None:
     images = torch.zeros(2, 3, 224, 230)
     images[0, :, 40:48, 160:168], images[1, :, 200:208, 8:16] = 255, 255
     coarse = coarse_saliency(images)

@@ -1,12 +1,15 @@
 """What SAMix and AutoMix learn: on images of an object at a random place, masks keep more of the objects than
 of the rest."""
 
+from typing import Any
+
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
 from ssl_mix.mixers import AutoMix, CutMix, SAMix
+from ssl_mix.types import MixedTarget
 
 SIDE, OBJECT, CLASSES = 24, 8, 4
 NOISE, SAMPLES = 2.0, 48
@@ -15,7 +18,7 @@ NOISE, SAMPLES = 2.0, 48
 class Net(nn.Module):
     hidden_layers = ("one", "two", "three")
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.one, self.two, self.three = (
             nn.Sequential(nn.Conv2d(i, o, 3, stride, 1, bias=False), nn.BatchNorm2d(o), nn.ReLU())
@@ -23,11 +26,11 @@ class Net(nn.Module):
         )
         self.head = nn.Linear(32, CLASSES)
 
-    def forward(self, images):
+    def forward(self, images: Tensor) -> Tensor:
         return self.head(self.three(self.two(self.one(images))).mean((2, 3)))
 
 
-def scenes(count, generator):
+def scenes(count: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
     """Noise with a square of its class's color at a random place: images, classes and where the object is."""
     labels = torch.randint(CLASSES, (count,), generator=generator)
     colors = torch.tensor([[2.0, 0, 0], [0, 2, 0], [0, 0, 2], [-2, 0, 0]])[labels][:, :, None, None]
@@ -40,11 +43,11 @@ def scenes(count, generator):
     return noise + colors * inside, labels, inside
 
 
-def mixed_loss(logits, target):
+def mixed_loss(logits: Tensor, target: MixedTarget) -> Tensor:
     return -(F.log_softmax(logits, 1) * target.dense(CLASSES)).sum(1).mean()
 
 
-def trained_encoder(generator):
+def trained_encoder(generator: torch.Generator) -> Net:
     """A network that has seen whole and cut scenes, as a student of a mixer has."""
     net = Net()
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9)
@@ -58,7 +61,7 @@ def trained_encoder(generator):
     return net.eval()
 
 
-def concentration(mixer, net):
+def concentration(mixer: Any, net: Net) -> list[float]:
     """Share of the kept weight that lies inside the object, over the share of area of the object; of a and of
     b."""
     generator = torch.Generator().manual_seed(5)
@@ -72,7 +75,7 @@ def concentration(mixer, net):
 
 
 @pytest.fixture(scope="module")
-def encoder():
+def encoder() -> Net:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         net = trained_encoder(torch.Generator().manual_seed(0))
@@ -82,7 +85,7 @@ def encoder():
 
 
 @pytest.mark.parametrize("kind", [SAMix, AutoMix])
-def test_masks_find_the_object(kind, encoder):
+def test_masks_find_the_object(kind: Any, encoder: Net) -> None:
     """The share of weight inside objects is that of their area before training, and more after it.
 
     AutoMix sees b's object only through what a's places attend to, not where it lies: it is held to a's

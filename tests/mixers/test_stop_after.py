@@ -1,7 +1,10 @@
 """StopAfter: mixing ends before training does."""
 
+from typing import Any
+
 import pytest
 import torch
+from torch import Tensor
 
 from ssl_mix.errors import UserError
 from ssl_mix.losses import mixup_cross_entropy
@@ -12,7 +15,7 @@ LABELS = torch.tensor([3, 1, 4, 1, 5])
 
 
 @pytest.mark.parametrize("mixer", [Mixup(), CutMix(), RandomMixer([Mixup(), CutMix()])])
-def test_the_last_tenth_of_the_steps_is_not_mixed(mixer):
+def test_the_last_tenth_of_the_steps_is_not_mixed(mixer: Any) -> None:
     stop = StopAfter(mixer, fraction=0.1)
     chosen = [stop(step / 200) for step in range(200)]
     assert chosen == [mixer] * 180 + [Unmixed()] * 20
@@ -21,11 +24,11 @@ def test_the_last_tenth_of_the_steps_is_not_mixed(mixer):
 @pytest.mark.parametrize(
     ("fraction", "progress", "mixed"), [(0, 1.0, False), (0, 0.999, True), (1, 0, False)]
 )
-def test_the_whole_and_nothing(fraction, progress, mixed):
+def test_the_whole_and_nothing(fraction: int, progress: float, mixed: bool) -> None:
     assert isinstance(StopAfter(Mixup(), fraction)(progress), Mixup) == mixed
 
 
-def test_what_is_not_mixed_has_the_form_of_what_is():
+def test_what_is_not_mixed_has_the_form_of_what_is() -> None:
     batch = Unmixed().mix_batch(IMAGES, LABELS)
     assert torch.equal(batch.images, IMAGES)
     assert torch.equal(batch.target.lam, torch.ones(5))
@@ -36,7 +39,7 @@ def test_what_is_not_mixed_has_the_form_of_what_is():
     assert batch.mask.shape == (5, 1, 1, 1)
 
 
-def test_it_draws_nothing():
+def test_it_draws_nothing() -> None:
     generator = torch.Generator().manual_seed(3)
     state = generator.get_state()
     before = torch.get_rng_state()
@@ -48,7 +51,7 @@ def test_it_draws_nothing():
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.bfloat16])
 @pytest.mark.parametrize("lam", [None, 0.3])
-def test_two_batches_give_the_first(dtype, lam):
+def test_two_batches_give_the_first(dtype: torch.dtype, lam: float | None) -> None:
     images = (IMAGES * 255).to(dtype)
     mixed, share = Unmixed().mix(images, images + 1, lam=lam)
     assert torch.equal(mixed, images)
@@ -56,14 +59,14 @@ def test_two_batches_give_the_first(dtype, lam):
     assert mixed.data_ptr() != images.data_ptr()
 
 
-def test_the_loss_is_plain_cross_entropy():
+def test_the_loss_is_plain_cross_entropy() -> None:
     logits = torch.randn(5, 7, generator=torch.Generator().manual_seed(1))
     target = Unmixed()(IMAGES, LABELS)[1]
     expected = torch.nn.functional.cross_entropy(logits, LABELS)
     torch.testing.assert_close(mixup_cross_entropy(logits, *target), expected)
 
 
-def test_the_pictures_are_copies():
+def test_the_pictures_are_copies() -> None:
     images, labels = IMAGES.clone(), LABELS.clone()
     batch = Unmixed().mix_batch(images, labels)
     batch.images.fill_(7)
@@ -73,12 +76,12 @@ def test_the_pictures_are_copies():
 
 
 @pytest.mark.parametrize("labels", [LABELS[:3], LABELS.float()])
-def test_labels(labels):
+def test_labels(labels: Tensor) -> None:
     with pytest.raises(UserError, match="labels"):
         Unmixed()(IMAGES, labels)
 
 
-def test_a_mixer_of_hidden_layers_still_gives_logits():
+def test_a_mixer_of_hidden_layers_still_gives_logits() -> None:
     """What it returns is of the same kind before and after, so that a loop need not know when mixing
     stops."""
     net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 8 * 6, 7))
@@ -103,13 +106,13 @@ def test_a_mixer_of_hidden_layers_still_gives_logits():
 
 
 @pytest.mark.parametrize("mixer", ["mixup", Mixup, None, StopAfter(Mixup())])
-def test_what_is_no_mixer(mixer):
+def test_what_is_no_mixer(mixer: Any) -> None:
     with pytest.raises(UserError, match="mixer"):
         StopAfter(mixer)
 
 
 @pytest.mark.parametrize("value", [-0.1, 1.1, float("nan")])
-def test_fraction_and_progress(value):
+def test_fraction_and_progress(value: float) -> None:
     with pytest.raises(UserError, match="fraction"):
         StopAfter(Mixup(), value)
     with pytest.raises(UserError, match="progress"):

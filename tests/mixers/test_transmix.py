@@ -3,17 +3,18 @@
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from ssl_mix.errors import UserError
 from ssl_mix.mixers import CutMix, Mixup, transmix_lam
 
 
-def images(samples=3, height=32, width=48):
+def images(samples: int = 3, height: int = 32, width: int = 48) -> Tensor:
     return torch.randn(samples, 3, height, width, generator=torch.Generator().manual_seed(9))
 
 
 @pytest.mark.parametrize("samples", [1, 2, 65])
-def test_label_weights(samples):
+def test_label_weights(samples: int) -> None:
     """NumPy float64: patches of 8 x 8 pixels, each with its own attention."""
     generator = torch.Generator().manual_seed(1)
     mixed = CutMix().mix_batch(
@@ -27,21 +28,21 @@ def test_label_weights(samples):
     np.testing.assert_allclose(lam.numpy(), (mixed.target.lam.double().numpy() + share) / 2, atol=1e-6)
 
 
-def test_even_attention_gives_the_area():
+def test_even_attention_gives_the_area() -> None:
     mixed = CutMix().mix_batch(images(), torch.arange(3), generator=torch.Generator().manual_seed(1))
     torch.testing.assert_close(
         transmix_lam(torch.full((3, 24), 0.1), mixed.mask, mixed.target.lam), mixed.target.lam
     )
 
 
-def test_a_mask_without_places_keeps_lam():
+def test_a_mask_without_places_keeps_lam() -> None:
     mixed = Mixup().mix_batch(images(), torch.arange(3), generator=torch.Generator().manual_seed(1))
     torch.testing.assert_close(
         transmix_lam(torch.rand(3, 24), mixed.mask, mixed.target.lam), mixed.target.lam
     )
 
 
-def test_no_attention_at_all_keeps_lam():
+def test_no_attention_at_all_keeps_lam() -> None:
     mixed = CutMix().mix_batch(images(), torch.arange(3), generator=torch.Generator().manual_seed(1))
     attention = torch.rand(3, 24, generator=torch.Generator().manual_seed(2))
     attention[1] = 0
@@ -60,6 +61,8 @@ def test_no_attention_at_all_keeps_lam():
         ((3, 23), (3, 1, 8, 12), (3,)),
     ],
 )
-def test_shapes_that_do_not_belong_together(attention, mask, lam):
+def test_shapes_that_do_not_belong_together(
+    attention: tuple[int, ...], mask: tuple[int, ...], lam: tuple[int]
+) -> None:
     with pytest.raises(UserError):
         transmix_lam(torch.rand(attention), torch.rand(mask), torch.rand(lam))

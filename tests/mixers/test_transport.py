@@ -1,17 +1,20 @@
 """Moving patches: against one sample after the other, one patch after the other."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from ssl_mix.mixers.transport import move_patches, transport_plan
 
 
-def generator(seed=0):
+def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def plain_plan(shares, shown, distance_weight):
+def plain_plan(shares: NDArray[Any], shown: NDArray[Any], distance_weight: float) -> list[int]:
     """The plan of one sample, with prices in float32."""
     side = len(shares)
     places = [(row, column) for row in range(side) for column in range(side)]
@@ -21,7 +24,7 @@ def plain_plan(shares, shown, distance_weight):
         scale = np.float32(distance_weight / max(side - 1, 1) ** 2)
         price[patch, cell] = scale * np.float32(distance) - shares[places[patch]] * shown[places[cell]]
     for _ in range(side):
-        winners = {}
+        winners: dict[Any, Any] = {}
         for patch in range(side**2):
             cell = int(price[patch].argmin())
             rival = winners.get(cell)
@@ -36,7 +39,7 @@ def plain_plan(shares, shown, distance_weight):
 
 @pytest.mark.parametrize("side", [1, 2, 3, 4, 7, 8])
 @pytest.mark.parametrize("distance_weight", [0.8, 0.05])
-def test_plans_are_those_of_one_sample_at_a_time(side, distance_weight):
+def test_plans_are_those_of_one_sample_at_a_time(side: int, distance_weight: float) -> None:
     shares = torch.rand(6, side, side, generator=generator()) ** 6
     shares = shares / shares.sum((1, 2), keepdim=True)
     shown = torch.rand(6, side, side, generator=generator(1)) < torch.linspace(0, 1, 6)[:, None, None]
@@ -45,7 +48,7 @@ def test_plans_are_those_of_one_sample_at_a_time(side, distance_weight):
         assert found[k].tolist() == plain_plan(shares[k].numpy(), shown[k].numpy(), distance_weight)
 
 
-def test_a_salient_patch_moves_to_where_it_is_seen_and_no_further_than_it_is_worth():
+def test_a_salient_patch_moves_to_where_it_is_seen_and_no_further_than_it_is_worth() -> None:
     shares = torch.full((2, 4, 4), 0.01)
     shares[:, 0, 0] = 1 - 0.15
     shown = torch.zeros(2, 4, 4, dtype=torch.bool)
@@ -58,7 +61,7 @@ def test_a_salient_patch_moves_to_where_it_is_seen_and_no_further_than_it_is_wor
 
 
 @pytest.mark.parametrize("everywhere", [True, False])
-def test_nothing_moves_where_all_or_nothing_is_seen(everywhere):
+def test_nothing_moves_where_all_or_nothing_is_seen(everywhere: bool) -> None:
     shares = torch.rand(3, 8, 8, generator=generator()) / 64
     plan = transport_plan(shares, torch.full((3, 8, 8), everywhere), 0.8)
     assert torch.equal(plan, torch.arange(64).expand(3, -1))
@@ -66,7 +69,7 @@ def test_nothing_moves_where_all_or_nothing_is_seen(everywhere):
 
 @pytest.mark.parametrize("shape", [(3, 2, 12, 8), (3, 1, 24, 12)])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.uint8])
-def test_patches_are_copied_whole(shape, dtype):
+def test_patches_are_copied_whole(shape: tuple[int, int, int, int], dtype: torch.dtype) -> None:
     images = (torch.rand(shape, generator=generator()) * 255).to(dtype)
     plan = torch.randint(16, (3, 16), generator=generator(1))
     moved = move_patches(images, plan)
@@ -80,7 +83,7 @@ def test_patches_are_copied_whole(shape, dtype):
 
 
 @pytest.mark.parametrize(("height", "width", "side"), [(7, 13, 4), (5, 5, 3), (1, 9, 1), (10, 11, 8)])
-def test_uneven_cells(height, width, side):
+def test_uneven_cells(height: int, width: int, side: int) -> None:
     """Each cell shows a piece of the image that starts where its patch does, or ends at the border of the
     image."""
     images = torch.arange(height * width).view(1, 1, height, width)

@@ -16,7 +16,7 @@ def noise(*shape: int, seed: int = 0) -> Tensor:
 @pytest.mark.parametrize(
     ("labeled", "total"), [(4, 12), (5, 15), (6, 48), (5, 18), (1, 3), (7, 9), (64, 192)]
 )
-def test_interleaving_swaps_and_undoes_itself(labeled, total):
+def test_interleaving_swaps_and_undoes_itself(labeled: int, total: int) -> None:
     order = interleaved(labeled, total)
     assert torch.equal(order[order], torch.arange(total))
     parts = (order[:labeled] // labeled).bincount(minlength=total // labeled)
@@ -25,7 +25,7 @@ def test_interleaving_swaps_and_undoes_itself(labeled, total):
 
 
 @pytest.mark.parametrize("interleave", [True, False])
-def test_only_the_first_part_moves_running_statistics(interleave):
+def test_only_the_first_part_moves_running_statistics(interleave: bool) -> None:
     torch.manual_seed(0)
     nets = [SmallCNN(3, channels=1).train() for _ in range(2)]
     nets[1].load_state_dict(nets[0].state_dict())
@@ -40,7 +40,7 @@ def test_only_the_first_part_moves_running_statistics(interleave):
 
 
 @pytest.mark.parametrize("lam_per", ["sample", "batch"])
-def test_pool_keeps_the_larger_share_and_mixes_targets_as_pictures(lam_per):
+def test_pool_keeps_the_larger_share_and_mixes_targets_as_pictures(lam_per: str) -> None:
     count, labeled = 30, 10
     pictures = torch.eye(count).view(count, count, 1, 1)  # the channels of a mixed one tell who is in it
     targets = torch.softmax(noise(count, 4), dim=1)

@@ -5,14 +5,17 @@ much.
 """
 
 import dataclasses
+from collections.abc import Iterator
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from scipy import stats
-from torch import nn
+from torch import Tensor, nn
 
 from ssl_mix.errors import UserError
 from ssl_mix.mixing.terms import MixingTerms, sample_folded_beta
@@ -25,13 +28,13 @@ SIZES = [(4, 9), (5, 5), (1, 1), (3, 1), (5, 2)]
 class Recorder(nn.Module):
     """A linear classifier of channel means that keeps what it was shown."""
 
-    def __init__(self, channels):
+    def __init__(self, channels: int) -> None:
         super().__init__()
         weight = np.random.default_rng(1).standard_normal((channels, CLASSES))
         self.weight = nn.Parameter(torch.from_numpy(3 * weight))
-        self.shown = []
+        self.shown: list[Any] = []
 
-    def forward(self, images):
+    def forward(self, images: Tensor) -> Tensor:
         self.shown.append(images.detach().mean(dim=(2, 3)).numpy())
         return images.mean(dim=(2, 3)) @ self.weight
 
@@ -39,7 +42,7 @@ class Recorder(nn.Module):
 class Scene:
     """A labeled and an unlabeled batch, the classes of all images and the masks of the guesses."""
 
-    def __init__(self, labeled=4, unlabeled=9, seed=0):
+    def __init__(self, labeled: int = 4, unlabeled: int = 9, seed: int = 0) -> None:
         draw = np.random.default_rng(seed)
         self.labeled, self.total = labeled, labeled + unlabeled
         self.classes = draw.integers(CLASSES, size=self.total)
@@ -50,16 +53,16 @@ class Scene:
         mask = torch.from_numpy(self.masks[labeled:]).float()
         self.labels = torch.from_numpy(self.classes[:labeled])
         self.pseudo = PseudoLabels(torch.arange(unlabeled), guessed, torch.rand(unlabeled), mask)
-        self.net = Recorder(self.total)
+        self.net: Any = Recorder(self.total)
 
-    def run(self, number=60, total=100, seed=0, **options):
+    def run(self, number: int = 60, total: int = 100, seed: int = 0, **options: Any) -> tuple[Any, ...]:
         """The loss and its terms in one step of a run."""
         step = Step(number, total, torch.Generator().manual_seed(seed))
         mix = MixingTerms(**options)
         views = None if self.unlabeled is None else {"weak": self.unlabeled, "strong": 1 - self.unlabeled}
         return mix(self.net, self.images, self.labels, step, unlabeled=views, pseudo=self.pseudo)
 
-    def rows(self):
+    def rows(self) -> Iterator[tuple[Any, ...]]:
         """(labeled-only?, logits, first image, second image, share of the first) of each mixed image."""
         assert len(self.net.shown) == 1
         for means in self.net.shown[0]:
@@ -70,22 +73,22 @@ class Scene:
             yield second < self.labeled, means @ self.weights, first, second, means[first]
 
     @property
-    def weights(self):
+    def weights(self) -> NDArray[Any]:
         return self.net.weight.detach().numpy()
 
 
-def log_softmax(scores):
+def log_softmax(scores: NDArray[Any]) -> NDArray[Any]:
     shifted = scores - scores.max()
     return shifted - np.log(np.exp(shifted).sum())
 
 
-def minus_log_phi(scores, own, competitor):
+def minus_log_phi(scores: NDArray[Any], own: Any, competitor: Any) -> Any:
     if own == competitor:
         return 0.0
     return -log_softmax(np.delete(scores, competitor))[own - (competitor < own)]
 
 
-def expected_terms(scene, eta):
+def expected_terms(scene: Scene, eta: float) -> tuple[Any, Any]:
     """Mean DM(CE) of the labeled pairs and mean AS of the rest, by the formulas."""
     pairs, asymmetric = [], []
     for labeled_only, scores, first, second, lam in scene.rows():
@@ -100,7 +103,7 @@ def expected_terms(scene, eta):
     return np.mean(pairs or 0.0), np.mean(asymmetric or 0.0)
 
 
-def ramp(number, total=100):
+def ramp(number: int, total: int = 100) -> np.float64:
     return (1 - np.cos(np.pi * number / total)) / 2
 
 
@@ -108,7 +111,7 @@ def ramp(number, total=100):
 @pytest.mark.parametrize("mix", ["mixup", "dm", "as", "dm-as"])
 @pytest.mark.parametrize("mixer", ["mixup", "cutmix"])
 @pytest.mark.parametrize("options", [{}, {"eta": 1.0, "mix_weight": 0.3, "mix_ramp": "none"}])
-def test_values(sizes, mix, mixer, options):
+def test_values(sizes: tuple[int, int], mix: str, mixer: str, options: dict[str, Any]) -> None:
     scene = Scene(*sizes)
     loss, terms = scene.run(mix=mix, mixer=mixer, **options)
     eta = 0.0 if mix == "mixup" else options.get("eta", 0.1)
@@ -127,7 +130,9 @@ def test_values(sizes, mix, mixer, options):
 @pytest.mark.parametrize("sizes", SIZES)
 @pytest.mark.parametrize("mixer", ["mixup", "cutmix"])
 @pytest.mark.parametrize("seed", range(5))
-def test_each_labeled_picture_is_the_smaller_share_of_one_pair(sizes, mixer, seed):
+def test_each_labeled_picture_is_the_smaller_share_of_one_pair(
+    sizes: tuple[int, int], mixer: str, seed: int
+) -> None:
     scene = Scene(*sizes)
     scene.run(mix="as", mixer=mixer, seed=seed)
     _, _, labeled, partners, shares = zip(*scene.rows(), strict=True)
@@ -141,7 +146,7 @@ def test_each_labeled_picture_is_the_smaller_share_of_one_pair(sizes, mixer, see
     assert np.ptp(counts) <= 1
 
 
-def test_partners_and_shares_are_drawn_anew_from_the_generator_of_the_step():
+def test_partners_and_shares_are_drawn_anew_from_the_generator_of_the_step() -> None:
     shown = []
     for seed in (0, 0, 1):
         scene = Scene()
@@ -151,14 +156,14 @@ def test_partners_and_shares_are_drawn_anew_from_the_generator_of_the_step():
     assert ((shown[0] > 0) != (shown[2] > 0)).any()
 
 
-def test_labeled_pairs_are_the_same_with_and_without_the_asymmetric_term():
+def test_labeled_pairs_are_the_same_with_and_without_the_asymmetric_term() -> None:
     """Comparing "dm" with "dm-as" then shows what the term does, and not what other draws do."""
     terms = [Scene().run(mix=mix, eta=0.5)[1]["loss/labeled_pairs"] for mix in ("dm", "dm-as")]
     torch.testing.assert_close(*terms)
 
 
 @pytest.mark.parametrize("mix", ["as", "dm-as"])
-def test_the_asymmetric_term_ramps_from_zero_to_its_weight(mix):
+def test_the_asymmetric_term_ramps_from_zero_to_its_weight(mix: str) -> None:
     losses = []
     for number in (0, 10, 50, 90, 100):
         loss, terms = Scene().run(mix=mix, number=number, mix_weight=2.0)
@@ -169,18 +174,18 @@ def test_the_asymmetric_term_ramps_from_zero_to_its_weight(mix):
     assert all(low < high for low, high in pairwise(losses))
 
 
-def test_no_mixing_costs_no_forward_pass():
+def test_no_mixing_costs_no_forward_pass() -> None:
     scene = Scene()
     loss, terms = scene.run()
     assert (loss.item(), terms, scene.net.shown) == (0, {}, [])
 
 
-def test_weight_zero_gives_zero():
+def test_weight_zero_gives_zero() -> None:
     assert Scene().run(mix="dm-as", mix_weight=0.0)[0].item() == 0
 
 
 @pytest.mark.parametrize("mix", ["dm", "as", "dm-as"])
-def test_gradients_reach_the_network_and_no_input_changes(mix):
+def test_gradients_reach_the_network_and_no_input_changes(mix: str) -> None:
     scene = Scene()
     loss, _ = scene.run(mix=mix)
     loss.backward()
@@ -190,7 +195,7 @@ def test_gradients_reach_the_network_and_no_input_changes(mix):
     assert torch.equal(scene.labels, fresh.labels) and torch.equal(scene.pseudo.mask, fresh.pseudo.mask)
 
 
-def test_a_masked_guess_takes_its_whole_picture_out():
+def test_a_masked_guess_takes_its_whole_picture_out() -> None:
     scene = Scene()
     scene.pseudo = scene.pseudo._replace(mask=torch.zeros(9))
     loss, _ = scene.run(mix="as")
@@ -201,10 +206,11 @@ def test_a_masked_guess_takes_its_whole_picture_out():
 
 @pytest.mark.parametrize("mix", ["dm", "as", "dm-as"])
 @pytest.mark.parametrize("training", [True, False])
-def test_batch_norm_uses_the_mixed_batch_and_keeps_its_running_statistics(mix, training):
+def test_batch_norm_uses_the_mixed_batch_and_keeps_its_running_statistics(mix: str, training: bool) -> None:
     scene = Scene()
     norm = nn.BatchNorm1d(CLASSES).double()
-    recorder, seen = scene.net, {}
+    recorder: Any = scene.net
+    seen: dict[str, Tensor] = {}
     norm.register_forward_hook(lambda _, inputs, output: seen.update(given=inputs[0], returned=output))
     scene.net = nn.Sequential(recorder, norm).train(training)
     scene.net.weight = recorder.weight
@@ -218,7 +224,7 @@ def test_batch_norm_uses_the_mixed_batch_and_keeps_its_running_statistics(mix, t
 
 
 @pytest.mark.parametrize("alpha", [0.2, 1.0, 2.0])
-def test_shares_are_folded_beta(alpha):
+def test_shares_are_folded_beta(alpha: float) -> None:
     shares = sample_folded_beta(4000, alpha, torch.Generator().manual_seed(0), torch.device("cpu")).double()
     assert shares.max() <= 0.5
     assert (
@@ -229,7 +235,7 @@ def test_shares_are_folded_beta(alpha):
 
 @pytest.mark.parametrize("mix", ["as", "dm-as"])
 @pytest.mark.parametrize("missing", ["pseudo", "unlabeled"])
-def test_the_asymmetric_term_needs_pseudo_labels(mix, missing):
+def test_the_asymmetric_term_needs_pseudo_labels(mix: str, missing: str) -> None:
     scene = Scene()
     setattr(scene, missing, None)
     with pytest.raises(UserError):
@@ -251,23 +257,23 @@ def test_the_asymmetric_term_needs_pseudo_labels(mix, missing):
     ],
     ids=str,
 )
-def test_wrong_options(options):
+def test_wrong_options(options: dict[str, Any]) -> None:
     with pytest.raises(UserError, match=rf"\b{next(iter(options))}\b"):
         MixingTerms(**options)
 
 
-def test_options_cannot_change_after_the_check():
+def test_options_cannot_change_after_the_check() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
-        MixingTerms().eta = -1.0
+        MixingTerms().eta = -1.0  # type: ignore[misc]
 
 
-def test_defaults_are_off_and_the_papers():
+def test_defaults_are_off_and_the_papers() -> None:
     defaults = MixingTerms()
     assert (defaults.mix, defaults.mixer, defaults.eta, defaults.mix_weight) == ("none", "mixup", 0.1, 1.0)
     assert (defaults.mix_ramp, defaults.mix_head, defaults.mix_variant) == ("cosine", "shared", "paper")
 
 
-def test_openmixup_is_what_its_code_does():
+def test_openmixup_is_what_its_code_does() -> None:
     terms = MixingTerms.openmixup(mix_weight=0.5)
     assert (terms.mix, terms.eta, terms.mix_weight, terms.mix_head) == ("dm-as", 0.05, 0.5, "own")
     assert terms.variant.labeled_share == "major" and terms.variant.both_halves
@@ -275,12 +281,12 @@ def test_openmixup_is_what_its_code_does():
 
 
 @pytest.mark.parametrize("mixer", ["puzzlemix", "automix", "manifoldmix"])
-def test_a_mixer_that_asks_a_network_is_refused_where_terms_are_added(mixer):
+def test_a_mixer_that_asks_a_network_is_refused_where_terms_are_added(mixer: str) -> None:
     with pytest.raises(UserError, match="mixer=.*supervised"):
         MixingTerms(mixer=mixer).check_added()
 
 
 @pytest.mark.parametrize("option", [{"mixer": "cutmix"}, {"mix_alpha": 0.5}, {"mix_head": "own"}])
-def test_what_means_nothing_to_an_algorithm_that_mixes_by_itself_is_refused(option):
+def test_what_means_nothing_to_an_algorithm_that_mixes_by_itself_is_refused(option: Any) -> None:
     with pytest.raises(UserError, match=next(iter(option))):
         MixingTerms(**option).check_own()

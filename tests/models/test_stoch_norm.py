@@ -2,6 +2,7 @@
 steer batch norm."""
 
 import copy
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,11 +15,11 @@ from ssl_mix.models.stoch_norm import StochNorm2d, use_stoch_norm
 from ssl_mix.passes import batch_statistics, frozen_running_statistics, keep_running_statistics
 
 
-def pictures(seed=0, channels=6, dtype=torch.float32):
+def pictures(seed: int = 0, channels: int = 6, dtype: Any = torch.float32) -> Any:
     return 3 * torch.randn(5, channels, 4, 3, generator=torch.Generator().manual_seed(seed), dtype=dtype) + 1
 
 
-def randomize(net, seed=1):
+def randomize(net: Any, seed: int = 1) -> Any:
     """Scales, shifts and moving statistics that are none of their first values."""
     draw = torch.Generator().manual_seed(seed)
     for tensor in net.state_dict().values():
@@ -27,18 +28,18 @@ def randomize(net, seed=1):
     return net
 
 
-def layer(probability, dtype=torch.float32, **options):
+def layer(probability: Any, dtype: Any = torch.float32, **options: Any) -> Any:
     return randomize(StochNorm2d(6, probability, **options)).to(dtype)
 
 
-def twin(norm):
+def twin(norm: Any) -> Any:
     """Plain batch norm with the same state."""
     plain = nn.BatchNorm2d(norm.num_features, norm.eps, norm.momentum, norm.affine)
     plain.load_state_dict(norm.state_dict())
     return plain.to(next(iter(norm.state_dict().values())).dtype)
 
 
-def by_formula(norm, x, chosen):
+def by_formula(norm: Any, x: Any, chosen: Any) -> Any:
     """The output, and the moving statistics after the batch."""
     state = {name: value.numpy().copy() for name, value in norm.state_dict().items()}
     mean, variance = x.mean(axis=(0, 2, 3)), x.var(axis=(0, 2, 3))
@@ -52,7 +53,7 @@ def by_formula(norm, x, chosen):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_equals_the_formula(seed):
+def test_equals_the_formula(seed: Any) -> None:
     norm, x = layer(0.5, torch.float64), pictures(seed, dtype=torch.float64)
     torch.manual_seed(seed)
     chosen = torch.rand(6).numpy() < 0.5
@@ -67,7 +68,7 @@ def test_equals_the_formula(seed):
 
 @pytest.mark.parametrize("momentum", [0.1, None])
 @pytest.mark.parametrize("affine", [True, False])
-def test_probability_one_is_batch_norm_to_the_bit(momentum, affine):
+def test_probability_one_is_batch_norm_to_the_bit(momentum: Any, affine: Any) -> None:
     norm = layer(1.0, momentum=momentum, affine=affine)
     plain = twin(norm)
     for seed in range(3):
@@ -83,7 +84,7 @@ def test_probability_one_is_batch_norm_to_the_bit(momentum, affine):
         assert torch.equal(mine.grad, other.grad)
 
 
-def test_probability_zero_normalizes_by_the_moving_statistics_of_before():
+def test_probability_zero_normalizes_by_the_moving_statistics_of_before() -> None:
     norm = layer(0.0)
     for seed in range(3):
         expected = twin(norm).eval()(pictures(seed))
@@ -91,7 +92,7 @@ def test_probability_zero_normalizes_by_the_moving_statistics_of_before():
     assert norm.num_batches_tracked == 3
 
 
-def test_share_of_channels_that_follow_the_batch():
+def test_share_of_channels_that_follow_the_batch() -> None:
     norm = StochNorm2d(20000, 0.3, affine=False)
     torch.manual_seed(0)
     x = pictures(channels=20000)
@@ -101,7 +102,7 @@ def test_share_of_channels_that_follow_the_batch():
     assert abs(by_batch.double().mean() - 0.3) < 5 * (0.3 * 0.7 / 20000) ** 0.5
 
 
-def test_draws_repeat_with_the_default_generator_and_differ_between_batches():
+def test_draws_repeat_with_the_default_generator_and_differ_between_batches() -> None:
     norm = layer(0.5)
     start, x = copy.deepcopy(norm.state_dict()), pictures()
     outputs = []
@@ -113,11 +114,11 @@ def test_draws_repeat_with_the_default_generator_and_differ_between_batches():
 
 
 @pytest.mark.parametrize("probability", [0.0, 0.5, 1.0])
-def test_gradient_numerically(probability):
+def test_gradient_numerically(probability: Any) -> None:
     """Each call begins with the same statistics and draw, as numerical differentiation must."""
     norm = layer(probability, torch.float64)
 
-    def forward(x, weight, bias):
+    def forward(x: Any, weight: Any, bias: Any) -> Any:
         torch.manual_seed(5)
         return torch.func.functional_call(copy.deepcopy(norm), {"weight": weight, "bias": bias}, (x,))
 
@@ -125,7 +126,7 @@ def test_gradient_numerically(probability):
     assert torch.autograd.gradcheck(forward, [tensor.requires_grad_() for tensor in inputs])
 
 
-def test_two_forward_passes_before_one_backward_pass():
+def test_two_forward_passes_before_one_backward_pass() -> None:
     """The second pass changes the moving statistics that the first one used."""
     norm, x = layer(0.0), pictures().requires_grad_()
     scale = norm.weight.detach() / (norm.running_var + norm.eps).sqrt()
@@ -135,7 +136,7 @@ def test_two_forward_passes_before_one_backward_pass():
     torch.testing.assert_close(x.grad, scale[:, None, None].expand_as(x))
 
 
-def test_evaluation_is_plain_batch_norm_and_draws_nothing():
+def test_evaluation_is_plain_batch_norm_and_draws_nothing() -> None:
     norm = layer(0.5).eval()
     torch.manual_seed(0)
     state = torch.get_rng_state()
@@ -145,7 +146,7 @@ def test_evaluation_is_plain_batch_norm_and_draws_nothing():
 
 
 @pytest.mark.parametrize("block", [frozen_running_statistics, batch_statistics])
-def test_blocks_that_ask_for_batch_statistics_get_them(block):
+def test_blocks_that_ask_for_batch_statistics_get_them(block: Any) -> None:
     norm = layer(0.5).train(block is frozen_running_statistics)
     before = copy.deepcopy(norm.state_dict())
     expected = twin(norm)(pictures())
@@ -155,7 +156,7 @@ def test_blocks_that_ask_for_batch_statistics_get_them(block):
     assert norm.training is (block is frozen_running_statistics) and norm.track_running_stats
 
 
-def test_a_layer_that_keeps_its_statistics():
+def test_a_layer_that_keeps_its_statistics() -> None:
     norm = layer(0.5)
     keep_running_statistics(norm)
     expected = twin(norm).eval()(pictures())
@@ -163,7 +164,7 @@ def test_a_layer_that_keeps_its_statistics():
     assert norm.num_batches_tracked == 0
 
 
-def test_autocast_and_channels_last():
+def test_autocast_and_channels_last() -> None:
     norm, x = layer(0.5), pictures()
     start = copy.deepcopy(norm.state_dict())
     torch.manual_seed(2)
@@ -177,11 +178,11 @@ def test_autocast_and_channels_last():
     torch.testing.assert_close(found.float(), expected, rtol=2**-7, atol=2**-7)
 
 
-def network():
+def network() -> Any:
     return nn.Sequential(nn.Conv2d(3, 6, 1), nn.BatchNorm2d(6), nn.Sequential(nn.BatchNorm2d(6), nn.ReLU()))
 
 
-def test_layers_keep_their_tensors_and_names():
+def test_layers_keep_their_tensors_and_names() -> None:
     net = randomize(network())
     before = dict(net.state_dict(keep_vars=True))
     assert use_stoch_norm(net, 0.25) == 2
@@ -191,7 +192,7 @@ def test_layers_keep_their_tensors_and_names():
     assert use_stoch_norm(net, 0.75) == 2 and net[1].probability == 0.75
 
 
-def test_a_turned_network_is_one_built_of_such_layers():
+def test_a_turned_network_is_one_built_of_such_layers() -> None:
     net = randomize(network())
     built = nn.Sequential(nn.Conv2d(3, 6, 1), StochNorm2d(6), nn.Sequential(StochNorm2d(6), nn.ReLU()))
     built.load_state_dict(net.state_dict())
@@ -203,7 +204,7 @@ def test_a_turned_network_is_one_built_of_such_layers():
     assert torch.equal(*outputs)
 
 
-def test_a_copy_is_independent_and_alike():
+def test_a_copy_is_independent_and_alike() -> None:
     net = randomize(network())
     use_stoch_norm(net, 0.5)
     twins = net, copy.deepcopy(net)
@@ -215,7 +216,7 @@ def test_a_copy_is_independent_and_alike():
     assert type(twins[1][1]) is StochNorm2d and twins[1][1].running_mean is not net[1].running_mean
 
 
-def test_other_layers_are_left_alone():
+def test_other_layers_are_left_alone() -> None:
     kept, untracked = nn.BatchNorm2d(6), nn.BatchNorm2d(6, track_running_stats=False)
     keep_running_statistics(kept)
     others = [kept, untracked, BatchNormAct2d(6), nn.SyncBatchNorm(6), nn.BatchNorm1d(6)]
@@ -232,13 +233,13 @@ def test_other_layers_are_left_alone():
         (nn.Linear(2, 2), "Linear has no batch norm"),
     ],
 )
-def test_a_network_without_such_layers(net, words):
+def test_a_network_without_such_layers(net: Any, words: Any) -> None:
     with pytest.raises(UserError, match=words):
         use_stoch_norm(net, 0.5)
 
 
 @pytest.mark.parametrize("probability", [-0.1, 1.1, float("nan")])
-def test_wrong_probability(probability):
+def test_wrong_probability(probability: Any) -> None:
     with pytest.raises(UserError, match="probability"):
         StochNorm2d(6, probability)
     with pytest.raises(UserError, match="probability"):

@@ -121,7 +121,7 @@ def test_the_order_of_operations_survives_a_crash_after_each(
         folder.mkdir()
         save_checkpoint(folder, state(1))
         save_checkpoint(folder, state(2))
-        done = []
+        done: list[Any] = []
 
         def counted(operation: Any, limit: int = crash_after, done: list[str] = done) -> Any:
             def call(*arguments: Any) -> Any:

@@ -54,20 +54,20 @@ def script(script_of_processes: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     return script_of_processes
 
 
-def arguments(*extra, algorithms=("fixmatch",), mix=("none",), train=TINY):
+def arguments(*extra: Any, algorithms: Any = ("fixmatch",), mix: Any = ("none",), train: Any = TINY) -> Any:
     own = ["--data", "digits", "--labels", "40", "--seeds", "0", "--json", "r.jsonl", "--out", "runs"]
     return [*own, "--algorithms", *algorithms, "--mix", *mix, *extra, "--", *train]
 
 
-def read_lines(file, planned):
+def read_lines(file: Any, planned: Any) -> Any:
     return importlib.import_module("benchmark_runs").read_lines(file, planned)
 
 
-def lines():
+def lines() -> Any:
     return [json.loads(line) for line in Path("r.jsonl").read_text().splitlines()]
 
 
-def test_runs_once_resumes_and_prints(script, capsys):
+def test_runs_once_resumes_and_prints(script: Any, capsys: pytest.CaptureFixture[str]) -> None:
     mix = ("none", "dm-as")
     chosen = arguments("--markdown", "t.md", algorithms=("supervised", "fixmatch"), mix=mix)
     script.main(chosen)
@@ -89,7 +89,9 @@ def test_runs_once_resumes_and_prints(script, capsys):
 
 
 @pytest.mark.slow
-def test_a_cut_run_is_resumed_to_the_same_numbers(script_of_processes, capsys):
+def test_a_cut_run_is_resumed_to_the_same_numbers(
+    script_of_processes: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
     script_of_processes.main(arguments())
     whole = lines()[0]
     folder = Path("runs/digits-40/fixmatch-none/seed0")
@@ -121,7 +123,7 @@ main()
 """
 
 
-def test_a_run_with_other_flags_is_refused(script):
+def test_a_run_with_other_flags_is_refused(script: Any) -> None:
     script.main(arguments())
     with pytest.raises(SystemExit, match="train.lr: 0.03 then, 0.5 now"):
         script.main(arguments(train=[*TINY, "--lr", "0.5"]))
@@ -130,7 +132,7 @@ def test_a_run_with_other_flags_is_refused(script):
     assert len(lines()) == 1
 
 
-def test_other_pictures_are_another_run(script, tmp_path):
+def test_other_pictures_are_another_run(script: Any, tmp_path: Path) -> None:
     """The same flags but for the folder: not the same result."""
     for seed, part in enumerate(("p", "q", "test")):
         draw = np.random.default_rng(seed)
@@ -146,7 +148,7 @@ def test_other_pictures_are_another_run(script, tmp_path):
         script.main([*own, "--train", "q", "--test", "test"])
 
 
-def test_what_is_wrong_is_said_before_any_training(script, capsys):
+def test_what_is_wrong_is_said_before_any_training(script: Any, capsys: pytest.CaptureFixture[str]) -> None:
     for wrong in (["--treshold", "0.5"], ["--threshold", "1.5"]):
         with pytest.raises(SystemExit) as stop:
             script.main(arguments("--only", "uda: " + " ".join(wrong), algorithms=("supervised", "uda")))
@@ -157,7 +159,9 @@ def test_what_is_wrong_is_said_before_any_training(script, capsys):
 
 
 @pytest.mark.slow
-def test_one_failure_does_not_stop_the_others(script_of_processes, capsys):
+def test_one_failure_does_not_stop_the_others(
+    script_of_processes: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit, match=r"1 of 2 runs failed(.|\n)*NaN"):
         script_of_processes.main(arguments("--only", "uda: --lr 1e30", algorithms=("uda", "fixmatch")))
     assert "| fixmatch | none |" in capsys.readouterr().out
@@ -174,12 +178,12 @@ def test_one_failure_does_not_stop_the_others(script_of_processes, capsys):
         (["--data", "digits", "--labels", "40", "--jobs", "0"], "jobs must be above 0"),
     ],
 )
-def test_wrong_options(script, wrong, words):
+def test_wrong_options(script: Any, wrong: Any, words: Any) -> None:
     with pytest.raises(SystemExit, match=words):
         script.main(["--json", "r.jsonl", *wrong])
 
 
-def test_what_makes_no_sense_is_left_out(script, capsys):
+def test_what_makes_no_sense_is_left_out(script: Any, capsys: pytest.CaptureFixture[str]) -> None:
     script.main(arguments("--dry-run", algorithms=tuple(script.SEMI_SUPERVISED), mix=script.MIXES))
     listed = re.findall(r"new +4 steps +runs/digits-40/(\S+)/seed0", capsys.readouterr().out)
     mixable = {name for name in script.SEMI_SUPERVISED if "mixing" in signature(ALGORITHMS[name]).parameters}
@@ -189,12 +193,12 @@ def test_what_makes_no_sense_is_left_out(script, capsys):
     assert not Path("runs").exists()
 
 
-def line(**changes):
+def line(**changes: Any) -> Any:
     job = {"algorithm": "fixmatch", "mix": "none", "labels": 250, "seed": 0}
     return job | {"error_last": 5.0, "error_median20": 5.5, "error_best": 4.0} | changes
 
 
-def test_the_table_has_means_deviations_and_published_numbers(script):
+def test_the_table_has_means_deviations_and_published_numbers(script: Any) -> None:
     found = [line(seed=seed, error_last=last) for seed, last in enumerate((4.0, 5.0, 6.0))]
     found += [line(mix="dm-as", error_last=3.0), line(labels=40, error_last=None)]
     text = script.table(found, "cifar10")
@@ -204,7 +208,7 @@ def test_the_table_has_means_deviations_and_published_numbers(script):
     assert "published, fixmatch, 250 labels: 4.86 +- 0.05 (TorchSSL" in text
 
 
-def test_lines_of_other_settings_are_left_out(script):
+def test_lines_of_other_settings_are_left_out(script: Any) -> None:
     planned = script.plan(script.read_options(arguments()))
     job = planned[0].job._asdict()
     found = [job | {"identity": planned[0].identity}, job | {"identity": {"train.lr": 1.0}}]
@@ -212,7 +216,7 @@ def test_lines_of_other_settings_are_left_out(script):
     assert read_lines(Path("r.jsonl"), planned) == found[:1]
 
 
-def test_lines_that_were_measured_before_still_count(script):
+def test_lines_that_were_measured_before_still_count(script: Any) -> None:
     """Options that came later had their default then."""
     own = [
         "--data",
@@ -233,7 +237,7 @@ def test_lines_that_were_measured_before_still_count(script):
     assert read_lines(ROOT / "scripts/results/cifar_ssl.jsonl", other) == []
 
 
-def test_the_command_that_is_printed_can_be_typed(script):
+def test_the_command_that_is_printed_can_be_typed(script: Any) -> None:
     (planned,) = script.plan(script.read_options(arguments()))
     ssl_mix_main(["train", *planned.arguments])
     assert planned.state == "finished"

@@ -4,6 +4,7 @@ import importlib
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,7 +34,7 @@ FOLDER = ["--train", "p/train", "--test", "p/test", "--image-size", "8", "--thre
 
 
 @pytest.fixture
-def script(monkeypatch, tmp_path):
+def script(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     """The script, in an empty folder, with runs in this process; those of their own are tested in
     test_cifar_ssl.py."""
     monkeypatch.syspath_prepend(str(ROOT / "scripts"))
@@ -43,14 +44,14 @@ def script(monkeypatch, tmp_path):
     return importlib.import_module("fine_grained_transfer")
 
 
-def train_here(planned):
+def train_here(planned: Any) -> None:
     if planned.state == "new":
         print("trained", planned.folder)
         ssl_mix_main(["train", *planned.arguments])
 
 
 @pytest.fixture
-def pictures(tmp_path):
+def pictures(tmp_path: Path) -> None:
     """A folder of noisy images in which a class is a color."""
     draw = np.random.default_rng(0)
     for part in ("train", "test"):
@@ -62,20 +63,26 @@ def pictures(tmp_path):
                 Image.fromarray(pixels).save(tmp_path / "p" / part / name / f"{index}.png")
 
 
-def arguments(*extra, methods=("fine-tuning",), mix=("none",), seeds=("0",), train=(*FOLDER, *TINY)):
+def arguments(
+    *extra: Any,
+    methods: Any = ("fine-tuning",),
+    mix: Any = ("none",),
+    seeds: Any = ("0",),
+    train: Any = (*FOLDER, *TINY),
+) -> Any:
     own = ["--data", "folder", "--rates", "50", "--seeds", *seeds, "--json", "r.jsonl", "--out", "runs"]
     return [*own, "--methods", *methods, "--mix", *mix, *extra, "--", *train]
 
 
-def lines():
+def lines() -> Any:
     return [json.loads(line) for line in Path("r.jsonl").read_text().splitlines()]
 
 
-def plan(script, given):
+def plan(script: Any, given: Any) -> Any:
     return script.plan(script.read_options(given))
 
 
-def test_runs_once_and_prints(script, pictures, capsys):
+def test_runs_once_and_prints(script: Any, pictures: Any, capsys: pytest.CaptureFixture[str]) -> None:
     train = [*FOLDER, *TINY, "--validation", "0.4"]
     chosen = arguments(
         "--markdown", "t.md", mix=("none", "mce"), methods=("fine-tuning", "l2-sp"), train=train
@@ -107,7 +114,7 @@ def test_runs_once_and_prints(script, pictures, capsys):
     assert lines() == before
 
 
-def test_ten_crops_are_scored_where_the_network_sees_a_part(script, pictures):
+def test_ten_crops_are_scored_where_the_network_sees_a_part(script: Any, pictures: Any) -> None:
     train = [
         "--train",
         "p/train",
@@ -135,8 +142,8 @@ def test_ten_crops_are_scored_where_the_network_sees_a_part(script, pictures):
     assert line["error_ten_crops"] == pytest.approx(100 * (1 - right), abs=1e-3)
 
 
-def test_seeds_share_a_split_unless_it_shall_vary(script, pictures):
-    def splits(*extra):
+def test_seeds_share_a_split_unless_it_shall_vary(script: Any, pictures: Any) -> None:
+    def splits(*extra: Any) -> Any:
         planned = plan(script, arguments(*extra, seeds=("0", "1")))
         assert [each.identity["train.seed"] for each in planned] == [0, 1]
         assert len({each.folder for each in planned}) == 2
@@ -149,7 +156,7 @@ def test_seeds_share_a_split_unless_it_shall_vary(script, pictures):
     assert varied[1] == splits("--split-seed", "1")[1]
 
 
-def test_a_published_list_takes_the_place_of_a_share(script, pictures):
+def test_a_published_list_takes_the_place_of_a_share(script: Any, pictures: Any) -> None:
     listed = [f"train/{name}/{index}.png" for name in "ab" for index in (3, 5, 7)]
     Path("list.txt").write_text("\n".join(listed))
     (planned,) = plan(script, arguments("--only", "folder-50: --label-list list.txt"))
@@ -159,7 +166,7 @@ def test_a_published_list_takes_the_place_of_a_share(script, pictures):
     assert [str(Path(data.train.files[i]).relative_to(Path("p").resolve())) for i in chosen] == listed
 
 
-def test_what_is_compared_has_the_same_of_everything_else(script, pictures):
+def test_what_is_compared_has_the_same_of_everything_else(script: Any, pictures: Any) -> None:
     for flags, words in (
         ("--steps 5", "train.steps is 5, not 4"),
         ("--batch-size 3", "train.batch_size is 3, not 4"),
@@ -173,13 +180,15 @@ def test_what_is_compared_has_the_same_of_everything_else(script, pictures):
     assert not Path("runs").exists()
 
 
-def test_methods_that_need_unlabeled_pictures_are_refused_without(script, pictures):
+def test_methods_that_need_unlabeled_pictures_are_refused_without(script: Any, pictures: Any) -> None:
     with pytest.raises(SystemExit, match="SelfTuning needs unlabeled images"):
         script.main(arguments("--rates", "100", methods=("fine-tuning", "self-tuning")))
     assert not Path("runs").exists()
 
 
-def test_what_makes_no_sense_is_left_out(script, pictures, capsys):
+def test_what_makes_no_sense_is_left_out(
+    script: Any, pictures: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
     methods = (*TRANSFER, "supervised", "mixmatch", "fixmatch")
     train = (*FOLDER, *TINY, "--schedule", "constant")
     script.main(arguments("--dry-run", methods=methods, mix=tuple(script.CONTROLS), train=train))
@@ -191,7 +200,7 @@ def test_what_makes_no_sense_is_left_out(script, pictures, capsys):
     assert not {"mixmatch-mixup", "mixmatch-mce", "mixmatch-mixup-mce", "supervised-mce"} & set(found)
 
 
-def test_options_that_came_later_had_their_default(script, pictures):
+def test_options_that_came_later_had_their_default(script: Any, pictures: Any) -> None:
     """A line without an option is of the run with its default, and of no other."""
     train = [*FOLDER, *TINY]
     (planned,) = plan(script, arguments(mix=("as",), train=train))
@@ -213,12 +222,12 @@ def test_options_that_came_later_had_their_default(script, pictures):
         (["--jobs", "0"], "jobs must be above 0"),
     ],
 )
-def test_wrong_options(script, wrong, words):
+def test_wrong_options(script: Any, wrong: Any, words: Any) -> None:
     with pytest.raises(SystemExit, match=words):
         script.main(["--data", "digits", "--json", "r.jsonl", *wrong])
 
 
-def line(**changes):
+def line(**changes: Any) -> Any:
     job = {"data": "cub200", "rate": 15.0, "method": "self-tuning", "mix": "none", "split_seed": 0, "seed": 0}
     found = {
         "error_last": 40.0,
@@ -229,7 +238,7 @@ def line(**changes):
     return job | found | changes
 
 
-def test_the_tables_have_means_pairs_and_published_numbers(script):
+def test_the_tables_have_means_pairs_and_published_numbers(script: Any) -> None:
     found = [line(seed=seed, error_last=last) for seed, last in enumerate((40.0, 42.0, 50.0))]
     found += [line(seed=seed, error_last=last, mix="dm-as") for seed, last in enumerate((37.0, 40.0))]
     found += [

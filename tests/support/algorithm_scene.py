@@ -77,7 +77,7 @@ def random_batch(algorithm: Algorithm, labeled: int = 16, unlabeled: int = 40) -
 def network(algorithm: Algorithm) -> nn.Module:
     """A network whose guesses are of every class and all degrees of confidence: logits of mean 0 and
     deviation 1."""
-    net = pretrained_network()
+    net: Any = pretrained_network()
     with torch.no_grad(), torch.autocast("cpu", enabled=False):
         logits = net(torch.randn(256, 1, 8, 8))
         net.head.weight /= logits.std(0)[:, None]

@@ -1,20 +1,25 @@
 """What MixMatch and ReMixMatch have mixed, read back from the images that they showed to the network."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import ssl_reference as reference
-from ssl_scene import CLASSES, flat
+from numpy.typing import NDArray
+from ssl_scene import CLASSES, Scene, flat
 
 PARTS = {"mixmatch": ("x", "weak", "weak2"), "remixmatch": ("x", "strong", "strong2", "weak")}
-WEIGHTS = {"mixmatch": {"unlabeled_weight": 100.0, "ramp": 0.4},
-           "remixmatch": {"unlabeled_weight": 1.5, "unmixed_weight": 0.5, "rotation_weight": 0.5, "ramp": 1 / 64}}  # fmt: skip
+WEIGHTS = {
+    "mixmatch": {"unlabeled_weight": 100.0, "ramp": 0.4},
+    "remixmatch": {"unlabeled_weight": 1.5, "unmixed_weight": 0.5, "rotation_weight": 0.5, "ramp": 1 / 64},
+}
 
 
 class Mixed:
     """What a mixing algorithm has shown: mixed rows as shares of the images, the unmixed passes, the
     rotations."""
 
-    def __init__(self, scene):
+    def __init__(self, scene: Scene) -> None:
         self.scene, self.parts = scene, PARTS[scene.name]
         self.sizes = [len(scene.views[part]) for part in self.parts]
         self.pictures = np.concatenate([flat(scene.views[part]) for part in self.parts])
@@ -27,11 +32,11 @@ class Mixed:
             np.testing.assert_allclose(shares @ self.pictures, flat(pictures), atol=1e-9)
 
     @property
-    def rotated(self):
+    def rotated(self) -> NDArray[Any]:
         return self.scene.shown[-1]
 
     @property
-    def turns(self):
+    def turns(self) -> NDArray[Any]:
         """By how many quarter turns each strong view was rotated."""
         pairs = zip(self.scene.views["strong"], self.rotated, strict=True)
         turns = [
@@ -40,7 +45,7 @@ class Mixed:
         assert all(len(found) == 1 for found in turns)
         return np.concatenate(turns)
 
-    def rows(self):
+    def rows(self) -> list[tuple[int, int, np.float64]]:
         """(base, partner, lam) of each mixed image, ordered by base."""
         shares = np.concatenate(self.passes)
         order = [(int(row.argmax()), *self._pair(row)) for row in shares]
@@ -48,7 +53,7 @@ class Mixed:
         return sorted(order)
 
     @staticmethod
-    def _pair(row):
+    def _pair(row: NDArray[Any]) -> tuple[int, np.float64]:
         visible = np.flatnonzero(np.abs(row) > 1e-7)
         base = int(row.argmax())
         assert len(visible) <= 2 and row.sum() == pytest.approx(1, abs=1e-6)
@@ -56,7 +61,7 @@ class Mixed:
         return (others[0] if others else base), row[base]
 
 
-def mixing_state(scene):
+def mixing_state(scene: Scene) -> dict[str, NDArray[Any]]:
     """The moving averages after this step, as ReMixMatch begins them: plain means of all steps so far and a
     uniform one."""
     decay = min(scene.options.get("average_decay", 0.999), (1 + scene.number) / (2 + scene.number))
@@ -68,7 +73,7 @@ def mixing_state(scene):
     }
 
 
-def guesses(scene):
+def guesses(scene: Scene) -> NDArray[Any]:
     temperature = scene.options.get("temperature", 0.5)
     scores = scene.logits()
     if scene.name == "mixmatch":
@@ -79,7 +84,9 @@ def guesses(scene):
     return reference.sharpen(p, temperature)
 
 
-def mixing_terms(scene, weights=None):
+def mixing_terms(
+    scene: Scene, weights: NDArray[Any] | None = None
+) -> tuple[np.float64, dict[str, np.float64]]:
     """Total and terms; targets, mixing and rotations as they were shown."""
     weights = scene.student.weights if weights is None else weights
     mixed = Mixed(scene)
@@ -98,7 +105,7 @@ def mixing_terms(scene, weights=None):
     total = labeled + ramp * option["unlabeled_weight"] * unlabeled
     if not squared:
         terms["loss/unmixed"] = reference.cross_entropy(flat(scene.views["strong"]) @ weights.T, q).mean()
-        head = scene.algorithm.rotation_head
+        head: Any = scene.algorithm.rotation_head
         scores = flat(mixed.rotated) @ head.weight.detach().numpy().T + head.bias.detach().numpy()
         terms["loss/rotation"] = reference.cross_entropy(scores, reference.one_hot(mixed.turns, 4)).mean()
         total += ramp * option["unmixed_weight"] * terms["loss/unmixed"]

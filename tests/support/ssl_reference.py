@@ -6,57 +6,67 @@ its slope is the gradient that training should follow.
 """
 
 from collections import Counter
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 
-def log_softmax(scores):
+def log_softmax(scores: NDArray[Any]) -> NDArray[Any]:
     shifted = scores - scores.max(axis=1, keepdims=True)
     return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
 
 
-def softmax(scores):
+def softmax(scores: NDArray[Any]) -> NDArray[Any]:
     return np.exp(log_softmax(scores))
 
 
-def one_hot(labels, num_classes):
+def one_hot(labels: NDArray[Any], num_classes: int) -> NDArray[Any]:
     return np.array([[float(label == k) for k in range(num_classes)] for label in labels])
 
 
-def cross_entropy(scores, targets):
+def cross_entropy(scores: NDArray[Any], targets: NDArray[Any]) -> NDArray[Any]:
     """One value per row; targets are distributions."""
     return -(targets * log_softmax(scores)).sum(axis=1)
 
 
-def sharpen(p, temperature):
+def sharpen(p: NDArray[Any], temperature: float) -> NDArray[Any]:
     powers = p ** (1 / temperature)
     return powers / powers.sum(axis=1, keepdims=True)
 
 
-def sum_norm(x):
+def sum_norm(x: NDArray[Any]) -> NDArray[Any]:
     return x / x.sum()
 
 
-def ramp(progress, share):
+def ramp(progress: float, share: float) -> float:
     return 1.0 if share == 0 else min(1.0, progress / share)
 
 
-def aligned(p, mean, wanted):
+def aligned(p: NDArray[Any], mean: NDArray[Any], wanted: Any) -> NDArray[Any]:
     ratio = p * wanted / mean
     return ratio / ratio.sum(axis=1, keepdims=True)
 
 
-def supervised(live, labels):
+def supervised(live: dict[str, NDArray[Any]], labels: NDArray[Any]) -> np.float64:
     return cross_entropy(live["x"], one_hot(labels, live["x"].shape[1])).mean()
 
 
-def hard(scores):
+def hard(scores: NDArray[Any]) -> NDArray[Any]:
     return one_hot(scores.argmax(axis=1), scores.shape[1])
 
 
 def pseudo_label(
-    live, fixed, labels, progress, state, *, threshold=0.95, unlabeled_weight=1.0, ramp_share=0.4
-):
+    live: dict[str, NDArray[Any]],
+    fixed: dict[str, NDArray[Any]],
+    labels: NDArray[Any],
+    progress: float,
+    state: dict[Any, Any],
+    *,
+    threshold: float = 0.95,
+    unlabeled_weight: float = 1.0,
+    ramp_share: float = 0.4,
+) -> tuple[np.float64, dict[str, np.float64], NDArray[Any]]:
     keep = softmax(fixed["weak"]).max(axis=1) >= threshold
     terms = {
         "loss/labeled": supervised(live, labels),
@@ -66,7 +76,16 @@ def pseudo_label(
     return terms["loss/labeled"] + weight * terms["loss/unlabeled"], terms, keep
 
 
-def consistency(live, fixed, labels, progress, state, *, unlabeled_weight, ramp_share=0.4):
+def consistency(
+    live: Any,
+    fixed: Any,
+    labels: Any,
+    progress: Any,
+    state: Any,
+    *,
+    unlabeled_weight: Any,
+    ramp_share: float = 0.4,
+) -> Any:
     """Pi-Model and Mean Teacher: ``fixed["target"]`` are the logits of the other pass."""
     squares = (softmax(live["weak"]) - softmax(fixed["target"])) ** 2
     terms = {"loss/labeled": supervised(live, labels), "loss/unlabeled": squares.mean()}
@@ -74,12 +93,22 @@ def consistency(live, fixed, labels, progress, state, *, unlabeled_weight, ramp_
     return terms["loss/labeled"] + weight * terms["loss/unlabeled"], terms, np.ones(len(squares))
 
 
-def kl(p, scores):
+def kl(p: NDArray[Any], scores: NDArray[Any]) -> NDArray[Any]:
     """KL(p || softmax(scores)), one value per row."""
     return (p * (np.log(p) - log_softmax(scores))).sum(axis=1)
 
 
-def vat(live, fixed, labels, progress, state, *, unlabeled_weight=1.0, entropy_weight=0.06, ramp_share=0.4):
+def vat(
+    live: Any,
+    fixed: Any,
+    labels: Any,
+    progress: Any,
+    state: Any,
+    *,
+    unlabeled_weight: float = 1.0,
+    entropy_weight: float = 0.06,
+    ramp_share: float = 0.4,
+) -> Any:
     """``live["moved"]`` are the logits of the images moved by r."""
     p = softmax(live["weak"])
     terms = {
@@ -92,7 +121,7 @@ def vat(live, fixed, labels, progress, state, *, unlabeled_weight=1.0, entropy_w
     return total, terms, np.ones(len(p))
 
 
-def annealed_threshold(kind, progress, num_classes):
+def annealed_threshold(kind: Any, progress: Any, num_classes: Any) -> Any:
     a = {
         "none": 1.0,
         "linear": progress,
@@ -103,9 +132,19 @@ def annealed_threshold(kind, progress, num_classes):
 
 
 def uda(
-    live, fixed, labels, progress, state, *, threshold=0.8, temperature=0.4, unlabeled_weight=1.0, tsa="none",
-    tsa_confidence="true", tsa_mean="batch",
-):  # fmt: skip
+    live: Any,
+    fixed: Any,
+    labels: Any,
+    progress: Any,
+    state: Any,
+    *,
+    threshold: float = 0.8,
+    temperature: float = 0.4,
+    unlabeled_weight: float = 1.0,
+    tsa: str = "none",
+    tsa_confidence: str = "true",
+    tsa_mean: str = "batch",
+) -> Any:
     p = softmax(fixed["x"])
     sure = p.max(axis=1) if tsa_confidence == "max" else np.array([p[i, y] for i, y in enumerate(labels)])
     counted = sure <= annealed_threshold(tsa, progress, p.shape[1]) if tsa != "none" else np.ones(len(p))
@@ -119,7 +158,13 @@ def uda(
     return terms["loss/labeled"] + unlabeled_weight * terms["loss/unlabeled"], terms, keep
 
 
-def weighted_hard(live, fixed, labels, weight, unlabeled_weight):
+def weighted_hard(
+    live: dict[str, NDArray[Any]],
+    fixed: dict[str, NDArray[Any]],
+    labels: NDArray[Any],
+    weight: NDArray[Any],
+    unlabeled_weight: float,
+) -> tuple[np.float64, dict[str, np.float64], NDArray[Any]]:
     terms = {
         "loss/labeled": supervised(live, labels),
         "loss/unlabeled": (weight * cross_entropy(live["strong"], hard(fixed["weak"]))).mean(),
@@ -127,7 +172,16 @@ def weighted_hard(live, fixed, labels, weight, unlabeled_weight):
     return terms["loss/labeled"] + unlabeled_weight * terms["loss/unlabeled"], terms, weight
 
 
-def fixmatch(live, fixed, labels, progress, state, *, threshold=0.95, unlabeled_weight=1.0):
+def fixmatch(
+    live: Any,
+    fixed: Any,
+    labels: Any,
+    progress: Any,
+    state: Any,
+    *,
+    threshold: float = 0.95,
+    unlabeled_weight: float = 1.0,
+) -> Any:
     keep = softmax(fixed["weak"]).max(axis=1) >= threshold
     return weighted_hard(live, fixed, labels, keep, unlabeled_weight)
 
@@ -139,7 +193,7 @@ MAPPINGS = {
 }
 
 
-def learning_status(picture_class, num_classes, threshold_warmup):
+def learning_status(picture_class: NDArray[Any], num_classes: int, threshold_warmup: bool) -> NDArray[Any]:
     """beta of every class, counted the slow way."""
     counts = Counter(int(c) for c in picture_class)
     largest = max(counts[c] for c in range(num_classes))
@@ -148,16 +202,31 @@ def learning_status(picture_class, num_classes, threshold_warmup):
 
 
 def flexmatch(
-    live, fixed, labels, progress, state, *, threshold=0.95, mapping="convex", threshold_warmup=True,
-    unlabeled_weight=1.0,
-):  # fmt: skip
+    live: dict[str, NDArray[Any]],
+    fixed: dict[str, NDArray[Any]],
+    labels: NDArray[Any],
+    progress: float,
+    state: dict[str, NDArray[Any]],
+    *,
+    threshold: float = 0.95,
+    mapping: str = "convex",
+    threshold_warmup: bool = True,
+    unlabeled_weight: float = 1.0,
+) -> tuple[np.float64, dict[str, np.float64], NDArray[Any]]:
     p = softmax(fixed["weak"])
     beta = learning_status(state["image_class"], p.shape[1], threshold_warmup)
     keep = p.max(axis=1) >= threshold * MAPPINGS[mapping](beta[p.argmax(axis=1)])
     return weighted_hard(live, fixed, labels, keep, unlabeled_weight)
 
 
-def flexmatch_state(state, fixed, indices, *, threshold=0.95, **_):
+def flexmatch_state(
+    state: dict[str, NDArray[Any]],
+    fixed: dict[str, NDArray[Any]],
+    indices: NDArray[Any],
+    *,
+    threshold: float = 0.95,
+    **_: Any,
+) -> dict[str, NDArray[Any]]:
     known = {i: int(c) for i, c in enumerate(state["image_class"])}
     for i, row in zip(indices, softmax(fixed["weak"]), strict=True):
         if row.max() >= threshold:
@@ -165,13 +234,20 @@ def flexmatch_state(state, fixed, indices, *, threshold=0.95, **_):
     return {"image_class": np.array([known[i] for i in range(len(known))])}
 
 
-def average(old, new, decay):
+def average(old: Any, new: Any, decay: float) -> Any:
     return decay * old + (1 - decay) * new
 
 
 def freematch_state(
-    state, fixed, indices, *, average_decay=0.999, lowest_threshold=0.0, highest_threshold=1.0, **_
-):
+    state: dict[str, Any],
+    fixed: dict[str, NDArray[Any]],
+    indices: NDArray[Any] | None,
+    *,
+    average_decay: float = 0.999,
+    lowest_threshold: float = 0.0,
+    highest_threshold: float = 1.0,
+    **_: Any,
+) -> dict[str, Any]:
     p = softmax(fixed["weak"])
     level = average(state["global_threshold"], p.max(axis=1).mean(), average_decay)
     return {
@@ -181,7 +257,9 @@ def freematch_state(
     }
 
 
-def fairness(live, fixed, keep, state):
+def fairness(
+    live: dict[str, NDArray[Any]], fixed: dict[str, NDArray[Any]], keep: NDArray[Any], state: dict[str, Any]
+) -> Any:
     """sum_c a_c log b_c over the classes that a kept strong view is guessed to be; 0 where none is kept."""
     if not keep.any():
         return 0.0
@@ -193,8 +271,16 @@ def fairness(live, fixed, keep, state):
 
 
 def freematch(
-    live, fixed, labels, progress, state, *, fairness_weight=0.001, unlabeled_weight=1.0, **options
-):
+    live: dict[str, NDArray[Any]],
+    fixed: dict[str, NDArray[Any]],
+    labels: NDArray[Any],
+    progress: float,
+    state: dict[str, NDArray[Any]],
+    *,
+    fairness_weight: float = 0.001,
+    unlabeled_weight: float = 1.0,
+    **options: Any,
+) -> tuple[Any, ...]:
     state = freematch_state(state, fixed, None, **options)
     p = softmax(fixed["weak"])
     thresholds = state["global_threshold"] * state["class_mean"] / state["class_mean"].max()
@@ -204,11 +290,19 @@ def freematch(
     return total + fairness_weight * terms["loss/fairness"], terms, keep
 
 
-def softmatch_confidence(p, class_mean, align):
+def softmatch_confidence(p: NDArray[Any], class_mean: NDArray[Any], align: bool) -> NDArray[Any]:
     return (aligned(p, class_mean, 1 / p.shape[1]) if align else p).max(axis=1)
 
 
-def softmatch_state(state, fixed, indices, *, average_decay=0.999, align=True, **_):
+def softmatch_state(
+    state: dict[str, Any],
+    fixed: dict[str, NDArray[Any]],
+    indices: NDArray[Any] | None,
+    *,
+    average_decay: float = 0.999,
+    align: bool = True,
+    **_: Any,
+) -> dict[str, Any]:
     p = softmax(fixed["weak"])
     class_mean = average(state["class_mean"], p.mean(axis=0), average_decay)
     confidence = softmatch_confidence(p, class_mean, align)
@@ -220,8 +314,17 @@ def softmatch_state(state, fixed, indices, *, average_decay=0.999, align=True, *
 
 
 def softmatch(
-    live, fixed, labels, progress, state, *, sigmas=2.0, align=True, unlabeled_weight=1.0, **options
-):
+    live: dict[str, NDArray[Any]],
+    fixed: dict[str, NDArray[Any]],
+    labels: NDArray[Any],
+    progress: float,
+    state: dict[str, NDArray[Any]],
+    *,
+    sigmas: float = 2.0,
+    align: bool = True,
+    unlabeled_weight: float = 1.0,
+    **options: Any,
+) -> tuple[np.float64, dict[str, np.float64], NDArray[Any]]:
     state = softmatch_state(state, fixed, None, align=align, **options)
     confidence = softmatch_confidence(softmax(fixed["weak"]), state["class_mean"], align)
     below = np.minimum(confidence - state["confidence_mean"], 0)
@@ -229,7 +332,9 @@ def softmatch(
     return weighted_hard(live, fixed, labels, weight, unlabeled_weight)
 
 
-def mixed_loss(live, targets, count, *, squared):
+def mixed_loss(
+    live: NDArray[Any], targets: NDArray[Any], count: int, *, squared: bool
+) -> tuple[np.float64, np.float64]:
     """(Mean cross-entropy of the first ``count`` mixed rows, mean loss of the others)."""
     losses = cross_entropy(live, targets)
     others = ((softmax(live) - targets) ** 2 if squared else losses[:, None])[count:]

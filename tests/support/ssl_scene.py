@@ -4,11 +4,14 @@ The network is linear in the pixels, so that the reference needs none of the pac
 shown, so that what was mixed, moved or rotated can be read back.
 """
 
+from typing import Any
+
 import numpy as np
 import pytest
 import ssl_reference as reference
 import torch
-from torch import nn
+from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from ssl_mix.algorithms import ALGORITHMS
 from ssl_mix.types import Batch, Nets, Samples, Step, Task
@@ -26,48 +29,51 @@ class Recorder(nn.Module):
 
     num_features = PIXELS
 
-    def __init__(self, draw, scale):
+    def __init__(self, draw: np.random.Generator, scale: float) -> None:
         super().__init__()
         self.head = nn.Linear(PIXELS, CLASSES, bias=False, dtype=torch.float64)
         self.head.weight.data = torch.from_numpy(
             scale * draw.standard_normal((CLASSES, PIXELS)) / PIXELS**0.5
         )
-        self.shown = []
+        self.shown: list[NDArray[Any]] = []
 
-    def features(self, pictures):
+    def features(self, pictures: Tensor) -> Tensor:
         self.shown.append(pictures.detach().numpy())
         return pictures.flatten(1)
 
-    def forward(self, pictures):
+    def forward(self, pictures: Tensor) -> Tensor:
         return self.head(self.features(pictures))
 
     @property
-    def weights(self):
+    def weights(self) -> NDArray[Any]:
         return self.head.weight.detach().numpy()
 
 
-def flat(pictures):
+def flat(pictures: NDArray[Any]) -> NDArray[Any]:
     return np.asarray(pictures).reshape(len(pictures), -1)
 
 
-def of_every_row(scores):
+def of_every_row(scores: NDArray[Any]) -> NDArray[Any]:
     return np.asarray(scores).argmax(axis=1)
 
 
 class Scene:
     """One algorithm, its networks and random images; scale 3 makes about half of the guesses confident."""
 
-    def __init__(self, name, sizes=(5, 9), seed=0, scale=3.0, **options):
+    def __init__(
+        self, name: str, sizes: tuple[int, int] = (5, 9), seed: int = 0, scale: float = 3.0, **options: Any
+    ) -> None:
         self.draw = np.random.default_rng(seed)
         self.name, self.options, self.sizes = name, options, sizes
         torch.manual_seed(seed)
-        self.algorithm = ALGORITHMS[name](**options)
-        self.student, self.teacher = Recorder(self.draw, scale), Recorder(self.draw, scale)
-        self.student = self.algorithm.extend(self.student, Task(CLASSES, UNLABELED, SHAPE))
+        self.algorithm: Any = ALGORITHMS[name](**options)
+        net = Recorder(self.draw, scale)
+        self.teacher: Any = Recorder(self.draw, scale)
+        self.student: Any = self.algorithm.extend(net, Task(CLASSES, UNLABELED, SHAPE))
         self.algorithm.double()
         self.refresh()
 
-    def refresh(self):
+    def refresh(self) -> None:
         """New images, labels and positions."""
         labeled, unlabeled = self.sizes
         self.views = {"x": self.draw.standard_normal((labeled, *SHAPE))}
@@ -76,7 +82,7 @@ class Scene:
         self.labels = self.draw.integers(CLASSES, size=labeled)
         self.indices = self.draw.permutation(max(UNLABELED, unlabeled))[:unlabeled] % UNLABELED
 
-    def run(self, number=30, total=100, seed=0):
+    def run(self, number: int = 30, total: int = 100, seed: int = 0) -> Any:
         self.number, self.progress = number, number / total
         self.state = {k: v.numpy().copy() for k, v in self.algorithm.named_buffers()}
         self.student.shown.clear()
@@ -92,14 +98,14 @@ class Scene:
         return self.output
 
     @property
-    def shown(self):
+    def shown(self) -> list[NDArray[Any]]:
         return self.student.shown
 
     @property
-    def state_names(self):
+    def state_names(self) -> list[Any]:
         return [name for name, _ in self.algorithm.named_buffers()]
 
-    def logits(self, weights=None):
+    def logits(self, weights: NDArray[Any] | None = None) -> dict[str, NDArray[Any]]:
         """Of every view by the student, and of what the other pass answers to ("target") or what VAT
         moved."""
         weights = self.student.weights if weights is None else weights
@@ -112,7 +118,7 @@ class Scene:
             scores["moved"] = flat(self.shown[-1]) @ weights.T
         return scores
 
-    def expected(self, weights=None):
+    def expected(self, weights: NDArray[Any] | None = None) -> tuple[Any, ...]:
         """Total, terms and mask by the reference; targets stay as they are when other ``weights`` are
         given."""
         function = {
@@ -131,7 +137,14 @@ class Scene:
         return function(self.logits(weights), fixed, self.labels, self.progress, self.state, **options)
 
 
-def with_history(name, options, sizes=(5, 9), seed=0, steps=4, scale=3.0):
+def with_history(
+    name: str,
+    options: dict[str, Any],
+    sizes: tuple[int, int] = (5, 9),
+    seed: int = 0,
+    steps: int = 4,
+    scale: float = 3.0,
+) -> Scene:
     """A scene some steps into a run, so that buffers have moved."""
     scene = Scene(name, sizes, seed, scale, **options)
     for number in range(steps if scene.state_names else 0):
@@ -140,7 +153,7 @@ def with_history(name, options, sizes=(5, 9), seed=0, steps=4, scale=3.0):
     return scene
 
 
-def assert_values(scene):
+def assert_values(scene: Scene) -> None:
     loss, terms, mask = scene.expected()
     output = scene.output
     assert output.loss.shape == () and output.loss.item() == pytest.approx(loss, rel=1e-6, abs=1e-7)

@@ -1,7 +1,11 @@
 """Networks small enough for a reference in NumPy to be whole, batch norm included."""
 
+from typing import Any
+
+import numpy as np
 import torch
-from torch import nn
+from numpy.typing import NDArray
+from torch import Tensor, nn
 
 CLASSES, WIDTH, PIXELS = 5, 6, 48
 
@@ -9,25 +13,25 @@ CLASSES, WIDTH, PIXELS = 5, 6, 48
 class Bent(nn.Module):
     """Features tanh(norm(body(pixels))); keeps what it was shown."""
 
-    def __init__(self, width=WIDTH):
+    def __init__(self, width: int = WIDTH) -> None:
         super().__init__()
         self.body = nn.Linear(PIXELS, width, bias=False)
         self.norm = nn.BatchNorm1d(width)
         self.head = nn.Linear(width, CLASSES)
-        self.shown = []
+        self.shown: list[NDArray[Any]] = []
 
-    def features(self, pictures):
+    def features(self, pictures: Tensor) -> Tensor:
         self.shown.append(pictures.detach().numpy().copy())
         return torch.tanh(self.norm(self.body(pictures.flatten(1))))
 
-    def forward(self, pictures):
+    def forward(self, pictures: Tensor) -> Tensor:
         return self.head(self.features(pictures))
 
 
 class Block(nn.Module):
     """A residual block; the shortcut's convolution is the last of its modules."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(4, 6, 3, padding=1, bias=False)
         self.norm1 = nn.BatchNorm2d(6)
@@ -35,7 +39,7 @@ class Block(nn.Module):
         self.norm2 = nn.BatchNorm2d(5)
         self.downsample = nn.Sequential(nn.Conv2d(4, 5, 1, bias=False), nn.BatchNorm2d(5))
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         inner = torch.tanh(self.norm1(self.conv1(x)))
         return torch.tanh(self.norm2(self.conv2(inner)) + self.downsample(x))
 
@@ -45,20 +49,20 @@ class Convolutional(nn.Module):
 
     hidden_layers = ("first", "second")
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.first = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1, bias=False), nn.BatchNorm2d(4), nn.Tanh())
         self.second = Block()
         self.head = nn.Linear(5, CLASSES)
 
-    def features(self, pictures):
+    def features(self, pictures: Tensor) -> Tensor:
         return self.second(self.first(pictures)).mean(dim=(2, 3))
 
-    def forward(self, pictures):
+    def forward(self, pictures: Tensor) -> Tensor:
         return self.head(self.features(pictures))
 
 
-def shaken(net, draw, scale=1.0):
+def shaken(net: Any, draw: np.random.Generator, scale: float = 1.0) -> Any:
     """Random weights for every parameter and running statistic, in float64."""
     net.double()
     for name, value in net.state_dict().items():
@@ -73,6 +77,6 @@ def shaken(net, draw, scale=1.0):
     return net
 
 
-def weights_of(net):
+def weights_of(net: Any) -> dict[str, NDArray[Any]]:
     """Parameters and running statistics as NumPy arrays."""
     return {n: v.detach().numpy().copy() for n, v in net.state_dict().items() if v.is_floating_point()}

@@ -5,11 +5,13 @@ reference are exact (complex steps), so that gradients are held to nine digits a
 """
 
 import copy
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 import transfer_reference as reference
+from numpy.typing import NDArray
 from ssl_reference import softmax
 from torch import nn
 from transfer_nets import CLASSES, WIDTH, Bent, Convolutional, shaken, weights_of
@@ -24,43 +26,45 @@ SHAPE = (12, 2, 2)
 EXACT = 1e-9
 PROGRESS = [0, 30, 100]
 SECOND = {"self-tuning": "strong2", "bi-tuning": "weak2"}
-SMALL = {"depth": 3, "width": 4}
+SMALL: dict[str, Any] = {"depth": 3, "width": 4}
 BOTH = MixingTerms(mix="dm-as")
 
 
 class Scene:
     """One algorithm, its networks, and random images."""
 
-    shape, make = SHAPE, Bent
+    shape: tuple[int, int, int] = SHAPE
+    make: type[nn.Module] = Bent
 
-    def __init__(self, name, sizes=(5, 9), seed=0, scale=3.0, **options):
+    def __init__(
+        self, name: str, sizes: tuple[int, int] = (5, 9), seed: int = 0, scale: float = 3.0, **options: Any
+    ) -> None:
         self.draw = np.random.default_rng(seed)
         self.name, self.options, self.sizes = name, options, sizes
         torch.manual_seed(seed)
-        self.algorithm = ALGORITHMS[name](**options)
-        net = shaken(self.make(), self.draw, scale)
+        self.algorithm: Any = ALGORITHMS[name](**options)
+        net: Any = shaken(self.make(), self.draw, scale)
         if name == "co-tuning":
             keep_source_head(net, shaken(nn.Linear(WIDTH, SOURCES), self.draw))
         self.start = weights_of(net)
         self.trained_at_start = {n: self.start[n] for n, _ in net.named_parameters()}
-        self.student = self.algorithm.extend(net, Task(CLASSES, UNLABELED, self.shape))
+        self.student: Any = self.algorithm.extend(net, Task(CLASSES, UNLABELED, self.shape))
         self.student.double().train()
         self.algorithm.double()
-        self.teacher = copy.deepcopy(self.student).eval()
+        self.teacher: Any = copy.deepcopy(self.student).eval()
         for net in (self.student, self.teacher):  # away from where training began, and from each other
             for value in net.parameters():
                 value.data += torch.from_numpy(0.3 * self.draw.standard_normal(value.shape))
         if name == "co-tuning":
-            self.algorithm.relationship_matrix.copy_(
-                torch.from_numpy(self.draw.dirichlet(np.ones(SOURCES), CLASSES))
-            )
+            rows = torch.from_numpy(self.draw.dirichlet(np.ones(SOURCES), CLASSES))
+            self.algorithm.get_buffer("relationship_matrix").copy_(rows)
         self.refresh()
 
     @property
-    def mixing(self):
+    def mixing(self) -> MixingTerms:
         return self.options.get("mixing", MixingTerms())
 
-    def refresh(self, labels=None):
+    def refresh(self, labels: NDArray[Any] | None = None) -> None:
         """New images, labels and positions."""
         labeled, unlabeled = self.sizes
         shown = {
@@ -75,17 +79,17 @@ class Scene:
         self.indices = self.draw.permutation(max(UNLABELED, unlabeled))[:unlabeled] % UNLABELED
 
     @property
-    def x(self):
+    def x(self) -> NDArray[Any]:
         return next(iter(self.views["x"].values()))
 
     @property
-    def u(self):
+    def u(self) -> NDArray[Any]:
         return next(iter(self.views["u"].values()))
 
-    def second(self, part):
+    def second(self, part: str) -> NDArray[Any]:
         return self.views[part][SECOND[self.name]]
 
-    def run(self, number=30, total=100, seed=0):
+    def run(self, number: int = 30, total: int = 100, seed: int = 0) -> Any:
         self.progress = number / total
         self.w, self.v = weights_of(self.student), weights_of(self.teacher)
         self.state = {n: b.numpy().copy() for n, b in self.algorithm.named_buffers()}
@@ -101,47 +105,47 @@ class Scene:
         return self.output
 
     @property
-    def queue(self):
+    def queue(self) -> tuple[NDArray[Any], NDArray[Any]]:
         """Keys (C, depth, width) and next slots before the step."""
         return self.state["queue.keys"], self.state["queue.next_slot"]
 
-    def keys(self, part):
+    def keys(self, part: str) -> NDArray[Any]:
         """What the teacher makes of the second views, by their own batch."""
         return reference.unit(
             reference.linear(self.v, "projector", reference.features(self.v, self.second(part)))
         )
 
-    def guess(self):
+    def guess(self) -> tuple[NDArray[Any], NDArray[Any]]:
         """(Guessed classes, masks) of the student for the first unlabeled view, normalized by its batch."""
         p = softmax(reference.linear(self.w, "head", reference.features(self.w, self.u)))
         return p.argmax(axis=1), (p.max(axis=1) >= self.options.get("threshold", 0.0)).astype(float)
 
-    def clean(self, live):
+    def clean(self, live: dict[str, NDArray[Any]]) -> Any:
         """The loss without mixing terms."""
         f = reference.features(live, self.x)
         loss = reference.labeled(reference.linear(live, "head", f), self.labels)
         return loss + getattr(self, self.name.replace("-", "_"))(live, f)
 
-    def expected(self, live=None):
+    def expected(self, live: dict[str, NDArray[Any]] | None = None) -> Any:
         live = self.w if live is None else live
         return self.clean(live) + sum(mixing_terms(self, live).values())
 
-    def fine_tuning(self, live, f):
+    def fine_tuning(self, live: dict[str, NDArray[Any]], f: NDArray[Any]) -> float:
         return 0.0
 
-    def l2_sp(self, live, f):
+    def l2_sp(self, live: dict[str, NDArray[Any]], f: NDArray[Any]) -> Any:
         return reference.l2_sp(live, self.trained_at_start, **self.options)
 
-    def bss(self, live, f):
+    def bss(self, live: dict[str, NDArray[Any]], f: NDArray[Any]) -> Any:
         weight, count = self.options.get("shrinkage_weight", 0.001), self.options.get("smallest", 1)
         return weight * reference.smallest_squares(f, reference.features(self.w, self.x), count)
 
-    def co_tuning(self, live, f):
+    def co_tuning(self, live: dict[str, NDArray[Any]], f: NDArray[Any]) -> Any:
         scores = reference.linear(live, "source_head", f)
         relationship = self.state["relationship_matrix"]
         return self.options.get("source_weight", 2.3) * reference.co_tuning(scores, relationship, self.labels)
 
-    def bi_tuning(self, live, f):
+    def bi_tuning(self, live: dict[str, NDArray[Any]], f: NDArray[Any]) -> Any:
         temperature = self.options.get("temperature", 0.07)
         z = reference.unit(reference.linear(live, "projector", f))
         contrast = reference.pgc(z, self.keys("x"), self.queue[0], self.labels, temperature)
@@ -155,7 +159,7 @@ class Scene:
         )
         return self.options.get("contrast_weight", 1.0) * contrast
 
-    def self_tuning(self, live, f):
+    def self_tuning(self, live: dict[str, NDArray[Any]], f: NDArray[Any]) -> Any:
         temperature = self.options.get("temperature", 0.07)
         total = 0.0
         keys, slots = self.queue
@@ -170,18 +174,19 @@ class Scene:
 
 
 class ConvScene(Scene):
-    shape, make = (3, 4, 4), Convolutional
+    shape = 3, 4, 4
+    make = Convolutional
 
-    def __init__(self, name, **options):
-        self.chosen = {}
+    def __init__(self, name: str, **options: Any) -> None:
+        self.chosen: dict[str, NDArray[Any]] = {}
         super().__init__(name, (4, 0), scale=1.0, **options)
 
-    def norm(self, live, name, x):
+    def norm(self, live: dict[str, NDArray[Any]], name: str, x: NDArray[Any]) -> NDArray[Any]:
         if self.name == "delta":
             return reference.by_batch(live, name, x)
         return reference.stoch_norm(live, name, x, self.chosen[name])
 
-    def clean(self, live):
+    def clean(self, live: dict[str, NDArray[Any]]) -> Any:
         maps, f = reference.convolutional(live, self.x, self.norm)
         loss = reference.labeled(reference.linear(live, "head", f), self.labels)
         if self.name == "stochnorm":
@@ -192,7 +197,7 @@ class ConvScene(Scene):
         return loss + head_weight / 2 * reference.head_squares(live)
 
 
-def passes(scene):
+def passes(scene: Any) -> tuple[Any, ...]:
     """What the student was shown: the clean views by name, and the mixed images."""
     clean = {f"{part} {view}": p for part, views in scene.views.items() for view, p in views.items()}
     names, mixed = [], []
@@ -203,7 +208,7 @@ def passes(scene):
     return names, mixed
 
 
-def shares(scene):
+def shares(scene: Scene) -> tuple[Any, ...]:
     """The mixed images as shares of the clean ones: (labeled first view, unlabeled first view), (M, B) and
     (M, U)."""
     _, mixed = passes(scene)
@@ -219,7 +224,7 @@ def shares(scene):
     return used["x"], used["u"], mixed[0]
 
 
-def mixing_terms(scene, live):
+def mixing_terms(scene: Any, live: dict[str, NDArray[Any]]) -> dict[str, Any]:
     """The weighted terms of the mixed images by name."""
     option, count = scene.mixing, len(scene.labels)
     if option.mix == "none":
@@ -260,20 +265,20 @@ def mixing_terms(scene, live):
     return terms
 
 
-def slope(scene, along):
+def slope(scene: Any, along: dict[str, NDArray[Any]]) -> np.float64:
     """d loss / d weights along a direction, exactly."""
     step = 1e-30
     live = {n: v + 1j * step * along[n] if n in along else v for n, v in scene.w.items()}
     return scene.expected(live).imag / step
 
 
-def directions(scene):
+def directions(scene: Any) -> list[dict[str, NDArray[Any]]]:
     """One direction through each trained tensor alone, and one through all."""
     full = {n: scene.draw.standard_normal(p.shape) for n, p in scene.student.named_parameters()}
     return [{n: d} for n, d in full.items()] + [full]
 
 
-def gradients(scene):
+def gradients(scene: Any) -> dict[str, NDArray[Any]]:
     """Of the student's parameters, none as zeros."""
     return {
         n: np.zeros(p.shape) if p.grad is None else p.grad.numpy()
@@ -281,7 +286,7 @@ def gradients(scene):
     }
 
 
-def assert_gradients(scene):
+def assert_gradients(scene: Any) -> None:
     scene.output.loss.backward()
     got = gradients(scene)
     for along in directions(scene):
@@ -289,5 +294,5 @@ def assert_gradients(scene):
         assert inner == pytest.approx(slope(scene, along), rel=EXACT, abs=EXACT), list(along)
 
 
-def small(name):
+def small(name: str) -> dict[str, Any]:
     return SMALL if name in SECOND else {}

@@ -1,20 +1,27 @@
 """The relationship of classes against a planted one, loops, and scikit-learn's own cross-validation with
 Bayes' rule by hand."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from scipy.optimize import minimize, minimize_scalar
 from scipy.special import log_softmax, softmax
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
+from torch import Tensor
 
 from ssl_mix.errors import UserError
 from ssl_mix.randomness import stream_seed
 from ssl_mix.transfer.relationship import STRENGTHS, learn_relationship
 
 
-def scene(each=12, classes=4, sources=9, spread=1.5, seed=0):
+def scene(
+    each: int = 12, classes: int = 4, sources: int = 9, spread: float = 1.5, seed: int = 0
+) -> tuple[Tensor, Tensor]:
     """Probabilities (N, S) float64 that lean towards what is typical of each class, and labels in mixed
     order."""
     draw = np.random.default_rng(seed)
@@ -24,7 +31,9 @@ def scene(each=12, classes=4, sources=9, spread=1.5, seed=0):
     return torch.from_numpy(softmax(scores, axis=1)), torch.from_numpy(labels)
 
 
-def planted(each=50, classes=3, sources=8, seed=0):
+def planted(
+    each: int = 50, classes: int = 3, sources: int = 8, seed: int = 0
+) -> tuple[Tensor, Tensor, NDArray[Any]]:
     """Samples of class y are of a source class drawn from row y of ``truth``, and a faultless source
     classifier says so."""
     truth = np.zeros((classes, sources))
@@ -38,7 +47,7 @@ def planted(each=50, classes=3, sources=8, seed=0):
 
 
 @pytest.mark.parametrize("method", ["logistic", "direct"])
-def test_a_planted_relationship_is_found(method):
+def test_a_planted_relationship_is_found(method: str) -> None:
     probabilities, labels, truth = planted()
     found = learn_relationship(probabilities, labels, 3, method=method)
     assert (found.method, found.note) == (method, "")
@@ -47,14 +56,14 @@ def test_a_planted_relationship_is_found(method):
 
 @pytest.mark.parametrize("method", ["logistic", "direct"])
 @pytest.mark.parametrize("classes", [2, 4])
-def test_rows_are_distributions(method, classes):
+def test_rows_are_distributions(method: str, classes: int) -> None:
     matrix = learn_relationship(*scene(classes=classes), classes, method=method).matrix
     assert matrix.dtype == torch.float32 and matrix.shape == (classes, 9)
     assert (matrix >= 0).all()
     torch.testing.assert_close(matrix.sum(dim=1), torch.ones(classes))
 
 
-def test_direct_is_the_mean_of_each_class():
+def test_direct_is_the_mean_of_each_class() -> None:
     probabilities, labels = scene()
     expected = []
     for c in range(4):
@@ -64,7 +73,7 @@ def test_direct_is_the_mean_of_each_class():
     np.testing.assert_allclose(found.matrix.numpy(), expected, rtol=1e-6)
 
 
-def by_hand(probabilities, labels, seed=0):
+def by_hand(probabilities: Tensor, labels: Tensor, seed: int = 0) -> NDArray[Any]:
     """The logistic relationship of more than two classes, every fit from zero by another solver."""
     source, target = probabilities.numpy(), labels.numpy()
     folds = StratifiedKFold(4, shuffle=True, random_state=stream_seed(seed, "relationship") % 2**32)
@@ -78,6 +87,7 @@ def by_hand(probabilities, labels, seed=0):
     _, model, scores = best
     rows = np.arange(len(target))
     scale = minimize_scalar(lambda a: -log_softmax(a * scores, axis=1)[rows, target].mean()).x
+    assert model is not None
     weights, prior = model.fit(source, target).coef_, source.mean(axis=0)
     matrix = np.empty(weights.shape)
     for s in range(weights.shape[1]):
@@ -87,7 +97,9 @@ def by_hand(probabilities, labels, seed=0):
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-def test_logistic_is_bayes_rule_on_the_coefficients_of_scikit_learn(monkeypatch, seed):
+def test_logistic_is_bayes_rule_on_the_coefficients_of_scikit_learn(
+    monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
     probabilities, labels = scene(seed=seed)
     expected = by_hand(probabilities, labels, seed)
     found = learn_relationship(probabilities, labels, 4, seed=seed)
@@ -98,7 +110,7 @@ def test_logistic_is_bayes_rule_on_the_coefficients_of_scikit_learn(monkeypatch,
     np.testing.assert_allclose(found.matrix.numpy(), expected, rtol=2e-5)
 
 
-def test_probabilities_that_are_spread_thin_still_tell():
+def test_probabilities_that_are_spread_thin_still_tell() -> None:
     """All near 1 / S, with a thousandth of what is planted: each class still has more than its share of its
     own two source classes."""
     probabilities, labels, truth = planted()
@@ -107,7 +119,7 @@ def test_probabilities_that_are_spread_thin_still_tell():
     assert (matrix[truth > 0] > 0.3).all()
 
 
-def test_two_classes_are_fitted_as_the_multinomial_model(monkeypatch):
+def test_two_classes_are_fitted_as_the_multinomial_model(monkeypatch: pytest.MonkeyPatch) -> None:
     """Against the multinomial objective, ``C * cross-entropy + |W|^2 / 2`` of both rows of W, minimized by
     another routine."""
     monkeypatch.setattr("ssl_mix.transfer.relationship.STRENGTHS", (3.0,))
@@ -115,8 +127,8 @@ def test_two_classes_are_fitted_as_the_multinomial_model(monkeypatch):
     probabilities, labels = scene(classes=2)
     source, target = probabilities.numpy(), labels.numpy()
 
-    def fitted(chosen):
-        def objective(flat):
+    def fitted(chosen: NDArray[Any]) -> NDArray[Any]:
+        def objective(flat: NDArray[Any]) -> tuple[np.float64, NDArray[Any]]:
             weights = flat.reshape(2, -1)
             log_p, truth = log_softmax(source[chosen] @ weights.T, axis=1), np.eye(2)[target[chosen]]
             slope = 3.0 * (np.exp(log_p) - truth).T @ source[chosen] + weights
@@ -136,7 +148,7 @@ def test_two_classes_are_fitted_as_the_multinomial_model(monkeypatch):
 
 
 @pytest.mark.parametrize("method", ["logistic", "direct"])
-def test_renamed_classes_and_sources_rename_rows_and_columns(method):
+def test_renamed_classes_and_sources_rename_rows_and_columns(method: str) -> None:
     """The folds of other labels are other folds, so strengths and scale are only alike where the classes are
     easily told apart."""
     probabilities, labels, _ = planted()
@@ -146,7 +158,7 @@ def test_renamed_classes_and_sources_rename_rows_and_columns(method):
     torch.testing.assert_close(renamed[order], found[:, columns], rtol=1e-3, atol=1e-3)
 
 
-def test_a_source_class_that_never_occurs_has_no_share():
+def test_a_source_class_that_never_occurs_has_no_share() -> None:
     probabilities, labels = scene()
     probabilities = torch.cat((probabilities, torch.zeros(len(labels), 1)), dim=1)
     for method in ("logistic", "direct"):
@@ -154,20 +166,20 @@ def test_a_source_class_that_never_occurs_has_no_share():
 
 
 @pytest.mark.parametrize("classes", [2, 3])
-def test_one_source_class(classes):
+def test_one_source_class(classes: int) -> None:
     labels = torch.arange(12) % classes
     found = learn_relationship(torch.ones(12, 1), labels, classes)
     assert found.method == "logistic" and found.matrix.tolist() == [[1.0]] * classes
 
 
-def test_samples_that_say_nothing_give_what_is_common_to_all():
+def test_samples_that_say_nothing_give_what_is_common_to_all() -> None:
     common = torch.tensor([0.5, 0.3, 0.2])
     found = learn_relationship(common.expand(12, 3), torch.arange(12) % 3, 3)
     assert found.method == "logistic"
     torch.testing.assert_close(found.matrix, common.expand(3, 3))
 
 
-def test_too_few_samples_of_a_class_fall_back_to_the_mean():
+def test_too_few_samples_of_a_class_fall_back_to_the_mean() -> None:
     probabilities, labels = scene()
     kept = torch.cat([(labels == c).nonzero().flatten()[: 3 if c == 2 else 5] for c in range(4)])
     found = learn_relationship(probabilities[kept], labels[kept], 4)
@@ -178,7 +190,7 @@ def test_too_few_samples_of_a_class_fall_back_to_the_mean():
 
 
 @pytest.mark.parametrize("method", ["logistic", "direct"])
-def test_a_class_without_samples_gets_the_mean_of_all(method):
+def test_a_class_without_samples_gets_the_mean_of_all(method: str) -> None:
     probabilities, labels = scene()
     found = learn_relationship(probabilities, labels, 6, method=method)
     expected = probabilities.mean(dim=0).float().expand(2, -1)
@@ -186,7 +198,7 @@ def test_a_class_without_samples_gets_the_mean_of_all(method):
     assert found.method == "direct" and "[4, 5]" in found.note
 
 
-def test_no_global_random_state_is_read_or_changed():
+def test_no_global_random_state_is_read_or_changed() -> None:
     states = [np.random.get_state()[1].tolist(), torch.get_rng_state()]
     first = learn_relationship(*scene(), 4, seed=3).matrix
     assert np.random.get_state()[1].tolist() == states[0] and torch.equal(torch.get_rng_state(), states[1])
@@ -195,7 +207,7 @@ def test_no_global_random_state_is_read_or_changed():
     assert torch.equal(learn_relationship(*scene(), 4, seed=3).matrix, first)
 
 
-def test_half_precision_and_gradients_are_accepted():
+def test_half_precision_and_gradients_are_accepted() -> None:
     probabilities, labels = scene()
     half = probabilities.bfloat16().requires_grad_()
     found = learn_relationship(half, labels, 4, method="direct").matrix
@@ -220,11 +232,11 @@ def test_half_precision_and_gradients_are_accepted():
         (lambda p, y: (p.log(), y, 4), "sum to 1"),
     ],
 )
-def test_wrong_arguments(change, words):
+def test_wrong_arguments(change: Callable[..., Any], words: str) -> None:
     with pytest.raises(UserError, match=words):
         learn_relationship(*change(*scene()))
 
 
-def test_wrong_method():
+def test_wrong_method() -> None:
     with pytest.raises(UserError, match="method"):
         learn_relationship(*scene(), 4, method="bayes")
