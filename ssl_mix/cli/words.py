@@ -143,7 +143,8 @@ def _sub_commands() -> Any:
         for name, cls in ALGORITHMS.items()
     )
     nothing = Annotated[_NoAlgorithm, tyro.conf.subcommand("none", constructor=_NoAlgorithm)]
-    return Union[(nothing, *choices)]  # noqa: UP007 (built from the registry)
+    known = (nothing, *choices)
+    return Union[known]  # noqa: UP007 (built from the registry)
 
 
 @dataclasses.dataclass(frozen=True)
