@@ -47,7 +47,7 @@ def test_a_run_depends_on_its_seed(name: str, keywords: dict[str, Any]) -> None:
 @both
 def test_overfits_a_small_set_through_the_public_interface(name: str, keywords: dict[str, Any]) -> None:
     algorithm: Any = ALGORITHMS[name](**keywords)
-    trainer = make(algorithm, per_class=8, steps=150, batch_size=16, log_every=50, eval_every=150)
+    trainer = make(algorithm, per_class=8, steps=60, batch_size=16, log_every=30, eval_every=60)
     *_, last = trainer.fit()
     assert last["test_accuracy"] > 0.9
 
