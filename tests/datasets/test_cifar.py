@@ -3,6 +3,7 @@
 import io
 import pickle
 from pathlib import Path
+from typing import Any
 from urllib.error import URLError
 
 import numpy as np
@@ -23,9 +24,10 @@ class OldPickler(pickle.Pickler):
     Those were 0 and 1, of which NumPy 2.4.0 to 2.4.4 warned; later versions still warn of the 3.
     """
 
-    def reducer_override(self, thing: object) -> object:
+    def reducer_override(self, thing: Any) -> Any:
         if isinstance(thing, np.dtype):
-            constructor, _, state = thing.__reduce__()
+            reduced: Any = thing.__reduce__()
+            constructor, _, state = reduced
             return constructor, ("u1", 3, 1), state
         return NotImplemented
 

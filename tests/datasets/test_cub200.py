@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from urllib.error import URLError
 
 import pytest
@@ -40,7 +41,7 @@ def official(folder: Path) -> Path:
     files = {n: f"{CLASSES[LABELS[c]]}/Bird_{n:04d}.jpg" for n, c, _, _ in PICTURES}
     for number, _, _, shade in PICTURES:
         save(folder / "images" / files[number], shade)
-    tables = {
+    tables: dict[str, dict[Any, Any]] = {
         "images": files,
         "image_class_labels": {n: c for n, c, _, _ in PICTURES},
         "train_test_split": {n: part for n, _, part, _ in PICTURES},

@@ -6,6 +6,7 @@ import signal
 from collections.abc import Iterator
 from itertools import count, islice
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -113,7 +114,7 @@ def test_pictures_move_to_a_device_once(monkeypatch: pytest.MonkeyPatch) -> None
     moved: list[torch.device] = []
     move = Tensor.to
 
-    def spy(self: Tensor, *args: object, **options: object) -> Tensor:
+    def spy(self: Tensor, *args: Any, **options: Any) -> Tensor:
         if self.ndim == 4 and len(self) == 5:
             moved.append(args[0])  # type: ignore[arg-type]
         return move(self, *args, **options)

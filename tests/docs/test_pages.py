@@ -135,7 +135,8 @@ def test_the_semi_supervised_tables_hold_what_was_measured() -> None:
 
 
 def test_the_transfer_tables_hold_what_was_measured() -> None:
-    text, found = page("results/transfer"), {}
+    text = page("results/transfer")
+    found: dict[tuple[Any, ...], list[float]] = {}
     for x in read("transfer"):
         key = x["set"], x["identity"]["train.lr"], x["method"], x["mix"], x["rate"]
         found.setdefault(key, []).append(100 - x["error_last"])
@@ -181,8 +182,8 @@ def test_the_sentences_about_the_gpu_say_what_was_measured() -> None:
         f"took {free['step_ms']:.1f} ms",
         f"eager network alone take {eager['bound_ms']:.1f} ms",
         f"take {compiled['busy_ms']:.1f} ms of the GPU",
-        f"keeps the ratio**, at {wide['step_over_bound']:.2f}, and misses 50 ms by "
-        f"{wide['step_ms'] - 50:.1f}",
+        f"keeps the ratio**, at {wide['step_over_bound']:.2f}, "
+        f"and misses 50 ms by {wide['step_ms'] - 50:.1f}",
         f"captured passes take {wide['bound_ms']:.1f} ms",
         f"was {graphed[0]['step_over_bound']:.2f} and",
         f"{graphed[1]['step_over_bound']:.2f} in another",
