@@ -131,7 +131,7 @@ def test_functions_are_short() -> None:
     assert long == []
 
 
-def test_text_is_plain_ascii():
+def test_text_is_plain_ascii() -> None:
     texts = [*FILES, *(ROOT / "scripts").rglob("*.py"), *(ROOT / "scripts").glob("*.sh"), ROOT / "setup.cfg"]
     odd = set(range(128, 256)) | set(b"\t\r")
     assert [path for path in texts if odd & set(path.read_bytes())] == []

@@ -27,10 +27,15 @@ DM, AS = MixingTerms(mix="dm"), MixingTerms(mix="as")
 OTHER = MixingTerms(mix="dm-as", eta=0.7, mix_weight=0.6, mix_alpha=0.4, mix_ramp="none")
 OPENMIXUP = MixingTerms.openmixup()
 OWN = MixingTerms(mix="dm-as", mix_head="own")
-MIXINGS = [{}, *({"mixing": m} for m in (MixingTerms(mix="mixup"), DM, AS, BOTH, OTHER, OPENMIXUP)),
-           {"mixing": OWN}, {"mixing": BOTH, "threshold": 0.8}, {"mixing": AS, "threshold": 0.8},
-           {"mixing": OPENMIXUP, "threshold": 1.0}]  # fmt: skip
-SWITCHES = {
+MIXINGS: list[dict[str, Any]] = [
+    {},
+    *({"mixing": m} for m in (MixingTerms(mix="mixup"), DM, AS, BOTH, OTHER, OPENMIXUP)),
+    {"mixing": OWN},
+    {"mixing": BOTH, "threshold": 0.8},
+    {"mixing": AS, "threshold": 0.8},
+    {"mixing": OPENMIXUP, "threshold": 1.0},
+]
+SWITCHES: dict[str, list[dict[str, Any]]] = {
     "fine-tuning": [*MIXINGS, {"view": "weak"}, {"view": "weak", "mixing": BOTH}],
     "l2-sp": [{}, {"body_weight": 0.3, "head_weight": 0.0}, {"body_weight": 0.0, "head_weight": 0.7}],
     "bss": [{}, {"shrinkage_weight": 0.3}, {"shrinkage_weight": 0.5, "smallest": 3, "view": "weak"}],

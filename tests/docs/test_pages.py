@@ -135,7 +135,8 @@ def test_the_semi_supervised_tables_hold_what_was_measured() -> None:
 
 
 def test_the_transfer_tables_hold_what_was_measured() -> None:
-    text, found = page("results/transfer"), {}
+    text = page("results/transfer")
+    found: dict[tuple[Any, ...], list[float]] = {}
     for x in read("transfer"):
         key = x["set"], x["identity"]["train.lr"], x["method"], x["mix"], x["rate"]
         found.setdefault(key, []).append(100 - x["error_last"])

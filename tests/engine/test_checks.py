@@ -52,16 +52,22 @@ def digits_net(classes: int = 10, channels: int = 1) -> nn.Module:
         (lambda: digits_net(7), "net has 7 logits, the data have 10 classes: .*num_classes=10"),
         (lambda: digits_net(10, 3), "1 channels and 8x8 .*first convolution takes 3 .* channels=1"),
         (lambda: build_model("timm:vit_tiny_patch16_224", 10, channels=1), "8x8.*224.*image_size=8"),
-        (lambda: Around(digits_net(), lambda logits: (logits, 0)), r"net must return logits \(N, 10\), Around returns a tuple: .*alone"),
+        (
+            lambda: Around(digits_net(), lambda logits: (logits, 0)),
+            r"net must return logits \(N, 10\), Around returns a tuple: .*alone",
+        ),
         (lambda: Around(digits_net(), lambda logits: {"logits": logits}), "returns a dict"),
         (lambda: Around(digits_net(), lambda logits: logits[0]), r"makes torch.float32 \(10,\) of 2 images"),
         (lambda: Around(digits_net(), lambda logits: logits.argmax(1)), "torch.int64"),
-        (lambda: adapt(Around(digits_net(), lambda logits: logits.softmax(1)), "inner.head"), "not the output of 'inner.head'"),
+        (
+            lambda: adapt(Around(digits_net(), lambda logits: logits.softmax(1)), "inner.head"),
+            "not the output of 'inner.head'",
+        ),
         (lambda: Other(10, channels=1), r"must be net.head\(net.features\(x\)\)"),
         (lambda: digits_net().double(), "fails on images"),
         (lambda: torchvision.models.googlenet(init_weights=False), "aux_logits=False"),
     ],
-)  # fmt: skip
+)
 def test_networks_that_cannot_learn_the_data(
     make: Callable[[], nn.Module], words: str, digits: tuple[DataSet, Split]
 ) -> None:
@@ -85,8 +91,13 @@ def test_a_head_that_is_not_known_cannot_learn_faster(algorithm: Any, digits: tu
 @pytest.mark.parametrize("algorithm", [Supervised, FixMatch, SelfTuning, FineTuning])
 def test_an_adapted_network_learns(algorithm: Any, digits: tuple[DataSet, Split]) -> None:
     net = nn.Sequential(
-        nn.Conv2d(1, 8, 3, bias=False), nn.BatchNorm2d(8), nn.Tanh(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 10)
-    )  # fmt: skip
+        nn.Conv2d(1, 8, 3, bias=False),
+        nn.BatchNorm2d(8),
+        nn.Tanh(),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(8, 10),
+    )
     before = {name: value.clone() for name, value in net.state_dict().items()}
     trainer = Trainer(algorithm(), adapt(net), *digits, CONFIG)
     [*_, last] = trainer.fit()
@@ -97,14 +108,20 @@ def test_an_adapted_network_learns(algorithm: Any, digits: tuple[DataSet, Split]
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
-        ({"data": (torch.zeros(4, 1, 8, 8), torch.zeros(4))}, r"data must be a DataSet, got tuple: .*DataSet\("),
+        (
+            {"data": (torch.zeros(4, 1, 8, 8), torch.zeros(4))},
+            r"data must be a DataSet, got tuple: .*DataSet\(",
+        ),
         ({"data": torch.zeros(4, 1, 8, 8)}, "data must be a DataSet, got Tensor"),
-        ({"algorithm": Supervised}, r"algorithm must be a Algorithm, got the class Supervised: call it, Supervised\(...\)"),
+        (
+            {"algorithm": Supervised},
+            r"algorithm must be a Algorithm, got the class Supervised: call it, Supervised\(...\)",
+        ),
         ({"net": "wrn-28-2"}, "net must be a Module, got str"),
         ({"split": [1, 2]}, "split must be a Split, got list: .*choose_split"),
         ({"config": {"steps": 3}}, "config must be a TrainConfig, got dict"),
     ],
-)  # fmt: skip
+)
 def test_arguments_of_another_kind(
     changed: dict[str, Any], words: str, digits: tuple[DataSet, Split]
 ) -> None:
@@ -115,6 +132,8 @@ def test_arguments_of_another_kind(
 
 class Restless(nn.Module):
     """Counts its calls, and draws, in evaluation mode too."""
+
+    calls: Tensor
 
     def __init__(self) -> None:
         super().__init__()

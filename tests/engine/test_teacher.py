@@ -136,7 +136,7 @@ def test_unknown_treatment_of_buffers() -> None:
 
 
 @pytest.mark.parametrize("buffers", ["copy", "average"])
-def test_it_follows_a_student_that_was_moved(buffers):
+def test_it_follows_a_student_that_was_moved(buffers: str) -> None:
     """Another dtype stands for another device: both replace the tensors that the teacher was made with."""
     student = network(torch.float32)
     teacher = Teacher(student, decay=0.5, warmup=False, buffers=buffers)
@@ -151,7 +151,7 @@ def test_it_follows_a_student_that_was_moved(buffers):
         assert np.abs(actual[name] - expected).max() <= 1e-12, name
 
 
-def test_it_stays_in_evaluation_mode_within_another_module():
+def test_it_stays_in_evaluation_mode_within_another_module() -> None:
     holder = nn.ModuleList([student := network(), teacher := Teacher(student)]).train()
     assert holder.training and student.training
     assert not any(part.training for part in teacher.modules())

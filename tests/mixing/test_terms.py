@@ -88,9 +88,10 @@ def minus_log_phi(scores: NDArray[Any], own: Any, competitor: Any) -> Any:
     return -log_softmax(np.delete(scores, competitor))[own - (competitor < own)]
 
 
-def expected_terms(scene, eta):
+def expected_terms(scene: Scene, eta: float) -> tuple[Any, Any]:
     """Mean DM(CE) of the labeled pairs and mean AS of the rest, by the formulas."""
-    pairs, asymmetric = [], []
+    pairs: list[Any] = []
+    asymmetric: list[Any] = []
     for labeled_only, scores, first, second, lam in scene.rows():
         a, b = scene.classes[first], scene.classes[second]
         loss = -lam * log_softmax(scores)[a] - (1 - lam) * log_softmax(scores)[b] if first != second else (
@@ -111,7 +112,7 @@ def ramp(number: int, total: int = 100) -> np.float64:
 @pytest.mark.parametrize("mix", ["mixup", "dm", "as", "dm-as"])
 @pytest.mark.parametrize("mixer", ["mixup", "cutmix"])
 @pytest.mark.parametrize("options", [{}, {"eta": 1.0, "mix_weight": 0.3, "mix_ramp": "none"}])
-def test_values(sizes, mix, mixer, options):
+def test_values(sizes: tuple[int, int], mix: str, mixer: str, options: dict[str, Any]) -> None:
     scene = Scene(*sizes)
     loss, terms = scene.run(mix=mix, mixer=mixer, **options)
     eta = 0.0 if mix == "mixup" else options.get("eta", 0.1)
@@ -130,7 +131,9 @@ def test_values(sizes, mix, mixer, options):
 @pytest.mark.parametrize("sizes", SIZES)
 @pytest.mark.parametrize("mixer", ["mixup", "cutmix"])
 @pytest.mark.parametrize("seed", range(5))
-def test_each_labeled_picture_is_the_smaller_share_of_one_pair(sizes, mixer, seed):
+def test_each_labeled_picture_is_the_smaller_share_of_one_pair(
+    sizes: tuple[int, int], mixer: str, seed: int
+) -> None:
     scene = Scene(*sizes)
     scene.run(mix="as", mixer=mixer, seed=seed)
     _, _, labeled, partners, shares = zip(*scene.rows(), strict=True)
@@ -265,13 +268,13 @@ def test_options_cannot_change_after_the_check() -> None:
         MixingTerms().eta = -1.0  # type: ignore[misc]
 
 
-def test_defaults_are_off_and_the_papers():
+def test_defaults_are_off_and_the_papers() -> None:
     defaults = MixingTerms()
     assert (defaults.mix, defaults.mixer, defaults.eta, defaults.mix_weight) == ("none", "mixup", 0.1, 1.0)
     assert (defaults.mix_ramp, defaults.mix_head, defaults.mix_variant) == ("cosine", "shared", "paper")
 
 
-def test_openmixup_is_what_its_code_does():
+def test_openmixup_is_what_its_code_does() -> None:
     terms = MixingTerms.openmixup(mix_weight=0.5)
     assert (terms.mix, terms.eta, terms.mix_weight, terms.mix_head) == ("dm-as", 0.05, 0.5, "own")
     assert terms.variant.labeled_share == "major" and terms.variant.both_halves
@@ -279,12 +282,12 @@ def test_openmixup_is_what_its_code_does():
 
 
 @pytest.mark.parametrize("mixer", ["puzzlemix", "automix", "manifoldmix"])
-def test_a_mixer_that_asks_a_network_is_refused_where_terms_are_added(mixer):
+def test_a_mixer_that_asks_a_network_is_refused_where_terms_are_added(mixer: str) -> None:
     with pytest.raises(UserError, match="mixer=.*supervised"):
         MixingTerms(mixer=mixer).check_added()
 
 
 @pytest.mark.parametrize("option", [{"mixer": "cutmix"}, {"mix_alpha": 0.5}, {"mix_head": "own"}])
-def test_what_means_nothing_to_an_algorithm_that_mixes_by_itself_is_refused(option):
+def test_what_means_nothing_to_an_algorithm_that_mixes_by_itself_is_refused(option: dict[str, Any]) -> None:
     with pytest.raises(UserError, match=next(iter(option))):
         MixingTerms(**option).check_own()

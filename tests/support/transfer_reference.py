@@ -90,7 +90,15 @@ def decoupled(scores: NDArray[Any], a: Any, b: Any) -> Any:
     return 0.0 if a == b else -log_softmax(scores[None, others])[0, others.index(a)]
 
 
-def pair_loss(scores, labels_a, labels_b, lam, eta, sides=(True, True), power=0.0):
+def pair_loss(
+    scores: NDArray[Any],
+    labels_a: NDArray[Any],
+    labels_b: NDArray[Any],
+    lam: NDArray[Any],
+    eta: float,
+    sides: tuple[bool, bool] = (True, True),
+    power: float = 0.0,
+) -> NDArray[Any]:
     """lam CE(a) + (1 - lam) CE(b) + eta (decoupled a + decoupled b), one value a row; a class with no share
     counts nothing."""
     values = []
