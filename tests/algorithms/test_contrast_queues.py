@@ -87,7 +87,7 @@ def test_self_tuning_ignores_the_threshold_in_its_contrast() -> None:
 
 
 @pytest.mark.parametrize("name", SECOND)
-def test_queues_are_full_of_keys_of_the_labeled_images_before_the_first_step(name):
+def test_queues_are_full_of_keys_of_the_labeled_images_before_the_first_step(name: str) -> None:
     """A query whose own key is the only near one is pushed away from it; see the module of Self-Tuning."""
     scene = Scene(name, **SMALL)
     draws = torch.Generator().manual_seed(3)

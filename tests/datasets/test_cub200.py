@@ -7,6 +7,7 @@ from urllib.error import URLError
 
 import pytest
 import torch
+from augmentations import augmentation_of
 from PIL import Image
 from torchvision.datasets import utils
 
@@ -41,7 +42,7 @@ def official(folder: Path) -> Path:
     files = {n: f"{CLASSES[LABELS[c]]}/Bird_{n:04d}.jpg" for n, c, _, _ in PICTURES}
     for number, _, _, shade in PICTURES:
         save(folder / "images" / files[number], shade)
-    tables: dict[str, dict[Any, Any]] = {
+    tables: dict[str, dict[int, Any]] = {
         "images": files,
         "image_class_labels": {n: c for n, c, _, _ in PICTURES},
         "train_test_split": {n: part for n, _, part, _ in PICTURES},
@@ -87,7 +88,7 @@ def test_the_layout_of_the_authors(tmp_path: Path, inner: str) -> None:
 def test_folders_of_classes(tmp_path: Path, inner: str) -> None:
     prepared(tmp_path / inner)
     data = FINE_GRAINED["cub200"](tmp_path, image_size=16)
-    assert data.name == "cub200" and data.classes == CLASSES and data.augmentation.crop == "resized"
+    assert data.name == "cub200" and data.classes == CLASSES and augmentation_of(data).crop == "resized"
     assert sorted(contents(data.train)) == sorted(expected(1))
     assert sorted(contents(data.test)) == sorted(expected(0))
 
@@ -110,8 +111,9 @@ def test_registry_and_options(tmp_path: Path) -> None:
     official(tmp_path / "CUB_200_2011")
     data = DataOptions(data="cub200", data_dir=str(tmp_path)).load()
     assert data.train.images.shape == (3, 224, 224)
-    assert data.augmentation.crop == "resized" and data.augmentation.flip
-    assert DataOptions(data="cub200", data_dir=str(tmp_path), crop="pad").load().augmentation.crop == "pad"
+    assert augmentation_of(data).crop == "resized" and data.augmentation.flip
+    padded = DataOptions(data="cub200", data_dir=str(tmp_path), crop="pad").load()
+    assert augmentation_of(padded).crop == "pad"
     small = DataOptions(data="cub200", data_dir=str(tmp_path), image_size=16).load()
     assert small.fingerprint() == DATASETS["cub200"](tmp_path, image_size=16).fingerprint()
 

@@ -9,6 +9,7 @@ from urllib.error import URLError
 import numpy as np
 import pytest
 import torch
+from augmentations import augmentation_of
 from PIL import Image
 from scipy.io import savemat
 from torchvision import datasets
@@ -133,9 +134,9 @@ def test_options_and_their_defaults(name: str, tmp_path: Path) -> None:
     options: dict[str, Any] = {"data": name, "data_dir": str(tmp_path)}
     data = DataOptions(**options).load()
     assert data.train.images.shape == (3, 224, 224)
-    assert data.augmentation.crop == "resized" and data.augmentation.flip
+    assert augmentation_of(data).crop == "resized" and data.augmentation.flip
     small = DataOptions(**options, image_size=16, crop="pad").load()
-    assert small.train.images.shape == (3, 16, 16) and small.augmentation.crop == "pad"
+    assert small.train.images.shape == (3, 16, 16) and augmentation_of(small).crop == "pad"
     assert small.fingerprint() == DATASETS[name](tmp_path, image_size=16).fingerprint()
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from augmentations import augmentation_of
 from PIL import Image, ImageOps
 from torch import Tensor
 
@@ -98,9 +99,9 @@ def test_unlabeled_folders_fit_too(folder: Path) -> None:
 def test_what_is_stored_may_be_larger_than_what_is_seen(folder: Path) -> None:
     data = options(folder, image_size=24, stored_size=28).load()
     assert data.train.images.shape == (3, 28, 28) and data.augmentation.seen((3, 28, 28)) == (3, 24, 24)
-    assert data.augmentation.padding == 0
+    assert augmentation_of(data).padding == 0
     default = options(folder, stored_size=40).load()
-    assert default.train.images.shape == (3, 40, 40) and default.augmentation.size == 32
+    assert default.train.images.shape == (3, 40, 40) and augmentation_of(default).size == 32
 
 
 def test_the_image_size_as_stored_size_changes_nothing(folder: Path) -> None:
@@ -108,8 +109,8 @@ def test_the_image_size_as_stored_size_changes_nothing(folder: Path) -> None:
         options(folder, image_size=24, stored_size=24).load(),
         options(folder, image_size=24).load(),
     )
-    assert with_it.augmentation == without.augmentation and with_it.augmentation.size is None
-    assert with_it.augmentation.padding == 3 and with_it.fingerprint() == without.fingerprint()
+    assert with_it.augmentation == without.augmentation and augmentation_of(with_it).size is None
+    assert augmentation_of(with_it).padding == 3 and with_it.fingerprint() == without.fingerprint()
 
 
 @pytest.mark.parametrize(

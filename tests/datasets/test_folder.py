@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from augmentations import augmentation_of
 from PIL import Image
 
 from ssl_mix.datasets import DataSet, ImageSet, decode, list_images, load_folder
@@ -65,9 +66,10 @@ def test_links_are_followed_once(tmp_path: Path) -> None:
 def test_augmentation_is_fitted_to_the_training_pictures(tmp_path: Path) -> None:
     data = load(add(tmp_path, *NAMES), size=24)
     values = pixels(data.train).double() / 255
-    assert data.augmentation.mean == tuple(values.mean((0, 2, 3)).numpy().round(3))
-    assert data.augmentation.std == tuple(values.std((0, 2, 3), correction=0).numpy().round(3))
-    assert data.augmentation.padding == 3 and data.augmentation.flip
+    augmentation = augmentation_of(data)
+    assert augmentation.mean == tuple(values.mean((0, 2, 3)).numpy().round(3))
+    assert augmentation.std == tuple(values.std((0, 2, 3), correction=0).numpy().round(3))
+    assert augmentation.padding == 3 and augmentation.flip
 
 
 def test_progress_is_told(tmp_path: Path) -> None:

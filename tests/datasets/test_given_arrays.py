@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from augmentations import augmentation_of
 from sklearn.datasets import load_digits
 
 from ssl_mix import UserError
@@ -32,7 +33,7 @@ def test_gray_arrays_stay_as_they_are() -> None:
     np.testing.assert_array_equal(pixels(data.test)[:, 0], GRAY[1500:])
     assert data.train.labels.tolist() == DIGITS.target[:1000].tolist() + [-1] * 500
     assert data.classes == tuple("0123456789") and not data.notes and data.train.files is None
-    assert data.augmentation.mean == (round(float(GRAY[:1500].mean() / 255), 3),)
+    assert augmentation_of(data).mean == (round(float(GRAY[:1500].mean() / 255), 3),)
 
 
 @pytest.mark.parametrize("make", [np.asarray, torch.from_numpy], ids=["numpy", "torch"])
@@ -111,9 +112,10 @@ def test_labels_of_the_unlabeled_part_are_ignored_with_a_note() -> None:
 
 def test_normalization_may_be_given() -> None:
     data = as_dataset((COLOR, LABELS), mean=(0.1, 0.2, 0.3), std=(0.5,))
-    assert data.augmentation.mean == (0.1, 0.2, 0.3) and data.augmentation.std == (0.5, 0.5, 0.5)
+    augmentation = augmentation_of(data)
+    assert augmentation.mean == (0.1, 0.2, 0.3) and augmentation.std == (0.5, 0.5, 0.5)
     gray = as_dataset((GRAY[:20], DIGITS.target[:20]), mean=(0.1, 0.2, 0.3))
-    assert gray.augmentation.mean == pytest.approx((0.2,))
+    assert augmentation_of(gray).mean == pytest.approx((0.2,))
     with pytest.raises(UserError, match="std must have 3 values, one for each channel, got 2"):
         as_dataset((COLOR, LABELS), std=(0.5, 0.5))
 

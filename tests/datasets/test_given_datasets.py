@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from augmentations import augmentation_of
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset, Subset, TensorDataset
@@ -200,7 +201,7 @@ def test_a_run_on_digits_given_as_a_dataset_is_that_on_digits(budget: int | None
     images, labels = pixels(digits.train.images), digits.train.labels
     given = as_dataset(TensorDataset(images, labels), memory_budget=budget, workers=1)
     given = dataclasses.replace(given, augmentation=digits.augmentation)
-    assert digits.augmentation.mean == as_dataset((images, labels)).augmentation.mean
+    assert augmentation_of(digits).mean == augmentation_of(as_dataset((images, labels))).mean
     trained = []
     for data in (digits, given):
         split = choose_split(data.train.labels, 10, per_class=2, seed=0, classes=data.classes)

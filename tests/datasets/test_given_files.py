@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from augmentations import augmentation_of
 from PIL import Image
 
 from ssl_mix import UserError
@@ -164,7 +165,7 @@ def test_a_table_as_options_of_a_run(root: Path, monkeypatch: pytest.MonkeyPatch
     assert split.labeled == (0, 1) and split.unlabeled == (2, 3)
     folder = DataOptions(table="labels.csv", test="test", image_size=16, stored_size=20).load()
     assert folder.test is not None and len(folder.test.labels) == 6
-    assert folder.train.images.shape == (3, 20, 20) and folder.augmentation.size == 16
+    assert folder.train.images.shape == (3, 20, 20) and augmentation_of(folder).size == 16
     with pytest.raises(UserError, match="`test` and `table` name the same"):
         DataOptions(table="labels.csv", test="labels.csv").check_test_is_apart()
 

@@ -3,7 +3,7 @@
 import multiprocessing
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import count, islice
 from pathlib import Path
 from typing import Any
@@ -112,7 +112,7 @@ def test_a_batch_is_no_view_of_the_stored_pictures() -> None:
 
 def test_pictures_move_to_a_device_once(monkeypatch: pytest.MonkeyPatch) -> None:
     moved: list[torch.device] = []
-    move = Tensor.to
+    move: Callable[..., Tensor] = Tensor.to
 
     def spy(self: Tensor, *args: Any, **options: Any) -> Tensor:
         if self.ndim == 4 and len(self) == 5:

@@ -29,8 +29,8 @@ def test_cifar_files_keep_their_pixels(tmp_path: Path) -> None:
             (tmp_path / name / file.name).symlink_to(file)
     data = load_folder(tmp_path, None, image_size=32)
     assert data.train.files is not None and len(data.train.files) == 200 and not data.notes
-    for picture, path in zip(pixels(data.train), data.train.files, strict=True):
-        np.testing.assert_array_equal(picture.permute(1, 2, 0), np.asarray(Image.open(path)))
+    for picture, stored in zip(pixels(data.train), data.train.files, strict=True):
+        np.testing.assert_array_equal(picture.permute(1, 2, 0), np.asarray(Image.open(stored)))
 
 
 @needs("cub5")

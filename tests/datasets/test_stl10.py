@@ -7,6 +7,7 @@ from urllib.error import URLError
 import numpy as np
 import pytest
 import torch
+from augmentations import augmentation_of
 from PIL import Image
 from torchvision import datasets
 
@@ -61,11 +62,11 @@ def test_pictures_and_labels(folder: Path) -> None:
 
 
 def test_augmentation(folder: Path) -> None:
-    augmentation = load_stl10(folder).augmentation
+    augmentation = augmentation_of(load_stl10(folder))
     assert np.allclose(np.multiply(augmentation.mean, 255), (112.4, 109.1, 98.6))
     assert np.allclose(np.multiply(augmentation.std, 255), (68.4, 66.6, 68.5))
     assert augmentation.flip and augmentation.padding == 12
-    assert load_stl10(folder, image_size=32).augmentation.padding == 4
+    assert augmentation_of(load_stl10(folder, image_size=32)).padding == 4
 
 
 @pytest.mark.parametrize("size", [48, 32, 128])

@@ -7,6 +7,7 @@ from urllib.error import URLError
 import numpy as np
 import pytest
 import torch
+from augmentations import augmentation_of
 from scipy.io import savemat
 from torchvision import datasets
 
@@ -69,7 +70,7 @@ def test_extra_needs_its_file_only_when_asked_for(folder: Path) -> None:
 
 
 def test_augmentation(folder: Path) -> None:
-    augmentation = load_svhn(folder).augmentation
+    augmentation = augmentation_of(load_svhn(folder))
     assert augmentation.mean == (0.438, 0.444, 0.473) and augmentation.std == (0.1751, 0.1771, 0.1744)
     assert not augmentation.flip and augmentation.padding == 4
 
@@ -151,8 +152,8 @@ def test_the_variant_of_the_strong_view(folder: Path, variant: Any) -> None:
 
 
 def test_the_variant_and_the_crop_are_what_the_data_wants_unless_given() -> None:
-    plain = DataOptions(data="digits").load().augmentation
-    given = DataOptions(data="digits", randaugment="google", crop="resized").load().augmentation
+    plain = augmentation_of(DataOptions(data="digits").load())
+    given = augmentation_of(DataOptions(data="digits", randaugment="google", crop="resized").load())
     assert (plain.variant, plain.crop) == ("torchssl", "pad")
     assert (given.variant, given.crop, given.geometry) == ("google", "resized", plain.geometry)
 

@@ -133,6 +133,8 @@ def test_arguments_of_another_kind(
 class Restless(nn.Module):
     """Counts its calls, and draws, in evaluation mode too."""
 
+    calls: Tensor
+
     def __init__(self) -> None:
         super().__init__()
         self.net = nn.Sequential(nn.BatchNorm2d(3), nn.Dropout(), nn.AdaptiveAvgPool2d(1), nn.Flatten())

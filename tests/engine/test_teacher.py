@@ -136,7 +136,7 @@ def test_unknown_treatment_of_buffers() -> None:
 
 
 @pytest.mark.parametrize("buffers", ["copy", "average"])
-def test_it_follows_a_student_that_was_moved(buffers: Any) -> None:
+def test_it_follows_a_student_that_was_moved(buffers: str) -> None:
     """Another dtype stands for another device: both replace the tensors that the teacher was made with."""
     student = network(torch.float32)
     teacher = Teacher(student, decay=0.5, warmup=False, buffers=buffers)

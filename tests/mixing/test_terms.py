@@ -90,7 +90,8 @@ def minus_log_phi(scores: NDArray[Any], own: Any, competitor: Any) -> Any:
 
 def expected_terms(scene: Scene, eta: float) -> tuple[Any, Any]:
     """Mean DM(CE) of the labeled pairs and mean AS of the rest, by the formulas."""
-    pairs, asymmetric = [], []
+    pairs: list[Any] = []
+    asymmetric: list[Any] = []
     for labeled_only, scores, first, second, lam in scene.rows():
         a, b = scene.classes[first], scene.classes[second]
         loss = -lam * log_softmax(scores)[a] - (1 - lam) * log_softmax(scores)[b] if first != second else (
@@ -287,6 +288,6 @@ def test_a_mixer_that_asks_a_network_is_refused_where_terms_are_added(mixer: str
 
 
 @pytest.mark.parametrize("option", [{"mixer": "cutmix"}, {"mix_alpha": 0.5}, {"mix_head": "own"}])
-def test_what_means_nothing_to_an_algorithm_that_mixes_by_itself_is_refused(option: Any) -> None:
+def test_what_means_nothing_to_an_algorithm_that_mixes_by_itself_is_refused(option: dict[str, Any]) -> None:
     with pytest.raises(UserError, match=next(iter(option))):
         MixingTerms(**option).check_own()

@@ -1,6 +1,7 @@
 """``auto``: a ladder of ways to learn, and the best of them as an ordinary run."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,12 +28,13 @@ OPTIONS: dict[str, Any] = {
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    folder, ladder = tmp_path_factory.mktemp("auto") / "run", []
+    folder = tmp_path_factory.mktemp("auto") / "run"
+    ladder: list[Climbed] = []
     trained = ssl_mix.auto(net="small-cnn", labels_per_class=3, out=folder, on_rung=ladder.append, **OPTIONS)
     return trained, ladder
 
 
-def test_the_ladder_begins_with_the_probe_and_ends_in_an_ordinary_run(made):
+def test_the_ladder_begins_with_the_probe_and_ends_in_an_ordinary_run(made: Any) -> None:
     trained, ladder = made
     assert [climbed.rung for climbed in ladder] == list(RUNGS)
     assert ladder[0].gain == ladder[0].error == 0
@@ -42,7 +44,7 @@ def test_the_ladder_begins_with_the_probe_and_ends_in_an_ordinary_run(made):
     assert ssl_mix.load(trained.folder).step == trained.run.config.steps
 
 
-def test_evaluate_prints_one_object(made, capsys):
+def test_evaluate_prints_one_object(made: Any, capsys: pytest.CaptureFixture[str]) -> None:
     trained, _ = made
     main(["evaluate", str(trained.folder), "--json"])
     found = json.loads(capsys.readouterr().out)
@@ -51,14 +53,14 @@ def test_evaluate_prints_one_object(made, capsys):
     assert [rung["name"] for rung in kept["ladder"]] == [rung.name for rung in RUNGS]
 
 
-def test_one_label_a_class_takes_the_safe_rung(tmp_path, capsys):
+def test_one_label_a_class_takes_the_safe_rung(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(["auto", *WORDS.split(), "--labels-per-class", "1", "--out", str(tmp_path / "run")])
     said = capsys.readouterr().out
     assert "one label of a class leaves nothing to cross-validate with" in said
     assert json.loads((tmp_path / "run/auto.json").read_text())["chosen"] == "prototypes"
 
 
-def test_without_time_only_starts_are_compared(tmp_path):
+def test_without_time_only_starts_are_compared(tmp_path: Path) -> None:
     ladder: list[Climbed] = []
     ssl_mix.auto(
         net="small-cnn", labels_per_class=2, out=tmp_path, minutes=1e-6, on_rung=ladder.append, **OPTIONS
@@ -66,7 +68,7 @@ def test_without_time_only_starts_are_compared(tmp_path):
     assert [climbed.rung for climbed in ladder] == [PROBE, PROTOTYPES]
 
 
-def test_every_label_is_held_out_once():
+def test_every_label_is_held_out_once() -> None:
     labels = torch.arange(40) % 4
     split = choose_split(labels, 4, per_class=3, seed=0, classes=list("abcd"))
     found = folds(split, labels, 0)
@@ -77,7 +79,7 @@ def test_every_label_is_held_out_once():
         assert torch.equal(labels[torch.tensor(fold.labeled)].bincount(), torch.full((4,), 2))
 
 
-def test_a_gain_within_its_error_is_none():
+def test_a_gain_within_its_error_is_none() -> None:
     probe = Climbed(PROBE, 0.80, 0.0, 0.0, 1.0)
     chance = Climbed(RUNGS[2], 0.82, 0.02, 0.03, 1.0)
     real = Climbed(PROTOTYPES, 0.81, 0.01, 0.005, 1.0)
@@ -93,12 +95,12 @@ def test_a_gain_within_its_error_is_none():
         ({"minutes": 0}, "minutes must be"),
     ],
 )
-def test_what_means_nothing_is_refused(options, message, tmp_path):
+def test_what_means_nothing_is_refused(options: dict[str, Any], message: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=message):
         ssl_mix.auto(**{"net": "small-cnn", "out": tmp_path, **OPTIONS, **options})
 
 
-def test_minutes_are_told_apart():
+def test_minutes_are_told_apart() -> None:
     assert split_minutes(["--minutes", "3", "--seed", "1"]) == (["--seed", "1"], 3.0)
     assert split_minutes(["--seed", "1", "--minutes=2.5"]) == (["--seed", "1"], 2.5)
     with pytest.raises(UserError, match="`minutes` must be a number, got 'soon'"):

@@ -1,11 +1,13 @@
 """Runs that train a head on features: the same code as for images, and a network for images at the end."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
 from ssl_mix.algorithms import ALGORITHMS, TRANSFER
+from ssl_mix.augment.cached import CachedViews
 from ssl_mix.errors import UserError
 from ssl_mix.recipes.build import build_run, takes_mixing
 from ssl_mix.runs import features as features_module
@@ -31,7 +33,7 @@ OPTIONS: dict[str, Any] = {
 
 
 def run_of(algorithm: str, **options: Any) -> Any:
-    own = {"mix": "dm-as"} if takes_mixing(ALGORITHMS[algorithm]) else {}
+    own: dict[str, Any] = {"mix": "dm-as"} if takes_mixing(ALGORITHMS[algorithm]) else {}
     if algorithm == "supervised":
         own = {"mix": "dm"}
     if algorithm in TRANSFER:  # its head learns ten times as fast
@@ -54,7 +56,9 @@ def quick(known: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("algorithm", ABLE)
-def test_every_algorithm_trains_on_features_and_resumes_to_the_bit(algorithm, quick, tmp_path):
+def test_every_algorithm_trains_on_features_and_resumes_to_the_bit(
+    algorithm: str, quick: None, tmp_path: Path
+) -> None:
     run = run_of(algorithm)
     whole = start(run, tmp_path / "whole")
     last = list(whole.records())[-1]
@@ -72,19 +76,19 @@ def test_every_algorithm_trains_on_features_and_resumes_to_the_bit(algorithm, qu
 
 
 @pytest.mark.parametrize("algorithm", sorted(ALGORITHMS.keys() - set(ABLE)))
-def test_what_needs_a_body_is_refused_before_any_work(algorithm, tmp_path):
+def test_what_needs_a_body_is_refused_before_any_work(algorithm: str, tmp_path: Path) -> None:
     options = OPTIONS if algorithm != "co-tuning" else OPTIONS | {"pretrained": "none"}
     with pytest.raises(UserError, match="tune=head"):
         start(build_run(algorithm, options).run, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
-def test_mixers_of_pixels_are_refused(tmp_path):
+def test_mixers_of_pixels_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="`mixer=cutmix` mixes pixels"):
         start(run_of("fixmatch", mixer="cutmix"), tmp_path / "run")
 
 
-def test_the_network_for_images_answers_as_the_head_on_features_does(known):
+def test_the_network_for_images_answers_as_the_head_on_features_does(known: Any) -> None:
     session, _ = known
     trained = load_trained(session.folder)
     found = evaluate(trained)
@@ -92,21 +96,22 @@ def test_the_network_for_images_answers_as_the_head_on_features_does(known):
     assert (session.folder / "body.pt").exists()
 
 
-def test_features_that_were_deleted_are_computed_again(known):
+def test_features_that_were_deleted_are_computed_again(known: Any) -> None:
     session, _ = known
     (session.folder / "features.pt").unlink()
     again = reopen(session.folder).trainer.data.augmentation
+    assert isinstance(again, CachedViews)
     assert torch.equal(again.table, session.trainer.data.augmentation.table)
 
 
-def test_a_lost_body_is_told(quick, tmp_path):
+def test_a_lost_body_is_told(quick: None, tmp_path: Path) -> None:
     session = start(run_of("fixmatch"), tmp_path / "run")
     (session.folder / "body.pt").unlink()
     with pytest.raises(UserError, match="body.pt is missing"):
         load_trained(session.folder)
 
 
-def test_norms_alone_are_trained():
+def test_norms_alone_are_trained() -> None:
     run = run_of("fixmatch", tune="norms")
     net = run.net.build((1, 8, 8), 10, 0)
     trained = {name for name, parameter in net.named_parameters() if parameter.requires_grad}

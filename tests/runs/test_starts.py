@@ -16,9 +16,9 @@ from ssl_mix.cli.main import main
 from ssl_mix.cli.train import read_run
 from ssl_mix.evaluation import plain_features
 from ssl_mix.models import SmallCNN
-from ssl_mix.reports import summarize
 from ssl_mix.reports.html import summary_rows
 from ssl_mix.reports.plots import plot_metrics
+from ssl_mix.reports.summary import summarize
 from ssl_mix.runs.folder import read_metrics
 from ssl_mix.runs.session import Session, reopen, start
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from augmentations import augmentation_of
 from PIL import Image
 from sessions import train
 from torch import nn
@@ -282,7 +283,7 @@ def test_pictures_are_normalized_as_the_weights_are_used_to(base: Path) -> None:
     given = read_run(
         ["fine-tuning", "--net", str(base), "--data", "digits", "--mean", "0.25", "--out", "x"]
     ).settled()
-    assert given.data.load().augmentation.mean == (0.25,)
+    assert augmentation_of(given.data.load()).mean == (0.25,)
     for flags, mean in (
         (["--net", "torchvision:resnet18"], (0.485, 0.456, 0.406)),
         (["--net", "timm:vit_base_patch16_224.augreg_in21k"], (0.5, 0.5, 0.5)),
@@ -290,10 +291,10 @@ def test_pictures_are_normalized_as_the_weights_are_used_to(base: Path) -> None:
     ):
         settled = read_run(["fine-tuning", *flags, "--data", "digits", "--out", "x"]).settled()
         assert settled.data.mean == mean
-        loaded = settled.data.load().augmentation.mean
+        loaded = augmentation_of(settled.data.load()).mean
         assert loaded == pytest.approx((sum(mean) / 3,) if mean else (0.305,))
     wrong = read_run(["fixmatch", "--data", "digits", "--std", "0.2", "--out", "x"])
-    assert wrong.data.load().augmentation.std == (0.2,)
+    assert augmentation_of(wrong.data.load()).std == (0.2,)
 
 
 def test_the_published_recipe_on_birds_in_folders(base: Path, capsys: pytest.CaptureFixture[str]) -> None:
