@@ -24,8 +24,8 @@ from torch import Tensor
 from ssl_mix.datasets import DataSet, ImageSet, Split, choose_split
 from ssl_mix.datasets.features import FeatureRows
 from ssl_mix.datasets.splits import ranked
-from ssl_mix.recipes.auto import FOR_LADDER, PROBE, chosen_options, search
-from ssl_mix.recipes.ladder import RUNGS, folds, run_of
+from ssl_mix.recipes.auto import FOR_LADDER, chosen_options, search
+from ssl_mix.recipes.ladder import PROBE, RUNGS, folds, run_of
 from ssl_mix.runs.features import Features
 from ssl_mix.runs.given import Given
 from ssl_mix.runs.head import begin_head, cached_features
