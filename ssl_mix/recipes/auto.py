@@ -62,7 +62,7 @@ def auto(
     Features of views of every image are computed once. On them, a linear probe, class means that unlabeled
     images move, and heads trained on weak views, with AS, and by FixMatch with DM/AS are compared by
     stratified cross-validation over the labels. The best that beats the probe by the standard error of its
-    gain is trained on all labels; else the probe is kept.
+    gain is trained on all labels; else the better of the two starts is kept.
 
     Args:
         labeled: as for :func:`ssl_mix.fit`, like the next three.
@@ -172,8 +172,11 @@ def search(
 
 def reason(best: Climbed, count: int) -> str:
     """Why a rung was chosen, a sentence."""
-    if best.rung == PROBE:
-        return f"nothing beats the probe by the standard error of its gain over {count} folds: it is kept"
+    if best.gain <= best.error:
+        return (
+            f"nothing beats the probe by the standard error of its gain over {count} folds: the better "
+            f"start, {best.rung.name}, is kept"
+        )
     return (
         f"{best.rung.name} has the best cross-validated accuracy over {count} folds, "
         f"{100 * best.gain:+.1f} points to the probe with a standard error of {100 * best.error:.1f}"

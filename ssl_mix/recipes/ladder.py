@@ -149,8 +149,8 @@ def folds(split: Split, labels: Tensor, seed: int) -> tuple[Split, ...]:
 
 
 def choose(ladder: Sequence[Climbed]) -> Climbed:
-    """The rung with the best accuracy among those that beat the probe by their standard error; the first of
-    equals, and the probe where none does."""
-    probe, *others = ladder
-    real = [climbed for climbed in others if climbed.gain > climbed.error]
-    return max([probe, *real], key=lambda climbed: climbed.accuracy)
+    """The rung with the best accuracy among those that beat the probe by their standard error, the first of
+    equals; where none does, the better of the two starts, of equals the prototypes."""
+    real = [climbed for climbed in ladder if climbed.gain > climbed.error]
+    starts = [climbed for climbed in reversed(ladder) if climbed.rung in (PROBE, PROTOTYPES)]
+    return max(real or starts, key=lambda climbed: climbed.accuracy)

@@ -85,6 +85,10 @@ def test_a_gain_within_its_error_is_none() -> None:
     real = Climbed(PROTOTYPES, 0.81, 0.01, 0.005, 1.0)
     assert choose([probe, chance]) is probe
     assert choose([probe, real, chance]) is real
+    equal = Climbed(PROTOTYPES, 0.80, 0.0, 0.0, 1.0)
+    assert choose([probe, equal, chance]) is equal
+    worse = Climbed(PROTOTYPES, 0.79, -0.01, 0.02, 1.0)
+    assert choose([probe, worse, chance]) is probe
 
 
 @pytest.mark.parametrize(
