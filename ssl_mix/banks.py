@@ -163,6 +163,6 @@ class ClassQueue(nn.Module):
         """Fill the rings of the classes (N,) that have keys (N, E) with them, over and over where they are
         fewer than the slots; other rings stay as they are. Waits for the device."""
         depth = self.keys.shape[1]
-        for label in labels.unique().tolist():
+        for label in sorted(set(labels.tolist())):
             own = keys[labels == label].to(self.keys)
             self.keys[label] = own[torch.arange(depth, device=own.device) % len(own)]
