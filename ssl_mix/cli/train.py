@@ -94,6 +94,11 @@ def finish(session: Session) -> None:
             "memory (--memory-gb), or "
             "store smaller files"
         )
+    if summary.last is not None and summary.last < (summary.probe or 0.0):
+        warn(
+            f"training ended at {summary.last:.1%}, below the linear probe on the features that it began "
+            f"with ({summary.probe:.1%}): lower `lr` or take fewer `steps`"
+        )
     test = "" if trainer.data.test else " --test DIR"
     table = Table(title=f"{name} on {trainer.data.name}", show_header=False)
     for row in summary_rows(summary):

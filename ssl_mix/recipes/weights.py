@@ -11,7 +11,7 @@ from ssl_mix.runs.data_options import OWN, DataOptions
 from ssl_mix.runs.net_options import NetOptions
 
 LARGE = 64  # pixels
-STEPS, BATCH, RATE = 200, 24, 3e-4
+STEPS, BATCH, RATE = 200, 24, 1e-3
 CONTRAST = 0.03
 TRAINED_HEAD, NEW_HEAD = 1.0, 10.0  # times the rate
 

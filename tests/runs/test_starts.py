@@ -175,8 +175,8 @@ def test_every_algorithm_gets_defaults_for_weights(name: str, capsys: pytest.Cap
     run = read_run([name, "--net", "resnet18.pth", *folder])
     said = capsys.readouterr().err
     assert (run.data.image_size, run.data.crop) == (224, "resized")
-    assert (run.config.steps, run.config.lr, run.config.head_lr_factor) == (200, 0.0003, 1.0)
-    assert all(flag in said for flag in ("--image-size 224", "--steps 200", "--lr 0.0003"))
+    assert (run.config.steps, run.config.lr, run.config.head_lr_factor) == (200, 0.001, 1.0)
+    assert all(flag in said for flag in ("--image-size 224", "--steps 200", "--lr 0.001"))
     own = read_run([name, "--net", "resnet18.pth", *folder, "--lr", "0.1", "--image-size", "32"])
     said = capsys.readouterr().err
     assert (own.config.lr, own.data.image_size, own.data.crop) == (0.1, 32, None)
@@ -196,3 +196,11 @@ def test_a_contrast_weighs_little_from_weights(capsys: pytest.CaptureFixture[str
         assert "--contrast-weight 0.03" in capsys.readouterr().err
         own = read_run([*flags, "--contrast-weight", "1"]).algorithm
         assert own.hyperparameters()["contrast_weight"] == 1
+
+
+def test_a_run_that_ends_below_the_probe_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    net = ["--net", "small-cnn", "--pretrained", "small.pth", *DIGITS[:-2]]
+    main(["train", "fine-tuning", *net, "--lr", "3", "--out", "bad"])
+    assert "below the linear probe" in capsys.readouterr().err
+    main(["train", "fine-tuning", *net, "--lr", "1e-9", "--out", "same"])
+    assert "below the linear probe" not in capsys.readouterr().err
