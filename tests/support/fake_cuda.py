@@ -26,7 +26,7 @@ class HostWaits(AssertionError):
     """The host would wait for the GPU."""
 
 
-class FakeCuda(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class FakeCuda(TorchDispatchMode):
     """What runs on the CPU runs as always; what touches a CUDA tensor yields a fake one of the right shape.
 
     Fake tensors refuse by themselves what needs a value (``item``, ``nonzero``, boolean indices) and mixed
@@ -40,7 +40,7 @@ class FakeCuda(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """
 
     def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self.fake = FakeTensorMode(allow_non_fake_inputs=True)
         self.strict, self.launches = False, 0
         self.waiting: set[str] = set()
