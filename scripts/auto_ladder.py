@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for kind in asked.kinds:
         known = features if kind != "foreign" else with_foreign(features)
         for count in asked.labels:
-            for seed in range(asked.splits):
+            for seed in range(asked.first_split, asked.first_split + asked.splits):
                 cell = {"kind": kind, "labels_per_class": count, "split": seed, "features_seconds": seconds}
                 result = cell | measured(known, options, kind, count, seed, asked.minutes)
                 with asked.out.open("a") as file:
@@ -74,6 +74,7 @@ def read(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--crop", default="resized")
     parser.add_argument("--labels", type=int, nargs="+", default=[2, 5])
     parser.add_argument("--splits", type=int, default=5)
+    parser.add_argument("--first-split", type=int, default=0, help="rules were chosen on splits 0 and 1")
     parser.add_argument("--kinds", nargs="+", default=["balanced"], choices=KINDS)
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--threads", type=int, default=1)
