@@ -148,12 +148,17 @@ def plan_run(
     choice: dict[str, Any] = dict.fromkeys(
         ("labels", "labels_per_class", "label_rate", "label_list", "split_seed")
     )
-    images = dataclasses.replace(run.data, **choice, memory_gb=LITTLE_MEMORY)
+    images = left_in_files(dataclasses.replace(run.data, **choice))
     data = read[images] = read.get(images) or images.load()
     split = run.data.choose_split(data, run.config.seed)
     check_parts(run.algorithm, split)
     identity = without_threads(identity_of(run.describe(data, split)))
     return Planned(job, folder, arguments, run, identity, defaults_of(run, data, split))
+
+
+def left_in_files(data: DataOptions) -> DataOptions:
+    """The same data, of which no picture is kept in memory where it has files."""
+    return dataclasses.replace(data, memory_gb=LITTLE_MEMORY) if data.in_files else data
 
 
 def defaults_of(run: Run, data: DataSet, split: Split) -> Identity:

@@ -32,7 +32,6 @@ from typing import NamedTuple
 
 import benchmark_runs
 from benchmark_runs import (
-    LITTLE_MEMORY,
     Line,
     Planned,
     carry_out,
@@ -41,6 +40,7 @@ from benchmark_runs import (
     error,
     has_option,
     header,
+    left_in_files,
     line_of,
     parse,
     parser_of,
@@ -184,8 +184,7 @@ def ten_crop_accuracy(planned: Planned) -> float | None:
     trained = load_trained(planned.folder, planned.run.config.device)
     if trained.stored_size == trained.shape[1]:
         return None
-    images = dataclasses.replace(trained.run.data, memory_gb=LITTLE_MEMORY)
-    run = dataclasses.replace(trained.run, data=images)
+    run = dataclasses.replace(trained.run, data=left_in_files(trained.run.data))
     return evaluate(dataclasses.replace(trained, run=run), crops="ten").accuracy
 
 

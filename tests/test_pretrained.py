@@ -236,7 +236,7 @@ def test_a_folder_called_like_a_network_does_not_hide_it(
     monkeypatch.chdir(tmp_path)
     assert NetOptions(net=name).resolved() == NetOptions(net=name, pretrained="none", norms="training")
     assert NetOptions(net=f"./{name}").resolved() == NetOptions(
-        net="small-cnn", pretrained=str(tmp_path / name)
+        net="small-cnn", pretrained=str(tmp_path / name), norms="frozen"
     )
 
 
@@ -247,7 +247,7 @@ def frozen_trainer(algorithm: Any, **options: Any) -> Trainer:
     return Trainer(algorithm, net, data, split, TrainConfig(steps=4, batch_size=8, weight_decay=0.1))
 
 
-@pytest.mark.parametrize("make", [Supervised, FixMatch, lambda: Supervised(mixer="mixup")])
+@pytest.mark.parametrize("make", [Supervised, FixMatch, lambda: Supervised(mixing="mixup")])
 def test_a_frozen_stage_stays_to_the_bit_and_the_rest_learns(make: Any) -> None:
     trainer = frozen_trainer(make(), frozen=2)
     before = {name: value.clone() for name, value in trainer.student.state_dict().items()}

@@ -33,6 +33,15 @@ def plain_features(
 
     Raises:
         ValueError: the network has no linear head over its features.
+
+    Examples:
+        >>> from ssl_mix.datasets import load_digits_data
+        >>> from ssl_mix.models import build_model
+        >>> data = load_digits_data()
+        >>> net = build_model("small-cnn", 10, channels=1)
+        >>> first = torch.arange(4)
+        >>> plain_features(net, data.train, data.of_pixels, torch.device("cpu"), indices=first).shape
+        torch.Size([4, 128])
     """
     body = backbone(net)
     wanted = torch.arange(len(images)) if indices is None else indices

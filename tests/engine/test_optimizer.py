@@ -2,6 +2,7 @@
 decay."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ import torch
 from timm.optim import param_groups_weight_decay
 from torch import nn
 
-from ssl_mix import TrainConfig, Trainer
+from ssl_mix import MixingTerms, TrainConfig, Trainer
 from ssl_mix.algorithms import Supervised
 from ssl_mix.datasets import choose_split, load_digits_data
 from ssl_mix.engine.optimizer import build_optimizer, learning_rate
@@ -80,7 +81,11 @@ def test_what_timm_spares_from_weight_decay_is_spared(name: str) -> None:
     }
 
 
-def make(mixer: str) -> Trainer:
+def automix() -> Supervised:
+    return Supervised(mixing=MixingTerms(mix="mixup", mixer="automix"))
+
+
+def make(algorithm: Supervised) -> Trainer:
     data = load_digits_data()
     split = choose_split(data.train.labels, 10, per_class=4, seed=0, classes=data.classes)
     config = TrainConfig(
@@ -88,12 +93,12 @@ def make(mixer: str) -> Trainer:
     )
     torch.manual_seed(0)
     net = build_model("small-cnn", 10, channels=1)
-    return Trainer(Supervised(mixer=mixer), net, data, split, config)  # type: ignore[arg-type]
+    return Trainer(algorithm, net, data, split, config)
 
 
-@pytest.mark.parametrize("mixer", ["none", "automix"])
-def test_adamw_goes_on_to_the_same_bits(mixer: str) -> None:
-    whole, first, second = make(mixer), make(mixer), make(mixer)
+@pytest.mark.parametrize("algorithm", [Supervised, automix])
+def test_adamw_goes_on_to_the_same_bits(algorithm: Callable[[], Supervised]) -> None:
+    whole, first, second = make(algorithm()), make(algorithm()), make(algorithm())
     list(whole.fit())
     next(iter(first.fit()))
     second.load_state_dict(first.state_dict())
@@ -106,7 +111,7 @@ def test_adamw_goes_on_to_the_same_bits(mixer: str) -> None:
 
 
 def test_what_an_algorithm_adds_is_trained_from_weights_of_the_runs_seed() -> None:
-    first, second = make("automix"), make("automix")
+    first, second = make(automix()), make(automix())
     before = {name: value.clone() for name, value in first.algorithm.state_dict().items()}
     assert before and all(
         torch.equal(value, second.algorithm.state_dict()[name]) for name, value in before.items()
@@ -121,7 +126,7 @@ def test_new_layers_learn_faster_by_a_factor_that_the_schedule_keeps() -> None:
     split = choose_split(data.train.labels, 10, per_class=4, seed=0, classes=data.classes)
     config = TrainConfig(steps=8, batch_size=8, lr=0.02, head_lr_factor=10, warmup_steps=2)
     net = build_model("small-cnn", 10, channels=1)
-    trainer = Trainer(Supervised(mixer="automix"), net, data, split, config)
+    trainer = Trainer(automix(), net, data, split, config)
     new = {id(parameter) for parameter in (*net.head.parameters(), *trainer.algorithm.parameters())}  # type: ignore[union-attr]
     old = {id(parameter) for parameter in net.parameters()} - new
     for step, raw in zip(range(8), trainer.feed.batches(0), strict=False):

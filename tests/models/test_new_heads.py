@@ -88,8 +88,9 @@ def test_so_does_one_with_default_weights_unless_it_keeps_theirs(
 def test_so_do_heads_that_algorithms_add() -> None:
     torch.manual_seed(0)
     task = Task(CLASSES, 40, (3, 32, 32))
-    mixing = MixingTerms(mix="dm")
-    net = FineTuning(mix_head="own", mixing=mixing).extend(build_model("wrn-28-2", CLASSES), task)
+    net = FineTuning(mixing=MixingTerms(mix="dm", mix_head="own")).extend(
+        build_model("wrn-28-2", CLASSES), task
+    )
     assert_fresh(net.get_submodule("mix_head"))  # type: ignore[arg-type]
     net = BiTuning().extend(build_model("wrn-28-2", CLASSES), task)
     assert_fresh(net.get_submodule("projector"))  # type: ignore[arg-type]

@@ -1,7 +1,6 @@
 """From training to evaluation and prediction, with crops, checked by hand."""
 
 import csv
-import json
 from pathlib import Path
 from typing import Any
 
@@ -161,20 +160,6 @@ def test_ten_crops_of_pictures_stored_as_seen_read_them_larger(pictures: Path, t
     assert evaluate(trained, crops="ten").accuracy == pytest.approx(accuracy(probabilities, test.labels))
     with pytest.raises(UserError, match="no best weights: train with `validation=SHARE`"):
         load_trained(tmp_path / "run", "cpu", "best")
-
-
-def test_a_run_of_before_is_read_as_it_was(pictures: Path, tmp_path: Path) -> None:
-    folder = trained_run(pictures, tmp_path / "run", image_size=24)
-    before = evaluate(load_trained(folder, "cpu"))
-    description = json.loads((folder / "config.json").read_text())
-    for part, names in (("data", ("stored_size", "fit")), ("dataset", ("stored_size",))):
-        for name in names:
-            del description[part][name]
-    del description["dataset"]["augmentation"]["size"]
-    (folder / "config.json").write_text(json.dumps(description))
-    trained = load_trained(folder, "cpu")
-    assert trained.stored_size == 24 and evaluate(trained) == before
-    assert reopen(folder).trainer.step == 8
 
 
 def test_ten_crops_of_data_with_a_size_of_their_own_are_refused(tmp_path: Path) -> None:

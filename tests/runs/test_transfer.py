@@ -268,9 +268,6 @@ def test_an_identity_within_an_identity_is_compared_option_by_option(
 ) -> None:
     main(["train", "fine-tuning", "--net", str(base), *DIGITS, "--mix", "dm", "--out", "run"])
     config = json.loads(Path("run/config.json").read_text())
-    del config["algorithm"]["mixing"]["mix_side"]  # as from before there was this option
-    Path("run/config.json").write_text(json.dumps(config))
-    main(["resume", "run"])
     config["algorithm"]["mixing"]["eta"] = 0.7
     Path("run/config.json").write_text(json.dumps(config))
     assert "algorithm.mixing.eta: 0.1 then, 0.7 now" in mistake(["resume", "run"], capsys)

@@ -204,9 +204,9 @@ def test_options_that_came_later_had_their_default(script: Any, pictures: Any) -
     """A line without an option is of the run with its default, and of no other."""
     train = [*FOLDER, *TINY]
     (planned,) = plan(script, arguments(mix=("as",), train=train))
-    (other,) = plan(script, arguments(mix=("as",), train=[*train, "--mix-side", "major"]))
+    (other,) = plan(script, arguments(mix=("as",), train=[*train, "--mix-variant", "openmixup"]))
     identity = json.loads(json.dumps(planned.identity))
-    del identity["algorithm.mixing"]["mix_side"], identity["train.milestones"]
+    del identity["algorithm.mixing"]["mix_variant"], identity["train.milestones"]
     line = planned.job._asdict() | {"identity": identity}
     assert planned.has(line) and not other.has(line)
     assert not planned.has(line | {"rate": 30.0}) and not planned.has(line | {"identity": other.identity})

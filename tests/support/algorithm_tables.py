@@ -20,11 +20,8 @@ EVERYTHING: dict[str, list[dict[str, Any]]] = {
         {"mixing": MixingTerms(mix="mixup", mixer="automix")},
         {"mixing": MixingTerms(mix="mixup", mixer="manifoldmix"), "criterion": "bce"},
         {"mixing": MixingTerms(mix="dm", mixer="puzzlemix"), "criterion": "bce"},
-        {
-            "mixing": MixingTerms(mix="dm", mixer="cutmix"),
-            "label_policy": "lumix",
-            "regularizer": "sem",
-        },
+        {"mixing": MixingTerms(mix="dm", mixer="cutmix"), "label_policy": "lumix"},
+        {"mixing": MixingTerms(mix="dm", mixer="cutmix"), "regularizer": "sem"},
     ],
     "pseudo-label": [{"threshold": 0.5}, {"threshold": 0.5, "mixing": MIXED}],
     "pi-model": [{}, {"mixing": MIXED}],
