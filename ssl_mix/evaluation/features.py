@@ -39,9 +39,9 @@ def plain_features(
         >>> from ssl_mix.models import build_model
         >>> data = load_digits_data()
         >>> net = build_model("small-cnn", 10, channels=1)
-        >>> first = torch.arange(4)
-        >>> plain_features(net, data.train, data.of_pixels, torch.device("cpu"), indices=first).shape
-        torch.Size([4, 128])
+        >>> images, first = data.train.images, torch.arange(4)
+        >>> plain_features(net, images, data.of_pixels, torch.device("cpu"), indices=first).shape
+        torch.Size([4, 64])
     """
     body = backbone(net)
     wanted = torch.arange(len(images)) if indices is None else indices

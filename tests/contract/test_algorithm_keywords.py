@@ -65,11 +65,9 @@ def test_every_mixing_option_changes_something(name: str, option: str) -> None:
     base = everything(name)[-1]
     if "mixing" not in base or name not in EVERYTHING:
         pytest.skip(f"{name} mixes nothing, or is not in the table")
-    had, value = getattr(base["mixing"], option), OTHER_MIXING[option]
-    if value == had:
-        value = getattr(MixingTerms(), option)
-    if option == "mix_ramp" and had is None:
-        value = "none"  # None is a default that each algorithm chooses
+    value = OTHER_MIXING[option]
+    if value == getattr(base["mixing"], option):
+        value = "none" if option == "mix_ramp" else getattr(MixingTerms(), option)
     other = dataclasses.replace(base["mixing"], **{option: value})
     if option in REFUSED.get(name, ()):
         with pytest.raises(UserError, match=option):
