@@ -22,7 +22,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks import gpu_tables
+from benchmarks import auto_tables, gpu_tables
 
 ROOT = Path(__file__).resolve().parents[1]
 MIXES = ("none", "mixup", "dm", "mce", "as", "dm-as")
@@ -222,9 +222,9 @@ def benchmark(data: str, algorithm: str, mix: str) -> Seeded:
     return accuracies(semi_supervised(Run(data, algorithm, mix)))
 
 
-def gpu(rows: Callable[[Sequence[Line]], gpu_tables.Rows]) -> str:
-    """One table of the checks of a GPU."""
-    return table(*rows(read_lines("gpu_checks")))
+def of_lines(name: str, rows: Callable[[Sequence[Line]], gpu_tables.Rows]) -> str:
+    """One table of all lines of a file."""
+    return table(*rows(read_lines(name)))
 
 
 def supervised_mixing() -> str:
@@ -263,9 +263,10 @@ TABLES: dict[str, Callable[[], str]] = {
     **{f"{name}-mixing": partial(mixing, setting) for name, setting in SETTINGS.items()},
     "strong-bounds": bounds,
     "supervised-mixing": supervised_mixing,
-    "gpu-facts": partial(gpu, gpu_tables.facts),
-    "gpu-steps": partial(gpu, gpu_tables.steps),
-    "gpu-training": partial(gpu, gpu_tables.training),
+    "auto": partial(of_lines, "auto", auto_tables.beside_probe),
+    "gpu-facts": partial(of_lines, "gpu_checks", gpu_tables.facts),
+    "gpu-steps": partial(of_lines, "gpu_checks", gpu_tables.steps),
+    "gpu-training": partial(of_lines, "gpu_checks", gpu_tables.training),
 }
 
 
