@@ -290,6 +290,8 @@ def duration(seconds: float) -> str:
 def print_rows(title: str, rows: Iterable[tuple[str, str]]) -> None:
     """A table of names and what they are."""
     table = Table(title=title, title_justify="left", show_header=False)
+    table.add_column()
+    table.add_column(overflow="fold")  # the whole of a long path
     for name, value in rows:
         table.add_row(name, value)
     console.print(table)
