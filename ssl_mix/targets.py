@@ -212,11 +212,10 @@ class Adjuster(nn.Module):
             unlabeled: images that p is about, (N, ...).
             step: where training stands.
         """
-        p, news = probabilities.detach(), {}
-        images, labels = labeled
+        p, (images, labels) = probabilities.detach(), labeled
+        news: dict[str, Tensor] = {}
         if self.options.smooth_targets:
-            p, found = self._smoothed(p, nets.teacher, images, labels, unlabeled)
-            news |= found
+            p, news = self._smoothed(p, nets.teacher, images, labels, unlabeled)
         if self.options.align == "none":
             return Adjusted(p, p, _named(news))
         news["mean_prediction"] = self._average("mean_prediction", p.mean(dim=0), step)
@@ -244,7 +243,7 @@ class Adjuster(nn.Module):
     ) -> tuple[Tensor, dict[str, Tensor]]:
         features = full_precision(backbone(teacher).features(torch.cat((images, unlabeled))))
         with torch.autocast(p.device.type, enabled=False):
-            near, asked = features.to(p.dtype).split([len(images), len(unlabeled)])
+            near, asked = torch.split(features.to(p.dtype), [len(images), len(unlabeled)])
             prototypes, known = self._moved(near, labels)
             center = (known[:, None] * prototypes).sum(dim=0) / known.sum()
             cosines = F.normalize(asked - center, dim=1) @ F.normalize(prototypes - center, dim=1).T

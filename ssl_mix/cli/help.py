@@ -131,8 +131,9 @@ def with_defaults(
     parameters = []
     for name, parameter in inspect.signature(cls).parameters.items():
         if name in NESTED:
-            shared = with_defaults(NESTED[name], default_options(cls, name) | dict(defaults), only)
-            kind: Any = Annotated[NESTED[name], tyro.conf.arg(constructor=shared)]
+            group: Any = NESTED[name]
+            shared = with_defaults(group, default_options(cls, name) | dict(defaults), only)
+            kind: Any = Annotated[group, tyro.conf.arg(constructor=shared)]
             parameters.append(parameter.replace(annotation=kind, default=inspect.Parameter.empty))
         elif only is None or name in only:
             value = defaults.get(name, parameter.default)

@@ -99,7 +99,7 @@ def _build_algorithm(name: str, options: dict[str, Any]) -> Algorithm:
     return cls(**options)
 
 
-def default_options(algorithm: type[Algorithm], group: str) -> dict[str, Any]:
+def default_options(algorithm: type, group: str) -> dict[str, Any]:
     """What an algorithm sets in a group of shared options unless told otherwise."""
     default = inspect.signature(algorithm).parameters[group].default
     return dict(vars(default)) if isinstance(default, NESTED[group]) else {}

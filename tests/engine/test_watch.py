@@ -83,18 +83,22 @@ def watch_says(start: float, step: int) -> str:
 
 
 def test_the_accuracy_is_looked_at_ever_more_rarely_and_not_after_the_beginning() -> None:
-    watch, asked = Watch(10_000), []
+    watch = Watch(10_000)
+    asked: list[int] = []
+
+    def accuracy() -> float:
+        asked.append(step)
+        return 0.5
+
     for step in range(0, 3000, 20):
-        watch.look(step, lambda step=step: asked.append(step) or 0.5, 100)  # type: ignore[misc]
+        watch.look(step, accuracy, 100)
     assert asked == [0, 20, 40, 80, 160, 320, 640, 1000]
 
 
 def test_short_runs_are_not_watched() -> None:
-    asked: list[float] = []
     watch = Watch(99)
-    for step in (0, 10, 50):
-        assert watch.look(step, lambda: asked.append(1.0) or 0.0, 100) == ""  # type: ignore[func-returns-value]
-    assert asked == []
+    values = [watch.look(step, lambda: pytest.fail("looked"), 100) for step in (0, 10, 50)]
+    assert values == [""] * 3
 
 
 class Forgetting(FineTuning):

@@ -104,7 +104,7 @@ def adjusted(name: str) -> dict[str, Any]:
     none."""
     if "targets" not in inspect.signature(ALGORITHMS[name]).parameters:
         return {}
-    refused = dict.fromkeys(REFUSED.get(name, set()) & {"balance_classes"}, False)
+    refused: dict[str, Any] = dict.fromkeys(REFUSED.get(name, set()) & {"balance_classes"}, False)
     return {**everything(name)[-1], "targets": replace(ADJUSTED, **refused)}
 
 
