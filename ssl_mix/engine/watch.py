@@ -109,9 +109,8 @@ def watched(labeled: Sequence[int]) -> Sequence[int]:
 
 def remedies(algorithm: Algorithm, net: nn.Module) -> str:
     """What to try, a part of a sentence."""
-    tries = ["lower `lr`"]
-    if getattr(algorithm, "contrast_weight", 0.0):
-        tries.append("lower `contrast_weight`")
+    heavy = [name for name in ("contrast_weight", "source_weight") if getattr(algorithm, name, 0.0)]
+    tries = ["lower `lr`", *(f"lower `{name}`" for name in heavy)]
     if follows_the_batch(net):
         tries.append("take `norms=frozen` (with pre-trained weights)")
     return ", or ".join(tries)
