@@ -162,10 +162,10 @@ class Adjuster(nn.Module):
     Source: alignment: Berthelot et al., "ReMixMatch" (ICLR 2020), section 3.1, towards the labeled classes;
     Chen et al., "SoftMatch" (ICLR 2023), section 3.3, towards a uniform distribution. Smoothing: Oh et al.,
     "DASO: Distribution-Aware Semantics-Oriented Pseudo-Label" (CVPR 2022), equations 1 to 3. Differs: one w
-    for all classes where DASO's grows with the class's share of pseudo-labels; moving averages for its queue
-    of features; cosines from the mean m, without which those of features that are never negative are all
-    close to 1. CoMatch, which smooths by neighbors, aligns first; here it comes last, so that the mean of
-    what comes out is what was wanted.
+    for all classes where DASO's grows with the class's share of pseudo-labels; the teacher's features on both
+    sides, and their moving averages for DASO's queue; cosines from the mean m, without which those of
+    features that are never negative are all close to 1. CoMatch, which smooths by neighbors, aligns first;
+    here it comes last, so that the mean of what comes out is what was wanted.
     """
 
     mean_prediction: Tensor
