@@ -13,7 +13,7 @@ from ssl_mix.passes import follows_the_batch
 BEGINNING = 0.1  # share of the run that is watched
 FEWEST_STEPS = 10  # in it: with fewer, losses rise and fall by chance
 ERRORS, RISE = 3.0, 0.1  # a rise of the loss is at least so many standard errors, and such a share of it
-DROP, IMAGES = 0.1, 3  # a drop of the accuracy is at least so much, and so many images
+DROP, IMAGES = 0.3, 3  # a drop of the accuracy is at least so much, and so many images
 MOST = 256  # labeled images that are looked at
 WATCHED = ("loss", "loss/labeled")
 
@@ -24,8 +24,9 @@ class Watch:
     The loss rises if both the whole and its labeled term are higher, on average over the second half of the
     beginning, than over the first: by three standard errors of the difference between the means, and by a
     tenth. The whole alone is no sign: weights that ramp up, and pseudo-labels that begin to count, raise it.
-    The accuracy on plain labeled images drops if it is lower than before the first step by a tenth and by
-    three images. It is looked at with the first record, and whenever as many steps again have passed.
+    The accuracy on plain labeled images drops if it is lower than before the first step by 30 points and by
+    three images; training makes up for less. It is looked at with the first record, and whenever as many
+    steps again have passed.
 
     Runs of fewer than 100 steps are not watched. Nothing waits for the device but :meth:`look`.
 
