@@ -23,7 +23,9 @@ from ssl_mix.models.freeze import freeze
 from ssl_mix.models.pretrained import restore_source_head
 from ssl_mix.runs.data_options import DataOptions
 from ssl_mix.runs.net_options import NetOptions
+from ssl_mix.targets import Targets
 
+NESTED: dict[str, type] = {"mixing": MixingTerms, "targets": Targets}  # options that many algorithms share
 FORMAT = "ssl-mix run 1"
 
 
@@ -118,8 +120,8 @@ class Run:
             )
         keywords = dict(description["algorithm"])
         algorithm = ALGORITHMS[keywords.pop("name")]
-        if "mixing" in keywords:
-            keywords["mixing"] = MixingTerms(**keywords["mixing"])
+        for group in NESTED.keys() & keywords.keys():
+            keywords[group] = NESTED[group](**keywords[group])
         return cls(
             algorithm(**keywords),
             DataOptions(**description["data"]),
