@@ -21,7 +21,9 @@ def check_label_range(labels: Tensor, num_classes: int, where: str, *, unknown: 
     if not len(wrong):
         return
     first = int(wrong[0, 0])
-    expected = f"0 to {num_classes - 1} ({num_classes} classes)" + (", or -1 where unknown" if unknown else "")
+    expected = f"0 to {num_classes - 1} ({num_classes} classes)" + (
+        ", or -1 where unknown" if unknown else ""
+    )
     found = int(labels[first])
     remedy = (
         "leave out images without a label"

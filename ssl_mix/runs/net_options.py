@@ -17,7 +17,8 @@ from ssl_mix.models import build_model, default_network, is_network
 from ssl_mix.models.freeze import freeze, train_norms_alone
 from ssl_mix.models.from_packages import PACKAGES
 from ssl_mix.models.from_torchvision import torchvision_size
-from ssl_mix.models.pretrained import SUFFIXES, load_pretrained
+from ssl_mix.models.pretrained import load_pretrained
+from ssl_mix.models.weight_files import SUFFIXES
 from ssl_mix.models.wide_resnet import FirstBlock
 from ssl_mix.randomness import stream_seed
 from ssl_mix.runs.folder import read_config
