@@ -1,5 +1,6 @@
 """What a trainer refuses before its first step, each mistake by the name of its argument."""
 
+import warnings
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from ssl_mix.datasets import DataSet, Split
 from ssl_mix.engine.config import TrainConfig
 from ssl_mix.engine.execution import kept_buffers, resolve_device
 from ssl_mix.errors import UserError
+from ssl_mix.models.first_weights import is_trained
 from ssl_mix.passes import backbone, is_backbone
 
 KINDS = {"algorithm": Algorithm, "net": nn.Module, "data": DataSet, "split": Split, "config": TrainConfig}
@@ -70,6 +72,17 @@ def check_network(net: nn.Module, shape: tuple[int, int, int], num_classes: int,
     finally:
         for module in training:
             module.training = True
+
+
+def warn_of_weights(net: nn.Module) -> None:
+    """Warn where a network with trained weights is to be trained by the settings for random ones."""
+    if is_trained(net):
+        warnings.warn(
+            f"{type(net).__name__} has trained weights, and the defaults of TrainConfig, 1000 steps at a "
+            'rate of 0.03, are for random ones: pass TrainConfig(steps=200, lr=0.001, schedule="half-cosine"), or '
+            "what you want",
+            stacklevel=3,
+        )
 
 
 def _precision(net: nn.Module, config: TrainConfig) -> torch.autocast:

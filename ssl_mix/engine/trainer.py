@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ssl_mix.algorithm import Algorithm
 from ssl_mix.banks import PseudoLabelBank
 from ssl_mix.datasets import DataSet, ImageSet, Split
-from ssl_mix.engine.checks import check_kinds, check_network
+from ssl_mix.engine.checks import check_kinds, check_network, warn_of_weights
 from ssl_mix.engine.config import TrainConfig
 from ssl_mix.engine.execution import autocast, compiled, own_state, resolve_device
 from ssl_mix.engine.feed import Feed, RawBatch
@@ -62,8 +62,11 @@ class Trainer:
         split: Split,
         config: TrainConfig | None = None,
     ) -> None:
-        self.config = config = config or TrainConfig()
+        settled, config = config is not None, config or TrainConfig()
+        self.config = config
         check_kinds(algorithm=algorithm, net=net, data=data, split=split, config=config)
+        if not settled:
+            warn_of_weights(net)
         self.device = resolve_device(config.device)
         self.data, self.split, self.algorithm = data, split, algorithm
         self.feed = feed = Feed(algorithm, data, split, config, self.device)

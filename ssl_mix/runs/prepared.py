@@ -12,7 +12,9 @@ from ssl_mix.runs.data_options import Progress
 from ssl_mix.runs.features import Features
 from ssl_mix.runs.given import Given
 from ssl_mix.runs.head import begin_head, learned_features
+from ssl_mix.runs.net_options import GIVEN
 from ssl_mix.runs.run import Run
+from ssl_mix.runs.sizes import size_notes
 from ssl_mix.runs.starts import Start, start_head
 
 
@@ -57,7 +59,8 @@ def prepare(
     """
     threads = run.config.threads or torch.get_num_threads()  # the number decides the last bits of sums
     if given.net is not None:  # whatever weights the options name, it has its own
-        run = replace(run, net=replace(run.net, net=None, pretrained="none"))
+        weights = "none" if run.net.pretrained in (None, "none") else GIVEN
+        run = replace(run, net=replace(run.net, net=None, pretrained=weights))
     run = replace(run.settled(), config=replace(run.config, threads=threads))
     run.data.check_test_is_apart()
     data = read_data(run, given, progress) if features is None else features.images
@@ -67,6 +70,7 @@ def prepare(
     trainer, first = begin(run, data, split, given, features, progress)
     weights = trainer.student if features is None else features.body
     notes = (*data.notes, *loading_notes(weights), *small_set_notes(run, split))
+    notes += (*given_notes(run, given), *size_notes(run, data, given))
     notes += () if first is None else (first.note,)
     return Prepared(run, data, split, features, trainer, first, notes)
 
@@ -96,6 +100,15 @@ def small_set_notes(run: Run, split: Split) -> tuple[str, ...]:
     return (
         f"the batch ({size}) is larger than the labeled set ({count}): labeled images repeat within a batch",
     )
+
+
+def given_notes(run: Run, given: Given) -> tuple[str, ...]:
+    """What a network that was handed over is taken for."""
+    if given.net is None:
+        return ()
+    if run.net.pretrained == GIVEN:
+        return ("the weights of the network that was handed over count as trained (else: `pretrained=none`)",)
+    return ("the network that was handed over counts as not trained (else: `pretrained=default`)",)
 
 
 def read_data(run: Run, given: Given, progress: Progress | None = None) -> DataSet:
