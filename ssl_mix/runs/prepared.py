@@ -66,7 +66,9 @@ def prepare(
     data = read_data(run, given, progress) if features is None else features.images
     split = run.data.choose_split(data, run.config.seed)
     if run.net.tune == "head" and features is None:
-        features = learned_features(run, data, split, given.network(len(data.classes)), progress)
+        features = learned_features(
+            run, data, split, given.network(len(data.classes), run.config.seed), progress
+        )
     trainer, first = begin(run, data, split, given, features, progress)
     weights = trainer.student if features is None else features.body
     notes = (*data.notes, *loading_notes(weights), *small_set_notes(run, split))
@@ -86,7 +88,7 @@ def begin(
     """The trainer of a run at step 0, its head where it starts, and what was found of that."""
     if features is not None:
         return begin_head(run, features, split)
-    net = given.network(len(data.classes))
+    net = given.network(len(data.classes), run.config.seed)
     net = run.first_network(data) if net is None else net
     first = start_head(net, run.net, run.algorithm, data, split, run.config, progress)
     return run.trainer(data, split, net=net), first
