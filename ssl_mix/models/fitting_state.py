@@ -10,7 +10,7 @@ import torch
 
 from ssl_mix.models.weight_files import State
 
-AVERAGES = {"ema", "teacher", "averaged"}  # words in the names of moving averages
+AVERAGES = {"ema", "teacher", "averaged", "average"}  # words in the names of moving averages
 COMPILED = "_orig_mod."
 Shapes = Mapping[str, torch.Size]
 

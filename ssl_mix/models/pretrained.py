@@ -14,6 +14,7 @@ from ssl_mix.models.weight_files import State, described, read_states
 from ssl_mix.passes import backbone
 from ssl_mix.transfer.heads import new_head
 
+UNCOUNTED = "num_batches_tracked"  # weights of long ago do not count batches
 WITHOUT_DOWNLOAD = "Give a local file (`pretrained=FILE`), or start from random weights (`pretrained=none`)"
 
 
@@ -53,6 +54,8 @@ def load_pretrained(net: nn.Module, source: Path, *, keep_head: bool = True) -> 
     head, old = _head_name(net), backbone(net).head
     state, notes = _chosen(net, own, head, source)
     weight, bias = state.get(f"{head}.weight"), state.get(f"{head}.bias")
+    if weight is not None and bias is None and old.bias is not None:
+        bias = state[f"{head}.bias"] = weight.new_zeros(len(weight))
     if weight is None or weight.shape != own[f"{head}.weight"].shape or not keep_head:
         classes = len(own[f"{head}.weight"])
         had = "no classifier" if weight is None else f"one of other classes, of shape {list(weight.shape)}"
@@ -122,8 +125,8 @@ def _chosen(net: nn.Module, own: State, head: str, source: Path) -> tuple[State,
     states = _of_run(source) if source.is_dir() else read_states(source)
     inside = "body." if isinstance(net, Adapted) else ""
     shapes = {_theirs(name, inside): value.shape for name, value in own.items()}
-    counted = ("num_batches_tracked", f"{_theirs(head, inside)}.weight", f"{_theirs(head, inside)}.bias")
-    needed = {name for name in shapes if not name.endswith(counted)}  # long ago batches were not counted
+    own_head = {f"{_theirs(head, inside)}.{part}" for part in ("weight", "bias")}
+    needed = {name for name in shapes.keys() - own_head if not name.endswith(UNCOUNTED)}
     fits = fitting_state(states, shapes, needed)
     if not fits or not fits[0].whole:
         wanted = {name: shape for name, shape in shapes.items() if name in needed}

@@ -15,8 +15,8 @@ def paying_sizes(trained: int) -> list[int]:
     """Sides of images that pay with weights of images of the side ``trained``, of which one may choose.
 
     The linear probe on EfficientNet-Lite0 (224 pixels) at 32, 64, 96, 128, 160 and 224 pixels: 24, 63, 81,
-    88, 88, 90 % on 50 classes of Caltech-101 with 5 labels each, 30, 46, 55, 58, 57, 59 % on CIFAR-10, whose
-    32 pixels are enlarged, with 10 labels each, and 37, 53, 73, 77, 78, 73 % on five birds with 5 labels each.
+    88, 88, 90 % on 50 classes of Caltech-101 with 5 labels each; 30, 46, 55, 58, 57, 59 % on CIFAR-10, whose
+    32 pixels are enlarged, with 10 labels each; 37, 53, 73, 77, 78, 73 % on five birds with 5 labels each.
     """
     return sorted({max(STEP, STEP * round(share * trained / STEP)) for share in PAYING})
 

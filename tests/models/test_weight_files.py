@@ -162,10 +162,36 @@ class Running:
 
 def test_nothing_in_a_file_is_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     state = state_of(1)
-    safe = torch.serialization.get_safe_globals()
+    safe = set(torch.serialization.get_safe_globals())
     assert same(loaded({"state_dict": state, "callback": Running()}, tmp_path)[0], state)
     assert "must not be run" not in capsys.readouterr().out
-    assert torch.serialization.get_safe_globals() == safe
+    assert set(torch.serialization.get_safe_globals()) == safe
+
+
+class Namesakes(nn.Module):
+    """A layer whose name ends like that of the head."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.ModuleDict({"fc": nn.Linear(3, 6)})
+        self.fc = nn.Linear(6, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc(self.inner["fc"](x.mean((2, 3))))  # type: ignore[no-any-return]
+
+
+def test_a_layer_that_is_called_like_the_head_is_needed_all_the_same(tmp_path: Path) -> None:
+    state = Namesakes().state_dict()
+    torch.save({name: value for name, value in state.items() if "inner" not in name}, tmp_path / "w.pt")
+    with pytest.raises(UserError, match="inner.fc.weight is missing; inner.fc.bias is missing"):
+        load_pretrained(adapt(Namesakes(), "fc"), tmp_path / "w.pt")
+
+
+def test_a_classifier_without_a_bias_is_one_with_zeros(tmp_path: Path) -> None:
+    state = state_of(1)
+    del state["head.bias"]
+    found, note = loaded(state, tmp_path)
+    assert same(found, state) and not found["head.bias"].any() and "not new" in note
 
 
 def test_an_adapted_network_is_found_within_a_wrapper(tmp_path: Path) -> None:
