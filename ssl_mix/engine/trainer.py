@@ -13,13 +13,14 @@ from torch import Tensor, nn
 from ssl_mix.algorithm import Algorithm
 from ssl_mix.banks import PseudoLabelBank
 from ssl_mix.datasets import DataSet, ImageSet, Split
-from ssl_mix.engine.checks import check_kinds, check_network
+from ssl_mix.engine.checks import check_kinds, check_network, warn_of_weights
 from ssl_mix.engine.config import TrainConfig
 from ssl_mix.engine.execution import autocast, compiled, own_state, resolve_device
 from ssl_mix.engine.feed import Feed, RawBatch
 from ssl_mix.engine.meter import DivergedError, Meter
-from ssl_mix.engine.optimizer import body_of, build_optimizer, learning_rate, set_learning_rate
+from ssl_mix.engine.optimizer import body_of, build_optimizer, learning_rate
 from ssl_mix.engine.teacher import Teacher
+from ssl_mix.engine.update import Update, parts_of
 from ssl_mix.engine.watch import Watch, remedies, watched
 from ssl_mix.evaluation import accuracy, mean_class_accuracy, predict_probabilities
 from ssl_mix.randomness import stream_generator
@@ -64,8 +65,11 @@ class Trainer:
         split: Split,
         config: TrainConfig | None = None,
     ) -> None:
-        self.config = config = config or TrainConfig()
+        settled, config = config is not None, config or TrainConfig()
+        self.config = config
         check_kinds(algorithm=algorithm, net=net, data=data, split=split, config=config)
+        if not settled:
+            warn_of_weights(net)
         self.device = resolve_device(config.device)
         self.data, self.split, self.algorithm = data, split, algorithm
         self.feed = feed = Feed(algorithm, data, split, config, self.device)
@@ -83,6 +87,7 @@ class Trainer:
         )
         self.student = student.train()
         self.optimizer = build_optimizer(nn.ModuleList([student, algorithm]), config, body)
+        self.update = Update(self.optimizer, config, self.device)
         self.nets = Nets(self._runnable(student), self.teacher.net)
         self.bank = PseudoLabelBank(task.num_unlabeled, task.num_classes).to(self.device)
         self.meter, self.watch = Meter(), Watch(config.steps)
@@ -93,7 +98,7 @@ class Trainer:
         if not self.config.compile:
             return student
         layout = torch.channels_last if self.config.channels_last else torch.contiguous_format
-        shape = (self.config.batch_size, *self.feed.shape)
+        shape = (self.config.batch_size // self.config.accumulate, *self.feed.shape)
         sample = torch.zeros(shape, device=self.device).to(memory_format=layout)
         with own_state(self.config, self.device, "trial"):
             return compiled(student.train(), sample, autocast(self.config, self.device))
@@ -149,21 +154,22 @@ class Trainer:
 
     def _train_step(self, raw: RawBatch) -> None:
         config, step = self.config, self.step
-        batch = self.feed.augment(raw, step)
-        with autocast(config, self.device):
-            mixing = stream_generator(config.seed, "mixing", step)
-            output = self.algorithm(self.nets, batch, Step(step, config.steps, mixing))
+        batch, mixing = self.feed.augment(raw, step), stream_generator(config.seed, "mixing", step)
         self.optimizer.zero_grad(set_to_none=True)
-        output.loss.backward()
-        set_learning_rate(self.optimizer, learning_rate(config, step))
-        self.optimizer.step()
+        for part in parts_of(batch, config.accumulate):
+            with autocast(config, self.device):
+                output = self.algorithm(self.nets, part, Step(step, config.steps, mixing))
+            self.update.backward(output.loss)
+            self.algorithm.commit(output.carry)
+            metrics = {"loss": output.loss, **output.metrics}
+            if output.pseudo is not None:
+                metrics["pseudo_labels_changed"] = self.bank.update(output.pseudo, step)
+            self.meter.add(metrics, step)
+        found = self.update.apply(learning_rate(config, step))
+        if found:
+            self.meter.add(found, step)
         self.teacher.update(step)
-        self.algorithm.commit(output.carry)
-        metrics = {"loss": output.loss, **output.metrics}
-        if output.pseudo is not None:
-            metrics["pseudo_labels_changed"] = self.bank.update(output.pseudo, step)
-        self.meter.add(metrics, step)
-        self.watch.add(metrics, step)
+        self.watch.add(metrics, step)  # of the last part
 
     def _watch(self) -> None:
         """Warn, once in a run, of what goes wrong in its beginning."""
@@ -268,7 +274,7 @@ class Trainer:
             "seconds": self.seconds,
             "student": self.student.state_dict(),
             "teacher": self.teacher.net.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            **self.update.state_dict(),
             "algorithm": self.algorithm.state_dict(),
             "bank": self.bank.state_dict(),
             "meter": self.meter.state_dict(),
@@ -281,11 +287,11 @@ class Trainer:
         for part, module in (
             ("student", self.student),
             ("teacher", self.teacher.net),
-            ("optimizer", self.optimizer),
             ("algorithm", self.algorithm),
             ("bank", self.bank),
         ):
             module.load_state_dict(state[part])
+        self.update.load_state_dict(state)
         self.meter.load_state_dict(state["meter"], self.device)
         self.watch.load_state_dict(state["watch"], self.device)
         self.step, self.seconds, self.best = state["step"], state["seconds"], state.get("best")

@@ -116,7 +116,7 @@ def prepare(
     run.data.check_test_is_apart()
     data = read_data(run, given, progress)
     split = run.data.choose_split(data, run.config.seed)
-    features = learned_features(run, data, split, given.network(len(data.classes)), progress)
+    features = learned_features(run, data, split, given.network(len(data.classes), run.config.seed), progress)
     rungs = RUNGS if split.unlabeled else tuple(rung for rung in RUNGS if rung.algorithm != "fixmatch")
     splits = folds(split, data.train.labels, run.config.seed)
     found = search(rungs, options, features, splits, deadline, on_rung)
