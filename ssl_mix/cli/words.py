@@ -31,7 +31,7 @@ class Words(NamedTuple):
 
     Attributes:
         algorithm: its name, "" where none is given.
-        options: by name, those that were given, and every one that says yes or no.
+        options: by name, those that were given, but for a yes or no that is the default.
         recipe: where the other options come from.
         out: folder of the run.
         overwrite: whether a run in that folder is replaced.
@@ -158,7 +158,8 @@ def _collector(cls: type, switches: Mapping[str, bool], name: str | None = None)
     """A function with the keywords of ``cls`` that returns those that were given."""
 
     def collect(**keywords: Any) -> dict[str, Any]:
-        given = {k: v for k, v in keywords.items() if v is not None and (k in switches or k not in yes_or_no)}
+        same = {key: keywords[key] == switches.get(key, keywords[key]) for key in yes_or_no}
+        given = {k: v for k, v in keywords.items() if v is not None and not same.get(k)}
         return given if name is None else {NONE: name, **given}
 
     flags = _flags_of(cls)

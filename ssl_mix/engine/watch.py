@@ -1,6 +1,5 @@
 """What tells early that a run goes wrong: a loss that rises, labeled images that are forgotten."""
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -38,7 +37,7 @@ class Watch:
         self.last = int(BEGINNING * steps)
         self.over = self.last < FEWEST_STEPS
         self.sums: Tensor | None = None  # by half, of the watched metrics and of their squares
-        self.accuracy = math.nan  # before the first step
+        self.accuracy: float | None = None  # before the first step
         self.next = 1  # step from which it is looked at again
 
     def add(self, metrics: dict[str, Tensor], step: int) -> None:
@@ -73,8 +72,7 @@ class Watch:
         return found
 
     def _forgotten(self, accuracy: float, images: int, step: int) -> str:
-        drop = self.accuracy - accuracy
-        if not drop >= max(DROP, IMAGES / images):
+        if self.accuracy is None or self.accuracy - accuracy < max(DROP, IMAGES / images):
             return ""
         return (
             f"the accuracy on labeled images fell from {self.accuracy:.1%} to {accuracy:.1%} in {step} steps"
