@@ -52,8 +52,8 @@ def size_notes(run: Run, data: DataSet, given: Given) -> tuple[str, ...]:
     if trained is None or seen >= paying_sizes(trained)[0]:
         return ()
     return (
-        f"the network sees {seen}x{seen} pixels, and its weights were trained on {trained}x{trained}: of so "
-        f"small images they make little. {_choices(seen, trained)}, also of images that are only enlarged: "
+        f"the network sees {seen}x{seen} pixels, and its weights were trained on {trained}x{trained}: much "
+        f"of what they know is lost. {_choices(seen, trained)}, also where images are only enlarged: "
         f"{_way(run, given)}",
     )
 
