@@ -23,6 +23,6 @@ def with_signals_restored(batches: Iterable[Made]) -> Iterator[Made]:
         yield from batches
     finally:
         handler = _before.pop()
-        if not _before:
+        if not _before and handler is not None:  # None: set by something else than Python
             signal.signal(signal.SIGCHLD, handler)
             signal_handling._SIGCHLD_handler_set = False  # the next loader, whosever, handles it again

@@ -68,7 +68,8 @@ class Update:
 
     def backward(self, loss: Tensor) -> None:
         """Add the gradients of the loss of one part."""
-        self.scaler.scale(loss if self.parts == 1 else loss / self.parts).backward()
+        scaled = self.scaler.scale(loss if self.parts == 1 else loss / self.parts)
+        scaled.backward()  # type: ignore[no-untyped-call]
 
     def apply(self, rate: float) -> dict[str, Tensor]:
         """Change the weights at that learning rate.

@@ -59,8 +59,8 @@ def prepare(
     """
     threads = run.config.threads or torch.get_num_threads()  # the number decides the last bits of sums
     if given.net is not None:  # whatever weights the options name, it has its own
-        weights = "none" if run.net.pretrained in (None, "none") else GIVEN
-        run = replace(run, net=replace(run.net, net=None, pretrained=weights))
+        own = "none" if run.net.pretrained in (None, "none") else GIVEN
+        run = replace(run, net=replace(run.net, net=None, pretrained=own))
     run = replace(run.settled(), config=replace(run.config, threads=threads))
     run.data.check_test_is_apart()
     data = read_data(run, given, progress) if features is None else features.images

@@ -18,7 +18,12 @@ def paying_sizes(trained: int) -> list[int]:
     88, 88, 90 % on 50 classes of Caltech-101 with 5 labels each; 30, 46, 55, 58, 57, 59 % on CIFAR-10, whose
     32 pixels are enlarged, with 10 labels each; 37, 53, 73, 77, 78, 73 % on five birds with 5 labels each.
     """
-    return sorted({max(STEP, STEP * round(share * trained / STEP)) for share in PAYING})
+    return sorted({min(trained, max(STEP, STEP * round(share * trained / STEP))) for share in PAYING})
+
+
+def is_far_smaller(seen: int, trained: int) -> bool:
+    """Whether images of the side ``seen`` are below all that pay: less than three sevenths."""
+    return seen < min(PAYING[0] * trained, paying_sizes(trained)[0])
 
 
 def fitting_size(trained: int | None, own: int | None) -> int | None:
@@ -32,13 +37,11 @@ def fitting_size(trained: int | None, own: int | None) -> int | None:
     """
     if trained is None or own is None:
         return trained
-    smallest = paying_sizes(trained)[0]
-    return smallest if own < smallest else None
+    return paying_sizes(trained)[0] if is_far_smaller(own, trained) else None
 
 
 def size_notes(run: Run, data: DataSet, given: Given) -> tuple[str, ...]:
-    """A note where the network sees images of less than three sevenths of the side that its weights were
-    trained on.
+    """A note where the network sees images far smaller than those that its weights were trained on.
 
     Args:
         run: names the weights.
@@ -49,11 +52,11 @@ def size_notes(run: Run, data: DataSet, given: Given) -> tuple[str, ...]:
     if run.net.pretrained == GIVEN and given.net is not None:
         known = images_behind(given.net)
         trained = None if known is None else known.size
-    if trained is None or seen >= paying_sizes(trained)[0]:
+    if trained is None or not is_far_smaller(seen, trained):
         return ()
     return (
-        f"the network sees {seen}x{seen} pixels, and its weights were trained on {trained}x{trained}: of so "
-        f"small images they make little. {_choices(seen, trained)}, also of images that are only enlarged: "
+        f"the network sees {seen}x{seen} pixels, and its weights were trained on {trained}x{trained}: much "
+        f"of what they know is lost. {_choices(seen, trained)}, also where images are only enlarged: "
         f"{_way(run, given)}",
     )
 

@@ -216,6 +216,7 @@ def test_arrays_are_enlarged_as_far_as_it_pays_unless_told_otherwise(
 ) -> None:
     assert [fitting_size(224, own) for own in (None, 32, 95, 96, 300)] == [224, 96, 96, None, None]
     assert fitting_size(None, 32) is None
+    assert [fitting_size(trained, own) for trained, own in ((8, 8), (32, 28), (32, 8))] == [None, None, 32]
     net = touched(timm.create_model("test_resnet", num_classes=3))
     found = ssl_mix.fit("supervised", arrays(16), net=net, out=tmp_path / "1", **QUICK)
     assert found.shape == (3, 64, 64) and "were enlarged" in notes_of(caplog)

@@ -27,7 +27,8 @@ def changes(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
 
 def _torch() -> dict[str, Any]:
     cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
-    gpus = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
+    begun = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+    gpus = torch.cuda.get_rng_state_all() if begun else []
     return {
         "torch generator": torch.get_rng_state().tolist(),
         "GPU generators": [state.tolist() for state in gpus],
@@ -40,7 +41,7 @@ def _torch() -> dict[str, Any]:
         "gradients": (torch.is_grad_enabled(), torch.is_inference_mode_enabled()),
         "anomalies": torch.is_anomaly_enabled(),
         "autocast": (torch.is_autocast_enabled("cpu"), torch.get_autocast_dtype("cpu")),
-        "sharing": torch.multiprocessing.get_sharing_strategy(),
+        "sharing": torch.multiprocessing.get_sharing_strategy(),  # type: ignore[no-untyped-call]
         "start of processes": torch.multiprocessing.get_start_method(allow_none=True),
         "safe globals": sorted(map(repr, torch.serialization.get_safe_globals())),
     }
