@@ -38,6 +38,7 @@ class MeanTeacher(Algorithm):
     """
 
     unlabeled_views = ("weak", "weak2")
+    selects = False
 
     def __init__(
         self,

@@ -69,6 +69,7 @@ class ReMixMatch(Algorithm):
     needs_body = "rotates images"
 
     unlabeled_views = ("weak", "strong", "strong2")
+    selects = False
     mean_prediction: Tensor
     class_share: Tensor
 

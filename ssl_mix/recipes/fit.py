@@ -17,7 +17,7 @@ from ssl_mix.runs.session import Session, reopen, start
 from ssl_mix.runs.trained import TrainedRun, load_trained
 
 Record = dict[str, float]
-FOR_DATA = ("classes", "image_size", "fit", "weak", "strong", "mean", "std", "workers")
+FOR_DATA = ("classes", "image_size", "fit", "weak", "strong", "mean", "std", "workers", "drop_copies")
 log = logging.getLogger("ssl_mix")
 
 
