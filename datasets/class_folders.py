@@ -75,9 +75,10 @@ def check_classes(members: Mapping[str, Sequence[Path]], folder: Path) -> None:
 def _check_no_parts(folder: Path, places: Sequence[Path]) -> None:
     parts = [place.name for place in places if place.name.casefold() in PARTS]
     if len(parts) > 1:
+        best = next((part for part in parts if part.casefold().startswith("train")), parts[0])
         raise UserError(
             f"{folder} holds {listed(parts)}, which are parts of a data set and no classes: expected one "
-            f"sub-folder per class, as in {folder / parts[0]} maybe; name each part by itself "
+            f"sub-folder per class, as in {folder / best} maybe; name each part by itself "
             "(`train=DIR`, `test=DIR`, `unlabeled=DIR`)"
         )
 

@@ -100,12 +100,20 @@ def copy_notes(data: DataSet, split: Split) -> list[str]:
     keys = [keys_of(part) for part in sets]
     parts = parts_of(data, split)
     notes = [note_of(copies, parts) for copies in find_pairs(parts, keys[0], keys[1] if keys[1:] else ())]
+    return notes + class_notes(sets, keys)
+
+
+def class_notes(
+    sets: Sequence[ImageSet], keys: Sequence[Keys], how: str = "copies", remedy: str = REMEDY
+) -> list[str]:
+    """Notes of training and of test images that are in two classes, by the names of their files."""
+    notes = []
     for what, part, found in zip(("training", "test"), sets, keys, strict=False):
         groups = in_two_classes(found, part.labels.tolist())
         if groups:
             pairs = [_pair(part, group[0], part, group[1]) for group in groups]
-            remedy = f": {REMEDY}" if what == "training" else ""
-            notes.append(f"{len(groups)} {what} images are in two classes (copies): {_listed(pairs)}{remedy}")
+            told = f": {remedy}" if what == "training" else ""
+            notes.append(f"{len(groups)} {what} images are in two classes ({how}): {_listed(pairs)}{told}")
     return notes
 
 

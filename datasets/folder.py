@@ -137,8 +137,8 @@ def _test_listing(folder: Path | None, classes: tuple[str, ...]) -> tuple[Listin
     if folder is None:
         return None, []
     members, notes = list_classes(folder)
-    files, labels = _flat(members)
-    matched = match_test([list(members)[label] for label in labels], classes, str(folder))
+    files = [file for found in members.values() for file in found]
+    matched = match_test([name for name, found in members.items() for _ in found], classes, str(folder))
     return Listing([files[position] for position in matched.kept], matched.numbers), notes + matched.notes
 
 

@@ -28,8 +28,10 @@ def match_test(labels: Sequence[Label], classes: Sequence[str], where: str = "te
         where: what the test images are called in messages.
 
     Raises:
-        ValueError: a label is unknown, a number that is no class, or no name is one of a class.
+        ValueError: there is no image, a label is unknown, a number is no class, or no name is one of a class.
     """
+    if not labels:
+        raise UserError(f"{where}: no image, expected some of the classes {listed(classes)}")
     if None in labels:
         raise UserError(
             f"{where}: expected a label of each image, got {labels.count(None)} of {len(labels)} without"

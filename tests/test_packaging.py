@@ -179,9 +179,7 @@ def imported(path: Path) -> set[str]:
 
 def test_every_import_is_declared() -> None:
     extras = setup_cfg()["options.extras_require"]
-    optional = [
-        extras[name] for name in ("heif", "copies")
-    ]
+    optional = [extras[name] for name in ("heif", "copies")]
     requirements = " ".join([setup_cfg()["options"]["install_requires"], *optional]).split()
     declared = {re.split(r"[<>=!~\[]", requirement)[0] for requirement in requirements}
     used = set().union(*map(imported, sources().values())) - sys.stdlib_module_names - {"ssl_mix"}

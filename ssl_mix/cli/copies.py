@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from ssl_mix.cli.terminal import warn
 from ssl_mix.datasets import DataSet, Split
-from ssl_mix.datasets.copies import Chosen, Copies, find_pairs, keys_of, note_of, parts_of
+from ssl_mix.datasets.copies import Chosen, Copies, class_notes, find_pairs, keys_of, note_of, parts_of
 from ssl_mix.datasets.near_copies import has_hashes, near_keys
 
 MISSING = "not looked for: pip install 'ssl-mix[copies]'"
@@ -22,13 +22,16 @@ def copy_rows(data: DataSet, split: Split) -> Rows:
     if not has_hashes():
         return [*rows, ("near copies between parts", MISSING)]
     same = {(copies.second, at) for copies in exact for _, at in copies.pairs}
+    keys = near_keys([part.images for part in sets])
     near = [
         copies._replace(pairs=[pair for pair in copies.pairs if (copies.second, pair[1]) not in same])
-        for copies in _found(parts, near_keys([part.images for part in sets]))
+        for copies in _found(parts, keys)
     ]
     near = [copies for copies in near if copies.pairs]
-    for copies in near:
-        warn(note_of(copies, parts, NEAR, REMEDY))
+    for note in [note_of(copies, parts, NEAR, REMEDY) for copies in near] + class_notes(
+        sets, keys, NEAR, REMEDY
+    ):
+        warn(note)
     return rows + (_rows("near copies", near) or [("near copies between parts", "none")])
 
 
