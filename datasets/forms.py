@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ssl_mix.datasets.assembly import scaled_notes
 from ssl_mix.datasets.class_folders import check_classes, list_classes
 from ssl_mix.datasets.class_names import Label, plain_label, plain_labels
 from ssl_mix.datasets.decode_many import Progress
@@ -68,7 +69,9 @@ def read_form(value: Any, where: str, *, workers: int, progress: Progress | None
         return _listed(value, where)
     if is_dataset(value):
         seen = look_at(value, where, workers=workers, progress=progress)
-        return Given(seen.images, seen.labels, seen.classes, seen.gray)
+        return Given(
+            seen.images, seen.labels, seen.classes, seen.gray, notes=tuple(scaled_notes(seen.scaled))
+        )
     raise UserError(f"{where}: expected {FORMS}, got {type(value).__name__}")
 
 

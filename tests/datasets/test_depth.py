@@ -164,6 +164,9 @@ def test_items_of_a_dataset_follow_the_same_rule() -> None:
     data = as_dataset(items_of(items), image_size=64)
     found = next(data.train.images.batches([torch.tensor([0])], torch.device("cpu")))
     np.testing.assert_array_equal(found[0, 0].numpy(), eight_bits(values)[0])
+    assert data.notes == (
+        "2 images have samples of 16 bits, scaled to 8 bits: 0 is black and 4095 white in 2",
+    )
 
 
 class items_of:
