@@ -59,7 +59,7 @@ class FineTuning(Algorithm):
         check_choice("view", view, ("weak", "strong"))
         check_share("threshold", threshold)
         check_count("unlabeled_ratio", unlabeled_ratio)
-        self.view, self.threshold = view, threshold
+        self.view, self.threshold, self.selects = view, threshold, threshold > 0
         self.unlabeled_ratio = unlabeled_ratio
         self.labeled_views = (view,)
         self.mixing = MixingTerms.of(mixing).check_added()

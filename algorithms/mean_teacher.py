@@ -39,6 +39,7 @@ class MeanTeacher(Algorithm):
     """
 
     unlabeled_views = ("weak", "weak2")
+    selects = False
 
     def __init__(
         self,

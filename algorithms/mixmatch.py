@@ -50,6 +50,7 @@ class MixMatch(Algorithm):
     """
 
     unlabeled_views = ("weak", "weak2")
+    selects = False
 
     def __init__(
         self,

@@ -40,6 +40,7 @@ class PiModel(Algorithm):
     """
 
     unlabeled_views = ("weak", "weak2")
+    selects = False
 
     def __init__(
         self,

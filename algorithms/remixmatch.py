@@ -65,6 +65,7 @@ class ReMixMatch(Algorithm):
     needs_body = "rotates images"
 
     unlabeled_views = ("weak", "strong", "strong2")
+    selects = False
 
     def __init__(
         self,

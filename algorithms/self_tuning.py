@@ -89,7 +89,7 @@ class SelfTuning(Algorithm):
         check_choice("view", view, ("weak", "strong"))
         self.contrast_weight, self.depth = contrast_weight, depth
         self.width, self.temperature = width, temperature
-        self.threshold, self.unlabeled_ratio = threshold, unlabeled_ratio
+        self.threshold, self.selects, self.unlabeled_ratio = threshold, threshold > 0, unlabeled_ratio
         self.view = view
         self.labeled_views = self.unlabeled_views = (view, f"{view}2")
         self.mixing = MixingTerms.of(mixing).check_added()

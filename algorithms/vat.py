@@ -49,6 +49,7 @@ class VAT(Algorithm):
     """
 
     unlabeled_views = ("weak",)
+    selects = False
 
     def __init__(
         self,

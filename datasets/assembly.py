@@ -1,18 +1,21 @@
 """From lists of images to a data set: read them, keep them or not, and tell what was wrong."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import psutil  # type: ignore[import-untyped]
 import torch
 
 from ssl_mix.augment.views import Augmentation
+from ssl_mix.datasets.copies import Drop, keys_of, without_copies
 from ssl_mix.datasets.data import UNKNOWN, DataSet, ImageSet
-from ssl_mix.datasets.decode import Fit
+from ssl_mix.datasets.decode import Fit, Scaled
 from ssl_mix.datasets.decode_many import Progress, Reading
 from ssl_mix.datasets.images import ImageSource, ResidentImages, StreamedImages, worker_count
+from ssl_mix.datasets.near_copies import near_keys
 from ssl_mix.datasets.originals import Files, Form, Originals, Stored
 from ssl_mix.datasets.own_views import OwnViews, Transform
 from ssl_mix.datasets.pixel_statistics import channel_statistics
@@ -47,6 +50,7 @@ class Options(NamedTuple):
         channels: 3 for RGB, 1 for gray.
         workers: processes where they are streamed, see ``StreamedImages``.
         transforms: of the user, by the kind of view that they make.
+        drop_copies: which copies are left out of the training images, see ``without_copies``.
     """
 
     image_size: int
@@ -56,6 +60,7 @@ class Options(NamedTuple):
     channels: int = 3
     workers: int | None = None
     transforms: Mapping[str, Transform] = MappingProxyType({})
+    drop_copies: Drop = "none"
 
     @property
     def form(self) -> Form:
@@ -117,17 +122,24 @@ def assemble_parts(
         )
         parts[what] = _kept(what, part, readings[what], classes)
         sets[what] = _image_set(parts[what], readings[what], options)
+    told = [*notes, *_memory_notes(needed, budget), *_reading_notes(list(readings.values()), size)]
+    if options.drop_copies != "none":
+        whole = len(parts["training"].labels)
+        parts["training"], reading = _without_copies(
+            parts["training"], readings["training"], sets, classes, options
+        )
+        sets["training"] = _image_set(parts["training"], reading, options)
+        told.append(f"left out {whole - len(sets['training'].labels)} training images that are copies")
 
     mean, std = channel_statistics(sets["training"].images)
     augmentation = Augmentation(mean=mean, std=std, flip=True, padding=size // 8)
-    told = (*notes, *_memory_notes(needed, budget), *_reading_notes(list(readings.values()), size))
     return DataSet(
         name,
         classes,
         sets["training"],
         sets.get("test"),
         augmentation,
-        told,
+        tuple(told),
         _own_views(parts["training"].images, options),
     )
 
@@ -139,11 +151,11 @@ def _kept(what: str, part: Part, reading: Reading, classes: Sequence[str]) -> Pa
     labels = [part.labels[position] for position in reading.kept]
     lost = sorted(set(part.labels) - set(labels))
     if lost:
-        who = ", ".join("the unlabeled part" if label == UNKNOWN else repr(classes[label]) for label in lost)
         left_out = sorted(set(range(len(part.labels))) - set(reading.kept))
         path, reason = reading.broken[[part.labels[position] for position in left_out].index(lost[0])]
         raise UserError(
-            f"none of the {what} images of {who} can be read, the first because of: {reason} ({path})"
+            f"none of the {what} images of {_named(lost, classes)} can be read, the first because of: "
+            f"{reason} ({path})"
         )
     return Part(part.images.subset(reading.kept), labels)
 
@@ -155,7 +167,31 @@ def _image_set(part: Part, reading: Reading, options: Options) -> ImageSet:
         else ResidentImages(reading.images)
     )
     files = None if part.images.files is None else tuple(map(str, part.images.files))
-    return ImageSet(images, torch.tensor(part.labels, dtype=torch.int64), files)
+    digests = None if reading.digests is None else tuple(reading.digests)
+    return ImageSet(images, torch.tensor(part.labels, dtype=torch.int64), files, digests)
+
+
+def _without_copies(
+    part: Part, reading: Reading, sets: Mapping[str, ImageSet], classes: Sequence[str], options: Options
+) -> tuple[Part, Reading]:
+    """The training images without copies."""
+    if options.drop_copies == "near":
+        keys: list[Any] = near_keys([found.images for found in sets.values()])
+    else:
+        keys = [keys_of(found) for found in sets.values()]
+    kept = without_copies(keys[0], part.labels, keys[1] if len(keys) > 1 else ())
+    labels = [part.labels[position] for position in kept]
+    if lost := set(part.labels) - set(labels):
+        raise UserError(f"`drop_copies={options.drop_copies}` leaves no image of {_named(lost, classes)}")
+    images = None if reading.images is None else reading.images[torch.tensor(kept)]
+    digests = None if reading.digests is None else [reading.digests[position] for position in kept]
+    return Part(part.images.subset(kept), labels), reading._replace(images=images, digests=digests)
+
+
+def _named(labels: Iterable[int], classes: Sequence[str]) -> str:
+    return ", ".join(
+        "the unlabeled part" if label == UNKNOWN else repr(classes[label]) for label in sorted(labels)
+    )
 
 
 def _own_views(images: Originals, options: Options) -> OwnViews | None:
@@ -182,6 +218,20 @@ def _reading_notes(readings: Sequence[Reading], size: int) -> list[str]:
         more = f" and {len(broken) - NAMED} more" if len(broken) > NAMED else ""
         what = "1 file" if len(broken) == 1 else f"{len(broken)} files"
         notes.append(f"left out {what} that cannot be read as images: {named}{more}")
+    notes += scaled_notes(sum((Counter(reading.scaled) for reading in readings), Counter[Scaled]()))
     if enlarged:
         notes.append(f"{enlarged} images are smaller than {size}x{size} and were enlarged")
+    return notes
+
+
+def scaled_notes(scaled: Mapping[Scaled, int]) -> list[str]:
+    """A note for each kind of samples of more than 8 bits: how many images have such, and what is white in
+    them."""
+    notes = []
+    for samples in sorted({found.samples for found in scaled}):
+        found = {kind: count for kind, count in sorted(scaled.items()) if kind.samples == samples}
+        told = ", ".join(
+            f"{kind.black} is black and {kind.white} white in {count}" for kind, count in found.items()
+        )
+        notes.append(f"{sum(found.values())} images have {samples}, scaled to 8 bits: {told}")
     return notes

@@ -1,5 +1,6 @@
 """Labels as users give them, whole numbers or names, and the classes that they stand for."""
 
+import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -13,6 +14,11 @@ Label = int | str | None  # None where it is unknown
 NAMED = 3
 
 
+def plain_name(name: str) -> str:
+    """The name of a class as it looks: letters with their accents in one character, no space around it."""
+    return unicodedata.normalize("NFC", name).strip()
+
+
 def plain_label(value: Any, where: str) -> Label:
     """One label as a Python number or name; None, an empty name and -1 are unknown ones.
 
@@ -24,7 +30,7 @@ def plain_label(value: Any, where: str) -> Label:
     if value is None or value == "":
         return None
     if isinstance(value, str):
-        return value
+        return plain_name(value) or None
     if not isinstance(value, int) or isinstance(value, bool):
         raise UserError(
             f"{where}: expected labels that are whole numbers or names, got {value!r} of type "
@@ -70,7 +76,7 @@ def find_classes(labels: Sequence[Label], known: Sequence[str] | None) -> tuple[
         )
     if known is None:
         known = [str(n) for n in range(max(numbers) + 1)] if numbers else sorted(given, key=_in_order)
-    classes = tuple(known)
+    classes = tuple(map(plain_name, known))
     if len(set(classes)) < len(classes):
         raise UserError(f"classes must differ from each other, got {', '.join(map(repr, classes))}")
     if len(classes) < 2:
@@ -79,7 +85,7 @@ def find_classes(labels: Sequence[Label], known: Sequence[str] | None) -> tuple[
     missing = [name for number, name in enumerate(classes) if number not in found]
     if missing:
         hint = ": number the classes 0, 1, ... without gaps, or give names as labels" if numbers else ""
-        raise UserError(f"labeled: no image of class {_listed(missing)}, each class needs some{hint}")
+        raise UserError(f"labeled: no image of class {listed(missing)}, each class needs some{hint}")
     return classes
 
 
@@ -97,7 +103,7 @@ def class_numbers(labels: Iterable[Label], classes: Sequence[str], where: str) -
         more = f" and {len(strangers) - NAMED} more" if len(strangers) > NAMED else ""
         raise UserError(
             f"{where}: label {', '.join(strangers[:NAMED])}{more} is out of range, expected one of the "
-            f"{len(classes)} classes {_listed(classes)} or its number from 0 to {len(classes) - 1}"
+            f"{len(classes)} classes {listed(classes)} or its number from 0 to {len(classes) - 1}"
         )
     return [numbers[label] for label in labels]
 
@@ -107,6 +113,7 @@ def _in_order(name: str) -> tuple[int, str]:
     return (int(name), name) if name.isdecimal() else (2**62, name)
 
 
-def _listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """The first names, and how many more there are."""
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     return ", ".join(map(repr, names[:NAMED])) + more

@@ -28,6 +28,8 @@ class ImageSet:
         images: N images.
         labels: (N,) int64 on the CPU, -1 where unknown.
         files: N names of files, or None where the images have none.
+        digests: N check sums, equal for copies: of the files, or of the pixels as they were given; None where
+            they are unknown.
 
     Raises:
         ValueError: the lengths differ, or the labels are not int64 on the CPU.
@@ -41,6 +43,7 @@ class ImageSet:
     images: ImageSource
     labels: Tensor
     files: tuple[str, ...] | None = None
+    digests: tuple[bytes, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.labels.dtype != torch.int64 or self.labels.device.type != "cpu" or self.labels.ndim != 1:

@@ -1,15 +1,17 @@
 """Many image files at once, in threads: Pillow lets go of the interpreter while it decodes."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
 
-from ssl_mix.datasets.decode import Fit, check_channels, quiet, read_image, reason
+from ssl_mix.datasets.decode import About, Fit, Scaled, check_channels, quiet, read_image, reason
 
 CHUNK = 32
 Found = TypeVar("Found")
@@ -24,12 +26,16 @@ class Reading(NamedTuple):
         kept: positions in the list of the K images that could be read, ascending.
         broken: the other files, each with the reason.
         enlarged: how many of the K images were smaller than ``size``.
+        digests: of each of the K images, equal for copies; None where they are unknown.
+        scaled: how many images had samples of more than 8 bits, by how those were scaled.
     """
 
     images: Tensor | None
     kept: list[int]
     broken: list[tuple[Path, str]]
     enlarged: int
+    digests: list[bytes] | None = None
+    scaled: Mapping[Scaled, int] = MappingProxyType({})
 
 
 def decode_all(
@@ -82,30 +88,30 @@ def read_all(
     images = torch.empty((len(paths) if keep else 0, channels, size, size), dtype=torch.uint8)
     pixels = images.numpy()
 
-    def read(position: int) -> Outcome:
+    def read(position: int) -> About | str:
         try:
-            image, small = read_image(paths[position], size, channels, fit)
+            image, about = read_image(paths[position], size, channels, fit)
         except Exception as error:  # broken files make Pillow raise almost anything
-            return Outcome(False, reason(error))
+            return reason(error)
         if keep:
             pixels[position] = image
-        return Outcome(small, None)
+        return about
 
     outcomes = in_threads(read, len(paths), progress, label)
-    kept = [position for position, outcome in enumerate(outcomes) if outcome.failure is None]
-    broken = [
-        (path, what.failure) for path, what in zip(paths, outcomes, strict=True) if what.failure is not None
-    ]
+    kept = [position for position, outcome in enumerate(outcomes) if not isinstance(outcome, str)]
+    broken = [(path, what) for path, what in zip(paths, outcomes, strict=True) if isinstance(what, str)]
     if keep and broken:
         images = images[torch.tensor(kept, dtype=torch.int64)]
-    return Reading(images if keep else None, kept, broken, sum(outcome.small for outcome in outcomes))
-
-
-class Outcome(NamedTuple):
-    """Of reading one file: whether the image was smaller than asked for, and why there is none."""
-
-    small: bool
-    failure: str | None
+    good = [outcome for outcome in outcomes if not isinstance(outcome, str)]
+    scaled = Counter(found.scaled for found in good if found.scaled is not None)
+    return Reading(
+        images if keep else None,
+        kept,
+        broken,
+        sum(found.small for found in good),
+        [found.digest for found in good],
+        scaled,
+    )
 
 
 def available_cpus() -> int:

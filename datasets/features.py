@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ssl_mix.augment.cached import CachedViews
-from ssl_mix.datasets.data import DataSet, ImageSet
+from ssl_mix.datasets.data import DataSet
 from ssl_mix.errors import UserError
 
 
@@ -60,7 +60,7 @@ def feature_data(data: DataSet, table: Tensor, count: int) -> DataSet:
         test = dataclasses.replace(data.test, images=rows)
     return dataclasses.replace(
         data,
-        train=ImageSet(train, data.train.labels, data.train.files),
+        train=dataclasses.replace(data.train, images=train),
         test=test,
         augmentation=CachedViews(table, count),
         own_views=None,

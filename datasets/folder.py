@@ -4,18 +4,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ssl_mix.datasets.assembly import Listing, Options, assemble
+from ssl_mix.datasets.class_folders import check_classes, list_classes
+from ssl_mix.datasets.copies import Drop
 from ssl_mix.datasets.data import UNKNOWN, DataSet
 from ssl_mix.datasets.decode import Fit
 from ssl_mix.datasets.decode_many import Progress
-from ssl_mix.datasets.listing import (
-    check_classes,
-    check_folder,
-    check_same_classes,
-    find_copies,
-    images_beside,
-    list_classes,
-    list_images,
-)
+from ssl_mix.datasets.formats import others_note
+from ssl_mix.datasets.listing import check_folder, find_copies, look_through
+from ssl_mix.datasets.matched_classes import match_test
 from ssl_mix.errors import UserError
 
 
@@ -26,6 +22,7 @@ def load_folder(
     image_size: int,
     fit: Fit = "cut",
     memory_budget: int | None = None,
+    drop_copies: Drop = "none",
     progress: Progress | None = None,
 ) -> DataSet:
     """Your own images: one sub-folder per class, or a folder with labels and one without.
@@ -34,11 +31,13 @@ def load_folder(
 
     Args:
         train: holds a sub-folder of training images per class.
-        test: holds the same sub-folders of test images.
+        test: holds sub-folders of test images, whose classes are found by name, see ``match_test``.
         image_size: side in pixels that each image is resized to, at least 8.
         fit: how images become square: "cut" takes the central square, "squash" the whole image.
         memory_budget: bytes; images that need more are read from their files again and again. Default: half
             of the free memory.
+        drop_copies: leave out training images that are test images too or in two classes, and all but one of
+            several: "exact" by the bytes of their files, "near" by what they look like (with imagehash).
         progress: told (what is done, files done, files in all) from the calling thread.
 
     Raises:
@@ -50,15 +49,16 @@ def load_folder(
         (('cat', 'dog'), tensor([0, 0, 1, 1]))
     """
     listing, classes, notes = list_labeled(train)
-    options = Options(image_size, memory_budget, progress, fit)
-    return assemble(listing, _test_listing(test, classes), classes, notes, options)
+    tested, told = _test_listing(test, classes)
+    options = Options(image_size, memory_budget, progress, fit, drop_copies=drop_copies)
+    return assemble(listing, tested, classes, notes + told, options)
 
 
 def list_parts(train: Path, test: Path) -> tuple[Listing, Listing, tuple[str, ...]]:
     """The files and the classes of a folder of training images and one of test images, each with a sub-folder
     per class."""
     listing, classes, _ = list_labeled(train)
-    tested = _test_listing(test, classes)
+    tested, _ = _test_listing(test, classes)
     assert tested is not None
     return listing, tested, classes
 
@@ -71,6 +71,7 @@ def load_two_folders(
     image_size: int,
     fit: Fit = "cut",
     memory_budget: int | None = None,
+    drop_copies: Drop = "none",
     progress: Progress | None = None,
 ) -> DataSet:
     """Your own images, one folder with labels and one without.
@@ -84,6 +85,7 @@ def load_two_folders(
         image_size: side in pixels.
         fit: "cut" or "squash".
         memory_budget: bytes.
+        drop_copies: "none", "exact" or "near".
         progress: told how far it is.
 
     Raises:
@@ -98,16 +100,15 @@ def load_two_folders(
     files, told = list_unlabeled(unlabeled, listing.files)
     notes += told
     listing = Listing(listing.files + files, listing.labels + [UNKNOWN] * len(files))
-    options = Options(image_size, memory_budget, progress, fit)
-    return assemble(listing, _test_listing(test, classes), classes, notes, options)
+    tested, more = _test_listing(test, classes)
+    options = Options(image_size, memory_budget, progress, fit, drop_copies=drop_copies)
+    return assemble(listing, tested, classes, [*notes, *more], options)
 
 
 def list_labeled(folder: Path) -> tuple[Listing, tuple[str, ...], list[str]]:
     """The files in the sub-folders of ``folder``, the classes named as those, and notes."""
-    members = list_classes(folder)
+    members, notes = list_classes(folder)
     check_classes(members, folder)
-    stray = images_beside(folder)
-    notes = [f"{len(stray)} images directly in {folder} belong to no class: left out"] if stray else []
     return _flat(members), tuple(members), notes
 
 
@@ -118,26 +119,27 @@ def list_unlabeled(folder: Path, labeled: Sequence[Path]) -> tuple[list[Path], l
         ValueError: there is none.
     """
     check_folder(folder)
-    found = list_images(folder)
+    looked = look_through(folder)
+    found, notes = looked.images, [*looked.notes, *others_note(looked.others, folder)]
     copies = find_copies(found, labeled)
     files = [file for file in found if file not in copies]
     if not files:
-        raise UserError(
-            f"{folder} holds no unlabeled images: found {len(found)}, {len(copies)} of them labeled"
-        )
+        why = f"{folder} holds no unlabeled images: found {len(found)}, {len(copies)} of them labeled"
+        raise UserError("; ".join([why, *notes]))
     told = (
         f"{len(copies)} of the {len(found)} images in {folder} are labeled ones (the same bytes): "
         "left out of the unlabeled part"
     )
-    return files, [told] if copies else []
+    return files, [*notes, told] if copies else notes
 
 
-def _test_listing(folder: Path | None, classes: tuple[str, ...]) -> Listing | None:
+def _test_listing(folder: Path | None, classes: tuple[str, ...]) -> tuple[Listing | None, list[str]]:
     if folder is None:
-        return None
-    members = list_classes(folder)
-    check_same_classes(classes, members, folder)
-    return _flat(members)
+        return None, []
+    members, notes = list_classes(folder)
+    files = [file for found in members.values() for file in found]
+    matched = match_test([name for name, found in members.items() for _ in found], classes, str(folder))
+    return Listing([files[position] for position in matched.kept], matched.numbers), notes + matched.notes
 
 
 def _flat(members: dict[str, list[Path]]) -> Listing:

@@ -5,10 +5,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ssl_mix.datasets.assembly import scaled_notes
+from ssl_mix.datasets.class_folders import check_classes, list_classes
 from ssl_mix.datasets.class_names import Label, plain_label, plain_labels
 from ssl_mix.datasets.decode_many import Progress
-from ssl_mix.datasets.folder import list_labeled
-from ssl_mix.datasets.listing import check_folder, list_images
+from ssl_mix.datasets.formats import others_note
+from ssl_mix.datasets.listing import check_folder, look_through
 from ssl_mix.datasets.originals import Arrays, Files, Originals
 from ssl_mix.datasets.pixels import as_images, is_array
 from ssl_mix.datasets.tables import check_files, is_table, read_table
@@ -67,16 +69,26 @@ def read_form(value: Any, where: str, *, workers: int, progress: Progress | None
         return _listed(value, where)
     if is_dataset(value):
         seen = look_at(value, where, workers=workers, progress=progress)
-        return Given(seen.images, seen.labels, seen.classes, seen.gray)
+        return Given(
+            seen.images, seen.labels, seen.classes, seen.gray, notes=tuple(scaled_notes(seen.scaled))
+        )
     raise UserError(f"{where}: expected {FORMS}, got {type(value).__name__}")
 
 
 def _folder(folder: Path, where: str) -> Given:
     if where == "unlabeled":
         check_folder(folder)
-        return Given(Files(check_files(list_images(folder), str(folder))), None)
-    listing, classes, notes = list_labeled(folder)
-    return Given(Files(listing.files), [classes[n] for n in listing.labels], classes, notes=tuple(notes))
+        found = look_through(folder)
+        notes = (*found.notes, *others_note(found.others, folder))
+        if not found.images:
+            raise UserError("; ".join([f"{folder}: no image, expected some", *notes]))
+        return Given(Files(found.images), None, notes=notes)
+    members, told = list_classes(folder)
+    if where == "labeled":
+        check_classes(members, folder)
+    labels: list[Label] = [name for name, files in members.items() for _ in files]
+    files = [file for files in members.values() for file in files]
+    return Given(Files(files), labels, tuple(members), notes=tuple(told))
 
 
 def _arrays(images: Any, labels: Any, where: str) -> Given:

@@ -3,19 +3,21 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from torch import Tensor
+import psutil  # type: ignore[import-untyped]
 
 from ssl_mix.datasets.assembly import MIN_SIZE, Options, Part, assemble_parts
 from ssl_mix.datasets.class_names import Label, class_numbers, find_classes
+from ssl_mix.datasets.copies import Drop
 from ssl_mix.datasets.data import UNKNOWN, DataSet
 from ssl_mix.datasets.decode import Fit
 from ssl_mix.datasets.decode_many import Progress
 from ssl_mix.datasets.forms import Given, read_form
-from ssl_mix.datasets.images import worker_count
+from ssl_mix.datasets.images import ImageSource, ResidentImages, StreamedImages, worker_count
 from ssl_mix.datasets.listing import find_copies
-from ssl_mix.datasets.originals import Form, Joined
+from ssl_mix.datasets.matched_classes import match_test
+from ssl_mix.datasets.originals import Form, Joined, Stored
 from ssl_mix.datasets.own_views import Transform, first_view
 from ssl_mix.datasets.pixel_statistics import for_channels
 from ssl_mix.errors import UserError
@@ -37,6 +39,7 @@ def as_dataset(
     std: Sequence[float] | None = None,
     workers: int | None = None,
     memory_budget: int | None = None,
+    drop_copies: Drop = "none",
     progress: Progress | None = None,
     name: str = "given",
 ) -> DataSet:
@@ -84,6 +87,8 @@ def as_dataset(
         workers: processes that read Datasets and streamed images and call transforms, each time at most one
             per processor; default: as many, up to 8. 0 works in this process.
         memory_budget: bytes that images not in memory yet may take; default: half of the free memory.
+        drop_copies: leave out training images that are test images too or in two classes, and all but one of
+            several: "exact" by their bytes, "near" by what they look like (with imagehash).
         progress: told (what is done, images done, images in all).
         name: of the data set, for reports.
 
@@ -113,7 +118,8 @@ def as_dataset(
         notes += told
     names = find_classes(_labels(parts, "labeled"), classes or parts["labeled"].classes)
     channels = 1 if all(part.gray for part in parts.values()) else 3
-    train, tested = _train(parts, names), _test(parts, names)
+    train, (tested, told) = _train(parts, names), _test(parts, names)
+    notes += told
     own = {
         kind: transform for kind, transform in (("weak", weak), ("strong", strong)) if transform is not None
     }
@@ -121,18 +127,25 @@ def as_dataset(
     if image_size is None:
         image_size, told = _common_size(parts)
         notes += told
-    options = Options(image_size, memory_budget, progress, fit, channels, workers, own)
+    options = Options(image_size, memory_budget, progress, fit, channels, workers, own, drop_copies)
     data = assemble_parts(name, train, tested, names, notes, options)
     given = {"mean": mean, "std": std}
     wanted: Any = {key: for_channels(channels, key, v) for key, v in given.items() if v is not None}
     return dataclasses.replace(data, augmentation=dataclasses.replace(data.of_pixels, **wanted))
 
 
+class ReadImages(NamedTuple):
+    """Images as they are stored, and their labels where they have some."""
+
+    source: ImageSource
+    labels: list[Label] | None
+
+
 def read_images(
     images: Any, form: Form, where: str = "images", *, progress: Progress | None = None
-) -> tuple[Tensor, list[Label] | None]:
-    """Images in any form that ``as_dataset`` takes, as they are stored, and their labels where they have
-    some.
+) -> ReadImages:
+    """Images in any form that ``as_dataset`` takes, read when they are wanted where they need more than half
+    of the free memory.
 
     Args:
         images: a folder, files, a table, arrays or a Dataset.
@@ -140,21 +153,24 @@ def read_images(
         where: what they are called in messages; "unlabeled" for a folder without sub-folders.
         progress: told how far reading them is.
 
-    Returns:
-        (N, C, size, size) uint8, and N labels or None.
-
     Raises:
         ValueError: they have none of the forms, or one of them cannot be read.
     """
     found = read_form(images, where, workers=worker_count(None), progress=progress)
-    reading = found.images.read(form, keep=True, progress=progress, label=f"reading {where} images")
+    keep = len(found.images) * form.channels * form.size**2 <= psutil.virtual_memory().available // 2
+    reading = found.images.read(form, keep=keep, progress=progress, label=f"reading {where} images")
     if reading.broken:
         path, reason = reading.broken[0]
         raise UserError(
             f"{where}: {len(reading.broken)} images cannot be read, the first because of: {reason} ({path})"
         )
-    assert reading.images is not None
-    return reading.images, found.labels
+    shape = form.channels, form.size, form.size
+    source: ImageSource = (
+        StreamedImages(Stored(found.images, form), shape)
+        if reading.images is None
+        else ResidentImages(reading.images)
+    )
+    return ReadImages(source, found.labels)
 
 
 def load_table(
@@ -164,6 +180,7 @@ def load_table(
     image_size: int = SIZE,
     fit: Fit = "cut",
     memory_budget: int | None = None,
+    drop_copies: Drop = "none",
     progress: Progress | None = None,
 ) -> DataSet:
     """Your own images in a table with the columns "file" and "label"; rows without a label are unlabeled.
@@ -174,6 +191,7 @@ def load_table(
         image_size: see ``as_dataset``, as the following.
         fit: "cut" or "squash".
         memory_budget: bytes.
+        drop_copies: "none", "exact" or "near".
         progress: told how far it is.
 
     Raises:
@@ -194,6 +212,7 @@ def load_table(
         image_size=image_size,
         fit=fit,
         memory_budget=memory_budget,
+        drop_copies=drop_copies,
         progress=progress,
         name="table",
     )
@@ -265,12 +284,10 @@ def _train(parts: Mapping[str, Given], names: tuple[str, ...]) -> Part:
     return Part(Joined([labeled.images, unlabeled]), numbers + [UNKNOWN] * len(unlabeled))
 
 
-def _test(parts: Mapping[str, Given], names: tuple[str, ...]) -> Part | None:
+def _test(parts: Mapping[str, Given], names: tuple[str, ...]) -> tuple[Part | None, list[str]]:
+    """The test part, and notes."""
     if "test" not in parts:
-        return None
-    numbers = class_numbers(_labels(parts, "test"), names, "test")
-    if UNKNOWN in numbers:
-        raise UserError(
-            f"test: expected a label of each image, got {numbers.count(UNKNOWN)} of {len(numbers)} without"
-        )
-    return Part(parts["test"].images, numbers)
+        return None, []
+    kept, numbers, notes = match_test(_labels(parts, "test"), names)
+    images = parts["test"].images
+    return Part(images if len(kept) == len(images) else images.subset(kept), numbers), notes

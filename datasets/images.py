@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from ssl_mix.datasets.decode_many import available_cpus
+from ssl_mix.datasets.pixels import as_images
 from ssl_mix.datasets.worker_signals import with_signals_restored
 from ssl_mix.errors import check_not_negative
 
@@ -58,7 +59,10 @@ class ResidentImages:
     Where it would take more than half of a GPU's free memory it stays in the memory of the host.
 
     Args:
-        images: (N, C, H, W) uint8 on the CPU.
+        images: (N, C, H, W) of any number type and layout that ``as_images`` takes.
+
+    Raises:
+        ValueError: they are neither uint8 nor floats in [0, 1].
 
     Examples:
         >>> images = ResidentImages(torch.arange(4, dtype=torch.uint8).view(4, 1, 1, 1))
@@ -67,9 +71,10 @@ class ResidentImages:
         [3, 0]
     """
 
-    def __init__(self, images: Tensor) -> None:
-        self.images = images
-        self.shape: tuple[int, int, int] = (images.shape[1], images.shape[2], images.shape[3])
+    def __init__(self, images: Any) -> None:
+        self.images = as_images(images, "images")
+        _, *shape = self.images.shape
+        self.shape: tuple[int, int, int] = (shape[0], shape[1], shape[2])
         self._copies: dict[torch.device, Tensor] = {}
 
     def __len__(self) -> int:
@@ -97,7 +102,7 @@ class StreamedImages:
     The workers live as long as the iterator that ``batches`` returns.
 
     Args:
-        items: N uint8 images of ``shape``, each the same whenever it is asked for.
+        items: N images of ``shape``, uint8 or floats in [0, 1], each the same whenever it is asked for.
         shape: (C, H, W).
         workers: processes per iterator, at most one per processor; default: as many, up to 8. 0 works in this
             process.
@@ -121,7 +126,7 @@ class StreamedImages:
     def batches(self, indices: Iterable[Tensor], device: torch.device) -> Iterator[Tensor]:
         """See ``ImageSource``."""
         wanted = (index.tolist() for index in indices)
-        made = in_workers(self.items, wanted, torch.stack, self.workers, pinned=device.type == "cuda")
+        made = in_workers(self.items, wanted, _stacked, self.workers, pinned=device.type == "cuda")
         for batch in made:
             yield batch.to(device, non_blocking=True)
 
@@ -159,6 +164,11 @@ def in_workers(
 def _start_method() -> str:
     """How processes start: as was chosen for this one, else the default, which is left to be chosen."""
     return multiprocessing.get_start_method(allow_none=True) or multiprocessing.get_all_start_methods()[0]
+
+
+def _stacked(items: list[Any]) -> Tensor:
+    """A batch of items, as uint8."""
+    return as_images(torch.stack([torch.as_tensor(item) for item in items]), "images")
 
 
 def _leave_interrupts_to_the_parent(worker: int) -> None:

@@ -2,18 +2,39 @@
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
+from ssl_mix.datasets.decode import read_bytes
+from ssl_mix.datasets.formats import suffix_of, suffixes
 from ssl_mix.errors import UserError
 
-EXTENSIONS = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"}
+# What systems and programs leave beside somebody's images, some of it images too.
+JUNK = {"__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "@eadir", "$recycle.bin", "lost+found"}
+JUNK |= {"system volume information"}
+
+
+class Found(NamedTuple):
+    """What a folder and those below it hold, each in a fixed order.
+
+    Attributes:
+        images: files whose names end as those of images do.
+        others: other files.
+        notes: of folders that were not looked into, for the user.
+    """
+
+    images: list[Path]
+    others: list[Path]
+    notes: list[str]
 
 
 def list_images(folder: Path) -> list[Path]:
     """The files in ``folder`` and below whose names end as those of images do, in a fixed order.
 
-    Links are followed, each folder once. Files and folders whose names begin with a dot are passed over.
+    All that Pillow decodes are, and HEIF where pillow-heif is installed. Links are followed, each folder
+    once, but for those that lead to a folder around ``folder``. Files and folders whose names begin with a
+    dot are passed over, and so is what systems leave behind (``__MACOSX``, ``Thumbs.db``, ...).
 
     Args:
         folder: where to look.
@@ -25,41 +46,47 @@ def list_images(folder: Path) -> list[Path]:
         >>> [path.as_posix() for path in list_images(Path("train"))]
         ['train/cat/1.png', 'train/cat/2.png', 'train/dog/1.png', 'train/dog/2.png']
     """
-    found: list[Path] = []
-    seen = {os.path.realpath(folder)}
-    for parent, folders, names in os.walk(folder, followlinks=True):
-        folders[:] = [
-            name for name in sorted(folders) if not name.startswith(".") and _first_visit(parent, name, seen)
-        ]
-        found += [Path(parent, name) for name in sorted(names) if _is_image(name)]
+    return look_through(folder).images
+
+
+def look_through(folder: Path, apart: Collection[Path] = ()) -> Found:
+    """``list_images``, with the other files and what the user must be told.
+
+    Args:
+        folder: where to look.
+        apart: other folders, of which nothing is listed even where links lead there: those of other classes.
+    """
+    found = Found([], [], [])
+    root = os.path.realpath(folder)
+    seen, barred = {root}, {os.path.realpath(other) for other in apart} - {root}
+    unread: list[OSError] = []
+    for parent, folders, names in os.walk(folder, followlinks=True, onerror=unread.append):
+        entered = []
+        for name in sorted(name for name in folders if not is_junk(name)):
+            place = os.path.realpath(os.path.join(parent, name))
+            if _is_within(root, place) or any(_is_within(place, other) for other in barred):
+                if place != root:
+                    found.notes.append(f"left out {Path(parent, name)}, which leads to {place}")
+            elif place not in seen:
+                seen.add(place)
+                entered.append(name)
+        folders[:] = entered
+        for name in sorted(name for name in names if not is_junk(name)):
+            (found.images if suffix_of(name) in suffixes() else found.others).append(Path(parent, name))
+    found.notes.extend(f"cannot look into {error.filename}: {error.strerror}" for error in unread)
     return found
 
 
-def list_classes(folder: Path) -> dict[str, list[Path]]:
-    """The images in each sub-folder, in the order of their names; a sub-folder is a class.
-
-    Args:
-        folder: holds the sub-folders.
-
-    Raises:
-        ValueError: the folder is missing, or has no sub-folders.
-    """
-    check_folder(folder)
-    names = sorted(
-        entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith(".")
-    )
-    if not names:
-        found = "images but no sub-folders" if images_beside(folder) else "no sub-folders"
-        raise UserError(
-            f"{folder} holds {found}: expected one sub-folder per class, as in {folder / 'cat' / '1.jpg'} "
-            f"and {folder / 'dog' / '2.jpg'}"
-        )
-    return {name: list_images(folder / name) for name in names}
+def is_junk(name: str) -> bool:
+    """Whether a file or a folder of that name is hidden, or nobody's own."""
+    return name.startswith(".") or name.casefold() in JUNK
 
 
-def images_beside(folder: Path) -> list[Path]:
-    """The images directly in ``folder``, beside its sub-folders."""
-    return sorted(entry for entry in folder.iterdir() if entry.is_file() and _is_image(entry.name))
+def files_beside(folder: Path) -> tuple[list[Path], list[Path]]:
+    """The images directly in ``folder``, beside its sub-folders, and the other files there."""
+    files = sorted(entry for entry in folder.iterdir() if not entry.is_dir() and not is_junk(entry.name))
+    images = [file for file in files if suffix_of(file) in suffixes()]
+    return images, [file for file in files if suffix_of(file) not in suffixes()]
 
 
 def check_folder(folder: Path) -> None:
@@ -67,34 +94,6 @@ def check_folder(folder: Path) -> None:
     if not folder.is_dir():
         found = "a file" if folder.exists() else "nothing"
         raise UserError(f"expected a folder of images at {folder}, found {found}")
-
-
-def check_classes(members: dict[str, list[Path]], folder: Path) -> None:
-    """Raise unless ``folder`` has two classes or more, each with an image."""
-    if len(members) < 2:
-        raise UserError(
-            f"{folder} holds the one class {next(iter(members))!r}: expected two or more sub-folders"
-        )
-    for name, files in members.items():
-        if not files:
-            raise UserError(
-                f"class {name!r} has no image in {folder / name}: add some, or remove the sub-folder"
-            )
-
-
-def check_same_classes(classes: Sequence[str], test: dict[str, list[Path]], folder: Path) -> None:
-    """Raise unless the test folder has images of exactly the classes of the training folder."""
-    extra = sorted(test.keys() - set(classes))
-    if extra:
-        raise UserError(
-            f"{folder} holds {', '.join(map(repr, extra))}, which the training folder does not: "
-            f"expected the classes {', '.join(map(repr, classes))}"
-        )
-    missing = [name for name in classes if not test.get(name)]
-    if missing:
-        raise UserError(
-            f"{folder} has no test image of {', '.join(map(repr, missing))}: each class needs some"
-        )
 
 
 def find_copies(files: Sequence[Path], originals: Sequence[Path]) -> set[Path]:
@@ -114,17 +113,11 @@ def find_copies(files: Sequence[Path], originals: Sequence[Path]) -> set[Path]:
 
 def _content(file: Path) -> str:
     try:
-        return hashlib.sha256(file.read_bytes()).hexdigest()
-    except OSError:
+        return hashlib.sha256(read_bytes(file)).hexdigest()
+    except (OSError, UserError):
         return str(file)  # equal to no other; reading the image will tell what is wrong
 
 
-def _is_image(name: str) -> bool:
-    return not name.startswith(".") and os.path.splitext(name)[1].lower() in EXTENSIONS
-
-
-def _first_visit(parent: str, name: str, seen: set[str]) -> bool:
-    place = os.path.realpath(os.path.join(parent, name))
-    is_new = place not in seen
-    seen.add(place)
-    return is_new
+def _is_within(place: str, folder: str) -> bool:
+    """Whether a real path is that of ``folder``, or of something in it."""
+    return place == folder or place.startswith(folder.rstrip(os.sep) + os.sep)

@@ -1,19 +1,26 @@
 """Images as they were given, in files, in arrays or in a Dataset of PyTorch, each kind behind one
 interface."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import torch
-from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from ssl_mix.datasets.decode import Fit, decode, open_image, quiet, square
+from ssl_mix.datasets.decode import Fit, decode, open_image, quiet, size_in, square
 from ssl_mix.datasets.decode_many import CHUNK, Progress, Reading, in_threads, read_all
 from ssl_mix.datasets.images import in_workers
-from ssl_mix.datasets.pixels import Original, as_original, as_picture, size_of, with_channels
+from ssl_mix.datasets.pixels import (
+    Original,
+    as_original,
+    as_picture,
+    digest_of,
+    size_of,
+    with_channels,
+)
 
 
 class Form(NamedTuple):
@@ -79,7 +86,7 @@ class Files:
     def original(self, position: int, channels: int) -> Original:
         """See ``Originals``."""
         with quiet():
-            return with_channels(open_image(self.paths[position]), channels)
+            return with_channels(open_image(self.paths[position]).image, channels)
 
     def stored(self, position: int, form: Form) -> Tensor:
         """See ``Originals``."""
@@ -98,9 +105,7 @@ class Files:
 
         def size(position: int) -> tuple[int, int] | None:
             try:
-                with Image.open(self.paths[position]) as image:
-                    found: tuple[int, int] = image.size
-                    return found
+                return size_in(self.paths[position])
             except Exception:  # reading it will tell what is wrong
                 return None
 
@@ -132,19 +137,19 @@ class Arrays:
     def read(self, form: Form, *, keep: bool, progress: Progress | None, label: str) -> Reading:
         """See ``Originals``; what has the form already is not copied."""
         positions, small = list(range(len(self))), min(self.images.shape[2:]) < form.size
-        enlarged = len(self) if small else 0
+        enlarged, digests = len(self) if small else 0, [digest_of(image) for image in self.images]
         if not keep:
-            return Reading(None, positions, [], enlarged)
+            return Reading(None, positions, [], enlarged, digests)
         if self.images.shape[2:] == (form.size, form.size):
             images = self.images.expand(-1, form.channels, -1, -1).contiguous()
-            return Reading(images, positions, [], enlarged)
+            return Reading(images, positions, [], enlarged, digests)
         images = torch.empty((len(self), form.channels, form.size, form.size), dtype=torch.uint8)
 
         def read(position: int) -> None:
             images[position] = self.stored(position, form)
 
         in_threads(read, len(self), progress, label)
-        return Reading(images, positions, [], enlarged)
+        return Reading(images, positions, [], enlarged, digests)
 
     def subset(self, positions: Sequence[int]) -> "Arrays":
         """See ``Originals``."""
@@ -199,7 +204,7 @@ class Items:
             images[chunk[0] : chunk[-1] + 1] = batch
             if progress is not None:
                 progress(label, chunk[-1] + 1, len(self))
-        return Reading(images, positions, [], enlarged)
+        return Reading(images, positions, [], enlarged, [digest_of(image) for image in images])
 
     def subset(self, positions: Sequence[int]) -> "Items":
         """See ``Originals``."""
@@ -243,11 +248,14 @@ class Joined:
         found = [part.read(form, keep=keep, progress=progress, label=label) for part in self.parts]
         starts = [sum(map(len, self.parts[:number])) for number in range(len(self.parts))]
         images = [reading.images for reading in found if reading.images is not None]
+        digests = [reading.digests for reading in found if reading.digests is not None]
         return Reading(
             torch.cat(images) if keep else None,
             [start + kept for start, reading in zip(starts, found, strict=True) for kept in reading.kept],
             [entry for reading in found for entry in reading.broken],
             sum(reading.enlarged for reading in found),
+            sum(digests, []) if len(digests) == len(found) else None,
+            sum((Counter(reading.scaled) for reading in found), Counter()),
         )
 
     def subset(self, positions: Sequence[int]) -> "Joined":

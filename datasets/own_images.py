@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ssl_mix.datasets.copies import Drop
 from ssl_mix.datasets.data import DataSet
 from ssl_mix.datasets.decode import Fit
 from ssl_mix.datasets.decode_many import Progress
@@ -24,6 +25,7 @@ def load_own_images(
     image_size: int = 32,
     fit: Fit = "cut",
     memory_budget: int | None = None,
+    drop_copies: Drop = "none",
     progress: Progress | None = None,
 ) -> DataSet:
     """Your own images: one sub-folder per class, a folder with labels and one without, or a table.
@@ -40,6 +42,8 @@ def load_own_images(
         fit: how they become square: "cut" to the central square, or the whole image "squash".
         memory_budget: bytes; images that need more are read from their files again and again. Default: half
             of the free memory.
+        drop_copies: leave out training images that are test images too or in two classes, and all but one of
+            several: "exact" by the bytes of their files, "near" by what they look like (with imagehash).
         progress: told (what is done, files done, files in all).
 
     Raises:
@@ -55,6 +59,7 @@ def load_own_images(
         "image_size": image_size,
         "fit": fit,
         "memory_budget": memory_budget,
+        "drop_copies": drop_copies,
         "progress": progress,
     }
     if table:

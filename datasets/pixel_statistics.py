@@ -9,7 +9,7 @@ from ssl_mix.datasets.images import ImageSource
 from ssl_mix.errors import UserError
 
 MAX_IMAGES = 2000
-CHUNK_PIXELS = 2**20  # at a time: their sums are taken in int64
+CHUNK_PIXELS = 2**20  # at a time, of however large images: their sums are taken in int64
 MIN_STD = 1e-3
 
 Channels = tuple[float, ...]
@@ -58,8 +58,11 @@ def for_channels(channels: int, name: str, values: Sequence[float]) -> Channels:
 
 
 def _sums(batch: Tensor) -> Tensor:
-    pixels = batch.long()
-    return torch.stack([pixels.sum((0, 2, 3)), pixels.square().sum((0, 2, 3))])
+    sums = torch.zeros(2, batch.shape[1], dtype=torch.int64)
+    for rows in torch.split(batch, max(1, CHUNK_PIXELS // (len(batch) * batch.shape[3])), dim=2):
+        pixels = rows.long()
+        sums += torch.stack([pixels.sum((0, 2, 3)), pixels.square().sum((0, 2, 3))])
+    return sums
 
 
 def _rounded(values: Tensor) -> Channels:

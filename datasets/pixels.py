@@ -1,5 +1,6 @@
 """Arrays of images, of any usual layout and number type, as uint8 tensors."""
 
+import hashlib
 from typing import Any
 
 import numpy as np
@@ -45,7 +46,7 @@ def as_original(value: Any, where: str) -> Original:
         ValueError: it is no image, or as ``as_images``.
     """
     if isinstance(value, Image.Image):
-        return upright(value)
+        return upright(value).image
     if not is_array(value) or value.ndim not in (2, 3):
         shape = f" of shape {tuple(value.shape)}" if is_array(value) else ""
         raise UserError(
@@ -82,6 +83,11 @@ def as_picture(original: Original) -> Image.Image:
         return original
     pixels = original.numpy()
     return Image.fromarray(np.ascontiguousarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0)))
+
+
+def digest_of(image: Tensor) -> bytes:
+    """A check sum of an image (C, H, W), uint8 on the CPU."""
+    return hashlib.blake2b(image.contiguous().numpy().tobytes(), digest_size=16).digest()
 
 
 def _channels_first(values: Any, where: str, layouts: str) -> Tensor:
@@ -129,4 +135,7 @@ def _as_bytes(images: Tensor, where: str) -> Tensor:
 
 
 def _other_type(where: str, dtype: object) -> str:
-    return f"{where}: expected images of uint8, or floats in [0, 1], got {dtype}"
+    return (
+        f"{where}: expected images of uint8, or floats in [0, 1], got {dtype}: divide them by what is white "
+        "in them (65535 for 16 bits), or give uint8"
+    )

@@ -52,14 +52,17 @@ def check_files(files: Iterable[Path], where: str) -> list[Path]:
     """The files as they are.
 
     Raises:
-        ValueError: there is none, or some are not there or named twice.
+        ValueError: there is none, or some are not there, no regular files or named twice.
     """
     listed = list(files)
     if not listed:
         raise UserError(f"{where}: no image, expected some")
     missing = [file for file in listed if not file.is_file()]
     if missing:
-        raise UserError(f"{where}: {len(missing)} of {len(listed)} files are not there: {_named(missing)}")
+        raise UserError(
+            f"{where}: {len(missing)} of {len(listed)} files are not there or no regular files: "
+            f"{_named(missing)}"
+        )
     first = {file.resolve(): number for number, file in reversed(list(enumerate(listed)))}
     twice = [file for number, file in enumerate(listed) if first[file.resolve()] != number]
     if twice:

@@ -1,12 +1,14 @@
 """Datasets of PyTorch: what their items are, and what a first look at all of them tells."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from PIL import Image
 from torch.utils.data import Dataset
 
 from ssl_mix.datasets.class_names import Label, plain_label
-from ssl_mix.datasets.decode import reason
+from ssl_mix.datasets.decode import Scaled, reason, upright
 from ssl_mix.datasets.decode_many import CHUNK, Progress
 from ssl_mix.datasets.images import in_workers
 from ssl_mix.datasets.originals import Items
@@ -24,12 +26,14 @@ class Seen(NamedTuple):
         labels: of each, or None where items are images alone.
         gray: whether all are.
         classes: names that the Dataset has for its whole-numbered labels, or None.
+        scaled: how many Pillow images had samples of more than 8 bits, by how those were scaled.
     """
 
     images: Items
     labels: list[Label] | None
     gray: bool
     classes: tuple[str, ...] | None
+    scaled: Mapping[Scaled, int]
 
 
 def is_dataset(value: Any) -> bool:
@@ -66,7 +70,8 @@ def look_at(dataset: Any, where: str, *, workers: int, progress: Progress | None
         raise UserError(f"{where}: expected {EXPECTED}, got {labeled} of {len(items)} items with a label")
     images = Items(_Image(dataset), [item.size for item in items], workers=workers)
     labels = [item.label for item in items] if labeled else None
-    return Seen(images, labels, all(item.gray for item in items), _classes(dataset))
+    scaled = Counter(item.scaled for item in items if item.scaled is not None)
+    return Seen(images, labels, all(item.gray for item in items), _classes(dataset), scaled)
 
 
 class _Item(NamedTuple):
@@ -75,6 +80,7 @@ class _Item(NamedTuple):
     label: Label = None
     size: tuple[int, int] = (0, 0)
     gray: bool = False
+    scaled: Scaled | None = None
 
 
 class _Items(Dataset[_Item]):
@@ -93,7 +99,8 @@ class _Items(Dataset[_Item]):
                 raise UserError(f"{where}: expected {EXPECTED}, got {len(item)} values in an item")
             original = as_original(image, where)
             label = plain_label(labels[0], where) if labels else None
-            return _Item(None, bool(labels), label, size_of(original), is_gray(original))
+            scaled = upright(image).scaled if isinstance(image, Image.Image) else None
+            return _Item(None, bool(labels), label, size_of(original), is_gray(original), scaled)
         except UserError as error:
             return _Item(str(error))
 

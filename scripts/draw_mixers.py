@@ -49,7 +49,19 @@ def main() -> None:
         data = ["--data", "folder", "--train", images]
         training = ["--net", "small-cnn", "--mixer", "automix", "--steps", "400", "--batch-size", "32"]
         ssl_mix(["train", "supervised", *data, "--image-size", "64", *training, "--out", run])
-        ssl_mix(["show-mixers", *data, "--image-size", str(SIDE), "--run", run, "--out", str(target)])
+        ssl_mix(
+            [
+                "show-mixers",
+                *data,
+                "--image-size",
+                str(SIDE),
+                "--run",
+                run,
+                "--out",
+                str(target),
+                "--overwrite",
+            ]
+        )
     Image.open(target).convert("RGB").quantize(256).save(target, optimize=True)  # a third of the size
 
 

@@ -37,6 +37,7 @@ class Algorithm(nn.Module):
             body, not of new layers.
         needs_body: what the method does that takes more than features and a head ("rotates images"), so that
             it cannot train a head alone; "" for nothing.
+        selects: whether a threshold or a weight decides which pseudo-labels count; without one all do.
     """
 
     labeled_views: tuple[str, ...] = ("weak",)
@@ -44,6 +45,7 @@ class Algorithm(nn.Module):
     unlabeled_ratio: int = 0
     body_parts: tuple[str, ...] = ()
     needs_body: str = ""
+    selects: bool = True
 
     def __init__(self) -> None:
         super().__init__()

@@ -21,7 +21,7 @@ import ssl_mix
 ROOT = Path(__file__).resolve().parents[1]
 MAPPED = ("algorithms", "datasets")
 FOLDERS = {"ssl_mix": ROOT / "ssl_mix", **{f"ssl_mix.{name}": ROOT / name for name in MAPPED}}
-DISTRIBUTIONS = {"PIL": "pillow", "sklearn": "scikit-learn"}
+DISTRIBUTIONS = {"pillow_heif": "pillow-heif", "PIL": "pillow", "sklearn": "scikit-learn"}
 HEAVY = (
     "tyro",
     "rich",
@@ -178,7 +178,9 @@ def imported(path: Path) -> set[str]:
 
 
 def test_every_import_is_declared() -> None:
-    requirements = setup_cfg()["options"]["install_requires"].split()
+    extras = setup_cfg()["options.extras_require"]
+    optional = [extras[name] for name in ("heif", "copies")]
+    requirements = " ".join([setup_cfg()["options"]["install_requires"], *optional]).split()
     declared = {re.split(r"[<>=!~\[]", requirement)[0] for requirement in requirements}
     used = set().union(*map(imported, sources().values())) - sys.stdlib_module_names - {"ssl_mix"}
     assert {DISTRIBUTIONS.get(name, name) for name in used} - declared == set()

@@ -1,7 +1,6 @@
 """``ssl-mix check``: what ``ssl-mix train`` would do, without doing it."""
 
 import collections
-import hashlib
 import itertools
 import os
 import time
@@ -14,12 +13,15 @@ import torch
 from rich.table import Table
 from torch import nn
 
+from ssl_mix.cli.copies import copy_rows
 from ssl_mix.cli.terminal import console, keep_freed_memory, reading_bar, say, warn
 from ssl_mix.cli.train import built_from, explain
 from ssl_mix.cli.words import Words, read_words
 from ssl_mix.datasets import DataSet, ImageSet, Split
+from ssl_mix.datasets.copies import parts_of
 from ssl_mix.datasets.decode_many import read_all
-from ssl_mix.datasets.listing import EXTENSIONS, find_copies
+from ssl_mix.datasets.formats import suffix_of, suffixes
+from ssl_mix.datasets.listing import look_through
 from ssl_mix.datasets.originals import Files
 from ssl_mix.engine.trainer import Trainer
 from ssl_mix.models import default_network
@@ -27,10 +29,8 @@ from ssl_mix.runs.data_options import PATHS, DataOptions
 from ssl_mix.runs.folder import check_run_folder
 from ssl_mix.runs.prepared import Prepared, prepare
 
-PARTS = ("labeled", "held out", "unlabeled", "test")
-MAX_ROWS, CHUNK = 20, 1000
+MAX_ROWS = 20
 WARM_UP, TIMED = 1, 2
-Positions = Sequence[int]
 Rows = list[tuple[str, str]]
 
 
@@ -50,7 +50,8 @@ def check(arguments: Sequence[str]) -> None:
         return
     prepared = read(words)
     print_classes(prepared.data, prepared.split)
-    print_rows("Images", [*image_rows(prepared.data), *file_rows(prepared), *copy_rows(prepared)])
+    copies = copy_rows(prepared.data, prepared.split)
+    print_rows("Images", [*image_rows(prepared.data), *file_rows(prepared), *copies])
     print_rows("Network", network_rows(prepared))
     print_rows("Training", [*training_rows(prepared), *cost_rows(measure(prepared.trainer), prepared)])
     for note in prepared.notes:
@@ -65,15 +66,6 @@ def read(words: Words) -> Prepared:
         check_run_folder(words.out, overwrite=words.overwrite)
     with reading_bar() as progress:
         return prepare(built.run, progress=progress)
-
-
-def parts_of(data: DataSet, split: Split) -> dict[str, tuple[ImageSet, Positions]]:
-    """The images of each part that has some: where they are, and their positions there."""
-    chosen = zip(PARTS, (split.labeled, split.validation, split.unlabeled), strict=False)
-    parts: dict[str, tuple[ImageSet, Positions]] = {name: (data.train, part) for name, part in chosen}
-    if data.test is not None:
-        parts["test"] = (data.test, range(len(data.test.labels)))
-    return {name: part for name, part in parts.items() if len(part[1])}
 
 
 def class_counts(data: DataSet, split: Split) -> dict[str, list[int | None]]:
@@ -146,13 +138,13 @@ def file_rows(prepared: Prepared) -> Rows:
     if not used:
         return []
     others = [file for file in files_below(prepared.run.data) if os.path.abspath(file) not in used]
-    images = [file for file in others if file.suffix.lower() in EXTENSIONS]
+    images = [file for file in others if suffix_of(file) in suffixes()]
     broken = {file for file, _ in read_all(images, 8, keep=False).broken}
     return [
-        ("files that are read", suffixes(map(Path, used))),
-        ("broken", suffixes(broken)),
-        ("left out, see the notes", suffixes(file for file in images if file not in broken)),
-        ("passed over, no images", suffixes(file for file in others if file not in set(images))),
+        ("files that are read", counted(map(Path, used))),
+        ("broken", counted(broken)),
+        ("left out, see the notes", counted(file for file in images if file not in broken)),
+        ("passed over, no images", counted(file for file in others if file not in set(images))),
     ]
 
 
@@ -161,47 +153,14 @@ def files_below(options: DataOptions) -> list[Path]:
     named = [Path(value) for name in PATHS if (value := getattr(options, name)) is not None]
     if not named and options.data == "folder":
         named = [Path(options.data_dir, name) for name in ("train", "test")]
-    walks = itertools.chain.from_iterable(os.walk(folder) for folder in named if folder.is_dir())
-    found = {Path(parent, name) for parent, _, names in walks for name in names if not name.startswith(".")}
-    return sorted(found)
+    looked = [look_through(folder) for folder in named if folder.is_dir()]
+    return sorted({file for found in looked for file in (*found.images, *found.others)})
 
 
-def suffixes(files: Iterable[Path]) -> str:
+def counted(files: Iterable[Path]) -> str:
     """How many files there are of each suffix."""
     counts = collections.Counter(file.suffix.lower() or "no suffix" for file in files)
     return ", ".join(f"{count:,} {suffix}" for suffix, count in counts.most_common()) or "none"
-
-
-def copy_rows(prepared: Prepared) -> Rows:
-    """For two parts that share images: how many of the second are in the first too, byte for byte."""
-    rows = []
-    for (first, one), (second, other) in itertools.combinations(
-        parts_of(prepared.data, prepared.split).items(), 2
-    ):
-        shared = set(one[1]) & set(other[1]) if one[0] is other[0] else set()  # one image in both, as wanted
-        positions = [position for position in other[1] if position not in shared]
-        count = copies(other[0], positions, one[0], one[1])
-        if count:
-            rows.append((f"copies, {first} and {second}", f"{count:,} {second} images"))
-    return rows or [("copies between parts", "none")]
-
-
-def copies(images: ImageSet, positions: Positions, originals: ImageSet, chosen: Positions) -> int:
-    """How many of some images are among others: by the bytes of their files, else by their stored pixels."""
-    if images.files is not None and originals.files is not None:
-        names, others = images.files, originals.files
-        files = [Path(names[position]) for position in positions]
-        same = find_copies(files, [Path(others[position]) for position in chosen])
-        return sum(file in same for file in files)
-    known = set(pixel_sums(originals, chosen))
-    return sum(found in known for found in pixel_sums(images, positions))
-
-
-def pixel_sums(images: ImageSet, positions: Positions) -> list[bytes]:
-    """A check sum of the stored pixels of each image."""
-    chunks = torch.split(torch.tensor(positions, dtype=torch.int64), CHUNK)
-    batches = images.images.batches(chunks, torch.device("cpu"))
-    return [hashlib.sha256(image.numpy().tobytes()).digest() for batch in batches for image in batch]
 
 
 def network_rows(prepared: Prepared) -> Rows:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from ssl_mix.algorithms import Supervised
 from ssl_mix.augment import Augmentation
 from ssl_mix.cli.terminal import reading_bar, say, warn
+from ssl_mix.cli.use import check_writable
 from ssl_mix.datasets import DataSet
 from ssl_mix.errors import UserError, check_count
 from ssl_mix.mixers import MIXERS, Mixed, Mixer, Pair, build_mixer
@@ -24,6 +25,7 @@ SHARES = (0.35, 0.5, 0.7)
 def show_mixers(
     *,
     out: Path,
+    overwrite: bool = False,
     data: DataOptions = DataOptions(),  # noqa: B008 (frozen)
     sizes: tuple[int, ...] = (32, 224),
     run: Path | None = None,
@@ -36,6 +38,7 @@ def show_mixers(
 
     Args:
         out: the PNG file.
+        overwrite: replace a file that is there.
         data: the images.
         sizes: sides in pixels at which the mixers are shown.
         run: folder of a trained run, for mixers that ask a network; trained with --mixer automix or samix,
@@ -44,10 +47,9 @@ def show_mixers(
     """
     for size in sizes:
         check_count("sizes", size)
-    if not sizes or not out.absolute().parent.is_dir():
-        raise UserError(
-            f"give at least one of --sizes, and an --out in a folder that exists; got {sizes}, {out}"
-        )
+    if not sizes:
+        raise UserError("expected at least one of --sizes, got none")
+    check_writable(out, overwrite=overwrite)
     with reading_bar() as progress:
         found = data.load(progress)
     pictures, labels = choose_images(found, 2 * len(SHARES), seed)

@@ -1,5 +1,6 @@
 """Commands for a run that is there: resume, evaluate, predict; and what there is to choose from."""
 
+import sys
 from collections.abc import Mapping
 from json import dumps as as_json
 from pathlib import Path
@@ -23,8 +24,9 @@ from ssl_mix.models import MODELS
 from ssl_mix.recipes import RECIPES
 from ssl_mix.reports.csv_files import prediction_rows, pseudo_label_rows, write_csv
 from ssl_mix.runs.folder import read_config
+from ssl_mix.runs.predicting import predict
 from ssl_mix.runs.session import baseline_of, reopen
-from ssl_mix.runs.trained import TrainedRun, Weights, evaluate, load_trained, predict
+from ssl_mix.runs.trained import TrainedRun, Weights, evaluate, load_trained
 
 RunFolder = tyro.conf.Positional[Path]
 
@@ -37,10 +39,14 @@ def load(run: Path, device: str, weights: Weights = "last") -> TrainedRun:
     return trained
 
 
-def check_writable(out: Path) -> None:
-    """Raise before any work is done where the folder of an output file is missing."""
+def check_writable(out: Path, *, overwrite: bool = False) -> None:
+    """Raise before any work is done where the folder of an output file is missing, or the file is there."""
     if not out.absolute().parent.is_dir():
         raise UserError(f"the folder of --out {out} does not exist: make it first")
+    if out.is_dir():
+        raise UserError(f"--out {out} is a folder: name a file")
+    if out.exists() and not overwrite:
+        raise UserError(f"{out} is there already: choose another --out, or replace it with --overwrite")
 
 
 def resume(run: RunFolder) -> None:
@@ -82,8 +88,11 @@ def evaluate_command(
         found = evaluate(trained, data_dir=data_dir, test=test, crops=crops, progress=progress)
     if found.probe_accuracy is None and not test:
         found = found._replace(probe_accuracy=baseline_of(read_config(run)).get("probe_accuracy"))
+    for note in found.notes:
+        warn(note)
     if json:
-        print(as_json({**found._asdict(), "step": trained.step}))
+        told = {name: value for name, value in found._asdict().items() if name != "notes"}
+        print(as_json({**told, "step": trained.step}))
         return
     crop = "ten crops of each" if crops == "ten" else "central crops"
     say(f"Teacher after step {trained.step} ({weights} weights) on {found.images} test images, {crop}")
@@ -106,9 +115,13 @@ def predict_command(
     top: int = 5,
     weights: Weights = "last",
     device: str = "auto",
+    overwrite: bool = False,
 ) -> None:
     """Classify images with a run's teacher and write a CSV file: file, class, confidence, next likely
-    classes.
+    classes, error.
+
+    A file that cannot be read has the reason in the last column and nothing before it. The exit status is 1
+    where that is all there is.
 
     Args:
         run: folder of the run.
@@ -117,38 +130,47 @@ def predict_command(
         top: how many classes to name for each image.
         weights: the "last" ones, or those that were "best" on the part that --validation held out.
         device: "auto", "cpu" or "cuda".
+        overwrite: replace a file that is there.
     """
     check_count("top", top)
-    check_writable(out)
+    check_writable(out, overwrite=overwrite)
     if not paths:
         raise UserError("no image to predict: give files or folders after the run")
     trained = load(run, device, weights)
     with reading_bar() as progress:
         found = predict(trained, paths, progress=progress)
+    for note in found.notes:
+        warn(note)
     for path, reason in found.broken:
-        warn(f"left out {path}: {reason}")
-    count = write_csv(out, prediction_rows(found.files, found.probabilities, trained.classes, top))
-    say(f"{count} predictions in {out}")
+        warn(f"cannot read {path}: {reason}")
+    count = write_csv(out, prediction_rows(found, trained.classes, top)) - len(found.broken)
+    failed = f", and {len(found.broken)} files that cannot be read" if found.broken else ""
+    say(f"{count} predictions{failed} in {out}")
+    if not count:
+        sys.exit(1)
 
 
-def pseudo_labels(run: RunFolder, *, out: Path) -> None:
+def pseudo_labels(run: RunFolder, *, out: Path, overwrite: bool = False) -> None:
     """Write what a run last predicted for each unlabeled image as a CSV file.
 
-    Columns: file or index, class, confidence, whether that pseudo-label passed the threshold, first and last
-    step in which one did, and how often the predicted class changed.
+    Columns: file or index, class, confidence, whether that pseudo-label passed the threshold of its algorithm
+    as it was then, first and last step in which one did (empty for algorithms without a threshold), and how
+    often the predicted class changed.
 
     Args:
         run: folder of the run.
         out: the CSV file.
+        overwrite: replace a file that is there.
     """
+    check_writable(out, overwrite=overwrite)
     trained = load(run, "cpu")
-    check_writable(out)
     if not trained.run.algorithm.unlabeled_views:
         raise UserError(f"{run} has no pseudo-labels: {type(trained.run.algorithm).__name__} makes none")
     slots = trained.state["bank"]
     bank = PseudoLabelBank(len(slots["label"]), len(trained.classes))
     bank.load_state_dict(slots)
-    count = write_csv(out, pseudo_label_rows(run, bank, trained.classes))
+    selects = trained.run.algorithm.selects
+    count = write_csv(out, pseudo_label_rows(run, bank, trained.classes, selects=selects))
     say(f"{count} pseudo-labels in {out}")
 
 

@@ -9,7 +9,7 @@ from ssl_mix.datasets import ImageSource
 from ssl_mix.datasets.label_range import check_label_range
 from ssl_mix.errors import UserError
 
-CHUNK = 500
+CHUNK, PIXELS = 500, 2**25  # at a time: images, of large ones fewer
 
 
 @torch.inference_mode()
@@ -66,13 +66,19 @@ def predict_probabilities(
         logits: Tensor = net(augmentation.normalize(seen))
         return logits.float()
 
-    chunks = torch.split(torch.arange(len(images)) if indices is None else indices, CHUNK)
+    wanted = torch.arange(len(images)) if indices is None else indices
+    chunks = torch.split(wanted, at_once(images.shape, CHUNK))
     training = [module for module in net.modules() if module.training]
     net.eval()
     logits = [logits_of(batch) for batch in images.batches(chunks, device)]
     for module in training:
         module.training = True
     return torch.cat(logits).softmax(dim=1).cpu()
+
+
+def at_once(shape: tuple[int, int, int], most: int) -> int:
+    """How many images of ``shape`` (C, H, W) to evaluate at once: ``most``, or what has 2^25 pixels."""
+    return max(1, min(most, PIXELS // (shape[1] * shape[2])))
 
 
 def accuracy(probabilities: Tensor, labels: Tensor) -> float:

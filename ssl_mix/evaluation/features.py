@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from ssl_mix.augment.views import Views
 from ssl_mix.datasets import ImageSource
+from ssl_mix.evaluation.accuracy import at_once
 from ssl_mix.passes import backbone
 
 BATCH = 32  # a CPU takes less time for an image than in batches of hundreds
@@ -49,7 +50,9 @@ def plain_features(
     net.eval()
     found = [torch.empty(0, body.head.in_features)]
     done = 0
-    for batch in images.batches(torch.split(wanted, BATCH) if len(wanted) else (), device):
+    for batch in images.batches(
+        torch.split(wanted, at_once(images.shape, BATCH)) if len(wanted) else (), device
+    ):
         with torch.inference_mode():
             seen = augmentation.normalize(augmentation.plain(batch), channels_last=True)
             found.append(body.features(seen).float().cpu())

@@ -21,7 +21,7 @@ from ssl_mix.runs.trained import TrainedRun, load_trained
 
 Record = dict[str, float]
 SIZING = ("image_size", "weak", "strong")  # options that decide the size of images
-FOR_DATA = ("classes", "image_size", "fit", "weak", "strong", "mean", "std", "workers")
+FOR_DATA = ("classes", "image_size", "fit", "weak", "strong", "mean", "std", "workers", "drop_copies")
 log = logging.getLogger("ssl_mix")
 
 

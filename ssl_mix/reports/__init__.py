@@ -12,6 +12,7 @@ def write_reports(session: Session) -> Summary:
     what it says in a few numbers."""
     trainer, folder = session.trainer, session.folder
     if trainer.algorithm.unlabeled_views:
-        write_csv(folder / PSEUDO_LABELS, pseudo_label_rows(folder, trainer.bank, trainer.data.classes))
+        classes, selects = trainer.data.classes, trainer.algorithm.selects
+        write_csv(folder / PSEUDO_LABELS, pseudo_label_rows(folder, trainer.bank, classes, selects=selects))
     write_report(folder)
     return summarize(read_metrics(folder))

@@ -5,21 +5,29 @@ import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from torch import Tensor
-
 from ssl_mix.banks import NEVER, PseudoLabelBank
 from ssl_mix.datasets import Split
+from ssl_mix.runs.answers import Predictions
 from ssl_mix.runs.folder import FILES, SPLIT
 
 PSEUDO_LABELS = "pseudo_labels.csv"
+DIGITS = "{:.6f}"
 
 
-def pseudo_label_rows(folder: Path, bank: PseudoLabelBank, classes: Sequence[str]) -> Iterable[list[str]]:
+def pseudo_label_rows(
+    folder: Path, bank: PseudoLabelBank, classes: Sequence[str], *, selects: bool = True
+) -> Iterable[list[str]]:
     """Rows of the bank of the run in ``folder``: file or index, class, confidence, when it passed the
     threshold, changes.
 
     Images that never had a pseudo-label have no row; ``passed`` says whether the last pseudo-label passed.
     The first row names the columns.
+
+    Args:
+        folder: of the run.
+        bank: of its checkpoint.
+        classes: names.
+        selects: whether its algorithm has a threshold; else what passed it and when is left empty.
     """
     unlabeled = Split.load(folder / SPLIT).unlabeled
     files = json.loads((folder / FILES).read_text()) if (folder / FILES).exists() else None
@@ -30,34 +38,35 @@ def pseudo_label_rows(folder: Path, bank: PseudoLabelBank, classes: Sequence[str
         if label != NEVER:
             name = str(image) if files is None else files[image]
             steps = ["" if step == NEVER else str(step) for step in (first, last)]
-            yield [name, classes[label], f"{confidence:.4f}", str(int(passed)), *steps, str(changes)]
+            when = [str(int(passed)), *steps] if selects else ["", "", ""]
+            yield [name, classes[label], DIGITS.format(confidence), *when, str(changes)]
 
 
-def prediction_rows(
-    files: Sequence[Path], probabilities: Tensor, classes: Sequence[str], top: int = 5
-) -> Iterable[list[str]]:
-    """Rows of predictions: file, class, confidence, then the next likely classes. The first row names the
-    columns.
+def prediction_rows(found: Predictions, classes: Sequence[str], top: int = 5) -> Iterable[list[str]]:
+    """Rows of predictions: file, class, confidence, the next likely classes, and for a file that cannot be
+    read the reason in place of all those. The first row names the columns; files are in the order in which
+    they were given.
 
     Args:
-        files: N of them.
-        probabilities: (N, C).
+        found: of N files.
         classes: C names.
         top: how many classes a row names, at most.
     """
     count = min(top, len(classes))
-    yield [
-        "file",
-        "class",
-        "confidence",
-        *(f"{n}_{rank}" for rank in range(2, count + 1) for n in ("class", "confidence")),
-    ]
-    confidences, positions = probabilities.topk(count, dim=1)
-    for file, row, order in zip(files, confidences.tolist(), positions.tolist(), strict=True):
+    ranks = [f"{name}_{rank}" for rank in range(2, count + 1) for name in ("class", "confidence")]
+    yield ["file", "class", "confidence", *ranks, "error"]
+    confidences, positions = found.probabilities.topk(count, dim=1)
+    answers = iter(zip(confidences.tolist(), positions.tolist(), strict=True))
+    broken = dict(found.broken)
+    for file in found.files:
+        if file in broken:
+            yield [str(file), *[""] * (2 * count), broken[file]]
+            continue
         pairs = (
-            (classes[position], f"{confidence:.4f}") for confidence, position in zip(row, order, strict=True)
+            (classes[position], DIGITS.format(confidence))
+            for confidence, position in zip(*next(answers), strict=True)
         )
-        yield [str(file), *(cell for pair in pairs for cell in pair)]
+        yield [str(file), *(cell for pair in pairs for cell in pair), ""]
 
 
 def write_csv(path: Path, rows: Iterable[list[str]]) -> int:

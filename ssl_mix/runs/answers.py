@@ -13,24 +13,27 @@ class PredictedLabel(NamedTuple):
         position: of the image among those that the run was trained on.
         predicted: name of the class.
         confidence: its probability when it was predicted.
-        passed: whether it counted in the loss then.
+        passed: whether it counted in the loss then, by the threshold of its algorithm; None where that has
+            none and every pseudo-label counts.
     """
 
     position: int
     predicted: str
     confidence: float
-    passed: bool
+    passed: bool | None
 
 
 class Predictions(NamedTuple):
     """Class probabilities of files.
 
     Attributes:
-        files: that could be read.
-        probabilities: (N, C) float32.
+        files: all, in the order in which they were given.
+        probabilities: of those that could be read, (N, C) float32.
         broken: files that could not, each with the reason.
+        notes: what the user must be told of the others.
     """
 
     files: list[Path]
     probabilities: Tensor
     broken: list[tuple[Path, str]]
+    notes: tuple[str, ...]

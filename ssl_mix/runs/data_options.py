@@ -9,6 +9,7 @@ from typing import Any, get_args
 from ssl_mix.augment.pools import Variant
 from ssl_mix.augment.views import Crop
 from ssl_mix.datasets import DATASETS, DataSet, Split, choose_split, read_label_list
+from ssl_mix.datasets.copies import Drop
 from ssl_mix.datasets.decode import Fit
 from ssl_mix.datasets.pixel_statistics import for_channels
 from ssl_mix.datasets.registry import check_taken, default_of, takes
@@ -16,7 +17,7 @@ from ssl_mix.errors import UserError, check_choice, check_count, check_positive,
 
 OWN = "folder"
 PATHS = ("train", "test", "labeled", "unlabeled", "table")
-LOADING = (*PATHS, "download", "extra", "image_size", "stored_size", "fit", "memory_gb")
+LOADING = (*PATHS, "download", "extra", "image_size", "stored_size", "fit", "memory_gb", "drop_copies")
 ARGUMENTS = {"stored_size": "fit", "memory_gb": "memory_budget"}  # of loaders, where they are named otherwise
 Progress = Callable[[str, int, int], None]
 
@@ -68,6 +69,9 @@ class DataOptions:
         std: deviation of each channel that normalization divides by; default: likewise.
         memory_gb: images that need more are read from the disk again and again; default: half of the free
             memory.
+        drop_copies: leave images of yours out of training that are test images too or in two classes, and all
+            but one of several copies: "exact" by the bytes of their files, "near" by what they look like
+            (needs imagehash: pip install 'ssl-mix[copies]').
     """
 
     data: str | None = None
@@ -94,6 +98,7 @@ class DataOptions:
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
     memory_gb: float | None = None
+    drop_copies: Drop = "none"
 
     def absolute(self) -> "DataOptions":
         """The same with absolute paths, so that a run can be resumed from anywhere."""
@@ -182,6 +187,7 @@ class DataOptions:
             check_choice("randaugment", self.randaugment, get_args(Variant))
         self._check_sizes()
         check_taken(self.source, {name: ARGUMENTS.get(name, name) for name in self._given()})
+        check_choice("drop_copies", self.drop_copies, get_args(Drop))
 
     def check_test_is_apart(self) -> None:
         """Raise where test images are those that are learned from."""

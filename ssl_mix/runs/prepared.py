@@ -6,12 +6,14 @@ from typing import NamedTuple
 import torch
 
 from ssl_mix.datasets import DataSet, Split
+from ssl_mix.datasets.copies import copy_notes
 from ssl_mix.engine.trainer import Trainer
 from ssl_mix.models.pretrained import loading_notes
 from ssl_mix.runs.data_options import Progress
 from ssl_mix.runs.features import Features
 from ssl_mix.runs.given import Given
 from ssl_mix.runs.head import begin_head, learned_features
+from ssl_mix.runs.memory import check_memory
 from ssl_mix.runs.net_options import GIVEN
 from ssl_mix.runs.run import Run
 from ssl_mix.runs.sizes import size_notes
@@ -70,8 +72,9 @@ def prepare(
             run, data, split, given.network(len(data.classes), run.config.seed), progress
         )
     trainer, first = begin(run, data, split, given, features, progress)
+    check_memory(trainer)
     weights = trainer.student if features is None else features.body
-    notes = (*data.notes, *loading_notes(weights), *small_set_notes(run, split))
+    notes = (*data.notes, *copy_notes(data, split), *loading_notes(weights), *small_set_notes(run, split))
     notes += (*given_notes(run, given), *size_notes(run, data, given))
     notes += () if first is None else (first.note,)
     return Prepared(run, data, split, features, trainer, first, notes)

@@ -1,7 +1,7 @@
-"""Use what a run has learned: evaluate its teacher, predict images."""
+"""Use what a run has learned: its teacher, its pseudo-labels, and how good it is."""
 
 import dataclasses
-from collections.abc import Sequence
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -14,15 +14,15 @@ from torch import Tensor, nn
 from ssl_mix.augment import Augmentation
 from ssl_mix.augment.crops import Crops
 from ssl_mix.banks import NEVER
-from ssl_mix.datasets import ResidentImages, Split, decode_all, list_images
-from ssl_mix.datasets.class_names import class_numbers
+from ssl_mix.datasets import ImageSource, Split
 from ssl_mix.datasets.given import read_images
+from ssl_mix.datasets.matched_classes import match_test
 from ssl_mix.datasets.originals import Form
 from ssl_mix.engine.execution import resolve_device
 from ssl_mix.errors import UserError, check_choice
 from ssl_mix.evaluation import accuracy, predict_probabilities
 from ssl_mix.models.pretrained import restore_source_head
-from ssl_mix.runs.answers import PredictedLabel, Predictions
+from ssl_mix.runs.answers import PredictedLabel
 from ssl_mix.runs.checkpoint import load_checkpoint
 from ssl_mix.runs.data_options import DataOptions, Progress
 from ssl_mix.runs.evaluation import Evaluation, evaluation_of
@@ -34,6 +34,7 @@ from ssl_mix.types import Task
 
 Weights = Literal["last", "best"]
 MARGIN = 8 / 7
+log = logging.getLogger("ssl_mix")
 
 
 @dataclass(frozen=True)
@@ -78,8 +79,7 @@ class TrainedRun:
         Raises:
             ValueError: they have none of the forms, or one of them cannot be read.
         """
-        pixels, _ = read_images(images, self._form, "unlabeled")
-        return self._probabilities(pixels).numpy()
+        return self._probabilities(read_images(images, self._form, "unlabeled").source).numpy()
 
     def predict(self, images: Any) -> list[str]:
         """The likeliest class of each image, by name; see :meth:`predict_proba`."""
@@ -88,23 +88,31 @@ class TrainedRun:
     def evaluate(self, test: Any) -> Evaluation:
         """Accuracy on images with labels, in any form that :func:`ssl_mix.fit` takes.
 
+        Their classes are matched by name; those of images that are no class of the run are left out, of which
+        the notes of the result and the log tell.
+
         Raises:
-            ValueError: there are no labels, or one that is no class of the run.
+            ValueError: there are no labels, or a number or only names that are no class of the run.
         """
-        pixels, labels = read_images(test, self._form, "test")
-        if labels is None:
+        found = read_images(test, self._form, "test")
+        if found.labels is None:
             raise UserError("test: expected images with labels, got images alone")
-        numbers = torch.tensor(class_numbers(labels, self.classes, "test"))
-        return evaluation_of(self._probabilities(pixels), numbers, self.classes)
+        matched = match_test(found.labels, self.classes)
+        for note in matched.notes:
+            log.warning(note)
+        answers = self._probabilities(found.source, torch.tensor(matched.kept))
+        evaluation = evaluation_of(answers, torch.tensor(matched.numbers), self.classes)
+        return evaluation._replace(notes=tuple(matched.notes))
 
     def pseudo_labels(self) -> list[PredictedLabel]:
         """What was last predicted for each unlabeled image that a step has seen."""
         split, bank = Split.load(self.folder / SPLIT), self.state["bank"]
+        selects = self.run.algorithm.selects
         columns = zip(
             split.unlabeled, *(bank[n].tolist() for n in ("label", "confidence", "passed")), strict=True
         )
         return [
-            PredictedLabel(place, self.classes[label], confidence, bool(passed))
+            PredictedLabel(place, self.classes[label], confidence, bool(passed) if selects else None)
             for place, label, confidence, passed in columns
             if label != NEVER
         ]
@@ -113,8 +121,8 @@ class TrainedRun:
     def _form(self) -> Form:
         return Form(self.stored_size, self.shape[0], self.run.data.fit)
 
-    def _probabilities(self, pixels: Tensor) -> Tensor:
-        return predict_probabilities(self.net, ResidentImages(pixels), self.augmentation, self.device)
+    def _probabilities(self, images: ImageSource, indices: Tensor | None = None) -> Tensor:
+        return predict_probabilities(self.net, images, self.augmentation, self.device, indices=indices)
 
 
 def load_trained(
@@ -228,7 +236,7 @@ def evaluate(
     probabilities = predict_probabilities(
         trained.net, data.test.images, augmentation, trained.device, crops=crops
     )
-    found = evaluation_of(probabilities, data.test.labels, trained.classes)
+    found = evaluation_of(probabilities, data.test.labels, trained.classes)._replace(notes=data.notes)
     if trained.probe is None:
         return found
     answers = predict_probabilities(
@@ -248,44 +256,3 @@ def _with_margin(options: DataOptions, trained: TrainedRun) -> DataOptions:
             f"of `data={options.data}` have a size of their own: take `crops=center`"
         )
     return dataclasses.replace(options, stored_size=round(size * MARGIN))
-
-
-def predict(trained: TrainedRun, paths: Sequence[Path], *, progress: Progress | None = None) -> Predictions:
-    """Class probabilities of images, resized and cut as in training, by what the network sees of their
-    center.
-
-    Args:
-        trained: from ``load_trained``.
-        paths: files, and folders that are searched for images.
-        progress: told how far reading the images is.
-
-    Raises:
-        ValueError: a path is missing, or there is no image to read.
-    """
-    files = [file for path in paths for file in find_images(path)]
-    images, kept, broken = decode_all(
-        files, trained.stored_size, trained.shape[0], trained.run.data.fit, progress=progress
-    )
-    if not len(kept):
-        raise UserError(
-            "no image to predict: " + "; ".join(f"{path} ({reason})" for path, reason in broken[:3])
-        )
-    source = ResidentImages(images)
-    probabilities = predict_probabilities(trained.net, source, trained.augmentation, trained.device)
-    return Predictions([files[position] for position in kept], probabilities, broken)
-
-
-def find_images(path: Path) -> list[Path]:
-    """``path`` itself, or the images in that folder and below.
-
-    Raises:
-        ValueError: it does not exist, or is a folder without images.
-    """
-    if path.is_file():
-        return [path]
-    if not path.is_dir():
-        raise UserError(f"{path} does not exist: expected an image or a folder of images")
-    found = list_images(path)
-    if not found:
-        raise UserError(f"{path} holds no images")
-    return found

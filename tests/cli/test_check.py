@@ -112,3 +112,19 @@ def test_numbers_are_in_words() -> None:
     assert [cell(counts) for counts in ([3], [1, 4000, 2], [None], [2, 2])] == ["3", "1 to 4,000", "?", "2"]
     assert [duration(seconds) for seconds in (90, 600, 7200)] == ["90.0 seconds", "10.0 minutes", "2.0 hours"]
     assert size_range({(4, 3)}) == "4x3 pixels"
+
+
+def test_images_that_look_the_same_are_named(capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("imagehash")
+    folders()
+    small = np.random.default_rng(1).integers(0, 256, (9, 9, 3), dtype=np.uint8)
+    image = Image.fromarray(small).resize((64, 64), Image.Resampling.BICUBIC)
+    image.save("test/dark/seen.png")
+    image.resize((96, 96)).save("labeled/dark/seen.jpg", quality=70)
+    image.save("labeled/light/other.webp", quality=80)
+    data = ["--labeled", "labeled", "--unlabeled", "unlabeled", "--test", "test", "--image-size", "32"]
+    main(["check", "fixmatch", *data, "--net", "small-cnn", *QUICK])
+    output, notes = capsys.readouterr()
+    assert row(output, "near copies, labeled and test") == ["1 test images"]
+    assert "labeled/dark/seen.jpg = " in notes and "labeled/light/other.webp" in notes
+    assert "in two classes (they look the same)" in notes and "--drop-copies near" in notes

@@ -320,7 +320,7 @@ def test_show_mixers_asks_the_network_of_a_run(tmp_path: Path, capsys: pytest.Ca
     main(["train", "supervised", *train, *QUICK, "--net", "small-cnn", "--out", "run"])
     main(["show-mixers", *train, "--out", "grid.png", "--sizes", "16", "--run", "run"])
     assert "random weights" not in capsys.readouterr().out
-    message = mistake(["show-mixers", *DIGITS[:2], "--out", "grid.png", "--run", "run"], capsys)
+    message = mistake(["show-mixers", *DIGITS[:2], "--out", "other.png", "--run", "run"], capsys)
     assert "3 channels" in message
     message = mistake(["show-mixers", *train, "--out", "nowhere/grid.png"], capsys)
-    assert "folder that exists" in message
+    assert "does not exist: make it first" in message

@@ -45,7 +45,7 @@ def test_broken_files_are_named_counted_and_left_out(folder: Path) -> None:
     (note,) = data.notes
     assert note == (
         "left out 4 files that cannot be read as images: "
-        f"{folder}/cat/0.jpg (not an image of a known format), "
+        f"{folder}/cat/0.jpg (an empty file), "
         f"{folder}/cat/3.jpg (not an image of a known format), "
         f"{folder}/dog/4.jpg (No such file or directory) and 1 more"
     )

@@ -183,7 +183,7 @@ def test_labels_that_are_refused(labels: Any, message: str) -> None:
         ({"classes": ("a", "b", "c", "d")}, "labeled: no image of class 'd'"),
         ({"classes": ("a", "b", "a")}, "classes must differ from each other"),
         ({"test": (COLOR[:2], [0, 3])}, "test: label 3 is out of range, expected one of the 3 classes"),
-        ({"test": (COLOR[:2], ["0", "x"])}, "test: label 'x' is out of range"),
+        ({"test": (COLOR[:2], ["y", "x"])}, "test holds 'y', 'x', which the training images do not"),
         ({"test": (COLOR[:2], [0, -1])}, "test: expected a label of each image, got 1 of 2 without"),
         ({"test": COLOR}, "test: expected images with labels, got images alone"),
         ({"test": (COLOR, LABELS, LABELS)}, r"test: expected arrays \(X, y\) or X alone, got 3"),

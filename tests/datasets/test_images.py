@@ -18,6 +18,7 @@ from ssl_mix.datasets import ImageSource, ResidentImages, StreamedImages, decode
 from ssl_mix.datasets.decode_many import available_cpus
 from ssl_mix.datasets.images import worker_count
 from ssl_mix.datasets.originals import Files, Form, Stored
+from ssl_mix.datasets.pixel_statistics import channel_statistics
 
 CPU = torch.device("cpu")
 INDICES = [torch.tensor([3, 1, 1]), torch.tensor([0]), torch.tensor([19, 2, 7, 5])]
@@ -137,3 +138,20 @@ def test_on_a_gpu(files: list[Path], fits: bool, monkeypatch: pytest.MonkeyPatch
     for source in (ResidentImages(pixels), streamed(files, 2)):
         for batch, index in zip(source.batches(INDICES, torch.device("cuda")), INDICES, strict=True):
             assert batch.device.type == "cuda" and torch.equal(batch.cpu(), pixels[index])
+
+
+def test_statistics_of_large_images_take_little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken = []
+    long = torch.Tensor.long
+
+    def recorded(self: torch.Tensor) -> torch.Tensor:
+        taken.append(self.numel())
+        return long(self)
+
+    monkeypatch.setattr(torch.Tensor, "long", recorded)
+    pixels = torch.randint(256, (2, 3, 2000, 1500), dtype=torch.uint8)
+    mean, std = channel_statistics(ResidentImages(pixels))
+    values = pixels.double() / 255
+    assert mean == tuple(values.mean((0, 2, 3)).numpy().round(3))
+    assert std == tuple(values.std((0, 2, 3), correction=0).numpy().round(3))
+    assert max(taken) <= 3 * 2**20

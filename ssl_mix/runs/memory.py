@@ -1,0 +1,70 @@
+"""What a step needs of the memory, estimated before it is taken."""
+
+import copy
+import math
+from collections.abc import Sequence
+
+import psutil  # type: ignore[import-untyped]
+import torch
+from torch import Tensor, nn
+
+from ssl_mix.engine.trainer import Trainer
+from ssl_mix.errors import UserError
+
+FLOAT = 4  # bytes
+GIB = 2**30
+
+
+def check_memory(trainer: Trainer) -> None:
+    """Raise where even the least that a step needs is not free: all its views as floats, and what the layers
+    with weights give for the labeled ones, which is kept for the gradient.
+
+    Raises:
+        ValueError: with the largest batch and the largest images that would fit.
+    """
+    algorithm, batch, shape = trainer.algorithm, trainer.config.batch_size, trainer.feed.shape
+    unlabeled = algorithm.unlabeled_ratio * len(algorithm.unlabeled_views)
+    labeled = len(algorithm.labeled_views)
+    halved = trainer.config.amp == "bf16" or (trainer.config.amp == "auto" and trainer.device.type == "cuda")
+    views = (labeled + unlabeled) * math.prod(shape) * FLOAT
+    per_image = views + labeled * layer_bytes(trainer.student, shape) // (2 if halved else 1)
+    free = free_memory(trainer.device)
+    if batch * per_image <= free:
+        return
+    side = int(shape[1] * math.sqrt(free / (batch * per_image)))
+    fewer = f" or `batch_size` {int(free // per_image)}" if free >= per_image else ""
+    raise UserError(
+        f"a step of {batch} images at {shape[1]}x{shape[2]} pixels needs {batch * per_image / GIB:.1f} GiB "
+        f"at least, and {free / GIB:.1f} GiB are free: at most `image_size` {side}{fewer} would fit"
+    )
+
+
+def layer_bytes(net: nn.Module, shape: Sequence[int]) -> int:
+    """Bytes of what the layers with weights give for one image of ``shape`` (C, H, W), computed from shapes
+    alone; 0 for a network that cannot run without numbers."""
+    found = 0
+
+    def add(module: nn.Module, inputs: object, output: object) -> None:
+        nonlocal found
+        del module, inputs
+        if isinstance(output, Tensor):
+            found += output.numel() * FLOAT
+
+    try:
+        ghost = copy.deepcopy(net).to("meta").eval()
+        for module in ghost.modules():
+            if not list(module.children()) and list(module.parameters(recurse=False)):
+                module.register_forward_hook(add)
+        with torch.inference_mode():
+            ghost(torch.empty(1, *shape, device="meta"))
+    except Exception:  # any network may have layers that look at numbers
+        return 0
+    return found
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that are free on the device."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    free: int = psutil.virtual_memory().available
+    return free
