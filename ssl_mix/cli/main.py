@@ -1,6 +1,7 @@
 """The ``ssl-mix`` command: which word starts what. A command's code is imported when it is called."""
 
 import importlib
+import os
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -8,6 +9,9 @@ from typing import Any, NamedTuple
 
 from ssl_mix._version import __version__
 from ssl_mix.errors import UserError, nearest
+from ssl_mix.runs.stopping import Stopped, stop_at_once
+
+INTERRUPTED, PIPE_CLOSED = 130, 141  # exit statuses as shells report them: 128 and the number of the signal
 
 
 class Command(NamedTuple):
@@ -45,6 +49,9 @@ HELP = ("-h", "--help")
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; a mistake of the user ends with one message on stderr and exit status 2.
 
+    A signal ends it with the status that shells expect of it, 130 after Ctrl-C and 143 after SIGTERM, and so
+    does, without a message, a pipe that nobody reads any more (141).
+
     Args:
         arguments: default: those of the process. ``--debug`` before the command shows the traceback of such a
             mistake.
@@ -52,23 +59,41 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = given[:1] == ["--debug"]
     try:
-        with warnings.catch_warnings():
-            run_command(given[debug:])
-    except (
-        UserError,
-        OSError,
-    ) as error:  # an OSError: a missing folder, a full disk
-        if debug:
-            raise
-        from ssl_mix.cli.terminal import as_flags
+        try:
+            with warnings.catch_warnings(), stop_at_once():
+                run_command(given[debug:])
+        except Exception as error:  # nobody reads any more, a mistake, a missing folder, a full disk
+            if debug or isinstance(error, BrokenPipeError) or not isinstance(error, UserError | OSError):
+                raise
+            from ssl_mix.cli.terminal import as_flags
 
-        print(f"ssl-mix: {as_flags(str(error))}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        if debug:
+            print(f"ssl-mix: {as_flags(str(error))}", file=sys.stderr)
+            sys.exit(2)
+        except KeyboardInterrupt as stopped:
+            if debug:
+                raise
+            print("ssl-mix: interrupted", file=sys.stderr)
+            sys.exit(stopped.status if isinstance(stopped, Stopped) else INTERRUPTED)
+        finally:
+            flush_output()
+    except BrokenPipeError:
+        sys.exit(PIPE_CLOSED)
+
+
+def flush_output() -> None:
+    """Write out what is printed; a pipe that nobody reads any more becomes one that swallows everything.
+
+    Raises:
+        BrokenPipeError: there is such a pipe.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:
+                stream.flush()
+        except BrokenPipeError:
+            with open(os.devnull, "w") as nowhere:
+                os.dup2(nowhere.fileno(), stream.fileno())  # or Python complains when it exits
             raise
-        print("ssl-mix: interrupted", file=sys.stderr)
-        sys.exit(130)  # as shells report a command ended by Ctrl-C
 
 
 def run_command(words: Sequence[str]) -> None:

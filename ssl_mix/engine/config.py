@@ -131,4 +131,4 @@ class TrainConfig:
 
     def logs_at(self, step: int) -> bool:
         """Whether a record is due after ``step`` steps."""
-        return step % self.log_every == 0 or self.evaluates_at(step) or self.saves_at(step)
+        return step % self.log_every == 0 or self.evaluates_at(step)

@@ -18,6 +18,7 @@ from ssl_mix.engine.execution import autocast, compiled, own_state, resolve_devi
 from ssl_mix.engine.feed import Feed, RawBatch
 from ssl_mix.engine.meter import DivergedError, Meter
 from ssl_mix.engine.optimizer import body_of, build_optimizer, learning_rate, set_learning_rate
+from ssl_mix.engine.pace import Pace
 from ssl_mix.engine.teacher import Teacher
 from ssl_mix.evaluation import accuracy, mean_class_accuracy, predict_probabilities
 from ssl_mix.randomness import stream_generator
@@ -83,7 +84,7 @@ class Trainer:
         self.optimizer = build_optimizer(nn.ModuleList([student, algorithm]), config, body)
         self.nets = Nets(self._runnable(student), self.teacher.net)
         self.bank = PseudoLabelBank(task.num_unlabeled, task.num_classes).to(self.device)
-        self.meter = Meter()
+        self.meter, self.pace = Meter(), Pace(feed.images_per_step, 0)
         self.step, self.stop, self.seconds = 0, False, 0.0
         self.best: dict[str, Any] | None = None
 
@@ -97,8 +98,7 @@ class Trainer:
             return compiled(student.train(), sample, autocast(self.config, self.device))
 
     def fit(self) -> Iterator[dict[str, float]]:
-        """Train to the last step, yielding a record every ``log_every`` steps and whenever one is due
-        otherwise.
+        """Train to the last step, yielding a record every ``log_every`` steps and after each evaluation.
 
         A record holds the means since the last one of the loss, its terms and the algorithm's metrics; step,
         learning rate, seconds, images per second and the share of the time spent waiting for images; and,
@@ -107,27 +107,27 @@ class Trainer:
         Raises:
             DivergedError: a loss term became NaN or infinite.
         """
-        began, since = time.perf_counter() - self.seconds, (time.perf_counter(), self.step)
-        waited, batches = 0.0, self.feed.batches(self.step)
+        return (record for record in self.run() if record is not None)
+
+    def run(self) -> Iterator[dict[str, float] | None]:
+        """``fit`` step by step, for what is done between records, such as saving: after each step its record,
+        or None where none is due."""
+        began, batches = time.perf_counter() - self.seconds, self.feed.batches(self.step)
+        self.pace.restart(self.step)
         while self.step < self.config.steps:
-            asked = time.perf_counter()
-            raw = next(batches)
-            waited += time.perf_counter() - asked
-            self.train_step(raw)
+            self.train_step(self.pace.next_of(batches))
+            record = None
             if self.config.logs_at(self.step):
-                record = self.record()
-                now = time.perf_counter()
-                record["images_per_second"] = (
-                    self.feed.images_per_step * (self.step - since[1]) / (now - since[0])
-                )
-                record["data_wait"], waited = waited / (now - since[0]), 0.0
+                record = self.record() | self.pace.rates(self.step)
                 if self.config.evaluates_at(self.step):
                     record |= self.evaluate()
-                self.seconds = record["seconds"] = time.perf_counter() - began
-                yield record
-                since = (time.perf_counter(), self.step)
+                record["seconds"] = time.perf_counter() - began
+            self.seconds = time.perf_counter() - began
+            yield record
+            if record is not None:
+                self.pace.restart(self.step)
             if self.stop:
-                self.stop, self.seconds = False, time.perf_counter() - began
+                self.stop = False
                 return
 
     def train_step(self, raw: RawBatch) -> None:
@@ -161,6 +161,10 @@ class Trainer:
         device."""
         self.check_finite()
         return {"step": self.step, **self.meter.read(), "lr": learning_rate(self.config, self.step - 1)}
+
+    def glance(self) -> dict[str, float]:
+        """Step, means and speed since the last record, for a look in between; nothing starts anew."""
+        return {"step": self.step, **self.meter.means(), **self.pace.rates(self.step)}
 
     def check_finite(self) -> None:
         """Raise DivergedError if a loss term or a weight became NaN or infinite; a state that passes is fit

@@ -1,13 +1,9 @@
 """Start a run, go on with one, and keep its folder."""
 
 import json
-import signal
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from ssl_mix.datasets import Split
@@ -30,6 +26,7 @@ from ssl_mix.runs.head import reopened_features, save_body
 from ssl_mix.runs.identity import check_same, identity_of
 from ssl_mix.runs.prepared import begin, prepare, read_data
 from ssl_mix.runs.run import Run
+from ssl_mix.runs.stopping import Stopped, stop_cleanly
 
 
 @dataclass(frozen=True)
@@ -57,26 +54,33 @@ class Session:
         return self.trainer.step == self.trainer.config.steps
 
     def records(self) -> Iterator[Record]:
-        """Train to the end, or until Ctrl-C, writing metrics and checkpoints.
+        """Train to the end, or until a signal, writing metrics and checkpoints.
 
         Raises:
+            Stopped: Ctrl-C or SIGTERM came; the step in which it did is finished and saved.
             DivergedError: a loss term became NaN or infinite; the last checkpoint stays.
         """
+        return (record for record in self.steps() if record is not None)
+
+    def steps(self) -> Iterator[Record | None]:
+        """``records`` step by step: after each its record, or None where none is due."""
         trainer = self.trainer
         writer = MetricsWriter(self.folder, trainer.step)
         try:
-            with stop_on_interrupt(trainer):
-                for record in trainer.fit():
-                    record |= beside(record, self.baseline)
-                    writer.write(record)
+            with stop_cleanly(trainer) as caught:
+                for record in trainer.run():
+                    if record is not None:
+                        record |= beside(record, self.baseline)
+                        writer.write(record)
                     if trainer.config.saves_at(trainer.step):
                         self.save()
                     yield record
         finally:
             writer.close()
         if not self.finished:
-            trainer.check_finite()
             self.save()
+        if caught:
+            raise Stopped(caught[0])
 
     def tell(self, say: Callable[[str], None], notes: Iterable[str] = ()) -> None:
         """Tell what the user must know of the run, and other ``notes``, one by one."""
@@ -84,7 +88,12 @@ class Session:
             say(note)
 
     def save(self) -> None:
-        """Write a checkpoint."""
+        """Write a checkpoint.
+
+        Raises:
+            DivergedError: a loss term or a weight is NaN or infinite; the last checkpoint stays.
+        """
+        self.trainer.check_finite()
         save_checkpoint(self.folder, {"identity": json.dumps(self.identity), **self.trainer.state_dict()})
 
 
@@ -183,22 +192,3 @@ def beside(record: Record, baseline: Mapping[str, float]) -> Record:
         for name, value in baseline.items()
         if ("validation_accuracy" if "validation" in name else "test_accuracy") in record
     }
-
-
-@contextmanager
-def stop_on_interrupt(trainer: Trainer) -> Iterator[None]:
-    """Within the block Ctrl-C ends training after the current step; a second one interrupts at once."""
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        del number, frame
-        trainer.stop = True
-        signal.signal(signal.SIGINT, previous)
-
-    if threading.current_thread() is not threading.main_thread():  # only there Python lets signals be handled
-        yield
-        return
-    previous = signal.signal(signal.SIGINT, handle)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, previous)
