@@ -2,11 +2,11 @@
 
     python scripts/soak.py [--json scripts/results/soak.jsonl]
 
-FixMatch on digits with a small network, as ``ssl-mix train`` runs it: with records, evaluations, checkpoints
-and TensorBoard events. It is looked at 20 times; the first tenth of the run is warming up. Says, and exits with
-1 where it is not so, that memory grows by less than 1 % after that, that no open file is added, and that the
-median of the last quarter's seconds a step is within a tenth of the first quarter's. Seconds are those of the
-processor, so that other programs do not count.
+FixMatch on digits with a small network, as ``ssl-mix train`` runs it: with records, evaluations,
+checkpoints and TensorBoard events. It is looked at 20 times; the first tenth of the run is for warming up.
+Says, and exits with 1 where it is not so, that memory grows by less than 1 % after that, that no open file is
+added, and that the median of the last quarter's seconds a step is within a tenth of the first quarter's.
+Seconds are those of the processor, so that other programs do not count.
 """
 
 import argparse

@@ -3,14 +3,18 @@
 import importlib
 import os
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from ssl_mix._version import __version__
+from ssl_mix.cli.signature import signature_only
 from ssl_mix.errors import UserError, nearest
 from ssl_mix.runs.stopping import Stopped, stop_at_once
 
+NO_MEMORY = ("can't allocate memory", "out of memory")  # as PyTorch says it of CPUs and of GPUs
 INTERRUPTED, PIPE_CLOSED = 130, 141  # exit statuses as shells report them: 128 and the number of the signal
 
 
@@ -62,12 +66,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         try:
             with warnings.catch_warnings(), stop_at_once():
                 run_command(given[debug:])
-        except Exception as error:  # nobody reads any more, a mistake, a missing folder, a full disk
-            if debug or isinstance(error, BrokenPipeError) or not isinstance(error, UserError | OSError):
+        except BrokenPipeError:
+            raise
+        except (UserError, OSError, MemoryError, RuntimeError) as error:  # an OSError: a full disk, no folder
+            if debug or not (message := message_of(error)):
                 raise
-            from ssl_mix.cli.terminal import as_flags
-
-            print(f"ssl-mix: {as_flags(str(error))}", file=sys.stderr)
+            print(f"ssl-mix: {message}", file=sys.stderr)
             sys.exit(2)
         except KeyboardInterrupt as stopped:
             if debug:
@@ -78,6 +82,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
             flush_output()
     except BrokenPipeError:
         sys.exit(PIPE_CLOSED)
+
+
+def message_of(error: Exception) -> str:
+    """What the user must be told of an error in place of a traceback; "" where it is no mistake of theirs."""
+    if isinstance(error, UserError | OSError):
+        from ssl_mix.cli.terminal import as_flags
+
+        return as_flags(str(error))
+    if isinstance(error, MemoryError) or any(sign in str(error) for sign in NO_MEMORY):
+        return "the memory does not suffice: lower --batch-size, --image-size or what else makes a step large"
+    return ""
 
 
 def flush_output() -> None:
@@ -112,14 +127,21 @@ def run_command(words: Sequence[str]) -> None:
         raise UserError(
             f"unknown command {words[0]!r}: choose {', '.join(COMMANDS)}.{nearest(words[0], COMMANDS)}"
         )
-    function, command = imported(words[0]), COMMANDS[words[0]]
+    command = COMMANDS[words[0]]
     if command.own_words:
-        function(words[1:])
+        imported(words[0])(words[1:])
         return
+    function = (explained(words[0]) if {*HELP} & {*words[1:]} else None) or imported(words[0])
     import tyro
 
     flat = (tyro.conf.OmitSubcommandPrefixes, tyro.conf.OmitArgPrefixes)
     tyro.cli(function, prog=f"ssl-mix {words[0]}", args=list(words[1:]), config=flat)
+
+
+def explained(name: str) -> Callable[..., Any] | None:
+    """What the help of a command needs of its function, where that takes no import of what it does."""
+    module, _, function = COMMANDS[name].place.partition(":")
+    return signature_only(Path(__file__).with_name(f"{module}.py"), function)
 
 
 def imported(name: str) -> Callable[..., Any]:
@@ -127,6 +149,7 @@ def imported(name: str) -> Callable[..., Any]:
     from ssl_mix.cli.terminal import warn
 
     warnings.showwarning = lambda message, *_: warn(str(message))
+    threading.excepthook = lambda failed: warn(f"{failed.exc_value} (in the background)")
     module, _, function = COMMANDS[name].place.partition(":")
     found: Callable[..., Any] = getattr(importlib.import_module(f"ssl_mix.cli.{module}"), function)
     return found

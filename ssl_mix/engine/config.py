@@ -23,6 +23,9 @@ class TrainConfig:
         steps: optimizer steps.
         batch_size: labeled images per step. May exceed the labeled set, which is then repeated within the
             batch.
+        balanced: draw the labeled images of all classes equally often, however many each has.
+        class_weights: weight of each class, in the order of the names: its labeled images are drawn that much
+            more often, which weighs their losses so on the average. With "balanced" leave them out.
         optimizer: "sgd" or "adamw".
         lr: learning rate.
         head_lr_factor: learning rate of the head and of what the algorithm adds, over that of the other
@@ -59,6 +62,8 @@ class TrainConfig:
 
     steps: int = 1000
     batch_size: int = 64
+    balanced: bool = False
+    class_weights: tuple[float, ...] = ()
     optimizer: Literal["sgd", "adamw"] = "sgd"
     lr: float = 0.03
     head_lr_factor: float = 1.0
@@ -96,7 +101,12 @@ class TrainConfig:
         check_choice("schedule", self.schedule, get_args(Schedule))
         check_choice("amp", self.amp, ("auto", "bf16", "off"))
         check_choice("test_scored", self.test_scored, ("always", "once"))
-        object.__setattr__(self, "milestones", tuple(self.milestones))  # JSON knows lists alone
+        for name in ("milestones", "class_weights"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))  # JSON knows lists alone
+        for weight in self.class_weights:
+            check_positive("class_weights", weight)
+        if self.balanced and self.class_weights:
+            raise UserError("`balanced` draws all classes alike: leave out it or `class_weights`")
         for milestone in self.milestones:
             check_count("milestones", milestone)
         check_choice("ema_buffers", self.ema_buffers, ("copy", "average"))

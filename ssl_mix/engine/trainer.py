@@ -20,7 +20,7 @@ from ssl_mix.engine.meter import DivergedError, Meter
 from ssl_mix.engine.optimizer import body_of, build_optimizer, learning_rate, set_learning_rate
 from ssl_mix.engine.pace import Pace
 from ssl_mix.engine.teacher import Teacher
-from ssl_mix.evaluation import accuracy, mean_class_accuracy, predict_probabilities
+from ssl_mix.evaluation import accuracy, macro_f1, mean_class_accuracy, predict_probabilities
 from ssl_mix.randomness import stream_generator
 from ssl_mix.types import Nets, Step, Task
 
@@ -221,8 +221,8 @@ class Trainer:
         )
 
     def _test_scores(self, net: nn.Module) -> dict[str, float]:
-        """Accuracy on the test part, of all images and as a mean over classes; nothing where there is no such
-        part."""
+        """Accuracy on the test part, of all images and as a mean over classes, and macro F1; nothing where
+        there is no such part."""
         if self.data.test is None:
             return {}
         answers = predict_probabilities(net, self.data.test.images, self.data.augmentation, self.device)
@@ -230,6 +230,7 @@ class Trainer:
         return {
             "test_accuracy": accuracy(answers, labels),
             "test_mean_class_accuracy": mean_class_accuracy(answers, labels),
+            "test_macro_f1": macro_f1(answers, labels),
         }
 
     def _agreement(self) -> float:

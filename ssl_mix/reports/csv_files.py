@@ -1,6 +1,7 @@
 """CSV files: pseudo-labels and predictions."""
 
 import csv
+import io
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -9,7 +10,7 @@ from torch import Tensor
 
 from ssl_mix.banks import NEVER, PseudoLabelBank
 from ssl_mix.datasets import Split
-from ssl_mix.runs.folder import FILES, SPLIT
+from ssl_mix.runs.folder import FILES, SPLIT, write_whole
 
 PSEUDO_LABELS = "pseudo_labels.csv"
 
@@ -60,8 +61,17 @@ def prediction_rows(
         yield [str(file), *(cell for pair in pairs for cell in pair)]
 
 
+def confusion_rows(confusion: Tensor, classes: Sequence[str]) -> Iterable[list[str]]:
+    """Rows of a confusion matrix (C, C) with the names of its C classes: images of a true class by what they
+    are taken for. The first row names the columns, the first column the rows."""
+    yield ["true class", *classes]
+    for name, counts in zip(classes, confusion.tolist(), strict=True):
+        yield [name, *map(str, counts)]
+
+
 def write_csv(path: Path, rows: Iterable[list[str]]) -> int:
-    """Write the rows, return how many there are below the first."""
-    with open(path, "w", newline="", encoding="utf-8", errors="surrogateescape") as file:
-        writer = csv.writer(file)
-        return sum(1 for _ in map(writer.writerow, rows)) - 1
+    """Write the rows, return how many there are below the first. The file is whole or as it was before."""
+    text = io.StringIO(newline="")
+    count = sum(1 for _ in map(csv.writer(text).writerow, rows)) - 1
+    write_whole(path, lambda file: file.write(text.getvalue().encode("utf-8", "surrogateescape")))
+    return count

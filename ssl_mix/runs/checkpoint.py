@@ -2,16 +2,23 @@
 
 import contextlib
 import os
-import zipfile
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from ssl_mix.errors import UserError
+from ssl_mix.runs.reading import load_whole
 
 FORMAT = "ssl-mix checkpoint 1"
 CURRENT, PREVIOUS = "checkpoint.pt", "checkpoint.previous.pt"
+CONTENT: dict[str, type] = {
+    **dict.fromkeys(("student", "teacher", "optimizer", "algorithm", "bank", "meter"), dict),
+    "identity": str,
+    "step": int,
+    "seconds": float,
+    "best": object,
+}
 
 
 def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
@@ -80,20 +87,13 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     Raises:
         ValueError: the file is cut short, damaged or not a checkpoint of ssl-mix.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            damaged = archive.testzip()
-        if damaged:
-            raise UserError(f"{path} is damaged: {damaged} does not match its check sum")
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except UserError:
-        raise
-    except zipfile.BadZipFile as error:
-        raise UserError(f"{path} is cut short or no checkpoint at all ({error})") from error
-    except Exception as error:  # torch.load raises many kinds for what it does not know
-        reason = str(error).strip().splitlines()[0]
-        raise UserError(f"{path} is not a checkpoint of ssl-mix ({reason})") from error
+    state = load_whole(path)
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         found = state.get("format") if isinstance(state, dict) else type(state).__name__
         raise UserError(f"{path} is not a checkpoint of ssl-mix: expected format {FORMAT!r}, found {found!r}")
+    lacking = [
+        name for name, kind in CONTENT.items() if name not in state or not isinstance(state[name], kind)
+    ]
+    if lacking:
+        raise UserError(f"{path} is not a whole checkpoint of ssl-mix: {lacking[0]!r} is missing or damaged")
     return state

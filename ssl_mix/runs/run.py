@@ -15,6 +15,7 @@ from ssl_mix._version import __version__
 from ssl_mix.algorithm import Algorithm
 from ssl_mix.algorithms import ALGORITHMS
 from ssl_mix.datasets import DataSet, Split
+from ssl_mix.datasets.splits import checksum
 from ssl_mix.engine.config import TrainConfig
 from ssl_mix.engine.trainer import Trainer
 from ssl_mix.errors import UserError
@@ -22,9 +23,9 @@ from ssl_mix.mixing.terms import MixingTerms
 from ssl_mix.models.freeze import freeze
 from ssl_mix.models.pretrained import restore_source_head
 from ssl_mix.runs.data_options import DataOptions
+from ssl_mix.runs.folder import FORMAT
 from ssl_mix.runs.net_options import NetOptions
-
-FORMAT = "ssl-mix run 1"
+from ssl_mix.runs.reading import build
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,7 @@ class Run:
                 "augmentation": dataclasses.asdict(data.of_pixels),
                 "fingerprint": data.fingerprint(),
                 "split_sha256": split.sha256,
+                "other_parts_sha256": checksum((*split.validation, *split.unlabeled)),
             },
             "versions": {
                 "ssl_mix": __version__,
@@ -119,12 +121,12 @@ class Run:
         keywords = dict(description["algorithm"])
         algorithm = ALGORITHMS[keywords.pop("name")]
         if "mixing" in keywords:
-            keywords["mixing"] = MixingTerms(**keywords["mixing"])
+            keywords["mixing"] = build(MixingTerms, keywords["mixing"])
         return cls(
-            algorithm(**keywords),
-            DataOptions(**description["data"]),
-            NetOptions(**description["net"]),
-            TrainConfig(**description["train"]),
+            build(algorithm, keywords),
+            build(DataOptions, description["data"]),
+            build(NetOptions, description["net"]),
+            build(TrainConfig, description["train"]),
         )
 
 

@@ -8,10 +8,12 @@ from typing import Any
 
 from ssl_mix.datasets import Split
 from ssl_mix.engine.trainer import Trainer
-from ssl_mix.runs.checkpoint import load_checkpoint, save_checkpoint
+from ssl_mix.runs.changes import Changes, check_belongs, extension_notes
+from ssl_mix.runs.checkpoint import CURRENT, load_checkpoint, save_checkpoint
 from ssl_mix.runs.data_options import Progress
 from ssl_mix.runs.features import Features
 from ssl_mix.runs.folder import (
+    CONFIG,
     FILES,
     SPLIT,
     MetricsWriter,
@@ -19,12 +21,14 @@ from ssl_mix.runs.folder import (
     check_run_folder,
     create_run_folder,
     read_config,
+    read_metrics,
     write_text,
 )
 from ssl_mix.runs.given import Given
 from ssl_mix.runs.head import reopened_features, save_body
 from ssl_mix.runs.identity import check_same, identity_of
 from ssl_mix.runs.prepared import begin, prepare, read_data
+from ssl_mix.runs.reading import reading
 from ssl_mix.runs.run import Run
 from ssl_mix.runs.stopping import Stopped, stop_cleanly
 
@@ -140,6 +144,7 @@ def reopen(
     folder: Path,
     *,
     given: Given = Given(),  # noqa: B008 (a tuple)
+    changes: Changes = Changes(),  # noqa: B008 (a tuple)
     progress: Progress | None = None,
 ) -> Session:
     """The run in ``folder`` at its newest whole checkpoint.
@@ -147,42 +152,53 @@ def reopen(
     Args:
         folder: of the run.
         given: what was handed over when it began.
+        changes: where its data are now, and how long it becomes; its folder tells them from now on.
         progress: told how far reading the images is.
 
     Raises:
         ValueError: no run there, its data or settings have changed, or no checkpoint is whole.
     """
     description = read_config(folder)
-    run = Run.from_description(description)
-    given.check(description["given"])
+    with reading(folder / CONFIG):
+        run = changes.moved(Run.from_description(description))
+        recorded = identity_of(description)
+        given.check(description["given"])
     data = read_data(run, given, progress)
     split = Split.load(folder / SPLIT)
+    read_metrics(folder)  # damaged ones are refused before anything is changed
     now = run.describe(data, split)
     identity = identity_of(now)
-    check_same(identity_of(description), identity, folder / "config.json")
+    check_same(recorded, identity, folder / CONFIG)
     state, refused = load_checkpoint(folder)
     if state is not None:
-        check_same(json.loads(state["identity"]), identity, folder / "checkpoint.pt")
+        check_belongs(state, identity, description, folder)
+    before, run = run, changes.longer(run)
     features = None
     if run.net.tune == "head":
         features = reopened_features(folder, run, data, given.network(len(data.classes)), progress)
     if state is None:
         trainer, _ = begin(run, data, split, given, features, progress)
-    elif features is not None:
-        trainer = run.trainer(features.data, split, state, features.network())
     else:
-        trainer = run.trainer(data, split, state, given.network(len(data.classes)))
-    changed = [name for name, old in description["versions"].items() if now["versions"][name] != old]
+        net = given.network(len(data.classes)) if features is None else features.network()
+        with reading(folder / CURRENT):
+            trainer = run.trainer(data if features is None else features.data, split, state, net)
+    changed = [name for name, old in description["versions"].items() if now["versions"].get(name) != old]
     if changed:
         refused.append(
             f"{', '.join(changed)} changed since the run began: it goes on, but not to the same bits"
         )
+    refused += extension_notes(run.algorithm, before.config, run.config, trainer.step)
+    if changes != Changes():
+        changes.write(folder, description, run, data)
+        identity = identity_of(run.describe(data, split))
     return Session(folder, trainer, identity, tuple(refused), baseline_of(description))
 
 
 def baseline_of(description: dict[str, Any]) -> dict[str, float]:
     """The accuracies without training that a ``config.json`` tells; none for a run from random weights."""
-    return dict((description.get("start") or {}).get("scores", {}))
+    start = description.get("start")
+    scores = start.get("scores") if isinstance(start, dict) else None
+    return {**scores} if isinstance(scores, dict) else {}
 
 
 def beside(record: Record, baseline: Mapping[str, float]) -> Record:
