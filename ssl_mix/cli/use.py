@@ -13,7 +13,7 @@ from ssl_mix.algorithms import ALGORITHMS
 from ssl_mix.augment.crops import Crops
 from ssl_mix.banks import PseudoLabelBank
 from ssl_mix.cli.help import print_registry
-from ssl_mix.cli.terminal import console, reading_bar, say, warn
+from ssl_mix.cli.terminal import console, keep_freed_memory, reading_bar, say, warn
 from ssl_mix.cli.train import finish
 from ssl_mix.datasets import DATASETS
 from ssl_mix.errors import UserError, check_count
@@ -33,6 +33,8 @@ RunFolder = tyro.conf.Positional[Path]
 def load(run: Path, device: str, weights: Weights = "last") -> TrainedRun:
     """A trained run, with a note for each newer checkpoint that could not be used."""
     trained = load_trained(run, device, weights)
+    if trained.device.type == "cpu":
+        keep_freed_memory()
     for message in trained.warnings:
         warn(message)
     return trained

@@ -11,6 +11,7 @@ from torch import Tensor
 from ssl_mix.banks import NEVER, PseudoLabelBank
 from ssl_mix.datasets import Split
 from ssl_mix.runs.folder import FILES, SPLIT, write_whole
+from ssl_mix.runs.reading import reading
 
 PSEUDO_LABELS = "pseudo_labels.csv"
 
@@ -23,13 +24,14 @@ def pseudo_label_rows(folder: Path, bank: PseudoLabelBank, classes: Sequence[str
     The first row names the columns.
     """
     unlabeled = Split.load(folder / SPLIT).unlabeled
-    files = json.loads((folder / FILES).read_text()) if (folder / FILES).exists() else None
+    with reading(folder / FILES):
+        files = json.loads((folder / FILES).read_text()) if (folder / FILES).exists() else None
+        named = [str(image) if files is None else str(files[image]) for image in unlabeled]
     names = ("label", "confidence", "passed", "first_passed", "last_passed", "changes")
     columns = [getattr(bank, name).tolist() for name in names]
     yield ["index" if files is None else "file", "class", *names[1:]]
-    for image, label, confidence, passed, first, last, changes in zip(unlabeled, *columns, strict=True):
+    for name, label, confidence, passed, first, last, changes in zip(named, *columns, strict=True):
         if label != NEVER:
-            name = str(image) if files is None else files[image]
             steps = ["" if step == NEVER else str(step) for step in (first, last)]
             yield [name, classes[label], f"{confidence:.4f}", str(int(passed)), *steps, str(changes)]
 

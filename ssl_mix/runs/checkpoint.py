@@ -72,6 +72,9 @@ def load_checkpoint(folder: Path) -> tuple[dict[str, Any] | None, list[str]]:
     refused: list[str] = []
     present = [folder / name for name in (CURRENT, PREVIOUS) if (folder / name).exists()]
     for path in present:
+        if path.is_dir():
+            raise UserError(f"{path} is a folder, and checkpoints go there: take it away")
+    for path in present:
         try:
             return read_checkpoint(path), refused
         except UserError as error:

@@ -19,6 +19,7 @@ from ssl_mix.cli.main import main
 from ssl_mix.runs.session import Session
 
 CASES = int(os.environ.get("SSL_MIX_CASES", "60"))
+SEEDS = range(CASES)
 FILES = (
     "config.json",
     "split.json",
@@ -78,7 +79,7 @@ def test_damaged_runs_end_in_one_sentence_and_stay_as_they_are(
     monkeypatch.setattr("ssl_mix.cli.use.finish", train_alone)
     shutil.copytree("run", "kept")
     faults = []
-    for seed in range(CASES):
+    for seed in SEEDS:
         shutil.rmtree("run")
         shutil.copytree("kept", "run")
         draw = random.Random(seed)
@@ -91,15 +92,18 @@ def test_damaged_runs_end_in_one_sentence_and_stay_as_they_are(
         capsys.readouterr()
         wrong = fault(command, capsys)
         resumed = command[0] == "resume" and wrong == ""
-        if wrong in ("", "refused") and not resumed and contents(Path("run")) != before:
-            wrong = "the folder has changed"
-        if wrong not in ("", "refused"):
+        fine = wrong == "" or wrong.startswith("refused")
+        if fine and not resumed and contents(Path("run")) != before:
+            wrong = f"the folder has changed after: {wrong}"
+            fine = False
+        if not fine:
             faults.append(f"seed {seed}: {' '.join(command)}: {wrong}")
-    assert faults == []
+    assert not faults, "\n".join(faults)
 
 
 def fault(command: list[str], capsys: pytest.CaptureFixture[str]) -> str:
-    """What is wrong with how a command ends: nothing ("") for a result, "refused" for one sentence."""
+    """What is wrong with how a command ends: nothing for a result, for one sentence what begins with
+    "refused"."""
     status: object = 0
     try:
         main(list(command))
@@ -111,4 +115,4 @@ def fault(command: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     if status == 0:
         return ""
     told = [line for line in said.splitlines() if line.startswith("ssl-mix: ")]
-    return "refused" if status in (1, 2) and len(told) == 1 and "Traceback" not in said else said
+    return f"refused: {said}" if status in (1, 2) and len(told) == 1 and "Traceback" not in said else said
