@@ -43,7 +43,7 @@ def work(net: nn.Module, folder: Path, count: int, size: int) -> dict[str, Calla
 
     @torch.inference_mode()
     def forward(size: int) -> None:
-        for batch in ready.split(size):
+        for batch in torch.split(ready, size):
             net(batch)
 
     def predict(source: ResidentImages | FilesAhead) -> object:
@@ -54,7 +54,9 @@ def work(net: nn.Module, folder: Path, count: int, size: int) -> dict[str, Calla
         "one_batch": lambda: forward(count),
         "memory": lambda: predict(ResidentImages(images)),
         "files": lambda: predict(FilesAhead(files, Form(size))),
-        "decode": lambda: list(FilesAhead(files, Form(size)).batches(torch.arange(count).split(BATCH), CPU)),
+        "decode": lambda: list(
+            FilesAhead(files, Form(size)).batches(torch.split(torch.arange(count), BATCH), CPU)
+        ),
     }
 
 

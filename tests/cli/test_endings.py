@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from ssl_mix.cli import lines
 from ssl_mix.cli.lines import TrainingLines, duration
 from ssl_mix.cli.main import main
 from ssl_mix.runs.checkpoint import read_checkpoint
@@ -135,7 +134,7 @@ def test_records_are_those_that_were_asked_for(capsys: pytest.CaptureFixture[str
 
 def test_time_left_is_told_from_the_first_minute_on(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [0.0]
-    monkeypatch.setattr(lines.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr("ssl_mix.cli.lines.time.perf_counter", lambda: clock[0])
     told = TrainingLines("x", 1000, done=100)
     clock[0] = 59.0
     assert not told.due(150)
