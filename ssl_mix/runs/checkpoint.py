@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from ssl_mix.runs.reading import load_whole
 
 FORMAT = "ssl-mix checkpoint 1"
 CURRENT, PREVIOUS = "checkpoint.pt", "checkpoint.previous.pt"
-CONTENT: dict[str, type] = {
+OF_A_RUN: dict[str, type] = {
     **dict.fromkeys(("student", "teacher", "optimizer", "algorithm", "bank", "meter"), dict),
     "identity": str,
     "step": int,
@@ -59,8 +60,15 @@ def _flush_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def load_checkpoint(folder: Path) -> tuple[dict[str, Any] | None, list[str]]:
+def load_checkpoint(
+    folder: Path,
+    content: Mapping[str, type] = {},  # noqa: B006 (not changed)
+) -> tuple[dict[str, Any] | None, list[str]]:
     """The newest whole checkpoint in ``folder``, on the CPU, and why newer ones were refused.
+
+    Args:
+        folder: of a run.
+        content: name and type of what it must hold.
 
     Returns:
         The state, or None where no checkpoint has been written yet; and one message for each file that was
@@ -76,7 +84,9 @@ def load_checkpoint(folder: Path) -> tuple[dict[str, Any] | None, list[str]]:
             raise UserError(f"{path} is a folder, and checkpoints go there: take it away")
     for path in present:
         try:
-            return read_checkpoint(path), refused
+            state = read_checkpoint(path)
+            _check_content(state, content, path)
+            return state, refused
         except UserError as error:
             refused.append(str(error))
     if present:
@@ -94,9 +104,12 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         found = state.get("format") if isinstance(state, dict) else type(state).__name__
         raise UserError(f"{path} is not a checkpoint of ssl-mix: expected format {FORMAT!r}, found {found!r}")
+    return state
+
+
+def _check_content(state: dict[str, Any], content: Mapping[str, type], path: Path) -> None:
     lacking = [
-        name for name, kind in CONTENT.items() if name not in state or not isinstance(state[name], kind)
+        name for name, kind in content.items() if name not in state or not isinstance(state[name], kind)
     ]
     if lacking:
         raise UserError(f"{path} is not a whole checkpoint of ssl-mix: {lacking[0]!r} is missing or damaged")
-    return state

@@ -9,7 +9,7 @@ from typing import Any
 from ssl_mix.datasets import Split
 from ssl_mix.engine.trainer import Trainer
 from ssl_mix.runs.changes import Changes, check_belongs, extension_notes
-from ssl_mix.runs.checkpoint import CURRENT, load_checkpoint, save_checkpoint
+from ssl_mix.runs.checkpoint import CURRENT, OF_A_RUN, load_checkpoint, save_checkpoint
 from ssl_mix.runs.data_options import Progress
 from ssl_mix.runs.features import Features
 from ssl_mix.runs.folder import (
@@ -169,7 +169,7 @@ def reopen(
     now = run.describe(data, split)
     identity = identity_of(now)
     check_same(recorded, identity, folder / CONFIG)
-    state, refused = load_checkpoint(folder)
+    state, refused = load_checkpoint(folder, OF_A_RUN)
     if state is not None:
         check_belongs(state, identity, description, folder)
     before, run = run, changes.longer(run)

@@ -25,7 +25,7 @@ from ssl_mix.evaluation import accuracy, predict_probabilities
 from ssl_mix.models.pretrained import restore_source_head
 from ssl_mix.runs.answers import PredictedLabel, Predictions
 from ssl_mix.runs.changes import check_belongs
-from ssl_mix.runs.checkpoint import CURRENT, load_checkpoint
+from ssl_mix.runs.checkpoint import CURRENT, OF_A_RUN, load_checkpoint
 from ssl_mix.runs.data_options import DataOptions, Progress
 from ssl_mix.runs.evaluation import Evaluation, evaluation_of
 from ssl_mix.runs.folder import CONFIG, SPLIT, read_config
@@ -148,7 +148,7 @@ def load_trained(
         augmentation = _augmentation(dataset["augmentation"])
         given = Given(net=net)
         given._replace(data=None).check(description["given"] | {"data": False})
-    state, refused = load_checkpoint(folder)
+    state, refused = load_checkpoint(folder, OF_A_RUN)
     if state is None:
         raise UserError(f"{folder} has no checkpoint yet: train it first (ssl-mix resume {folder})")
     check_belongs(state, identity, description, folder)
