@@ -1,6 +1,9 @@
 """Stored uint8 images behind one interface: in memory, or made anew whenever they are wanted."""
 
+import multiprocessing
+import os
 import signal
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol, TypeVar
 
@@ -147,12 +150,24 @@ def in_workers(
         collate_fn=collate,
         num_workers=workers,
         pin_memory=pinned,
-        worker_init_fn=_leave_interrupts_to_the_parent,
+        worker_init_fn=_leave_signals_to_the_parent,
         generator=torch.Generator(),  # the loader's own draws must not move the global random state
     )
     return iter(loader)
 
 
-def _leave_interrupts_to_the_parent(worker: int) -> None:
+def _leave_signals_to_the_parent(worker: int) -> None:
+    """Ctrl-C and a scheduler's SIGTERM go to all processes; training may want one more batch. The parent's
+    own SIGTERM ends a worker."""
     del worker
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all; training may want one more batch
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "sigwaitinfo"):
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        threading.Thread(target=_end_by_the_parent, daemon=True).start()
+
+
+def _end_by_the_parent() -> None:
+    parent = multiprocessing.parent_process()
+    while parent is not None:
+        if signal.sigwaitinfo({signal.SIGTERM}).si_pid == parent.pid:
+            os._exit(0)

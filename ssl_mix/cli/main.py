@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             mistake.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
-    debug = given[:1] == ["--debug"]
+    debug, hook = given[:1] == ["--debug"], threading.excepthook
     try:
         try:
             with warnings.catch_warnings(), stop_at_once():
@@ -79,6 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print("ssl-mix: interrupted", file=sys.stderr)
             sys.exit(stopped.status if isinstance(stopped, Stopped) else INTERRUPTED)
         finally:
+            threading.excepthook = hook
             flush_output()
     except BrokenPipeError:
         sys.exit(PIPE_CLOSED)
@@ -145,11 +146,11 @@ def explained(name: str) -> Callable[..., Any] | None:
 
 
 def imported(name: str) -> Callable[..., Any]:
-    """The function of a command. From now on warnings are notes on stderr."""
+    """The function of a command. From now on warnings, and errors in the background, are notes on stderr."""
     from ssl_mix.cli.terminal import warn
 
     warnings.showwarning = lambda message, *_: warn(str(message))
-    threading.excepthook = lambda failed: warn(f"{failed.exc_value} (in the background)")
+    threading.excepthook = lambda failed: warn(f"{failed.exc_value}")
     module, _, function = COMMANDS[name].place.partition(":")
     found: Callable[..., Any] = getattr(importlib.import_module(f"ssl_mix.cli.{module}"), function)
     return found
