@@ -151,7 +151,7 @@ def _looked_at(images: ImageSource) -> tuple[Tensor, ...]:
 def _below(files: tuple[str, ...]) -> list[str]:
     """The names of files from the folder on that holds them all, which may move."""
     paths = [os.path.abspath(file) for file in files]
-    above = os.path.commonpath(paths) if paths else ""
+    above = os.path.commonpath([os.path.dirname(path) for path in paths]) if paths else ""
     return [Path(os.path.relpath(path, above)).as_posix() for path in paths]
 
 
