@@ -104,14 +104,14 @@ class DataSet:
         return self.augmentation
 
     def fingerprint(self) -> str:
-        """SHA-256 of the name, classes, image shape, labels, and the files' names and byte sizes; of images
-        without files, their pixels: all that are in memory, else 64 spread evenly; and which views are the
-        user's own."""
+        """SHA-256 of the name, classes, image shape, labels, and the files' byte sizes and names from the
+        folder on that holds all of a part; of images without files, their pixels: all that are in memory,
+        else 64 spread evenly; and which views are the user's own."""
         digest = hashlib.sha256(repr((self.name, self.classes, self.train.images.shape)).encode())
         for part in (self.train, self.test):
             if part is not None:
                 digest.update(part.labels.numpy().astype("<i8").tobytes())
-                sizes = [(file, _size(file)) for file in part.files or ()]
+                sizes = list(zip(_below(part.files or ()), map(_size, part.files or ()), strict=True))
                 digest.update(repr((len(part.labels), sizes)).encode())
                 if part.files is None:
                     for batch in part.images.batches(_looked_at(part.images), torch.device("cpu")):
@@ -159,6 +159,13 @@ def _looked_at(images: ImageSource) -> tuple[Tensor, ...]:
     """Positions of the images whose pixels stand for all."""
     count = len(images) if isinstance(images, ResidentImages) else min(len(images), SAMPLES)
     return torch.split(torch.arange(count) * len(images) // count, CHUNK)
+
+
+def _below(files: tuple[str, ...]) -> list[str]:
+    """The names of files from the folder on that holds them all, which may move."""
+    paths = [os.path.abspath(file) for file in files]
+    above = os.path.commonpath([os.path.dirname(path) for path in paths]) if paths else ""
+    return [Path(os.path.relpath(path, above)).as_posix() for path in paths]
 
 
 def _size(file: str) -> int | None:

@@ -1,7 +1,9 @@
 """Stored uint8 images behind one interface: in memory, or made anew whenever they are wanted."""
 
 import multiprocessing
+import os
 import signal
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol, TypeVar
 
@@ -155,7 +157,7 @@ def in_workers(
         num_workers=workers,
         multiprocessing_context=_start_method() if workers else None,
         pin_memory=pinned,
-        worker_init_fn=_leave_interrupts_to_the_parent,
+        worker_init_fn=_leave_signals_to_the_parent,
         generator=torch.Generator(),  # the loader's own draws must not move the global random state
     )
     return with_signals_restored(loader) if workers else iter(loader)
@@ -171,6 +173,18 @@ def _stacked(items: list[Any]) -> Tensor:
     return as_images(torch.stack([torch.as_tensor(item) for item in items]), "images")
 
 
-def _leave_interrupts_to_the_parent(worker: int) -> None:
+def _leave_signals_to_the_parent(worker: int) -> None:
+    """Ctrl-C and a scheduler's SIGTERM go to all processes; training may want one more batch. The parent's
+    own SIGTERM ends a worker."""
     del worker
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all; training may want one more batch
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "sigwaitinfo"):
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        threading.Thread(target=_end_by_the_parent, daemon=True).start()
+
+
+def _end_by_the_parent() -> None:
+    parent = multiprocessing.parent_process()
+    while parent is not None:
+        if signal.sigwaitinfo({signal.SIGTERM}).si_pid == parent.pid:
+            os._exit(0)

@@ -13,14 +13,7 @@ from torch.utils.data import Dataset
 from ssl_mix.datasets.decode import Fit, decode, open_image, quiet, size_in, square
 from ssl_mix.datasets.decode_many import CHUNK, Progress, Reading, in_threads, read_all
 from ssl_mix.datasets.images import in_workers
-from ssl_mix.datasets.pixels import (
-    Original,
-    as_original,
-    as_picture,
-    digest_of,
-    size_of,
-    with_channels,
-)
+from ssl_mix.datasets.pixels import Original, as_original, as_picture, digest_of, size_of, with_channels
 
 
 class Form(NamedTuple):
@@ -224,6 +217,7 @@ class Joined:
         self.parts = list(parts)
         files = [part.files for part in parts if part.files is not None]
         self.files = sum(files, []) if len(files) == len(parts) else None
+        self.starts = [sum(map(len, parts[:number])) for number in range(len(parts))]
         self.places = [(part, position) for part in parts for position in range(len(part))]
 
     def __len__(self) -> int:
@@ -246,12 +240,15 @@ class Joined:
     def read(self, form: Form, *, keep: bool, progress: Progress | None, label: str) -> Reading:
         """See ``Originals``."""
         found = [part.read(form, keep=keep, progress=progress, label=label) for part in self.parts]
-        starts = [sum(map(len, self.parts[:number])) for number in range(len(self.parts))]
         images = [reading.images for reading in found if reading.images is not None]
         digests = [reading.digests for reading in found if reading.digests is not None]
         return Reading(
             torch.cat(images) if keep else None,
-            [start + kept for start, reading in zip(starts, found, strict=True) for kept in reading.kept],
+            [
+                start + kept
+                for start, reading in zip(self.starts, found, strict=True)
+                for kept in reading.kept
+            ],
             [entry for reading in found for entry in reading.broken],
             sum(reading.enlarged for reading in found),
             sum(digests, []) if len(digests) == len(found) else None,
@@ -260,11 +257,10 @@ class Joined:
 
     def subset(self, positions: Sequence[int]) -> "Joined":
         """See ``Originals``; the positions ascend."""
-        starts = [sum(map(len, self.parts[:number])) for number in range(len(self.parts))]
         return Joined(
             [
                 part.subset([at - start for at in positions if start <= at < start + len(part)])
-                for part, start in zip(self.parts, starts, strict=True)
+                for part, start in zip(self.parts, self.starts, strict=True)
             ]
         )
 

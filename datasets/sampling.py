@@ -45,10 +45,14 @@ class ShuffledIndex:
 
     def batch(self, step: int) -> Tensor:
         """Elements ``step * B`` to ``(step + 1) * B`` of the row, (B,) int64 on the CPU."""
-        start, length = step * self.batch_size, self._rows * len(self.index)
-        stop = start + self.batch_size
-        numbers = range(start // length, (stop - 1) // length + 1)
-        return torch.cat([self._chunk(n)[max(0, start - n * length) : stop - n * length] for n in numbers])
+        return self.elements(step * self.batch_size, (step + 1) * self.batch_size)
+
+    def elements(self, start: int, stop: int) -> Tensor:
+        """Elements ``start`` to ``stop`` of the row, (stop - start,) int64 on the CPU."""
+        length = self._rows * len(self.index)
+        numbers = range(start // length, (stop - 1) // length + 1) if stop > start else range(0)
+        parts = [self._chunk(n)[max(0, start - n * length) : stop - n * length] for n in numbers]
+        return torch.cat(parts) if parts else self.index[:0]
 
     def from_step(self, step: int) -> Iterator[Tensor]:
         """Batches from ``step`` on, without end."""

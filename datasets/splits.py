@@ -56,7 +56,7 @@ class Split:
             parts = {name: tuple(content[name]) for name in ("labeled", "validation", "unlabeled")}
             split = cls(**parts, seed=content["seed"], sha256=content["sha256"])
             found = checksum(split.labeled)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
             raise UserError(f"expected a split in {path}, cannot read one: {error!r}") from error
         if split.sha256 != found:
             raise UserError(f"{path} was changed: its labeled images do not have the SHA-256 that it states")

@@ -4,6 +4,7 @@
     ssl_step  FixMatch and FlexMatch iterations against those of the toolkit USB
     mixers    every mixer against torchvision, timm, kornia and one torch.lerp
     losses    every loss against F.cross_entropy
+    predict   evaluating and predicting images against the bare forward pass of the network
 
 ``python scripts/bench.py NAME --help`` says more; ``--json scripts/results/bench_NAME.jsonl`` keeps the
 numbers.
@@ -12,7 +13,7 @@ numbers.
 import importlib
 import sys
 
-NAMES = ("step", "ssl_step", "mixers", "losses")
+NAMES = ("step", "ssl_step", "mixers", "losses", "predict")
 
 
 def main() -> None:

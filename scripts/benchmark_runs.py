@@ -215,13 +215,13 @@ def train(planned: Planned) -> None:
 
 def stop(number: int, frame: object) -> NoReturn:
     """Let running processes save what they have, wait for them, and end."""
-    del number, frame
+    del frame
     for process in RUNNING:
         process.send_signal(signal.SIGINT)
     for process in list(RUNNING):
         process.wait()
     print("stopped; the same command goes on", file=sys.stderr, flush=True)
-    os._exit(130)
+    os._exit(128 + number)
 
 
 def line_of(planned: Planned, records: Sequence[Record], found: dict[str, Any]) -> Line:

@@ -22,6 +22,10 @@ from ssl_mix.runs.run import NESTED
 
 FLAT = (tyro.conf.OmitSubcommandPrefixes, tyro.conf.OmitArgPrefixes, tyro.conf.CascadeSubcommandArgs)
 FIRST = ("data", "labeled", "unlabeled", "test", "net", "mix", "steps", "out")  # what most people set
+ABOUT = {
+    "train": "Train a classifier from few labels.",
+    "check": "Read everything that training would, and say what it would do, without doing it.",
+}
 Made = TypeVar("Made")
 
 
@@ -37,8 +41,8 @@ def print_help(algorithm: str, recipe: Recipe, *, every: bool, command: str = "t
     prog = f"ssl-mix {command} {algorithm or 'ALGORITHM'}"
     if not algorithm:
         print_registry("Algorithms", ALGORITHMS)
-    about = first_paragraph(ALGORITHMS[algorithm]) if algorithm else "Train a classifier from few labels."
-    shown = documented(algorithm, recipe, None if every else FIRST)
+    about = first_paragraph(ALGORITHMS[algorithm]) if algorithm else ABOUT[command]
+    shown = documented(algorithm, recipe, None if every else FIRST, out_needed=command != "check")
     with contextlib.suppress(SystemExit):
         tyro.cli(shown, prog=prog, args=["--help"], description=about, config=FLAT)
     if not every:
@@ -72,7 +76,12 @@ def explain_mistake(arguments: Sequence[str]) -> None:
 
 
 def documented(
-    algorithm: str, recipe: Recipe, only: Sequence[str] | None, algorithms: Any = None
+    algorithm: str,
+    recipe: Recipe,
+    only: Sequence[str] | None,
+    algorithms: Any = None,
+    *,
+    out_needed: bool = True,
 ) -> Callable[..., None]:
     """A function whose signature is all options with a recipe's defaults, or ``only`` some of them."""
 
@@ -87,8 +96,13 @@ def documented(
         types = {"data": types.pop("data"), "network": types.pop("network"), "algorithm": own, **types}
     if algorithms is not None:
         types = {"algorithm": algorithms, **types}
-    types |= {"out": Path, **({} if only else {"recipe": Literal[tuple(RECIPES)], "overwrite": bool})}
-    standard = {"recipe": "small", "overwrite": False}
+    folder: Any = Path if out_needed else _shown(Path | None, None)
+    types |= {"out": folder, **({} if only else {"recipe": Literal[tuple(RECIPES)], "overwrite": bool})}
+    standard: dict[str, Any] = {
+        "recipe": "small",
+        "overwrite": False,
+        **({} if out_needed else {"out": None}),
+    }
 
     def command(**given: Any) -> None:
         del given

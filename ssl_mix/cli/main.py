@@ -1,14 +1,22 @@
 """The ``ssl-mix`` command: which word starts what. A command's code is imported when it is called."""
 
 import importlib
+import os
 import random
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from ssl_mix._version import __version__
+from ssl_mix.cli.signature import signature_only
 from ssl_mix.errors import UserError, nearest
+from ssl_mix.runs.stopping import Stopped, stop_at_once
+
+NO_MEMORY = ("can't allocate memory", "out of memory")  # as PyTorch says it of CPUs and of GPUs
+INTERRUPTED, PIPE_CLOSED = 130, 141  # exit statuses as shells report them: 128 and the number of the signal
 
 
 class Command(NamedTuple):
@@ -46,33 +54,65 @@ HELP = ("-h", "--help")
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; a mistake of the user ends with one message on stderr and exit status 2.
 
+    A signal ends it with the status that shells expect of it, 130 after Ctrl-C and 143 after SIGTERM, and so
+    does, without a message, a pipe that nobody reads any more (141).
+
     Args:
         arguments: default: those of the process. ``--debug`` before the command shows the traceback of such a
             mistake.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
-    debug = given[:1] == ["--debug"]
+    debug, hook = given[:1] == ["--debug"], threading.excepthook
     drawn = random.getstate()  # the terminal's library draws from it
     try:
-        with warnings.catch_warnings():
-            run_command(given[debug:])
-    except (
-        UserError,
-        OSError,
-    ) as error:  # an OSError: a missing folder, a full disk
-        if debug:
+        try:
+            with warnings.catch_warnings(), stop_at_once():
+                run_command(given[debug:])
+        except BrokenPipeError:
             raise
+        except (UserError, OSError, MemoryError, RuntimeError) as error:  # an OSError: a full disk, no folder
+            if debug or not (message := message_of(error)):
+                raise
+            print(f"ssl-mix: {message}", file=sys.stderr)
+            sys.exit(2)
+        except KeyboardInterrupt as stopped:
+            if debug:
+                raise
+            print("ssl-mix: interrupted", file=sys.stderr)
+            sys.exit(stopped.status if isinstance(stopped, Stopped) else INTERRUPTED)
+        finally:
+            threading.excepthook = hook
+            random.setstate(drawn)
+            flush_output()
+    except BrokenPipeError:
+        sys.exit(PIPE_CLOSED)
+
+
+def message_of(error: Exception) -> str:
+    """What the user must be told of an error in place of a traceback; "" where it is no mistake of theirs."""
+    if isinstance(error, UserError | OSError):
         from ssl_mix.cli.terminal import as_flags
 
-        print(f"ssl-mix: {as_flags(str(error))}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        if debug:
+        return as_flags(str(error))
+    if isinstance(error, MemoryError) or any(sign in str(error) for sign in NO_MEMORY):
+        return "the memory does not suffice: lower --batch-size, --image-size or what else makes a step large"
+    return ""
+
+
+def flush_output() -> None:
+    """Write out what is printed; a pipe that nobody reads any more becomes one that swallows everything.
+
+    Raises:
+        BrokenPipeError: there is such a pipe.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:
+                stream.flush()
+        except BrokenPipeError:
+            with open(os.devnull, "w") as nowhere:
+                os.dup2(nowhere.fileno(), stream.fileno())  # or Python complains when it exits
             raise
-        print("ssl-mix: interrupted", file=sys.stderr)
-        sys.exit(130)  # as shells report a command ended by Ctrl-C
-    finally:
-        random.setstate(drawn)
 
 
 def run_command(words: Sequence[str]) -> None:
@@ -91,21 +131,29 @@ def run_command(words: Sequence[str]) -> None:
         raise UserError(
             f"unknown command {words[0]!r}: choose {', '.join(COMMANDS)}.{nearest(words[0], COMMANDS)}"
         )
-    function, command = imported(words[0]), COMMANDS[words[0]]
+    command = COMMANDS[words[0]]
     if command.own_words:
-        function(words[1:])
+        imported(words[0])(words[1:])
         return
+    function = (explained(words[0]) if {*HELP} & {*words[1:]} else None) or imported(words[0])
     import tyro
 
     flat = (tyro.conf.OmitSubcommandPrefixes, tyro.conf.OmitArgPrefixes)
     tyro.cli(function, prog=f"ssl-mix {words[0]}", args=list(words[1:]), config=flat)
 
 
+def explained(name: str) -> Callable[..., Any] | None:
+    """What the help of a command needs of its function, where that takes no import of what it does."""
+    module, _, function = COMMANDS[name].place.partition(":")
+    return signature_only(Path(__file__).with_name(f"{module}.py"), function)
+
+
 def imported(name: str) -> Callable[..., Any]:
-    """The function of a command. From now on warnings are notes on stderr."""
+    """The function of a command. From now on warnings, and errors in the background, are notes on stderr."""
     from ssl_mix.cli.terminal import warn
 
     warnings.showwarning = lambda message, *_: warn(str(message))
+    threading.excepthook = lambda failed: warn(f"{failed.exc_value}")
     module, _, function = COMMANDS[name].place.partition(":")
     found: Callable[..., Any] = getattr(importlib.import_module(f"ssl_mix.cli.{module}"), function)
     return found

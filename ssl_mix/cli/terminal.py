@@ -4,6 +4,7 @@ import ctypes
 import platform
 import re
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -11,14 +12,32 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from ssl_mix.cli.lines import TrainingLines
 from ssl_mix.runs.folder import Record
+from ssl_mix.runs.stopping import check_not_stopped
 
-console = Console()
+QUIET = 10.0  # seconds between two lines of reading
+
+
+class Terminal(Console):
+    """A console that leaves it to the command what a pipe means that nobody reads any more."""
+
+    def on_broken_pipe(self) -> None:
+        """Raise the error that is being handled."""
+        raise
+
+
+console = Terminal()
+
+
+def is_live() -> bool:
+    """Whether a bar can move where the output goes."""
+    return sys.stdout is not None and sys.stdout.isatty() and not console.is_dumb_terminal
 
 
 def warn(message: str) -> None:
     """One line on stderr, with flags for the arguments that it names."""
-    Console(stderr=True).print(Text.assemble(("note: ", "yellow"), as_flags(message)), soft_wrap=True)
+    Terminal(stderr=True).print(Text.assemble(("note: ", "yellow"), as_flags(message)), soft_wrap=True)
 
 
 def as_flags(message: str) -> str:
@@ -48,52 +67,68 @@ class _Metrics(ProgressColumn):
         return Text("  ".join(parts))
 
 
+class TrainingBar:
+    """How far training is: call it with each record.
+
+    Args:
+        bar: what moves on a terminal.
+        lines: what is told elsewhere.
+    """
+
+    def __init__(self, bar: Progress, lines: TrainingLines) -> None:
+        self.bar, self.lines, self.latest = bar, lines, Record()
+        self.task = bar.add_task("", total=lines.steps, completed=lines.done, record=self.latest)
+
+    def __call__(self, record: Record) -> None:
+        """Show a record."""
+        self.latest.update(record)
+        self.bar.update(self.task, completed=record["step"], record=self.latest)
+        line = self.lines.line(record) if self.bar.disable else None
+        if line is not None:
+            print(line, flush=True)
+
+    def between(self, step: int, glance: Callable[[], Record]) -> None:
+        """Show that a step was taken that has no record; ``glance`` makes one where a line is due."""
+        self.bar.update(self.task, completed=step)
+        if self.bar.disable and self.lines.due(step):
+            self(glance())
+
+
 @contextmanager
-def training_bar(label: str, steps: int, done: int = 0) -> Iterator[Callable[[Record], None]]:
+def training_bar(label: str, steps: int, done: int = 0) -> Iterator[TrainingBar]:
     """A live bar with loss, pseudo-label coverage, latest test accuracy and time left.
 
-    Where the output is no terminal, one line for each evaluation instead.
+    Where the output is no terminal, lines instead, see :class:`ssl_mix.cli.lines.TrainingLines`.
     """
-    latest: Record = {}
     columns = (
         TextColumn(label),
         BarColumn(),
         TextColumn("{task.completed:.0f}/{task.total:.0f}"),
         _Metrics(),
     )
-    with Progress(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task(label, total=steps, completed=done, record=latest)
-
-        def show(record: Record) -> None:
-            latest.update(record)
-            bar.update(task, completed=record["step"], record=latest)
-            if not console.is_terminal and "test_accuracy" in record:
-                print(f"{label}  {summary_line(record, steps)}", flush=True)
-
-        yield show
-
-
-def summary_line(record: Record, steps: int) -> str:
-    """One record in one line."""
-    parts = [f"step {record['step']:.0f}/{steps}", f"loss {record['loss']:.3f}"]
-    parts += [
-        f"{name.replace('_', ' ')} {record[name]:.3f}"
-        for name in ("coverage", "test_accuracy")
-        if name in record
-    ]
-    return "  ".join(parts)
+    with Progress(*columns, TimeRemainingColumn(), console=console, disable=not is_live()) as bar:
+        yield TrainingBar(bar, TrainingLines(label, steps, done))
 
 
 @contextmanager
 def reading_bar() -> Iterator[Callable[[str, int, int], None]]:
-    """A bar for reading files: call it with (label, done, total)."""
-    with Progress(console=console, transient=True, disable=not sys.stdout.isatty()) as bar:
+    """A bar for reading files: call it with (label, done, total).
+
+    Where the output is no terminal, a line on stderr now and then.
+    """
+    said = time.perf_counter()
+    with Progress(console=console, transient=True, disable=not is_live()) as bar:
         tasks: dict[str, int] = {}
 
         def show(label: str, done: int, total: int) -> None:
+            nonlocal said
+            check_not_stopped()
             if label not in tasks:
                 tasks[label] = bar.add_task(label, total=total)
             bar.update(tasks[label], completed=done)  # type: ignore[arg-type]
+            if bar.disable and time.perf_counter() - said > QUIET:
+                said = time.perf_counter()
+                print(f"{label}: {done} of {total}", file=sys.stderr, flush=True)
 
         yield show
 

@@ -1,5 +1,6 @@
 """``ssl-mix train``: from words to a run, and through it with a live bar."""
 
+import sys
 from collections.abc import Sequence
 
 from rich.table import Table
@@ -14,6 +15,7 @@ from ssl_mix.reports import write_reports
 from ssl_mix.reports.html import REPORT, summary_rows
 from ssl_mix.runs.run import Run
 from ssl_mix.runs.session import Session, start
+from ssl_mix.runs.stopping import Stopped
 
 MUCH_WAITING = 0.2  # share of the training time
 
@@ -63,6 +65,27 @@ def read_run(arguments: Sequence[str]) -> Run:
     return built_from(read_words(arguments)).run
 
 
+def train_through(session: Session, name: str) -> None:
+    """Train to the end with a live bar; whatever stops it, what was learned is saved.
+
+    Raises:
+        SystemExit: a signal came; what to type next has been said.
+        BrokenPipeError: nobody reads the output any more.
+    """
+    trainer = session.trainer
+    try:
+        with training_bar(name, trainer.config.steps, trainer.step) as bar:
+            for record in session.steps():
+                bar.between(trainer.step, trainer.glance) if record is None else bar(record)
+    except BrokenPipeError:
+        session.save()
+        raise
+    except Stopped as stopped:
+        say(f"stopped after step {trainer.step}; go on with: ssl-mix resume {session.folder}")
+        write_reports(session)
+        sys.exit(stopped.status)
+
+
 def finish(session: Session) -> None:
     """Train with a live bar, then say what came out and what to type next."""
     for message in session.notes:
@@ -81,13 +104,8 @@ def finish(session: Session) -> None:
     )
     if trainer.step == 0 and type(trainer.algorithm).begin is not Algorithm.begin:
         say(f"{name} looks at all labeled images before the first step")
-    with training_bar(name, trainer.config.steps, trainer.step) as show:
-        for record in session.records():
-            show(record)
+    train_through(session, name)
     summary = write_reports(session)
-    if not session.finished:
-        say(f"stopped after step {trainer.step}; go on with: ssl-mix resume {folder}")
-        return
     if (summary.data_wait or 0.0) > MUCH_WAITING:
         warn(
             f"training waited {summary.data_wait:.0%} of its time for images to be read: keep them in "

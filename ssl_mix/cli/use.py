@@ -14,7 +14,7 @@ from ssl_mix.algorithms import ALGORITHMS
 from ssl_mix.augment.crops import Crops
 from ssl_mix.banks import PseudoLabelBank
 from ssl_mix.cli.help import print_registry
-from ssl_mix.cli.terminal import console, reading_bar, say, warn
+from ssl_mix.cli.terminal import console, keep_freed_memory, reading_bar, say, warn
 from ssl_mix.cli.train import finish
 from ssl_mix.datasets import DATASETS
 from ssl_mix.errors import UserError, check_count
@@ -22,7 +22,8 @@ from ssl_mix.mixers import MIXERS
 from ssl_mix.mixing.words import WORDS
 from ssl_mix.models import MODELS
 from ssl_mix.recipes import RECIPES
-from ssl_mix.reports.csv_files import prediction_rows, pseudo_label_rows, write_csv
+from ssl_mix.reports.csv_files import confusion_rows, prediction_rows, pseudo_label_rows, write_csv
+from ssl_mix.runs.changes import Changes
 from ssl_mix.runs.folder import read_config
 from ssl_mix.runs.predicting import predict
 from ssl_mix.runs.session import baseline_of, reopen
@@ -34,29 +35,35 @@ RunFolder = tyro.conf.Positional[Path]
 def load(run: Path, device: str, weights: Weights = "last") -> TrainedRun:
     """A trained run, with a note for each newer checkpoint that could not be used."""
     trained = load_trained(run, device, weights)
+    if trained.device.type == "cpu":
+        keep_freed_memory()
     for message in trained.warnings:
         warn(message)
     return trained
 
 
-def check_writable(out: Path, *, overwrite: bool = False) -> None:
+def check_writable(out: Path, name: str = "out", *, overwrite: bool = False) -> None:
     """Raise before any work is done where the folder of an output file is missing, or the file is there."""
     if not out.absolute().parent.is_dir():
-        raise UserError(f"the folder of --out {out} does not exist: make it first")
+        raise UserError(f"the folder of --{name} {out} does not exist: make it first")
     if out.is_dir():
-        raise UserError(f"--out {out} is a folder: name a file")
+        raise UserError(f"--{name} {out} is a folder: name a file")
     if out.exists() and not overwrite:
-        raise UserError(f"{out} is there already: choose another --out, or replace it with --overwrite")
+        raise UserError(f"{out} is there already: choose another --{name}, or replace it with --overwrite")
 
 
-def resume(run: RunFolder) -> None:
+def resume(run: RunFolder, *, data_root: Path | None = None, steps: int | None = None) -> None:
     """Go on with a run that was stopped or killed, to the same bits as if it had not been.
 
     Args:
         run: folder of the run.
+        data_root: folder that holds the images now, if they have moved since: it takes the place of the
+            folders above them.
+        steps: make the run longer, finished or not: its new length in all. Learning rate and whatever else
+            depends on the length are from then on those of a run of that length; a note names them.
     """
     with reading_bar() as progress:
-        opened = reopen(run, progress=progress)
+        opened = reopen(run, changes=Changes(data_root, steps), progress=progress)
     finish(opened)
 
 
@@ -68,21 +75,28 @@ def evaluate_command(
     crops: Crops = "center",
     weights: Weights = "last",
     device: str = "auto",
+    confusion: Path | None = None,
     json: bool = False,
 ) -> None:
-    """Test accuracy of a run's teacher, in all, by class and as the mean of classes.
+    """Test accuracy of a run's teacher, in all, by class and as the mean of classes, and macro F1.
+
+    Of images of your own the test part alone is read, wherever those are that were learned from.
 
     Args:
         run: folder of the run.
         data_dir: where the files of a data set with a name are now, if they have moved.
-        test: another folder of test images with the same classes.
+        test: other test images: a folder with one sub-folder per class, or a table.
         crops: "center", or "ten": the mean over corners and center with their mirror images, as published
             codes of fine-grained transfer evaluate; for data sets of folders and for fine-grained transfer.
         weights: the "last" ones, or those that were "best" on the part that --validation held out.
         device: "auto", "cpu" or "cuda".
+        confusion: CSV file for the confusion matrix: a row for each true class, a column for each predicted
+            one.
         json: print one JSON object instead: accuracy, probe_accuracy where a probe was found,
-            mean_class_accuracy, per_class, images, step.
+            mean_class_accuracy, macro_f1, per_class (accuracy), class_images, images, step.
     """
+    if confusion is not None:
+        check_writable(confusion, "confusion")
     trained = load(run, device, weights)
     with reading_bar() as progress:
         found = evaluate(trained, data_dir=data_dir, test=test, crops=crops, progress=progress)
@@ -90,20 +104,25 @@ def evaluate_command(
         found = found._replace(probe_accuracy=baseline_of(read_config(run)).get("probe_accuracy"))
     for note in found.notes:
         warn(note)
+    if confusion is not None:
+        write_csv(confusion, confusion_rows(found.confusion, trained.classes))
     if json:
-        told = {name: value for name, value in found._asdict().items() if name != "notes"}
-        print(as_json({**told, "step": trained.step}))
+        print(as_json({**found.plain(), "step": trained.step}))
         return
     crop = "ten crops of each" if crops == "ten" else "central crops"
     say(f"Teacher after step {trained.step} ({weights} weights) on {found.images} test images, {crop}")
-    table = Table("class", "accuracy")
+    table = Table("class", "images", "accuracy")
     for name, value in found.per_class.items():
-        table.add_row(escape(name), f"{100 * value:.2f} %")
+        share = "-" if value is None else f"{100 * value:.2f} %"
+        table.add_row(escape(name), str(found.class_images[name]), share)
     table.add_section()
-    table.add_row("mean of classes", f"{100 * found.mean_class_accuracy:.2f} %")
-    table.add_row("all", f"{100 * found.accuracy:.2f} %")
+    count = str(found.images)
+    table.add_row("mean of classes", count, f"{100 * found.mean_class_accuracy:.2f} %")
+    table.add_row("macro F1", count, f"{100 * found.macro_f1:.2f} %")
+    table.add_row("all", count, f"{100 * found.accuracy:.2f} %")
     if found.probe_accuracy is not None:
-        table.add_row("linear probe on the features before training", f"{100 * found.probe_accuracy:.2f} %")
+        probe = f"{100 * found.probe_accuracy:.2f} %"
+        table.add_row("linear probe on the features before training", count, probe)
     console.print(table)
 
 

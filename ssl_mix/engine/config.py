@@ -30,6 +30,9 @@ class TrainConfig:
             batch (thresholds, queues), once a part.
         clip_grad: largest length of the gradient of all weights together; a longer one is shortened to it.
             Default: none.
+        balanced: draw the labeled images of all classes equally often, however many each has.
+        class_weights: weight of each class, in the order of the names: its labeled images are drawn that much
+            more often, which weighs their losses so on the average. With "balanced" leave them out.
         optimizer: "sgd" or "adamw".
         lr: learning rate.
         head_lr_factor: learning rate of the head and of what the algorithm adds, over that of the other
@@ -69,6 +72,8 @@ class TrainConfig:
     batch_size: int = 64
     accumulate: int = 1
     clip_grad: float | None = None
+    balanced: bool = False
+    class_weights: tuple[float, ...] = ()
     optimizer: Literal["sgd", "adamw"] = "sgd"
     lr: float = 0.03
     head_lr_factor: float = 1.0
@@ -112,7 +117,12 @@ class TrainConfig:
         check_choice("schedule", self.schedule, get_args(Schedule))
         check_choice("amp", self.amp, get_args(Amp))
         check_choice("test_scored", self.test_scored, ("always", "once"))
-        object.__setattr__(self, "milestones", tuple(self.milestones))  # JSON knows lists alone
+        for name in ("milestones", "class_weights"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))  # JSON knows lists alone
+        for weight in self.class_weights:
+            check_positive("class_weights", weight)
+        if self.balanced and self.class_weights:
+            raise UserError("`balanced` draws all classes alike: leave out it or `class_weights`")
         for milestone in self.milestones:
             check_count("milestones", milestone)
         check_choice("ema_buffers", self.ema_buffers, ("copy", "average"))
@@ -147,4 +157,4 @@ class TrainConfig:
 
     def logs_at(self, step: int) -> bool:
         """Whether a record is due after ``step`` steps."""
-        return step % self.log_every == 0 or self.evaluates_at(step) or self.saves_at(step)
+        return step % self.log_every == 0 or self.evaluates_at(step)

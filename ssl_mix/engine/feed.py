@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ssl_mix.algorithm import Algorithm
 from ssl_mix.datasets import DataSet, ShuffledIndex, Split
+from ssl_mix.datasets.weighted import WeightedIndex
 from ssl_mix.engine.config import TrainConfig
 from ssl_mix.errors import UserError, check_count
 from ssl_mix.randomness import stream_generator
@@ -66,6 +67,11 @@ class Feed:
         self.unlabeled = torch.tensor(split.unlabeled, dtype=torch.int64)
         self.labels = data.train.labels[self.labeled].to(device)
         self.shape = data.augmentation.seen(data.train.images.shape)
+        if config.class_weights and len(config.class_weights) != len(data.classes):
+            raise UserError(
+                f"`class_weights` must be one for each of the {len(data.classes)} classes, got "
+                f"{len(config.class_weights)}"
+            )
 
     @property
     def images_per_step(self) -> int:
@@ -88,7 +94,7 @@ class Feed:
     def _stream(
         self, name: str, part: Tensor, views: tuple[str, ...], size: int, start: int
     ) -> Iterator[RawSamples]:
-        order = ShuffledIndex(range(len(part)), size, seed=self.config.seed, stream=name)
+        order = self._order(name, part, size)
         stored: Iterator[Tensor | None] = repeat(None)
         made: Iterator[dict[str, Tensor]] = repeat({})
         own_views, own = self.data.own_views, self._own(views)
@@ -119,6 +125,13 @@ class Feed:
         views = self._views(raw.unlabeled, self.algorithm.unlabeled_views, generator)
         positions = raw.unlabeled.positions.to(self.device, non_blocking=True)
         return Batch(labeled, Samples(views, positions, None))
+
+    def _order(self, name: str, part: Tensor, size: int) -> ShuffledIndex | WeightedIndex:
+        config, weights = self.config, self.config.class_weights
+        if name == "labeled" and (config.balanced or weights):
+            labels = self.data.train.labels[part]
+            return WeightedIndex(labels, weights, size, seed=config.seed, stream=name)
+        return ShuffledIndex(range(len(part)), size, seed=config.seed, stream=name)
 
     def _views(
         self, raw: RawSamples, names: tuple[str, ...], generator: torch.Generator

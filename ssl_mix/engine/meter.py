@@ -49,10 +49,14 @@ class Meter:
             DivergedError: a metric was NaN or infinite; names the term and the step.
         """
         self.check()
-        sums = zip(self.counts.items(), self.sums.tolist(), strict=True)
-        means = {name: total / count for (name, count), total in sums}
+        means = self.means()
         self.reset()
         return means
+
+    def means(self) -> dict[str, float]:
+        """The means since the last reading, which goes on."""
+        sums = zip(self.counts.items(), self.sums.tolist(), strict=True)
+        return {name: total / count for (name, count), total in sums}
 
     def check(self) -> None:
         """Raise DivergedError if a metric was NaN or infinite since the last reading."""

@@ -19,10 +19,11 @@ from ssl_mix.engine.execution import autocast, compiled, own_state, resolve_devi
 from ssl_mix.engine.feed import Feed, RawBatch
 from ssl_mix.engine.meter import DivergedError, Meter
 from ssl_mix.engine.optimizer import body_of, build_optimizer, learning_rate
+from ssl_mix.engine.pace import Pace
 from ssl_mix.engine.teacher import Teacher
 from ssl_mix.engine.update import Update, parts_of
 from ssl_mix.engine.watch import Watch, remedies, watched
-from ssl_mix.evaluation import accuracy, mean_class_accuracy, predict_probabilities
+from ssl_mix.evaluation import accuracy, macro_f1, mean_class_accuracy, predict_probabilities
 from ssl_mix.randomness import stream_generator
 from ssl_mix.types import Nets, Step, Task
 
@@ -90,7 +91,7 @@ class Trainer:
         self.update = Update(self.optimizer, config, self.device)
         self.nets = Nets(self._runnable(student), self.teacher.net)
         self.bank = PseudoLabelBank(task.num_unlabeled, task.num_classes).to(self.device)
-        self.meter, self.watch = Meter(), Watch(config.steps)
+        self.meter, self.watch, self.pace = Meter(), Watch(config.steps), Pace(feed.images_per_step, 0)
         self.step, self.stop, self.seconds = 0, False, 0.0
         self.best: dict[str, Any] | None = None
 
@@ -104,43 +105,41 @@ class Trainer:
             return compiled(student.train(), sample, autocast(self.config, self.device))
 
     def fit(self) -> Iterator[dict[str, float]]:
-        """Train to the last step, yielding a record every ``log_every`` steps and whenever one is due
-        otherwise.
+        """Train to the last step, yielding a record every ``log_every`` steps and after each evaluation.
 
         A record holds the means since the last one of the loss, its terms and the algorithm's metrics; step,
         learning rate, seconds, images per second and the share of the time spent waiting for images; and,
         where due, the accuracies of the teacher.
 
         Warns:
-            UserWarning: the loss rises, or labeled images are forgotten, see
-                :class:`ssl_mix.engine.watch.Watch`.
+            UserWarning: the loss rises, or labeled images are forgotten: ``ssl_mix.engine.watch.Watch``.
 
         Raises:
             DivergedError: a loss term became NaN or infinite.
         """
+        return (record for record in self.run() if record is not None)
+
+    def run(self) -> Iterator[dict[str, float] | None]:
+        """``fit`` step by step, for what is done between records, such as saving: after each step its record,
+        or None where none is due."""
         self._watch()
-        began, since = time.perf_counter() - self.seconds, (time.perf_counter(), self.step)
-        waited, batches = 0.0, self.feed.batches(self.step)
+        began, batches = time.perf_counter() - self.seconds, self.feed.batches(self.step)
+        self.pace.restart(self.step)
         while self.step < self.config.steps:
-            asked = time.perf_counter()
-            raw = next(batches)
-            waited += time.perf_counter() - asked
-            self.train_step(raw)
+            self.train_step(self.pace.next_of(batches))
+            record = None
             if self.config.logs_at(self.step):
-                record = self.record()
+                record = self.record() | self.pace.rates(self.step)
                 self._watch()
-                now = time.perf_counter()
-                record["images_per_second"] = (
-                    self.feed.images_per_step * (self.step - since[1]) / (now - since[0])
-                )
-                record["data_wait"], waited = waited / (now - since[0]), 0.0
                 if self.config.evaluates_at(self.step):
                     record |= self.evaluate()
-                self.seconds = record["seconds"] = time.perf_counter() - began
-                yield record
-                since = (time.perf_counter(), self.step)
+                record["seconds"] = time.perf_counter() - began
+            self.seconds = time.perf_counter() - began
+            yield record
+            if record is not None:
+                self.pace.restart(self.step)
             if self.stop:
-                self.stop, self.seconds = False, time.perf_counter() - began
+                self.stop = False
                 return
 
     def train_step(self, raw: RawBatch) -> None:
@@ -181,17 +180,19 @@ class Trainer:
         """Of the student, on plain labeled images."""
         index = torch.tensor(watched(self.split.labeled))
         with own_state(self.config, self.device, "watch", self.step):
-            data = self.data
-            answers = predict_probabilities(
-                self.student, data.train.images, data.augmentation, self.device, indices=index
-            )
-        return accuracy(answers, data.train.labels[index])
+            images, views = self.data.train.images, self.data.augmentation
+            answers = predict_probabilities(self.student, images, views, self.device, indices=index)
+        return accuracy(answers, self.data.train.labels[index])
 
     def record(self) -> dict[str, float]:
         """Means since the last record, which starts anew; the one place where the host waits for the
         device."""
         self.check_finite()
         return {"step": self.step, **self.meter.read(), "lr": learning_rate(self.config, self.step - 1)}
+
+    def glance(self) -> dict[str, float]:
+        """Step, means and speed since the last record, for a look in between; nothing starts anew."""
+        return {"step": self.step, **self.meter.means(), **self.pace.rates(self.step)}
 
     def check_finite(self) -> None:
         """Raise DivergedError if a loss term or a weight became NaN or infinite; a state that passes is fit
@@ -248,8 +249,8 @@ class Trainer:
         )
 
     def _test_scores(self, net: nn.Module) -> dict[str, float]:
-        """Accuracy on the test part, of all images and as a mean over classes; nothing where there is no such
-        part."""
+        """Accuracy on the test part, of all images and as a mean over classes, and macro F1; nothing where
+        there is no such part."""
         if self.data.test is None:
             return {}
         answers = predict_probabilities(net, self.data.test.images, self.data.augmentation, self.device)
@@ -257,6 +258,7 @@ class Trainer:
         return {
             "test_accuracy": accuracy(answers, labels),
             "test_mean_class_accuracy": mean_class_accuracy(answers, labels),
+            "test_macro_f1": macro_f1(answers, labels),
         }
 
     def _agreement(self) -> float:

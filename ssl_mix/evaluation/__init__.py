@@ -4,6 +4,15 @@ Examples follow ``import torch`` and ``from ssl_mix.evaluation import *``.
 """
 
 from ssl_mix.evaluation.accuracy import accuracy, mean_class_accuracy, predict_probabilities
+from ssl_mix.evaluation.confusion import class_weights, confusion_matrix, macro_f1
 from ssl_mix.evaluation.features import plain_features
 
-__all__ = ["accuracy", "mean_class_accuracy", "plain_features", "predict_probabilities"]
+__all__ = [
+    "accuracy",
+    "class_weights",
+    "confusion_matrix",
+    "macro_f1",
+    "mean_class_accuracy",
+    "plain_features",
+    "predict_probabilities",
+]

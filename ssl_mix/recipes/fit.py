@@ -17,6 +17,7 @@ from ssl_mix.reports import write_reports
 from ssl_mix.runs.given import Given
 from ssl_mix.runs.session import Session, reopen, start
 from ssl_mix.runs.sizes import fitting_size
+from ssl_mix.runs.stopping import Stopped
 from ssl_mix.runs.trained import TrainedRun, load_trained
 
 Record = dict[str, float]
@@ -68,8 +69,8 @@ def fit(
     Raises:
         ValueError: anything that you can mend, before any training.
         DivergedError: a loss term became NaN or infinite.
-        KeyboardInterrupt: training was interrupted; a checkpoint is in the folder, and ``resume=True`` goes
-            on.
+        KeyboardInterrupt: training was interrupted, by Ctrl-C or SIGTERM; a checkpoint is in the folder, and
+            ``resume=True`` goes on.
     """
     folder = Path(tempfile.mkdtemp(prefix="ssl-mix-") if out is None else out)
     options, given = handed_over(labeled, unlabeled, test, net, dict(options), (algorithm, recipe))
@@ -88,12 +89,15 @@ def train_session(session: Session, given: Given, on_record: Callable[[Record], 
     Raises:
         KeyboardInterrupt: training was interrupted.
     """
-    for record in session.records():
-        if on_record is not None:
-            on_record(record)
+    try:
+        for record in session.records():
+            if on_record is not None:
+                on_record(record)
+    except Stopped as stopped:
+        write_reports(session)
+        said = f"stopped after step {session.trainer.step}: fit(..., resume=True) goes on"
+        raise Stopped(stopped.number, said) from None
     write_reports(session)
-    if not session.finished:
-        raise KeyboardInterrupt(f"stopped after step {session.trainer.step}: fit(..., resume=True) goes on")
     return load_trained(session.folder, str(session.trainer.device), net=given.net)
 
 

@@ -1,14 +1,18 @@
 """CSV files: pseudo-labels and predictions."""
 
 import csv
+import io
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from torch import Tensor
+
 from ssl_mix.banks import NEVER, PseudoLabelBank
 from ssl_mix.datasets import Split
 from ssl_mix.runs.answers import Predictions
-from ssl_mix.runs.folder import FILES, SPLIT
+from ssl_mix.runs.folder import FILES, SPLIT, write_whole
+from ssl_mix.runs.reading import reading
 
 PSEUDO_LABELS = "pseudo_labels.csv"
 DIGITS = "{:.6f}"
@@ -30,13 +34,14 @@ def pseudo_label_rows(
         selects: whether its algorithm has a threshold; else what passed it and when is left empty.
     """
     unlabeled = Split.load(folder / SPLIT).unlabeled
-    files = json.loads((folder / FILES).read_text()) if (folder / FILES).exists() else None
+    with reading(folder / FILES):
+        files = json.loads((folder / FILES).read_text()) if (folder / FILES).exists() else None
+        named = [str(image) if files is None else str(files[image]) for image in unlabeled]
     names = ("label", "confidence", "passed", "first_passed", "last_passed", "changes")
     columns = [getattr(bank, name).tolist() for name in names]
     yield ["index" if files is None else "file", "class", *names[1:]]
-    for image, label, confidence, passed, first, last, changes in zip(unlabeled, *columns, strict=True):
+    for name, label, confidence, passed, first, last, changes in zip(named, *columns, strict=True):
         if label != NEVER:
-            name = str(image) if files is None else files[image]
             steps = ["" if step == NEVER else str(step) for step in (first, last)]
             when = [str(int(passed)), *steps] if selects else ["", "", ""]
             yield [name, classes[label], DIGITS.format(confidence), *when, str(changes)]
@@ -69,8 +74,17 @@ def prediction_rows(found: Predictions, classes: Sequence[str], top: int = 5) ->
         yield [str(file), *(cell for pair in pairs for cell in pair), ""]
 
 
+def confusion_rows(confusion: Tensor, classes: Sequence[str]) -> Iterable[list[str]]:
+    """Rows of a confusion matrix (C, C) with the names of its C classes: images of a true class by what they
+    are taken for. The first row names the columns, the first column the rows."""
+    yield ["true class", *classes]
+    for name, counts in zip(classes, confusion.tolist(), strict=True):
+        yield [name, *map(str, counts)]
+
+
 def write_csv(path: Path, rows: Iterable[list[str]]) -> int:
-    """Write the rows, return how many there are below the first."""
-    with open(path, "w", newline="", encoding="utf-8", errors="surrogateescape") as file:
-        writer = csv.writer(file)
-        return sum(1 for _ in map(writer.writerow, rows)) - 1
+    """Write the rows, return how many there are below the first. The file is whole or as it was before."""
+    text = io.StringIO(newline="")
+    count = sum(1 for _ in map(csv.writer(text).writerow, rows)) - 1
+    write_whole(path, lambda file: file.write(text.getvalue().encode("utf-8", "surrogateescape")))
+    return count

@@ -2,16 +2,24 @@
 
 import contextlib
 import os
-import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from ssl_mix.errors import UserError
+from ssl_mix.runs.reading import load_whole
 
 FORMAT = "ssl-mix checkpoint 1"
 CURRENT, PREVIOUS = "checkpoint.pt", "checkpoint.previous.pt"
+OF_A_RUN: dict[str, type] = {
+    **dict.fromkeys(("student", "teacher", "optimizer", "algorithm", "bank", "meter"), dict),
+    "identity": str,
+    "step": int,
+    "seconds": float,
+    "best": object,
+}
 
 
 def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
@@ -52,8 +60,15 @@ def _flush_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def load_checkpoint(folder: Path) -> tuple[dict[str, Any] | None, list[str]]:
+def load_checkpoint(
+    folder: Path,
+    content: Mapping[str, type] = {},  # noqa: B006 (not changed)
+) -> tuple[dict[str, Any] | None, list[str]]:
     """The newest whole checkpoint in ``folder``, on the CPU, and why newer ones were refused.
+
+    Args:
+        folder: of a run.
+        content: name and type of what it must hold.
 
     Returns:
         The state, or None where no checkpoint has been written yet; and one message for each file that was
@@ -65,8 +80,13 @@ def load_checkpoint(folder: Path) -> tuple[dict[str, Any] | None, list[str]]:
     refused: list[str] = []
     present = [folder / name for name in (CURRENT, PREVIOUS) if (folder / name).exists()]
     for path in present:
+        if path.is_dir():
+            raise UserError(f"{path} is a folder, and checkpoints go there: take it away")
+    for path in present:
         try:
-            return read_checkpoint(path), refused
+            state = read_checkpoint(path)
+            _check_content(state, content, path)
+            return state, refused
         except UserError as error:
             refused.append(str(error))
     if present:
@@ -80,20 +100,16 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     Raises:
         ValueError: the file is cut short, damaged or not a checkpoint of ssl-mix.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            damaged = archive.testzip()
-        if damaged:
-            raise UserError(f"{path} is damaged: {damaged} does not match its check sum")
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except UserError:
-        raise
-    except zipfile.BadZipFile as error:
-        raise UserError(f"{path} is cut short or no checkpoint at all ({error})") from error
-    except Exception as error:  # torch.load raises many kinds for what it does not know
-        reason = str(error).strip().splitlines()[0]
-        raise UserError(f"{path} is not a checkpoint of ssl-mix ({reason})") from error
+    state = load_whole(path)
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         found = state.get("format") if isinstance(state, dict) else type(state).__name__
         raise UserError(f"{path} is not a checkpoint of ssl-mix: expected format {FORMAT!r}, found {found!r}")
     return state
+
+
+def _check_content(state: dict[str, Any], content: Mapping[str, type], path: Path) -> None:
+    lacking = [
+        name for name, kind in content.items() if name not in state or not isinstance(state[name], kind)
+    ]
+    if lacking:
+        raise UserError(f"{path} is not a whole checkpoint of ssl-mix: {lacking[0]!r} is missing or damaged")

@@ -158,6 +158,9 @@ class DataOptions:
         return self.image_size or default_of(self.source, "image_size")
 
     def _check_sizes(self) -> None:
+        for name in ("mean", "std"):
+            if getattr(self, name) == ():
+                raise UserError(f"`{name}` must be one number, or one for each channel, got none")
         for value in self.mean or ():
             check_share("mean", value)
         for value in self.std or ():

@@ -2,7 +2,6 @@
 
 import dataclasses
 import hashlib
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,8 @@ from ssl_mix.errors import UserError
 from ssl_mix.evaluation import accuracy
 from ssl_mix.evaluation.view_features import view_features
 from ssl_mix.passes import backbone
+from ssl_mix.runs.folder import write_whole
+from ssl_mix.runs.reading import load_whole
 from ssl_mix.transfer.head_net import HeadNet, standardized
 from ssl_mix.transfer.starts import LinearHead, probe
 
@@ -102,7 +103,7 @@ def features_of(
         )
     names, found = view_names(count), fingerprint(data, body, count, seed)
     cached = None if folder is None else read_tensors(folder / FEATURES)
-    if cached is None or cached["fingerprint"] != found:
+    if cached is None or cached.get("fingerprint") != found or "table" not in cached:
         cached = {"fingerprint": found, "table": _compute(data, body, names, seed, device, progress)}
         if folder is not None:
             write_tensors(folder / FEATURES, cached)
@@ -164,15 +165,13 @@ def fingerprint(data: DataSet, body: nn.Module, count: int, seed: int) -> str:
 
 def write_tensors(path: Path, content: dict[str, Any]) -> None:
     """Write a file of tensors whole or not at all."""
-    temporary = path.with_name(f".{path.name}.partial")
-    torch.save(content, temporary)
-    os.replace(temporary, path)
+    write_whole(path, lambda file: torch.save(content, file))
 
 
 def read_tensors(path: Path) -> dict[str, Any] | None:
     """What ``write_tensors`` wrote; None where there is no such file or it cannot be read."""
     try:
-        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception:  # missing or damaged in any way: it is made again
+        content = load_whole(path)
+    except (UserError, OSError):  # missing or damaged in any way
         return None
-    return content
+    return content if isinstance(content, dict) else None

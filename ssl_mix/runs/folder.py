@@ -5,17 +5,21 @@ SHA-256), ``metrics.jsonl`` (one record a line), ``files.json`` (names of the tr
 files), TensorBoard events, ``checkpoint.pt`` and the one before it, ``pseudo_labels.csv``, ``report.html``.
 """
 
+import contextlib
 import json
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from torch.utils.tensorboard import SummaryWriter
 
 from ssl_mix.errors import UserError
 
 CONFIG, SPLIT, METRICS, FILES = "config.json", "split.json", "metrics.jsonl", "files.json"
+FORMAT = "ssl-mix run 1"
+CONTENT = ("algorithm", "data", "net", "train", "dataset", "versions", "given")  # of config.json
 Record = dict[str, float]
 EVENTS = "tensorboard"
 
@@ -65,28 +69,72 @@ def read_config(folder: Path) -> dict[str, Any]:
         raise UserError(f"{folder} holds no run ({CONFIG} is missing)") from error
     except json.JSONDecodeError as error:
         raise UserError(f"{folder / CONFIG} is not valid JSON: {error}") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{folder / CONFIG} is damaged: {error}") from error
     if not isinstance(config, dict):
         raise UserError(f"{folder / CONFIG} does not describe a run: expected a JSON object")
+    lacking = [name for name in CONTENT if not isinstance(config.get(name), dict)]
+    if lacking and config.get("format") == FORMAT:
+        raise UserError(f"{folder / CONFIG} is damaged: {lacking[0]!r} is missing or no JSON object")
     return config
 
 
 def read_metrics(folder: Path) -> list[Record]:
-    """All whole records of ``metrics.jsonl``; a last line that a crash cut short is left out."""
+    """All records of ``metrics.jsonl``; a last line that a crash cut short is left out.
+
+    Raises:
+        ValueError: another line is no record.
+    """
     path = folder / METRICS
-    records = []
-    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
-        try:
-            records.append(json.loads(line))
-        except json.JSONDecodeError:
-            break
-    return records
+    lines = path.read_bytes().splitlines() if path.exists() else []
+    records = [_record(line) for line in lines]
+    damaged = [number for number, record in enumerate(records[:-1], 1) if record is None]
+    if damaged:
+        raise UserError(f"{path} is damaged in line {damaged[0]}: take that line out")
+    return [record for record in records if record is not None]
+
+
+def _record(line: bytes) -> Record | None:
+    """The record in a line, if there is a whole one."""
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return None
+    whole = isinstance(found, dict) and "step" in found
+    return found if whole and all(isinstance(value, int | float) for value in found.values()) else None
 
 
 def write_text(path: Path, text: str) -> None:
     """Write a file whole or not at all."""
+    write_whole(path, lambda file: file.write(text.encode("utf-8")))
+
+
+def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Let ``write`` fill a file that takes the place of ``path`` once it is whole and on the disk; what is no
+    ordinary file, a pipe for instance, is written to as it is.
+
+    Raises:
+        OSError: it cannot be written; what was there before stays.
+    """
+    path = path.resolve()  # of a link, what it points to
+    if path.exists() and not path.is_file():
+        with open(path, "wb") as file:
+            write(file)
+        return
     temporary = path.with_name(f".{path.name}.partial")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
+    try:
+        with open(temporary, "wb") as file:
+            try:
+                write(file)
+            except RuntimeError as error:  # as torch.save reports a failed write
+                raise OSError(f"cannot write {path}: {error}") from error
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise
 
 
 class MetricsWriter:

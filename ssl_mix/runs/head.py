@@ -14,6 +14,7 @@ from ssl_mix.engine.trainer import Trainer
 from ssl_mix.errors import UserError
 from ssl_mix.randomness import stream_seed
 from ssl_mix.runs.features import Features, Progress, features_of, read_tensors, write_tensors
+from ssl_mix.runs.reading import reading
 from ssl_mix.runs.run import Run
 from ssl_mix.runs.starts import Start, start_head
 from ssl_mix.transfer.head_net import HeadNet, OnBody
@@ -125,8 +126,9 @@ def load_body(
     if content is None:
         raise UserError(f"{folder / BODY} is missing or damaged: it holds the network behind the head")
     body = net or run.net.without_weights().build(shape, num_classes, run.config.seed)
-    body.load_state_dict(content["body"])
-    return {**content, "net": body}
+    with reading(folder / BODY):
+        body.load_state_dict(content["body"])
+        return {"center": content["center"], "net": body}
 
 
 def whole_networks(

@@ -10,8 +10,7 @@ from ssl_mix.errors import UserError
 def identity_of(description: dict[str, Any]) -> dict[str, Any]:
     """The parts of a ``config.json`` that decide every bit of a run, flat."""
     parts = {name: description[name] for name in ("algorithm", "net", "train")}
-    deciding = ("name", "fingerprint", "split_sha256", "augmentation")
-    parts["dataset"] = {name: description["dataset"][name] for name in deciding}
+    parts["dataset"], parts["data"] = description["dataset"], {"fit": description["data"]["fit"]}
     flat = {f"{part}.{name}": value for part, values in parts.items() for name, value in values.items()}
     return dict(json.loads(json.dumps(flat)))  # as it looks when read back: lists for tuples
 

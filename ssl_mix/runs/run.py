@@ -15,17 +15,19 @@ from ssl_mix._version import __version__
 from ssl_mix.algorithm import Algorithm
 from ssl_mix.algorithms import ALGORITHMS
 from ssl_mix.datasets import DataSet, Split
+from ssl_mix.datasets.splits import checksum
 from ssl_mix.engine.config import TrainConfig
 from ssl_mix.engine.trainer import Trainer
 from ssl_mix.errors import UserError
 from ssl_mix.mixing.terms import MixingTerms
 from ssl_mix.models.pretrained import restore_source_head
 from ssl_mix.runs.data_options import DataOptions
+from ssl_mix.runs.folder import FORMAT
 from ssl_mix.runs.net_options import NetOptions
+from ssl_mix.runs.reading import build
 from ssl_mix.targets import Targets
 
 NESTED: dict[str, type] = {"mixing": MixingTerms, "targets": Targets}  # options that many algorithms share
-FORMAT = "ssl-mix run 1"
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,7 @@ class Run:
                 "augmentation": dataclasses.asdict(data.of_pixels),
                 "fingerprint": data.fingerprint(),
                 "split_sha256": split.sha256,
+                "other_parts_sha256": checksum((*split.validation, *split.unlabeled)),
             },
             "versions": {
                 "ssl_mix": __version__,
@@ -120,12 +123,12 @@ class Run:
         keywords = dict(description["algorithm"])
         algorithm = ALGORITHMS[keywords.pop("name")]
         for group in NESTED.keys() & keywords.keys():
-            keywords[group] = NESTED[group](**keywords[group])
+            keywords[group] = build(NESTED[group], keywords[group])
         return cls(
-            algorithm(**keywords),
-            DataOptions(**description["data"]),
-            NetOptions(**description["net"]),
-            TrainConfig(**description["train"]),
+            build(algorithm, keywords),
+            build(DataOptions, description["data"]),
+            build(NetOptions, description["net"]),
+            build(TrainConfig, description["train"]),
         )
 
 

@@ -1,23 +1,21 @@
 """Start a run, go on with one, and keep its folder."""
 
 import json
-import signal
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import torch
 
 from ssl_mix.datasets import Split
 from ssl_mix.engine.trainer import Trainer
-from ssl_mix.runs.checkpoint import load_checkpoint, save_checkpoint
+from ssl_mix.runs.changes import Changes, check_belongs, extension_notes
+from ssl_mix.runs.checkpoint import CURRENT, OF_A_RUN, load_checkpoint, save_checkpoint
 from ssl_mix.runs.data_options import Progress
 from ssl_mix.runs.features import Features
 from ssl_mix.runs.folder import (
+    CONFIG,
     FILES,
     SPLIT,
     MetricsWriter,
@@ -25,13 +23,16 @@ from ssl_mix.runs.folder import (
     check_run_folder,
     create_run_folder,
     read_config,
+    read_metrics,
     write_text,
 )
 from ssl_mix.runs.given import Given
 from ssl_mix.runs.head import reopened_features, save_body
 from ssl_mix.runs.identity import check_same, identity_of
 from ssl_mix.runs.prepared import begin, prepare, read_data
+from ssl_mix.runs.reading import reading
 from ssl_mix.runs.run import Run
+from ssl_mix.runs.stopping import Stopped, stop_cleanly
 
 
 @dataclass(frozen=True)
@@ -59,26 +60,33 @@ class Session:
         return self.trainer.step == self.trainer.config.steps
 
     def records(self) -> Iterator[Record]:
-        """Train to the end, or until Ctrl-C, writing metrics and checkpoints.
+        """Train to the end, or until a signal, writing metrics and checkpoints.
 
         Raises:
+            Stopped: Ctrl-C or SIGTERM came; the step in which it did is finished and saved.
             DivergedError: a loss term became NaN or infinite; the last checkpoint stays.
         """
+        return (record for record in self.steps() if record is not None)
+
+    def steps(self) -> Iterator[Record | None]:
+        """``records`` step by step: after each its record, or None where none is due."""
         trainer = self.trainer
         writer = MetricsWriter(self.folder, trainer.step)
         try:
-            with stop_on_interrupt(trainer):
-                for record in trainer.fit():
-                    record |= beside(record, self.baseline)
-                    writer.write(record)
+            with stop_cleanly(trainer) as caught:
+                for record in trainer.run():
+                    if record is not None:
+                        record |= beside(record, self.baseline)
+                        writer.write(record)
                     if trainer.config.saves_at(trainer.step):
                         self.save()
                     yield record
         finally:
             writer.close()
         if not self.finished:
-            trainer.check_finite()
             self.save()
+        if caught:
+            raise Stopped(caught[0])
 
     def tell(self, say: Callable[[str], None], notes: Iterable[str] = ()) -> None:
         """Tell what the user must know of the run, and other ``notes``, one by one."""
@@ -86,7 +94,12 @@ class Session:
             say(note)
 
     def save(self) -> None:
-        """Write a checkpoint."""
+        """Write a checkpoint.
+
+        Raises:
+            DivergedError: a loss term or a weight is NaN or infinite; the last checkpoint stays.
+        """
+        self.trainer.check_finite()
         save_checkpoint(self.folder, {"identity": json.dumps(self.identity), **self.trainer.state_dict()})
 
 
@@ -133,6 +146,7 @@ def reopen(
     folder: Path,
     *,
     given: Given = Given(),  # noqa: B008 (a tuple)
+    changes: Changes = Changes(),  # noqa: B008 (a tuple)
     progress: Progress | None = None,
 ) -> Session:
     """The run in ``folder`` at its newest whole checkpoint.
@@ -140,22 +154,27 @@ def reopen(
     Args:
         folder: of the run.
         given: what was handed over when it began.
+        changes: where its data are now, and how long it becomes; its folder tells them from now on.
         progress: told how far reading the images is.
 
     Raises:
         ValueError: no run there, its data or settings have changed, or no checkpoint is whole.
     """
     description = read_config(folder)
-    run = Run.from_description(description)
-    given.check(description["given"])
+    with reading(folder / CONFIG):
+        run = changes.moved(Run.from_description(description))
+        recorded = identity_of(description)
+        given.check(description["given"])
     data = read_data(run, given, progress)
     split = Split.load(folder / SPLIT)
+    read_metrics(folder)  # damaged ones are refused before anything is changed
     now = run.describe(data, split)
     identity = identity_of(now)
-    check_same(identity_of(description), identity, folder / "config.json")
-    state, refused = load_checkpoint(folder)
+    check_same(recorded, identity, folder / CONFIG)
+    state, refused = load_checkpoint(folder, OF_A_RUN)
     if state is not None:
-        check_same(json.loads(state["identity"]), identity, folder / "checkpoint.pt")
+        check_belongs(state, identity, description, folder)
+    before, run = run, changes.longer(run)
     features = None
     if run.net.tune == "head":
         features = reopened_features(
@@ -163,23 +182,29 @@ def reopen(
         )
     if state is None:
         trainer, _ = begin(run, data, split, given, features, progress)
-    elif features is not None:
-        with torch.random.fork_rng(devices=[]):  # its first weights are drawn in vain
-            net = features.network()
-        trainer = run.trainer(features.data, split, state, net)
     else:
-        trainer = run.trainer(data, split, state, given.network(len(data.classes), run.config.seed))
-    changed = [name for name, old in description["versions"].items() if now["versions"][name] != old]
+        with reading(folder / CURRENT), torch.random.fork_rng(devices=[]):  # first weights are drawn in vain
+            net = (
+                given.network(len(data.classes), run.config.seed) if features is None else features.network()
+            )
+            trainer = run.trainer(data if features is None else features.data, split, state, net)
+    changed = [name for name, old in description["versions"].items() if now["versions"].get(name) != old]
     if changed:
         refused.append(
             f"{', '.join(changed)} changed since the run began: it goes on, but not to the same bits"
         )
+    refused += extension_notes(run.algorithm, before.config, run.config, trainer.step)
+    if changes != Changes():
+        changes.write(folder, description, run, data)
+        identity = identity_of(run.describe(data, split))
     return Session(folder, trainer, identity, tuple(refused), baseline_of(description))
 
 
 def baseline_of(description: dict[str, Any]) -> dict[str, float]:
     """The accuracies without training that a ``config.json`` tells; none for a run from random weights."""
-    return dict((description.get("start") or {}).get("scores", {}))
+    start = description.get("start")
+    scores = start.get("scores") if isinstance(start, dict) else None
+    return {**scores} if isinstance(scores, dict) else {}
 
 
 def beside(record: Record, baseline: Mapping[str, float]) -> Record:
@@ -189,22 +214,3 @@ def beside(record: Record, baseline: Mapping[str, float]) -> Record:
         for name, value in baseline.items()
         if ("validation_accuracy" if "validation" in name else "test_accuracy") in record
     }
-
-
-@contextmanager
-def stop_on_interrupt(trainer: Trainer) -> Iterator[None]:
-    """Within the block Ctrl-C ends training after the current step; a second one interrupts at once."""
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        del number, frame
-        trainer.stop = True
-        signal.signal(signal.SIGINT, previous)
-
-    if threading.current_thread() is not threading.main_thread():  # only there Python lets signals be handled
-        yield
-        return
-    previous = signal.signal(signal.SIGINT, handle)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, previous)

@@ -23,13 +23,17 @@ from ssl_mix.errors import UserError, check_choice
 from ssl_mix.evaluation import accuracy, predict_probabilities
 from ssl_mix.models.pretrained import restore_source_head
 from ssl_mix.runs.answers import PredictedLabel
-from ssl_mix.runs.checkpoint import load_checkpoint
+from ssl_mix.runs.changes import check_belongs
+from ssl_mix.runs.checkpoint import CURRENT, OF_A_RUN, load_checkpoint
 from ssl_mix.runs.data_options import DataOptions, Progress
 from ssl_mix.runs.evaluation import Evaluation, evaluation_of
-from ssl_mix.runs.folder import SPLIT, read_config
+from ssl_mix.runs.folder import CONFIG, SPLIT, read_config
 from ssl_mix.runs.given import Given
 from ssl_mix.runs.head import whole_networks
+from ssl_mix.runs.identity import identity_of
+from ssl_mix.runs.reading import reading
 from ssl_mix.runs.run import Run
+from ssl_mix.runs.tested import read_test_part, readable
 from ssl_mix.types import Task
 
 Weights = Literal["last", "best"]
@@ -141,22 +145,25 @@ def load_trained(
     """
     check_choice("weights", weights, get_args(Weights))
     description = read_config(folder)
-    run, dataset = Run.from_description(description), description["dataset"]
-    state, refused = load_checkpoint(folder)
+    with reading(folder / CONFIG):
+        run, dataset, identity = (
+            Run.from_description(description),
+            description["dataset"],
+            identity_of(description),
+        )
+        shape, classes = tuple(dataset["image_shape"]), tuple(dataset["classes"])
+        augmentation = _augmentation(dataset["augmentation"])
+        given = Given(net=net)
+        given._replace(data=None).check(description["given"] | {"data": False})
+    state, refused = load_checkpoint(folder, OF_A_RUN)
     if state is None:
         raise UserError(f"{folder} has no checkpoint yet: train it first (ssl-mix resume {folder})")
-    chosen = _weights(state, weights, folder)
-    place = resolve_device(device)
-    shape, classes = tuple(dataset["image_shape"]), tuple(dataset["classes"])
-    given = Given(net=net)
-    given._replace(data=None).check(description["given"] | {"data": False})
-    task = Task(len(classes), len(state["bank"]["label"]), shape)
-    with torch.random.fork_rng(devices=[]):  # what an algorithm adds draws weights, in vain
+    check_belongs(state, identity, description, folder)
+    chosen, place = _weights(state, weights, folder), resolve_device(device)
+    with reading(folder / CURRENT), torch.random.fork_rng(devices=[]):  # first weights are drawn in vain
+        task = Task(len(classes), len(state["bank"]["label"]), shape)
         trained, probe = _network(folder, run, given.network(len(classes)), chosen["teacher"], task)
-    run.algorithm.load_state_dict(state["algorithm"])
-    options: dict[str, Any] = {
-        name: tuple(v) if isinstance(v, list) else v for name, v in dataset["augmentation"].items()
-    }
+        run.algorithm.load_state_dict(state["algorithm"])
     return TrainedRun(
         folder=folder,
         run=run,
@@ -167,10 +174,15 @@ def load_trained(
         classes=classes,
         shape=shape,
         stored_size=dataset["stored_size"],
-        augmentation=Augmentation(**options),
+        augmentation=augmentation,
         device=place,
         warnings=tuple(refused),
     )
+
+
+def _augmentation(values: dict[str, Any]) -> Augmentation:
+    options: dict[str, Any] = {n: tuple(v) if isinstance(v, list) else v for n, v in values.items()}
+    return Augmentation(**options)
 
 
 def _network(
@@ -210,7 +222,7 @@ def evaluate(
     Args:
         trained: from ``load_trained``.
         data_dir: where the files of a data set with a name are now; default: where they were.
-        test: another folder of test images with the same classes.
+        test: another folder or table of test images, of classes of the run.
         crops: "center", or the mean over "ten". For those, images that were stored at the size of what the
             network sees are read at 8/7 of it, as 256 is of 224.
         progress: told how far reading the images is.
@@ -228,21 +240,15 @@ def evaluate(
     if crops == "ten":
         options = _with_margin(options, trained)
         augmentation = dataclasses.replace(augmentation, size=trained.shape[1])
-    data = options.load(progress)
-    if data.test is None:
-        raise UserError("this run has no test images: give `test=DIR` with one sub-folder per class")
-    if data.classes != trained.classes:
-        raise UserError(f"expected the classes {', '.join(trained.classes)}, found {', '.join(data.classes)}")
-    probabilities = predict_probabilities(
-        trained.net, data.test.images, augmentation, trained.device, crops=crops
-    )
-    found = evaluation_of(probabilities, data.test.labels, trained.classes)._replace(notes=data.notes)
-    if trained.probe is None:
-        return found
-    answers = predict_probabilities(
-        trained.probe, data.test.images, augmentation, trained.device, crops=crops
-    )
-    return found._replace(probe_accuracy=accuracy(answers, data.test.labels))
+    form = Form(options.stored_size or trained.stored_size, trained.shape[0], options.fit)
+    part = read_test_part(options, form, trained.classes, progress)
+    answers = predict_probabilities(trained.net, part.images, augmentation, trained.device, crops=crops)
+    rows, told = readable(part.images)
+    found = evaluation_of(answers[rows], part.labels[rows], trained.classes)
+    if trained.probe is not None:
+        answers = predict_probabilities(trained.probe, part.images, augmentation, trained.device, crops=crops)
+        found = found._replace(probe_accuracy=accuracy(answers[rows], part.labels[rows]))
+    return found._replace(notes=(*part.notes, *told))
 
 
 def _with_margin(options: DataOptions, trained: TrainedRun) -> DataOptions:

@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+import subprocess
 from collections.abc import Callable, Iterator
 from itertools import count, islice
 from pathlib import Path
@@ -87,6 +88,17 @@ def test_workers_survive_an_interrupt(files: list[Path]) -> None:
         os.kill(worker.pid, signal.SIGINT)
     for batch in islice(batches, 10):
         assert torch.equal(batch, expected)
+
+
+def test_workers_survive_what_a_scheduler_sends_to_all_processes(files: list[Path]) -> None:
+    batches = streamed(files, 2).batches(iter(lambda: INDICES[0], None), CPU)
+    expected, _ = next(batches), next(batches)
+    workers = [str(worker.pid) for worker in multiprocessing.active_children()]
+    subprocess.run(["kill", "-TERM", *workers], check=True)  # by another process than their parent
+    for batch in islice(batches, 10):
+        assert torch.equal(batch, expected)
+    del batches
+    assert not multiprocessing.active_children()
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,7 @@ def test_a_run_folder_is_complete(tmp_path: Path) -> None:
     assert config["algorithm"]["threshold"] == 0.5 and config["versions"]["torch"] == torch.__version__
     assert len(json.loads((folder / "split.json").read_text())["labeled"]) == 20
     assert any("tfevents" in path.name for path in (folder / "tensorboard").iterdir())
-    assert [record["step"] for record in read_metrics(folder)] == [4, 5, 6, 8, 10, 12]
+    assert [record["step"] for record in read_metrics(folder)] == [5, 6, 10, 12]
     report = (folder / "report.html").read_text()
     assert (
         "<svg" in report and "test accuracy, last" in report and config["dataset"]["split_sha256"] in report
@@ -164,7 +164,7 @@ def test_ctrl_c_stops_cleanly_and_can_be_resumed(tmp_path: Path) -> None:
     wait_for(lambda: last_step(stopped) >= 14, process)
     process.send_signal(signal.SIGINT)
     output = process.communicate(timeout=300)[0].decode()
-    assert process.returncode == 0 and "ssl-mix resume" in output
+    assert process.returncode == 130 and "ssl-mix resume" in output
     assert 14 <= read_checkpoint(stopped / CURRENT)["step"] < 80
     subprocess.run(command("resume", str(stopped)), check=True, capture_output=True)
     assert_same_run(finished(options, tmp_path / "whole"), stopped)
@@ -275,7 +275,7 @@ def test_an_infinite_loss_term_stops_the_run_and_keeps_the_last_good_checkpoint(
     with pytest.raises(UserError, match=r"^loss/unlabeled became NaN or infinite in step 6;"):
         train(opened)
     assert read_checkpoint(tmp_path / "run" / CURRENT)["step"] == 4
-    assert [record["step"] for record in read_metrics(tmp_path / "run")] == [4, 5]
+    assert [record["step"] for record in read_metrics(tmp_path / "run")] == [5]
 
 
 def test_weights_that_are_not_finite_are_never_saved(tmp_path: Path) -> None:

@@ -1,0 +1,105 @@
+"""Whether a long run stays as it began: memory, open files and the time of a step over 20,000 steps.
+
+    python scripts/soak.py [--json scripts/results/soak.jsonl]
+
+FixMatch on digits with a small network, as ``ssl-mix train`` runs it: with records, evaluations,
+checkpoints and TensorBoard events. It is looked at 20 times; the first tenth of the run is for warming up.
+Says, and exits with 1 where it is not so, that memory grows by less than 1 % after that, that no open file is
+added, and that the median of the last quarter's seconds a step is within a tenth of the first quarter's.
+Seconds are those of the processor, so that other programs do not count.
+"""
+
+import argparse
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import psutil  # type: ignore[import-untyped]
+import torch
+from measuring import append_line, circumstances
+
+from ssl_mix.cli.terminal import keep_freed_memory
+from ssl_mix.recipes.build import build_run
+from ssl_mix.runs.session import start
+
+LOOKS = 20
+GROWTH, SLOWER = 1.01, 1.1
+
+
+class Look(NamedTuple):
+    """What the process holds at a step: bytes, open files, and its seconds a step since the last look."""
+
+    step: int
+    memory: int
+    files: int
+    seconds: float
+
+
+def soak(folder: Path, steps: int) -> list[Look]:
+    """Train, and look at the process every twentieth of the steps."""
+    every = steps // LOOKS
+    often = {"log_every": 20, "eval_every": every // 2, "checkpoint_every": every // 2}
+    options = {"data": "digits", "labels": 40, "batch_size": 8, "steps": steps, "threads": 1, **often}
+    session = start(build_run("fixmatch", {**options, "unlabeled_ratio": 2}).run, folder)
+    process, looks, began = psutil.Process(), [], time.process_time()
+    for _ in session.steps():
+        step = session.trainer.step
+        if step % every == 0:
+            now = time.process_time()
+            memory = process.memory_info().rss
+            looks.append(Look(step, memory, process.num_fds(), (now - began) / every))
+            print(
+                f"step {step:6}  {memory / 2**20:7.1f} MiB  {looks[-1].files} files  "
+                f"{1000 * looks[-1].seconds:.2f} ms a step",
+                flush=True,
+            )
+            began = time.process_time()
+    return looks
+
+
+def verdict(looks: Sequence[Look]) -> dict[str, Any]:
+    """The ratios that are promised, and whether they hold."""
+    warm = looks[len(looks) // 10 - 1 :]
+    quarter = len(warm) // 4
+    slower = statistics.median(look.seconds for look in warm[-quarter:]) / statistics.median(
+        look.seconds for look in warm[:quarter]
+    )
+    growth = max(look.memory for look in warm) / warm[0].memory
+    added = warm[-1].files - warm[0].files
+    return {
+        "memory_growth": growth,
+        "files_added": added,
+        "seconds_ratio": slower,
+        "steady": growth < GROWTH and added <= 0 and slower < SLOWER,
+    }
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Train, print, and append a line of JSON if asked to."""
+    parser = argparse.ArgumentParser(
+        "soak.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--steps", type=int, default=20_000)
+    parser.add_argument("--json", type=Path, help="file to append one line to")
+    options = parser.parse_args(arguments)
+    if options.steps < LOOKS * 2:
+        sys.exit(f"soak.py: --steps must be at least {LOOKS * 2}, got {options.steps}")
+    torch.set_num_threads(1)
+    keep_freed_memory()
+    with tempfile.TemporaryDirectory() as folder:
+        looks = soak(Path(folder) / "run", options.steps)
+    found = verdict(looks)
+    print(found)
+    if options.json:
+        columns = {name: [getattr(look, name) for look in looks] for name in Look._fields}
+        line = {"benchmark": "soak", "steps": options.steps, **found, **columns}
+        append_line(options.json, {**line, **circumstances(torch.device("cpu"))})
+    sys.exit(0 if found["steady"] else 1)
+
+
+if __name__ == "__main__":
+    main()

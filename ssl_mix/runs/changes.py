@@ -1,0 +1,159 @@
+"""What may change when a run goes on: where its data are, and how long it is."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ssl_mix.algorithm import Algorithm
+from ssl_mix.datasets import DataSet
+from ssl_mix.engine.config import TrainConfig
+from ssl_mix.engine.optimizer import learning_rate
+from ssl_mix.errors import UserError
+from ssl_mix.runs.checkpoint import CURRENT
+from ssl_mix.runs.data_options import PATHS, DataOptions
+from ssl_mix.runs.folder import CONFIG, FILES, write_text
+from ssl_mix.runs.identity import check_same
+from ssl_mix.runs.reading import reading
+from ssl_mix.runs.run import Run
+
+LENGTHS = "lengths"  # in config.json: the steps that the run was to have before
+TENTHS = {"eval_every": "evaluations", "checkpoint_every": "checkpoints"}  # ten in a run unless given
+RAMPS = ("ramp", "tsa", "stop_mixing")  # options of algorithms that are shares of the run
+
+
+class Changes(NamedTuple):
+    """What a run goes on with.
+
+    Attributes:
+        data_root: folder that holds the data now; default: they are where they were.
+        steps: of the whole run, more than before; default: as many as before.
+    """
+
+    data_root: Path | None = None
+    steps: int | None = None
+
+    def moved(self, run: Run) -> Run:
+        """The run with its data where they are now.
+
+        Raises:
+            ValueError: they are neither in ``data_root`` nor where they were.
+        """
+        if self.data_root is None:
+            check_there(run.data)
+            return run
+        return dataclasses.replace(run, data=moved(run.data, self.data_root.absolute()))
+
+    def longer(self, run: Run) -> Run:
+        """The run with its length.
+
+        Raises:
+            ValueError: it is not longer than before.
+        """
+        if self.steps is None:
+            return run
+        if self.steps <= run.config.steps:
+            raise UserError(
+                f"`steps` is the new length of the whole run and must exceed its {run.config.steps} steps, "
+                f"got {self.steps}"
+            )
+        return dataclasses.replace(run, config=dataclasses.replace(run.config, steps=self.steps))
+
+    def write(self, folder: Path, description: dict[str, Any], run: Run, data: DataSet) -> None:
+        """Let the folder of the run tell its new length and place."""
+        if self.data_root is not None:
+            description = description | {"data": dataclasses.asdict(run.data)}
+            if data.train.files is not None:
+                write_text(folder / FILES, json.dumps(data.train.files))
+        if self.steps is not None:
+            before = [*description.get(LENGTHS, []), description["train"]["steps"]]
+            train = description["train"] | {"steps": self.steps}
+            description = description | {"train": train, LENGTHS: before}
+        write_text(folder / CONFIG, json.dumps(description, indent=2) + "\n")
+
+
+def moved(options: DataOptions, root: Path) -> DataOptions:
+    """Options with the paths that are below ``root`` now: they keep what is behind the same number of leading
+    folders. A path that is not there, but is where it was, stays.
+
+    Raises:
+        ValueError: one is at neither place.
+    """
+    given = paths_of(options) or {"data_dir": Path(options.data_dir)}
+    best: dict[str, Path] = {}
+    for dropped in range(1, 1 + max(len(path.parts) for path in given.values())):
+        places = {name: root.joinpath(*path.parts[dropped:]) for name, path in given.items()}
+        found = {name: place for name, place in places.items() if place.exists()}
+        if len(found) > len(best) and len({*found.values()}) == len({*map(given.get, found)}):
+            best = found
+    lost = [path.name for name, path in given.items() if name not in best and not path.exists()]
+    if lost or not best:
+        names = " and ".join(lost or [path.name for path in given.values()])
+        raise UserError(
+            f"`data_root` {root} does not hold {names}, which the run learned from: name the folder above"
+        )
+    paths: dict[str, Any] = {name: str(path) for name, path in best.items()}
+    return dataclasses.replace(options, **paths)
+
+
+def paths_of(options: DataOptions) -> dict[str, Path]:
+    """The paths of images of one's own that the options name."""
+    return {name: Path(value) for name in PATHS if (value := getattr(options, name)) is not None}
+
+
+def check_there(options: DataOptions) -> None:
+    """Raise where images of one's own are no longer where a run learned from them."""
+    lost = [str(path) for path in paths_of(options).values() if not path.exists()]
+    if lost:
+        raise UserError(
+            f"{' and '.join(lost)}, which the run learned from, cannot be found: if moved, name the folder "
+            "above with `data_root`"
+        )
+
+
+def check_belongs(
+    state: dict[str, Any], identity: dict[str, Any], description: dict[str, Any], folder: Path
+) -> None:
+    """Raise unless a checkpoint is of the run that ``config.json`` describes, maybe from when it was
+    shorter.
+
+    Args:
+        state: of the checkpoint.
+        identity: of the run.
+        description: the content of ``config.json``.
+        folder: of the run.
+    """
+    with reading(folder / CURRENT):
+        found = json.loads(state["identity"])
+        if found["train.steps"] in description.get(LENGTHS, []):
+            found["train.steps"] = identity["train.steps"]
+        check_same(found, identity, folder / CURRENT)
+
+
+def extension_notes(algorithm: Algorithm, before: TrainConfig, now: TrainConfig, step: int) -> list[str]:
+    """What changes when a run that was made for fewer steps goes on after ``step``: everything that depends
+    on the length follows the new one from there on."""
+    if now.steps == before.steps:
+        return []
+    told = []
+    if before.schedule != "constant" and not before.milestones:
+        rates = learning_rate(before, max(0, step - 1)), learning_rate(now, step)
+        told.append(f"`schedule={before.schedule}` (learning rate {rates[0]:.3g} before, {rates[1]:.3g} now)")
+    told += [f"`{name}={value}`" for name, value in _shares(algorithm).items()]
+    often = [what for name, what in TENTHS.items() if getattr(before, name) is None]
+    told += [f"{' and '.join(often)} (ten in a run)"] if often else []
+    which = f": {', '.join(told)}" if told else ": nothing does"
+    return [
+        f"the run was made for {before.steps} steps and goes on to {now.steps}; what depends on its length "
+        f"follows the new one from step {step} on{which}"
+    ]
+
+
+def _shares(algorithm: Algorithm) -> dict[str, Any]:
+    """Those options of an algorithm that are shares of the run, where they have an effect."""
+    options = algorithm.hyperparameters()
+    found = {name: options[name] for name in RAMPS if options.get(name) not in (None, 0, "none")}
+    mixing = options.get("mixing")
+    if mixing is not None and mixing.asymmetric and mixing.mix_ramp != "none":
+        found["mix_ramp"] = mixing.mix_ramp
+    return found

@@ -1,0 +1,89 @@
+"""Files of a run that may be damaged, cut short, or written by something else."""
+
+import inspect
+import types
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import torch
+
+from ssl_mix.errors import UserError
+
+PLAIN = {int: int, float: int | float, str: str, bool: bool, type(None): type(None)}
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turn whatever goes wrong while the content of a file is used into one message that names the file.
+
+    Raises:
+        ValueError: the content is not what ssl-mix writes.
+    """
+    try:
+        yield
+    except (UserError, OSError, MemoryError, torch.OutOfMemoryError):  # say themselves what is wrong
+        raise
+    except Exception as error:  # what the content of a file can lead to has no end
+        raise UserError(
+            f"{path} is damaged, or not of this version of ssl-mix ({reason_of(error)}): put a copy in its "
+            "place, or train again"
+        ) from error
+
+
+def reason_of(error: Exception) -> str:
+    """The first line of what an error says, with its kind."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+
+
+def load_whole(path: Path) -> Any:
+    """What ``torch.save`` wrote, on the CPU: check sums verified, nothing but tensors and plain values
+    loaded.
+
+    Raises:
+        ValueError: the file is cut short, damaged or of something else.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+        if damaged is None:
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except (FileNotFoundError, MemoryError):
+        raise
+    except zipfile.BadZipFile as error:
+        raise UserError(f"{path} is cut short or no checkpoint at all ({error})") from error
+    except Exception as error:  # a damaged archive, or what torch.load does not know
+        raise UserError(f"{path} is not a checkpoint of ssl-mix ({reason_of(error)})") from error
+    raise UserError(f"{path} is damaged: {damaged} does not match its check sum")
+
+
+def build(cls: Callable[..., Any], values: Mapping[str, Any]) -> Any:
+    """``cls(**values)`` of values that were read from JSON.
+
+    Raises:
+        ValueError: a name is unknown or missing, or a value is of another kind.
+    """
+    names, hints = set(inspect.signature(cls).parameters), get_type_hints(getattr(cls, "__init__", cls))
+    if names != values.keys():
+        wrong = sorted(names ^ values.keys())
+        raise UserError(f"expected the options {', '.join(sorted(names))}, and {wrong[0]!r} is not as it was")
+    for name, value in values.items():
+        if not _fits(value, hints[name]):
+            raise UserError(f"{name} cannot be {value!r}")
+    return cls(**values)
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether a value of JSON is of a kind that a type hint allows."""
+    if get_origin(hint) in (Union, types.UnionType):
+        return any(_fits(value, kind) for kind in get_args(hint))
+    if get_origin(hint) is Literal:
+        return any(type(value) is type(known) and value == known for known in get_args(hint))
+    if get_origin(hint) is tuple:
+        return isinstance(value, list | tuple) and all(_fits(v, get_args(hint)[0]) for v in value)
+    if hint in PLAIN:
+        return isinstance(value, PLAIN[hint]) and (hint is bool or not isinstance(value, bool))
+    return isinstance(hint, type) and isinstance(value, hint)
