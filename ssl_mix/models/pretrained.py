@@ -10,7 +10,9 @@ from torch import Tensor, nn
 
 from ssl_mix.errors import UserError
 from ssl_mix.models.adapted import Adapted, adapt
+from ssl_mix.models.lora import merged
 from ssl_mix.passes import backbone
+from ssl_mix.transfer.head_net import on_body_as
 from ssl_mix.transfer.heads import new_head
 
 PREFIXES = ("module.", "backbone.")
@@ -24,7 +26,7 @@ class Pretrained(NamedTuple):
     """A network with loaded weights.
 
     Attributes:
-        net: the network, changed in place.
+        net: the network.
         source_head: the classifier of the weights, (source classes, D), if they had one.
         notes: what the user should know.
     """
@@ -39,8 +41,9 @@ def load_pretrained(net: nn.Module, source: Path, *, keep_head: bool = True) -> 
     shape.
 
     Args:
-        net: a network of :func:`ssl_mix.models.build_model` or :func:`ssl_mix.models.adapt`. Keeps the source
-            head beside itself, see :func:`source_classifier`.
+        net: a network of :func:`ssl_mix.models.build_model` or :func:`ssl_mix.models.adapt`, changed in
+            place. Keeps the source head beside itself, see :func:`source_classifier`. Where the weights end
+            in a classifier of features that is kept, the result is :class:`ssl_mix.transfer.head_net.OnBody`.
         source: a state dict (.pth, .pt, .safetensors), bare or under "state_dict", "model" or "teacher",
             whose names may all begin with "module." or "backbone."; or the folder of a run.
         keep_head: whether a classifier of the right shape is taken over; if not, the head is new, see
@@ -50,8 +53,13 @@ def load_pretrained(net: nn.Module, source: Path, *, keep_head: bool = True) -> 
         ValueError: no such file, no state dict, or a weight other than the head's that is missing or has
             another shape.
     """
+    state = read_weights(source)
+    if "center" in state:  # a classifier of features, on their body
+        keep_head = keep_head and len(state["top.head.weight"]) == backbone(net).head.out_features
+        net = on_body_as(net, state) if keep_head else net
+        state = state if keep_head else _inside(state)
     own = net.state_dict()
-    state = _renamed(read_weights(source), net, own)
+    state = _renamed(state, net, own)
     head, old = _head_name(net), backbone(net).head
     weight, bias = state.get(f"{head}.weight"), state.get(f"{head}.bias")
     notes = []
@@ -164,7 +172,20 @@ def _of_run(folder: Path) -> State:
         raise UserError(
             f"{folder} is no trained run ({checkpoint.name} is missing): give a file, or the folder of a run"
         )
-    return dict(_read(checkpoint)["teacher"])
+    state = merged(_read(checkpoint)["teacher"])
+    body = folder / "body.pt"
+    if not body.is_file():
+        return state
+    content = _read(body)  # of a run that trained a head alone
+    top = {f"top.{name}": value for name, value in state.items() if name.startswith("head.")}
+    return {f"body.{name}": value for name, value in content["body"].items()} | top | {
+        "center": content["center"]
+    }
+
+
+def _inside(state: State) -> State:
+    """What belongs to the body."""
+    return {name.removeprefix("body."): v for name, v in state.items() if name.startswith("body.")}
 
 
 def _renamed(state: State, net: nn.Module, own: State) -> State:

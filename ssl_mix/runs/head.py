@@ -16,7 +16,7 @@ from ssl_mix.randomness import stream_seed
 from ssl_mix.runs.features import Features, Progress, features_of, read_tensors, write_tensors
 from ssl_mix.runs.run import Run
 from ssl_mix.runs.starts import Start, start_head
-from ssl_mix.transfer.head_net import HeadNet, OnBody
+from ssl_mix.transfer.head_net import HeadNet, OnBody, on_body_as
 from ssl_mix.types import Task
 
 BODY = "body.pt"
@@ -118,6 +118,7 @@ def load_body(
     if content is None:
         raise UserError(f"{folder / BODY} is missing or damaged: it holds the network behind the head")
     body = net or run.net.without_weights().build(shape, num_classes, run.config.seed)
+    body = on_body_as(body, content["body"])
     body.load_state_dict(content["body"])
     return {**content, "net": body}
 

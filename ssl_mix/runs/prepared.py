@@ -14,6 +14,7 @@ from ssl_mix.runs.given import Given
 from ssl_mix.runs.head import begin_head, learned_features
 from ssl_mix.runs.run import Run
 from ssl_mix.runs.starts import Start, start_head
+from ssl_mix.runs.tune import check_installed, tuning_note
 
 
 class Prepared(NamedTuple):
@@ -55,6 +56,7 @@ def prepare(
     Raises:
         ValueError: anything the user can mend.
     """
+    check_installed(run.net.tune)
     threads = run.config.threads or torch.get_num_threads()  # the number decides the last bits of sums
     if given.net is not None:  # whatever weights the options name, it has its own
         run = replace(run, net=replace(run.net, net=None, pretrained="none"))
@@ -68,6 +70,7 @@ def prepare(
     weights = trainer.student if features is None else features.body
     notes = (*data.notes, *loading_notes(weights), *small_set_notes(run, split))
     notes += () if first is None else (first.note,)
+    notes += () if run.net.tune in ("all", "head") else (tuning_note(trainer.student, run.net.tune),)
     return Prepared(run, data, split, features, trainer, first, notes)
 
 

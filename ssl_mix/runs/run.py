@@ -19,10 +19,10 @@ from ssl_mix.engine.config import TrainConfig
 from ssl_mix.engine.trainer import Trainer
 from ssl_mix.errors import UserError
 from ssl_mix.mixing.terms import MixingTerms
-from ssl_mix.models.freeze import freeze
 from ssl_mix.models.pretrained import restore_source_head
 from ssl_mix.runs.data_options import DataOptions
 from ssl_mix.runs.net_options import NetOptions
+from ssl_mix.transfer.head_net import on_body_as
 
 FORMAT = "ssl-mix run 1"
 
@@ -56,14 +56,14 @@ class Run:
             data: the images.
             split: which of them are labeled.
             state: of a checkpoint.
-            net: to train in place of the one that the options name, frozen as they say.
+            net: to train in place of the one that the options name, as much of it as they say.
         """
         options = self.net if state is None else dataclasses.replace(self.net, pretrained="none")
         shape = data.augmentation.seen(data.train.images.shape)
         if net is None:
             net = options.build(shape, len(data.classes), self.config.seed, data.classes)
-        else:
-            freeze(net, self.net.frozen, norms=self.net.norms == "frozen")
+        net = net if state is None else on_body_as(net, state["student"])
+        net = self.net.tuned(net, shape, self.config.seed)
         if state is None:
             return Trainer(self.algorithm, net, data, split, self.config)
         restore_source_head(net, state["student"])

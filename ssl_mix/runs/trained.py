@@ -21,6 +21,7 @@ from ssl_mix.datasets.originals import Form
 from ssl_mix.engine.execution import resolve_device
 from ssl_mix.errors import UserError, check_choice
 from ssl_mix.evaluation import accuracy, predict_probabilities
+from ssl_mix.models.lora import merged
 from ssl_mix.models.pretrained import restore_source_head
 from ssl_mix.runs.answers import PredictedLabel, Predictions
 from ssl_mix.runs.checkpoint import load_checkpoint
@@ -30,6 +31,7 @@ from ssl_mix.runs.folder import SPLIT, read_config
 from ssl_mix.runs.given import Given
 from ssl_mix.runs.head import whole_networks
 from ssl_mix.runs.run import Run
+from ssl_mix.transfer.head_net import on_body_as
 from ssl_mix.types import Task
 
 Weights = Literal["last", "best"]
@@ -171,7 +173,8 @@ def _network(
     if run.net.tune == "head":
         return whole_networks(folder, run, net, state, task)
     untrained = run.net.without_weights()  # its first weights are needed no more
-    built = net or untrained.build(task.image_shape, task.num_classes, run.config.seed)
+    state = merged(state)
+    built = on_body_as(net or untrained.build(task.image_shape, task.num_classes, run.config.seed), state)
     restore_source_head(built, state)
     extended = run.algorithm.extend(built, task)
     extended.load_state_dict(state)
