@@ -77,7 +77,8 @@ def _able(module: nn.Module) -> bool:
     from timm.layers import Conv2dSame
 
     if type(module) in (nn.Conv2d, Conv2dSame):
-        return module.groups == 1 and module.dilation == (1, 1) and module.padding_mode == "zeros"
+        conv: Any = module
+        return bool(conv.groups == 1 and conv.dilation == (1, 1) and conv.padding_mode == "zeros")
     return type(module) is nn.Linear
 
 

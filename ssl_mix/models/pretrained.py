@@ -178,9 +178,11 @@ def _of_run(folder: Path) -> State:
         return state
     content = _read(body)  # of a run that trained a head alone
     top = {f"top.{name}": value for name, value in state.items() if name.startswith("head.")}
-    return {f"body.{name}": value for name, value in content["body"].items()} | top | {
-        "center": content["center"]
-    }
+    return (
+        {f"body.{name}": value for name, value in content["body"].items()}
+        | top
+        | {"center": content["center"]}
+    )
 
 
 def _inside(state: State) -> State:

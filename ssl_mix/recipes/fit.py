@@ -117,7 +117,7 @@ def handed_over(
     if labeled is None:
         given = " and ".join(f"`{name}`" for name in sorted(there)) or "what is given"
         raise UserError(f"`labeled` is missing beside {given}: images with labels, some of each class")
-    if not {"image_size", "weak", "strong"} & options.keys() and not _are_arrays(labeled):
+    if not {"image_size", "weak", "strong"} & options.keys() and not are_arrays(labeled):
         options |= {
             "image_size": defaults_of(asked[0], options, asked[1]).data.image_size
         }  # weights want one
@@ -128,7 +128,7 @@ def handed_over(
     return options | {"image_size": data.train.images.shape[1]}, Given(data, module)
 
 
-def _are_arrays(labeled: Any) -> bool:
+def are_arrays(labeled: Any) -> bool:
     """Whether images are arrays, which have a size of their own."""
     images = labeled[0] if isinstance(labeled, tuple) and labeled else labeled
     return labeled is None or hasattr(images, "dtype")

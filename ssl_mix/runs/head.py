@@ -1,5 +1,6 @@
 """Runs that train a head alone: what they refuse, where they start, and the network that comes out."""
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from ssl_mix.engine.execution import resolve_device
 from ssl_mix.engine.feed import check_parts
 from ssl_mix.engine.trainer import Trainer
 from ssl_mix.errors import UserError
+from ssl_mix.passes import backbone
 from ssl_mix.randomness import stream_seed
 from ssl_mix.runs.features import Features, Progress, features_of, read_tensors, write_tensors
 from ssl_mix.runs.run import Run
@@ -97,6 +99,13 @@ def begin_head(run: Run, features: Features, split: Split) -> tuple[Trainer, Sta
     if first is not None:
         first = first._replace(scores=first.scores | features.probe_scores(split))
     return run.trainer(features.data, split, net=net), first
+
+
+def on_images(features: Features, trained: nn.Module) -> OnBody:
+    """A network for images to go on with: a copy of the body, and on it a copy of a trained head."""
+    top = features.network()
+    top.head.load_state_dict(backbone(trained).head.state_dict())
+    return OnBody(copy.deepcopy(features.body), top, features.center.clone())
 
 
 def save_body(folder: Path, features: Features, split: Split) -> None:

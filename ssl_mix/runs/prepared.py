@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import torch
+from torch import nn
 
 from ssl_mix.datasets import DataSet, Split
 from ssl_mix.engine.trainer import Trainer
@@ -44,14 +45,18 @@ def prepare(
     given: Given = Given(),  # noqa: B008 (a tuple)
     features: Features | None = None,
     progress: Progress | None = None,
+    net: nn.Module | None = None,
 ) -> Prepared:
     """Read the data and make the trainer; refuses whatever cannot be trained.
 
     Args:
         run: what to do.
         given: data and network that take the place of those that the run names.
-        features: of the images, where they are known already; for ``tune`` "head".
+        features: of the images, where they are known already; a run that trains more than a head takes the
+            images alone.
         progress: told how far reading the images is.
+        net: to begin with, in place of the one that the options name or that was handed over, of the same
+            kind.
 
     Raises:
         ValueError: anything the user can mend.
@@ -66,7 +71,8 @@ def prepare(
     split = run.data.choose_split(data, run.config.seed)
     if run.net.tune == "head" and features is None:
         features = learned_features(run, data, split, given.network(len(data.classes)), progress)
-    trainer, first = begin(run, data, split, given, features, progress)
+    features = features if run.net.tune == "head" else None
+    trainer, first = begin(run, data, split, given, features, progress, net)
     weights = trainer.student if features is None else features.body
     notes = (*data.notes, *loading_notes(weights), *small_set_notes(run, split))
     notes += () if first is None else (first.note,)
@@ -81,11 +87,12 @@ def begin(
     given: Given,
     features: Features | None = None,
     progress: Progress | None = None,
+    net: nn.Module | None = None,
 ) -> tuple[Trainer, Start | None]:
     """The trainer of a run at step 0, its head where it starts, and what was found of that."""
     if features is not None:
         return begin_head(run, features, split)
-    net = given.network(len(data.classes))
+    net = given.network(len(data.classes)) if net is None else net
     net = run.first_network(data) if net is None else net
     first = start_head(net, run.net, run.algorithm, data, split, run.config, progress)
     return run.trainer(data, split, net=net), first

@@ -10,6 +10,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from torch import nn
+
 from ssl_mix.datasets import Split
 from ssl_mix.engine.trainer import Trainer
 from ssl_mix.runs.checkpoint import load_checkpoint, save_checkpoint
@@ -94,6 +96,7 @@ def start(
     *,
     given: Given = Given(),  # noqa: B008 (a tuple)
     features: Features | None = None,
+    net: nn.Module | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Session:
@@ -103,7 +106,8 @@ def start(
         run: what to do.
         folder: for its files.
         given: data and network that take the place of those that the run names.
-        features: of the images, where they are known already; for ``tune`` "head".
+        features: see :func:`ssl_mix.runs.prepared.prepare`.
+        net: likewise.
         overwrite: replace a run that the folder holds.
         progress: told how far reading the images is.
 
@@ -111,7 +115,7 @@ def start(
         ValueError: anything the user can mend; no folder has been made or replaced then.
     """
     check_run_folder(folder, overwrite=overwrite)  # before minutes of reading
-    run, data, split, features, trainer, first, notes = prepare(run, given, features, progress)
+    run, data, split, features, trainer, first, notes = prepare(run, given, features, progress, net)
     told = None if first is None else first._asdict()
     description = run.describe(data, split) | {"given": given.describe(), "start": told}
     create_run_folder(folder, description, overwrite=overwrite)
@@ -122,7 +126,7 @@ def start(
         features.save(folder)
         save_body(folder, features, split)
     session = Session(folder, trainer, identity_of(description), notes, {} if first is None else first.scores)
-    if given.net is not None or features is not None:
+    if any(part is not None for part in (given.net, features, net)):
         session.save()  # its weights are written nowhere else
     return session
 

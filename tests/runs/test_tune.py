@@ -36,7 +36,9 @@ def trained_names(name: str, word: str) -> tuple[set[str], set[str]]:
 
 def test_norms_alone_are_trained() -> None:
     trained, every = trained_names("small-cnn", "norms")
-    assert trained == {n for n in every if n.startswith("head.") or n[:8] in ("blocks.1", "blocks.4", "blocks.7")}
+    assert trained == {
+        n for n in every if n.startswith("head.") or n[:8] in ("blocks.1", "blocks.4", "blocks.7")
+    }
 
 
 @pytest.mark.parametrize(
@@ -60,7 +62,9 @@ def test_norms_alone_are_trained() -> None:
         ),
     ],
 )
-def test_the_last_stages_are_trained_with_what_follows_them(name: str, word: str, kept: tuple[str, ...]) -> None:
+def test_the_last_stages_are_trained_with_what_follows_them(
+    name: str, word: str, kept: tuple[str, ...]
+) -> None:
     trained, every = trained_names(name, word)
     assert trained == {n for n in every if not n.startswith(kept)} != set()
 
@@ -71,7 +75,9 @@ def test_more_stages_than_there_are_are_refused(name: str, word: str) -> None:
         trained_names(name, word)
 
 
-@pytest.mark.parametrize("word", ["stages", "stages:", "stages:0", "stages:-1", "stages:N", "body", "lora:2x"])
+@pytest.mark.parametrize(
+    "word", ["stages", "stages:", "stages:0", "stages:-1", "stages:N", "body", "lora:2x"]
+)
 def test_other_words_are_refused(word: str) -> None:
     with pytest.raises(UserError, match="tune must be one of head, norms, lora, all, stages:1"):
         NetOptions(tune=word)
