@@ -165,7 +165,9 @@ def prepare(
             data = read_data(run, given, progress)
     split = run.data.choose_split(data, run.config.seed)
     features = learned_features(run, data, split, given.network(len(data.classes)), progress)
-    rungs = RUNGS if split.unlabeled else tuple(rung for rung in RUNGS if rung.algorithm != "fixmatch")
+    rungs = (
+        RUNGS if split.unlabeled else tuple(rung for rung in RUNGS if "unlabeled_ratio" not in rung.options)
+    )
     splits = folds(split, data.train.labels, run.config.seed)
     found = search(rungs, options, features, splits, began + 60 * minutes * FOR_LADDER, on_rung)
     if splits:

@@ -27,6 +27,7 @@ FEWEST_STEPS, FEWEST_FOLDS = 50, 2
 ERRORS = 2.0  # standard errors that a gain must exceed
 SLOWER = 0.1  # of the rate of a head
 TIMED = 2  # steps
+SURE = 0.9  # of the time that is left: the rest is for what is not measured
 Tell = Callable[[str], None]
 
 
@@ -102,9 +103,12 @@ def climb_body(
         What was found; None where the time is not enough, or the loss became infinite.
     """
     began = time.perf_counter()
-    most = min(options["steps"], STEPS)
-    step, beside = costs(body_run(options, splits[0], most), run_of(head, options), features, splits[0])
-    left = ends - time.perf_counter()
+    if began > ends:
+        tell("the body is left as it is: none of the `minutes` are left")
+        return None
+    most, mixes = min(options["steps"], STEPS), bool({*splits[0].unlabeled} - {*splits[0].validation})
+    step, beside = costs(body_run(options, mixes, most), run_of(head, options), features, splits[0])
+    left = SURE * (ends - time.perf_counter())
     found = plan(step, beside, left, len(splits), most)
     cost = f"a step of it takes {step:.2g} s"
     if left < found.seconds:
@@ -117,7 +121,7 @@ def climb_body(
         f"the body is trained from {head.name}, {found.steps} steps on each of {found.folds} folds: {cost}, "
         f"all of it {found.seconds:.0f} of the {left:.0f} s that are left of the `minutes`"
     )
-    run = body_run(options, splits[0], found.steps)
+    run = body_run(options, mixes, found.steps)
     try:
         pairs = [compared(run, run_of(head, options), features, split) for split in splits[: found.folds]]
     except DivergedError as error:
@@ -152,9 +156,9 @@ def plan(step: float, beside: float, left: float, splits: int, most: int) -> Pla
     return of(FEWEST_FOLDS, max(fitting, min(FEWEST_STEPS, most)))
 
 
-def body_run(options: Mapping[str, Any], split: Split, steps: int) -> Run:
+def body_run(options: Mapping[str, Any], mixes: bool, steps: int) -> Run:
     """The run that trains the body: a tenth of a head's rate, batch norm as it is, AS where there are
-    unlabeled images."""
+    unlabeled images to mix with."""
     every = {"log_every": max(1, steps // 10), "eval_every": steps, "checkpoint_every": max(1, steps // 4)}
     chosen = {
         "batch_size": BATCH,
@@ -170,7 +174,7 @@ def body_run(options: Mapping[str, Any], split: Split, steps: int) -> Run:
         "head_start": "random",
         "tune": "all",
         "view": "weak",
-        "mix": "as" if split.unlabeled else "none",
+        "mix": "as" if mixes else "none",
     }
     return build_run("fine-tuning", chosen).run
 

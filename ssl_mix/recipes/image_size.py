@@ -68,10 +68,10 @@ def fitting_size(run: Run, data: DataSet, given: Given, minutes: float) -> Size:
             break
     if not tried:  # whoever trains it says why it cannot look at them
         return Size(own, f"images are seen at {own} pixels")
-    pixels, needed = tried[-1]
+    (largest, most), (pixels, needed) = tried[0], tried[-1]
     reason = f"images are seen at {pixels} pixels, where their features take about {needed:.0f} s"
-    if pixels != own:
-        reason += f": at {own} they would take {tried[0][1]:.0f} s"
+    if pixels != largest:
+        reason += f": at {largest} they would take {most:.0f} s"
     reason += f", and {share} are for them"
     return Size(pixels, f"{reason} (`image_size={pixels}`)")
 

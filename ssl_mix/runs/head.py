@@ -96,9 +96,14 @@ def begin_head(run: Run, features: Features, split: Split) -> tuple[Trainer, Sta
         torch.default_generator.manual_seed(stream_seed(run.config.seed, "weights"))
         net = features.network()
     first = start_head(net, run.net, run.algorithm, features.data, split, run.config)
-    if first is not None:
-        first = first._replace(scores=first.scores | features.probe_scores(split))
+    first = None if first is None else with_probe(first, features, split)
     return run.trainer(features.data, split, net=net), first
+
+
+def with_probe(first: Start | None, features: Features, split: Split) -> Start:
+    """What was found of a start, with the accuracies of the probe on features as the network makes them."""
+    first = Start("random", features.probe(split).strength, {}) if first is None else first
+    return first._replace(scores=first.scores | features.probe_scores(split))
 
 
 def on_images(features: Features, trained: nn.Module) -> OnBody:

@@ -12,7 +12,7 @@ from ssl_mix.models.pretrained import loading_notes
 from ssl_mix.runs.data_options import Progress
 from ssl_mix.runs.features import Features
 from ssl_mix.runs.given import Given
-from ssl_mix.runs.head import begin_head, learned_features
+from ssl_mix.runs.head import begin_head, learned_features, with_probe
 from ssl_mix.runs.run import Run
 from ssl_mix.runs.starts import Start, start_head
 from ssl_mix.runs.tune import check_installed, tuning_note
@@ -71,8 +71,10 @@ def prepare(
     split = run.data.choose_split(data, run.config.seed)
     if run.net.tune == "head" and features is None:
         features = learned_features(run, data, split, given.network(len(data.classes)), progress)
-    features = features if run.net.tune == "head" else None
+    known, features = features, features if run.net.tune == "head" else None
     trainer, first = begin(run, data, split, given, features, progress, net)
+    if known is not None and features is None:
+        first = with_probe(first, known, split)
     weights = trainer.student if features is None else features.body
     notes = (*data.notes, *loading_notes(weights), *small_set_notes(run, split))
     notes += () if first is None else (first.note,)

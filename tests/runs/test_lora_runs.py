@@ -48,7 +48,9 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Session:
 
 @needs_peft
 @pytest.mark.parametrize("algorithm", ["fixmatch", "self-tuning", "l2-sp", "delta", "vat"])
-def test_only_adapters_and_new_layers_learn_and_a_run_goes_on_to_the_bit(algorithm: str, tmp_path: Path) -> None:
+def test_only_adapters_and_new_layers_learn_and_a_run_goes_on_to_the_bit(
+    algorithm: str, tmp_path: Path
+) -> None:
     run = run_of(algorithm)
     whole = start(run, tmp_path / "whole")
     before = {n: v.clone() for n, v in whole.trainer.student.named_parameters()}
