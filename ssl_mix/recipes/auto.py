@@ -16,7 +16,7 @@ from ssl_mix.recipes.body import Body, Tell, climb_body, start_body
 from ssl_mix.recipes.build import GROUPS, fields_of
 from ssl_mix.recipes.fit import are_arrays, handed_over, train_session
 from ssl_mix.recipes.image_size import fitting_size, is_free, trained_size
-from ssl_mix.recipes.ladder import PROBE, PROTOTYPES, RUNGS, Climbed, Rung, choose, climb, folds, run_of
+from ssl_mix.recipes.ladder import FIXMATCH, PROBE, RUNGS, Climbed, Rung, choose, climb, folds, run_of
 from ssl_mix.runs.data_options import Progress
 from ssl_mix.runs.features import Features
 from ssl_mix.runs.folder import check_run_folder, write_text
@@ -70,10 +70,10 @@ def auto(
     """Learn from few labels with a pre-trained network, by whatever does best on held-out labels.
 
     Features of views of every image are computed once. On them, a linear probe, class means that unlabeled
-    images move, and heads trained on weak views, with AS, and by FixMatch with DM/AS are compared by
-    stratified cross-validation over the labels. The best that beats the probe by the standard error of its
-    gain is trained on all labels; else the better of the two starts is kept. Where time is left the body is
-    trained from that head, on as many folds as fit, and kept where that gains.
+    images move, and heads trained on weak views and by FixMatch with DM/AS are compared by stratified
+    cross-validation over the labels, and one of them is trained on all labels: see
+    :func:`ssl_mix.recipes.ladder.choose`. Where time is left the body is trained from that head, on as many
+    folds as fit, and kept where that gains.
 
     Args:
         labeled: as for :func:`ssl_mix.fit`, like the next three.
@@ -165,9 +165,7 @@ def prepare(
             data = read_data(run, given, progress)
     split = run.data.choose_split(data, run.config.seed)
     features = learned_features(run, data, split, given.network(len(data.classes)), progress)
-    rungs = (
-        RUNGS if split.unlabeled else tuple(rung for rung in RUNGS if "unlabeled_ratio" not in rung.options)
-    )
+    rungs = RUNGS if split.unlabeled else tuple(rung for rung in RUNGS if rung.algorithm != "fixmatch")
     splits = folds(split, data.train.labels, run.config.seed)
     found = search(rungs, options, features, splits, began + 60 * minutes * FOR_LADDER, on_rung)
     if splits:
@@ -208,10 +206,9 @@ def search(
     """Try the rungs, until the time is over, and choose one."""
     if not splits:
         return Found(
-            PROTOTYPES,
+            FIXMATCH if FIXMATCH in rungs else PROBE,
             (),
-            "one label of a class leaves nothing to cross-validate with: taken are the prototypes, class "
-            "means that unlabeled images move, which is safe on balanced and unbalanced images alike",
+            "one label of a class leaves nothing to cross-validate with, and nowhere was it worse so far",
         )
     ladder: list[Climbed] = []
     probe = None
@@ -229,14 +226,12 @@ def search(
 
 def reason(best: Climbed, count: int) -> str:
     """Why a rung was chosen, a sentence."""
-    if best.gain <= best.error:
-        return (
-            f"nothing beats the probe by the standard error of its gain over {count} folds: the better "
-            f"start, {best.rung.name}, is kept"
-        )
+    if best.rung == PROBE:
+        return f"nothing is proven better than the probe by the labels held out in {count} folds: it is kept"
+    verdict = "is taken unless the probe is ahead by that" if best.rung == FIXMATCH else "is proven better"
     return (
-        f"{best.rung.name} has the best cross-validated accuracy over {count} folds, "
-        f"{100 * best.gain:+.1f} points to the probe with a standard error of {100 * best.error:.1f}"
+        f"{best.rung.name} {verdict}: of the labels held out in {count} folds it predicts "
+        f"{100 * best.gain:+.1f} points more than the probe, with a standard error of {100 * best.error:.1f}"
     )
 
 

@@ -121,9 +121,12 @@ def climb_body(
         f"the body is trained from {head.name}, {found.steps} steps on each of {found.folds} folds: {cost}, "
         f"all of it {found.seconds:.0f} of the {left:.0f} s that are left of the `minutes`"
     )
-    run = body_run(options, mixes, found.steps)
+
+    def run() -> Run:  # each has an algorithm with a state of its own
+        return body_run(options, mixes, found.steps)
+
     try:
-        pairs = [compared(run, run_of(head, options), features, split) for split in splits[: found.folds]]
+        pairs = [compared(run(), run_of(head, options), features, split) for split in splits[: found.folds]]
     except DivergedError as error:
         tell(f"the body is left as it is: {error}")
         return None
@@ -131,7 +134,7 @@ def climb_body(
     gains = right - before
     deviation = gains.std().item() / math.sqrt(len(gains))
     seconds = time.perf_counter() - began
-    return Body(run, head, right.mean().item(), gains.mean().item(), deviation, found.folds, seconds)
+    return Body(run(), head, right.mean().item(), gains.mean().item(), deviation, found.folds, seconds)
 
 
 def plan(step: float, beside: float, left: float, splits: int, most: int) -> Plan:
