@@ -50,13 +50,13 @@ def merged(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """The state of the same network without adapters: ``W + B A`` for each layer that has them, (out, in) or
     (out, in, h, w). Other states are returned as they are."""
     found = dict(state)
-    for name in state:
-        if name.endswith(A):
-            layer = name.removesuffix(A)
-            low, high = found.pop(name), found.pop(f"{layer}{B}")
-            change = torch.einsum("or,r...->o...", high.flatten(1), low)
-            found[f"{layer}{BASE}weight"] = found[f"{layer}{BASE}weight"] + change
-    return {name.replace(BASE, "."): value for name, value in found.items()}
+    for layer in [name.removesuffix(A) for name in state if name.endswith(A)]:
+        low, high = found.pop(f"{layer}{A}"), found.pop(f"{layer}{B}")
+        change = torch.einsum("or,r...->o...", high.flatten(1), low)
+        found[f"{layer}.weight"] = found.pop(f"{layer}{BASE}weight") + change
+        if f"{layer}{BASE}bias" in found:
+            found[f"{layer}.bias"] = found.pop(f"{layer}{BASE}bias")
+    return found
 
 
 def find_peft() -> Any:

@@ -90,7 +90,7 @@ def test_sizes_that_a_network_is_not_made_for_are_passed_over(monkeypatch: pytes
 
 def test_the_estimate_counts_every_view_of_every_image(monkeypatch: pytest.MonkeyPatch) -> None:
     moments = iter([0.0, 10.0, 12.0])  # warming up is not counted
-    monkeypatch.setattr(image_size.time, "perf_counter", lambda: next(moments))
+    monkeypatch.setattr("ssl_mix.recipes.image_size.time.perf_counter", lambda: next(moments))
     passes: list[tuple[int, ...]] = []
     monkeypatch.setattr(
         image_size, "view_features", lambda _, images, *rest: passes.append((len(images), len(rest[2])))
