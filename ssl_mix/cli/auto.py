@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from rich.table import Table
 
-from ssl_mix.cli.terminal import console, reading_bar, say
+from ssl_mix.cli.terminal import console, reading_bar, say, warn
 from ssl_mix.cli.train import finish
 from ssl_mix.cli.words import read_words
 from ssl_mix.errors import UserError
@@ -68,12 +68,12 @@ def auto(arguments: Sequence[str]) -> None:
             overwrite=words.overwrite,
             on_rung=lambda climbed: say(line(climbed)),
             progress=progress,
-            tell=say,
+            tell=warn,
             resized=(lambda _: Given()) if is_free(words.options) else None,
         )
     if found.ladder:
         console.print(table(found))
-    say(f"Chosen  {found.name}: {found.reason}" + ("" if found.body is None else f"; {found.body.reason}"))
+    say(f"Chosen  {found.name}: {'; '.join(found.reasons)}")
     finish(session)
 
 

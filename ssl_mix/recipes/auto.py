@@ -54,6 +54,11 @@ class Found(NamedTuple):
         """Of what was chosen, for people."""
         return self.body.name if self.body is not None and self.body.kept else self.rung.name
 
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Of the choice, and of what became of the body where that was tried."""
+        return (self.reason,) if self.body is None else (self.reason, self.body.reason)
+
 
 def auto(
     labeled: Any = None,
@@ -113,7 +118,7 @@ def auto(
         tell=log.warning,
         resized=(lambda size: read(size)[1]) if free else None,
     )
-    session.tell(log.warning, [found.reason])
+    session.tell(log.warning, found.reasons)
     return train_session(session, given, None)
 
 

@@ -12,13 +12,14 @@ import torch
 
 import ssl_mix
 from ssl_mix.algorithms import FineTuning
+from ssl_mix.cli.auto import table
 from ssl_mix.datasets import Split
 from ssl_mix.models import build_model
 from ssl_mix.recipes import auto as auto_module
 from ssl_mix.recipes import body as body_module
 from ssl_mix.recipes.auto import Found, chosen_options
 from ssl_mix.recipes.body import Body, body_run, climb_body, compared, plan, start_body
-from ssl_mix.recipes.ladder import PROBE, PROTOTYPES, RUNGS, folds, head_on, run_of
+from ssl_mix.recipes.ladder import PROBE, PROTOTYPES, RUNGS, Climbed, folds, head_on, run_of
 from ssl_mix.runs.features import Features
 from ssl_mix.runs.given import Given
 from ssl_mix.runs.head import learned_features
@@ -166,3 +167,12 @@ def test_what_was_chosen_is_named() -> None:
     body = Body(body_run(CHOSEN, False, 5), PROBE, 0.9, 0.1, 0.01, 3, 1.0)
     assert Found(PROBE, (), "", body).name == "body" and Found(PROBE, (), "").name == "probe"
     assert Found(PROBE, (), "", body._replace(gain=0.0)).name == "probe"
+
+
+@pytest.mark.parametrize(("gain", "marks"), [(0.1, ["", ">"]), (0.0, [">", ""])])
+def test_the_table_has_a_row_of_the_body(gain: float, marks: list[str]) -> None:
+    body = Body(body_run(CHOSEN, True, 5), PROBE, 0.9, gain, 0.01, 3, 2.0)
+    shown = table(Found(PROBE, (Climbed(PROBE, 0.8, 0.0, 0.0, 1.0),), "so it is", body))
+    mark, name, accuracy, against, seconds = (list(column.cells) for column in shown.columns)
+    assert mark == marks and name == ["probe", "body + AS, 3 folds"] and seconds == ["1.0", "2.0"]
+    assert accuracy == ["80.0 %", "90.0 %"] and against[1] == f"{100 * gain:+.1f} +- 1.0 to probe"

@@ -146,4 +146,6 @@ def test_the_command_tells_the_size(
         ["auto", "--net", "small-cnn", "--pretrained", "none", "--labeled", str(folder / "labeled")]
         + ["--unlabeled", str(folder / "unlabeled"), "--out", str(folder / "run"), *flags]
     )
-    assert "images are seen at 32 pixels, where their features take about 1 s" in capsys.readouterr().out
+    said = capsys.readouterr().err
+    assert "images are seen at 32 pixels, where their features take about 1 s" in said
+    assert "30 % of the --minutes (180 s) are for them (--image-size 32)" in said
