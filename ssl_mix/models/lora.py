@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ssl_mix.errors import UserError
-from ssl_mix.passes import backbone
+from ssl_mix.passes import backbone, is_backbone
 from ssl_mix.randomness import stream_seed
 
 RANK = 8
@@ -31,8 +31,8 @@ def add_adapters(net: nn.Module, shape: tuple[int, int, int], seed: int) -> None
         ValueError: peft is not installed, or no layer can have an adapter.
     """
     peft = find_peft()
-    head = backbone(net).head
-    layers = {name: module for name, module in net.named_modules() if module is not head and _able(module)}
+    heads = {module.head for module in net.modules() if is_backbone(module)}
+    layers = {name: module for name, module in net.named_modules() if _able(module) and module not in heads}
     names = _called(net, layers, shape)
     if not names:
         raise UserError(
@@ -43,7 +43,7 @@ def add_adapters(net: nn.Module, shape: tuple[int, int, int], seed: int) -> None
         peft.inject_adapter_in_model(
             peft.LoraConfig(r=RANK, lora_alpha=RANK, target_modules=names), net, low_cpu_mem_usage=False
         )
-    head.requires_grad_(True)
+    backbone(net).head.requires_grad_(True)
 
 
 def merged(state: dict[str, Tensor]) -> dict[str, Tensor]:

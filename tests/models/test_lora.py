@@ -12,6 +12,7 @@ from torch import nn
 from ssl_mix.errors import UserError
 from ssl_mix.models import adapt
 from ssl_mix.models.lora import RANK, add_adapters, merged
+from ssl_mix.transfer.head_net import HeadNet, OnBody
 
 SHAPE = (3, 32, 32)
 IMAGES = torch.rand(2, *SHAPE)
@@ -70,6 +71,17 @@ def test_the_change_of_a_weight_is_the_one_of_peft() -> None:
     ours = merged(net.state_dict())["body.layer1.0.conv1.weight"]
     expected = layer.base_layer.weight + layer.get_delta_weight("default")
     torch.testing.assert_close(ours, expected.detach())
+
+
+@needs_peft
+def test_of_a_classifier_of_features_the_body_is_adapted_without_the_head_it_had() -> None:
+    body = net_of("resnet18")
+    net = OnBody(body, HeadNet(512, 3), torch.rand(512)).eval()
+    before = net(IMAGES)
+    add_adapters(net, SHAPE, seed=0)
+    assert torch.equal(net(IMAGES), before) and type(body.head) is nn.Linear
+    trained = {name for name, p in net.named_parameters() if p.requires_grad and ".lora_" not in name}
+    assert trained == {"top.head.weight", "top.head.bias"}
 
 
 @needs_peft
