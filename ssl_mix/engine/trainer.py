@@ -3,6 +3,7 @@
 import copy
 import math
 import time
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,6 +20,7 @@ from ssl_mix.engine.feed import Feed, RawBatch
 from ssl_mix.engine.meter import DivergedError, Meter
 from ssl_mix.engine.optimizer import body_of, build_optimizer, learning_rate, set_learning_rate
 from ssl_mix.engine.teacher import Teacher
+from ssl_mix.engine.watch import Watch, remedies, watched
 from ssl_mix.evaluation import accuracy, mean_class_accuracy, predict_probabilities
 from ssl_mix.randomness import stream_generator
 from ssl_mix.types import Nets, Step, Task
@@ -83,7 +85,7 @@ class Trainer:
         self.optimizer = build_optimizer(nn.ModuleList([student, algorithm]), config, body)
         self.nets = Nets(self._runnable(student), self.teacher.net)
         self.bank = PseudoLabelBank(task.num_unlabeled, task.num_classes).to(self.device)
-        self.meter = Meter()
+        self.meter, self.watch = Meter(), Watch(config.steps)
         self.step, self.stop, self.seconds = 0, False, 0.0
         self.best: dict[str, Any] | None = None
 
@@ -104,9 +106,14 @@ class Trainer:
         learning rate, seconds, images per second and the share of the time spent waiting for images; and,
         where due, the accuracies of the teacher.
 
+        Warns:
+            UserWarning: the loss rises, or labeled images are forgotten, see
+                :class:`ssl_mix.engine.watch.Watch`.
+
         Raises:
             DivergedError: a loss term became NaN or infinite.
         """
+        self._watch()
         began, since = time.perf_counter() - self.seconds, (time.perf_counter(), self.step)
         waited, batches = 0.0, self.feed.batches(self.step)
         while self.step < self.config.steps:
@@ -116,6 +123,7 @@ class Trainer:
             self.train_step(raw)
             if self.config.logs_at(self.step):
                 record = self.record()
+                self._watch()
                 now = time.perf_counter()
                 record["images_per_second"] = (
                     self.feed.images_per_step * (self.step - since[1]) / (now - since[0])
@@ -155,6 +163,23 @@ class Trainer:
         if output.pseudo is not None:
             metrics["pseudo_labels_changed"] = self.bank.update(output.pseudo, step)
         self.meter.add(metrics, step)
+        self.watch.add(metrics, step)
+
+    def _watch(self) -> None:
+        """Warn, once in a run, of what goes wrong in its beginning."""
+        found = self.watch.look(self.step, self._labeled_accuracy, len(watched(self.split.labeled)))
+        if found:
+            warnings.warn(f"{found}: {remedies(self.algorithm, self.student)}", stacklevel=3)
+
+    def _labeled_accuracy(self) -> float:
+        """Of the student, on plain labeled images."""
+        index = torch.tensor(watched(self.split.labeled))
+        with own_state(self.config, self.device, "watch", self.step):
+            data = self.data
+            answers = predict_probabilities(
+                self.student, data.train.images, data.augmentation, self.device, indices=index
+            )
+        return accuracy(answers, data.train.labels[index])
 
     def record(self) -> dict[str, float]:
         """Means since the last record, which starts anew; the one place where the host waits for the
@@ -247,6 +272,7 @@ class Trainer:
             "algorithm": self.algorithm.state_dict(),
             "bank": self.bank.state_dict(),
             "meter": self.meter.state_dict(),
+            "watch": self.watch.state_dict(),
             "best": self.best,
         }
 
@@ -261,4 +287,5 @@ class Trainer:
         ):
             module.load_state_dict(state[part])
         self.meter.load_state_dict(state["meter"], self.device)
+        self.watch.load_state_dict(state["watch"], self.device)
         self.step, self.seconds, self.best = state["step"], state["seconds"], state.get("best")

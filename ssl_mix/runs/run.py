@@ -22,8 +22,10 @@ from ssl_mix.mixing.terms import MixingTerms
 from ssl_mix.models.pretrained import restore_source_head
 from ssl_mix.runs.data_options import DataOptions
 from ssl_mix.runs.net_options import NetOptions
+from ssl_mix.targets import Targets
 from ssl_mix.transfer.head_net import on_body_as
 
+NESTED: dict[str, type] = {"mixing": MixingTerms, "targets": Targets}  # options that many algorithms share
 FORMAT = "ssl-mix run 1"
 
 
@@ -118,8 +120,8 @@ class Run:
             )
         keywords = dict(description["algorithm"])
         algorithm = ALGORITHMS[keywords.pop("name")]
-        if "mixing" in keywords:
-            keywords["mixing"] = MixingTerms(**keywords["mixing"])
+        for group in NESTED.keys() & keywords.keys():
+            keywords[group] = NESTED[group](**keywords[group])
         return cls(
             algorithm(**keywords),
             DataOptions(**description["data"]),

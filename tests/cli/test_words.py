@@ -69,7 +69,7 @@ def test_a_flag_that_says_yes_or_no_wins_over_the_recipe(words: list[str], warms
 
 @pytest.mark.parametrize(
     ("algorithm", "flag"),
-    [("mixmatch", "interleave"), ("flexmatch", "threshold-warmup"), ("softmatch", "align")],
+    [("mixmatch", "interleave"), ("flexmatch", "threshold-warmup")],
 )
 def test_an_algorithms_own_yes_or_no_counts(algorithm: str, flag: str) -> None:
     for word, value in ((f"--{flag}", True), (f"--no-{flag}", False)):

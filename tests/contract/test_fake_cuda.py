@@ -85,6 +85,13 @@ def test_step_never_waits_for_the_gpu(
     assert {value.device.type for value in state} == {"cuda"}
 
 
+def test_watching_the_beginning_of_a_run_never_waits(gpu: FakeCuda, monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer = make(ALGORITHMS["fixmatch"](), device="cuda", steps=200)
+    take_step(trainer, gpu, monkeypatch)
+    assert gpu.waiting == set()
+    assert trainer.watch.sums is not None and trainer.watch.sums.device.type == "cuda"
+
+
 @pytest.mark.parametrize("name", list(MIXERS))
 def test_mixer_never_waits_for_the_gpu(gpu: FakeCuda, name: str) -> None:
     mixer = build_mixer(name)
