@@ -246,13 +246,14 @@ def test_a_folder_called_like_a_network_does_not_hide_it(
 def frozen_trainer(algorithm: Any, **options: Any) -> Trainer:
     data = load_digits_data()
     split = choose_split(data.train.labels, 10, per_class=4, seed=0, classes=data.classes)
-    net = NetOptions(net="small-cnn", **options).build((1, 8, 8), 10, 0)
+    chosen = NetOptions(net="small-cnn", **options)
+    net = chosen.tuned(chosen.build((1, 8, 8), 10, 0), (1, 8, 8), 0)
     return Trainer(algorithm, net, data, split, TrainConfig(steps=4, batch_size=8, weight_decay=0.1))
 
 
 @pytest.mark.parametrize("make", [Supervised, FixMatch, lambda: Supervised(mixing="mixup")])
 def test_a_frozen_stage_stays_to_the_bit_and_the_rest_learns(make: Any) -> None:
-    trainer = frozen_trainer(make(), frozen=2)
+    trainer = frozen_trainer(make(), tune="stages:1")
     before = {name: value.clone() for name, value in trainer.student.state_dict().items()}
     trainer.student.train()
     list(trainer.fit())
@@ -276,34 +277,14 @@ def test_frozen_norms_keep_every_running_statistic_and_learn_the_weights(make: A
 
 
 def test_a_network_with_frozen_norms_computes_in_training_what_it_does_in_evaluation() -> None:
-    net = NetOptions(net="small-cnn", norms="frozen").build((3, 32, 32), 4, 0)
+    options = NetOptions(net="small-cnn", norms="frozen")
+    net = options.tuned(options.build((3, 32, 32), 4, 0), (3, 32, 32), 0)
     expected = net.eval()(PICTURES)
     assert torch.equal(net.train()(PICTURES), expected)
     with frozen_running_statistics(net):
         assert torch.equal(net(PICTURES), expected)
     with batch_statistics(net.eval()):
         assert torch.equal(net(PICTURES), expected)
-
-
-@pytest.mark.parametrize(
-    ("name", "count", "expected"),
-    [
-        ("torchvision:resnet18", 1, {"conv1", "bn1", "layer1"}),
-        ("timm:resnet18", 1, {"conv1", "bn1", "layer1"}),
-        ("wrn-28-1", 1, {"stem", "blocks"}),
-    ],
-)
-def test_stages_are_frozen_with_the_stem(name: str, count: int, expected: set[str]) -> None:
-    net = NetOptions(net=name, frozen=count).build((3, 32, 32), 4, 0)
-    frozen = [n.removeprefix("body.") for n, p in net.named_parameters() if not p.requires_grad]
-    assert {n.partition(".")[0] for n in frozen} == expected
-    assert name != "wrn-28-1" or {n.split(".")[1] for n in frozen if n[:6] == "blocks"} == set("0123")
-
-
-@pytest.mark.parametrize(("name", "count"), [("small-cnn", 4), ("torchvision:vgg11", 1), ("small-cnn", -1)])
-def test_more_stages_than_there_are_cannot_be_frozen(name: str, count: int) -> None:
-    with pytest.raises(UserError, match="frozen must "):
-        NetOptions(net=name, frozen=count).build((3, 32, 32), 4, 0)
 
 
 def test_a_trained_run_is_used_without_the_weights_it_started_from(tmp_path: Path) -> None:

@@ -5,12 +5,14 @@ from typing import NamedTuple
 
 from rich.table import Table
 
-from ssl_mix.cli.terminal import console, reading_bar, say
+from ssl_mix.cli.terminal import console, reading_bar, say, warn
 from ssl_mix.cli.train import finish
 from ssl_mix.cli.words import read_words
 from ssl_mix.errors import UserError
 from ssl_mix.recipes.auto import Found, prepare
+from ssl_mix.recipes.image_size import is_free
 from ssl_mix.recipes.ladder import Climbed
+from ssl_mix.runs.given import Given
 
 DEFAULT_MINUTES = 10.0
 ANY = "fine-tuning"  # names the algorithm where words are read; auto chooses its own
@@ -19,10 +21,13 @@ HELP = """usage: ssl-mix auto --net WEIGHTS --labeled DIR [--unlabeled DIR] [--t
 
 Learn from few labels with a pre-trained network: features of every image are computed once; a linear probe,
 FixMatch with DM/AS and others that train a head are compared by cross-validation over the labels, and one is
-trained on all of them: FixMatch with DM/AS, unless the probe is ahead of it. The result is an ordinary run;
+trained on all of them: FixMatch with DM/AS, unless the probe is ahead of it. Where time is left, the whole
+network is trained from that head, and kept where cross-validation says so. The result is an ordinary run;
 ssl-mix evaluate RUN --json tells its accuracy and that of the probe.
 
-  --minutes  after 70 % of them no further way is tried (default: 10)
+  --minutes  features may take 30 % of them, else images are seen smaller than the weights know them, unless
+             --image-size says how large; after 70 % no further head is tried; the rest is for the body
+             (default: 10)
 
 ssl-mix train --help-all explains the other options."""
 
@@ -63,10 +68,12 @@ def auto(arguments: Sequence[str]) -> None:
             overwrite=words.overwrite,
             on_rung=lambda climbed: say(line(climbed)),
             progress=progress,
+            tell=warn,
+            resized=(lambda _: Given()) if is_free(words.options) else None,
         )
     if found.ladder:
         console.print(table(found))
-    say(f"Chosen  {found.rung.name}: {found.reason}")
+    say(f"Chosen  {found.name}: {'; '.join(found.reasons)}")
     finish(session)
 
 
@@ -100,8 +107,19 @@ def table(found: Found) -> Table:
     """The ladder, the chosen rung marked."""
     shown = Table("", "rung", "cross-validated", "to the probe", "seconds", title="Held-out labels")
     for climbed in found.ladder:
-        mark = ">" if climbed.rung == found.rung else ""
+        mark = ">" if climbed.rung.name == found.name else ""
         gain = f"{100 * climbed.gain:+.1f} +- {100 * climbed.error:.1f}"
         accuracy = f"{100 * climbed.accuracy:.1f} %"
         shown.add_row(mark, climbed.rung.name, accuracy, gain, f"{climbed.seconds:.1f}")
+    if found.body is not None:
+        body = found.body
+        gain = f"{100 * body.gain:+.1f} +- {100 * body.error:.1f} to {body.head.name}"
+        shown.add_section()
+        shown.add_row(
+            ">" if body.kept else "",
+            f"{body.name}, {body.folds} folds",
+            f"{100 * body.accuracy:.1f} %",
+            gain,
+            f"{body.seconds:.1f}",
+        )
     return shown

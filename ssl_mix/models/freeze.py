@@ -1,41 +1,58 @@
 """Layers that training leaves as they are."""
 
+from collections.abc import Iterable
+
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
 
-from ssl_mix.errors import UserError, check_not_negative
+from ssl_mix.errors import UserError
 from ssl_mix.passes import backbone, keep_running_statistics
 
 NORMS = (_NormBase, nn.GroupNorm, nn.LayerNorm)
 
 
-def freeze(net: nn.Module, stages: int, *, norms: bool = False) -> None:
-    """Freeze the first stages of a network, and the running statistics of all its batch-norm layers if
-    ``norms``.
+def keep_statistics(modules: Iterable[nn.Module]) -> None:
+    """Let batch norm among the modules normalize by its running statistics and leave them alone, also after
+    ``net.train()``; its scale and shift are trained as before."""
+    for module in modules:
+        if isinstance(module, _BatchNorm):
+            keep_running_statistics(module)
 
-    A frozen stage, with everything that the network holds before it (the stem), has weights without gradients
-    and batch norm that normalizes by its running statistics and leaves them alone, also after
-    ``net.train()``.
+
+def train_last_stages(net: nn.Module, count: int) -> None:
+    """Train the last stages of a network, with what follows them, and leave what comes before as it is.
+
+    That has weights without gradients and keeps its batch-norm statistics.
 
     Args:
-        net: a network whose ``hidden_layers`` name its stages; changed in place.
-        stages: how many stages to freeze, 0 for none.
-        norms: keep the running statistics of every batch-norm layer, whose scale and shift are still trained.
+        net: a network whose ``hidden_layers`` name its stages by their last layers; changed in place.
+        count: how many stages to train; all of them leave the stem as it is.
 
     Raises:
-        ValueError: fewer stages than are to be frozen, or none that are named.
+        ValueError: the network has fewer stages, or names none.
     """
-    check_not_negative("frozen", stages)
-    if stages:
-        for module in _first_stages(net, stages):
-            for parameter in module.parameters(recurse=False):
-                parameter.requires_grad_(False)
-            if isinstance(module, _BatchNorm):
-                keep_running_statistics(module)
-    if norms:
-        for module in net.modules():
-            if isinstance(module, _BatchNorm):
-                keep_running_statistics(module)
+    stages: tuple[str, ...] = getattr(net, "hidden_layers", ())
+    if not 1 <= count <= len(stages):
+        raise UserError(
+            f"`tune=stages:{count}` trains the last {count} of the stages of a network, and "
+            f"{type(getattr(net, 'body', net)).__name__} names {len(stages) or 'none'}"
+        )
+    named = list(net.named_modules())
+    if count == len(stages):
+        end = min(place for place, (name, _) in enumerate(named) if _within(name, stages[0]))
+    else:
+        last = stages[-count - 1]
+        end = 1 + max(place for place, (name, _) in enumerate(named) if _within(name, last))
+    kept = [module for _, module in named[:end]]
+    for module in kept:
+        for parameter in module.parameters(recurse=False):
+            parameter.requires_grad_(False)
+    keep_statistics(kept)
+
+
+def _within(name: str, stage: str) -> bool:
+    """Whether a module is a stage or a part of it."""
+    return f"{name}.".startswith(f"{stage}.")
 
 
 def train_norms_alone(net: nn.Module) -> None:
@@ -54,14 +71,3 @@ def train_norms_alone(net: nn.Module) -> None:
     trained = {id(parameter) for parameter in (*kept, *scales)}
     for parameter in net.parameters():
         parameter.requires_grad_(parameter.requires_grad and id(parameter) in trained)
-
-
-def _first_stages(net: nn.Module, count: int) -> list[nn.Module]:
-    """Every module up to the end of the stage, in the order in which the network holds them."""
-    stages: tuple[str, ...] = getattr(net, "hidden_layers", ())
-    if count > len(stages):
-        raise UserError(f"frozen must be at most {len(stages)}, the stages of this network; got {count}")
-    last = stages[count - 1]
-    named = list(net.named_modules())
-    end = max(place for place, (name, _) in enumerate(named) if f"{name}.".startswith(f"{last}."))
-    return [module for _, module in named[: end + 1]]

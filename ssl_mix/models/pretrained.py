@@ -1,6 +1,7 @@
 """Weights that a network starts from: a file, or a run of before."""
 
 import copy
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,8 +11,10 @@ from torch import Tensor, nn
 from ssl_mix.errors import UserError
 from ssl_mix.models.adapted import Adapted, adapt
 from ssl_mix.models.fitting_state import fitting_state, notes_of
+from ssl_mix.models.lora import merged
 from ssl_mix.models.weight_files import State, described, read_states
 from ssl_mix.passes import backbone
+from ssl_mix.transfer.head_net import on_body_as
 from ssl_mix.transfer.heads import new_head
 
 UNCOUNTED = "num_batches_tracked"  # weights of long ago do not count batches
@@ -22,7 +25,7 @@ class Pretrained(NamedTuple):
     """A network with loaded weights.
 
     Attributes:
-        net: the network, changed in place.
+        net: the network.
         source_head: the classifier of the weights, (source classes, D), if they had one.
         notes: what the user should know.
     """
@@ -37,8 +40,9 @@ def load_pretrained(net: nn.Module, source: Path, *, keep_head: bool = True) -> 
     shape.
 
     Args:
-        net: a network of :func:`ssl_mix.models.build_model` or :func:`ssl_mix.models.adapt`. Keeps the source
-            head beside itself, see :func:`source_classifier`.
+        net: a network of :func:`ssl_mix.models.build_model` or :func:`ssl_mix.models.adapt`, changed in
+            place. Keeps the source head beside itself, see :func:`source_classifier`. Where the weights end
+            in a classifier of features that is kept, the result is :class:`ssl_mix.transfer.head_net.OnBody`.
         source: a file, of which the part that fits the network is found: a state dict, bare or under any
             entries ("state_dict", "model_ema", "teacher"), whose names may all begin with anything
             ("module.", "backbone."), or a pickled network; a moving average goes first. Or the folder of a
@@ -50,9 +54,15 @@ def load_pretrained(net: nn.Module, source: Path, *, keep_head: bool = True) -> 
         ValueError: no such file, no state dict, or a weight other than the head's that is missing or has
             another shape.
     """
+    states = {"": _of_run(source)} if source.is_dir() else read_states(source)
+    if "center" in states.get("", {}):  # a classifier of features, on their body
+        whole = states[""]
+        keep_head = keep_head and len(whole["top.head.weight"]) == backbone(net).head.out_features
+        net = on_body_as(net, whole) if keep_head else net
+        states = {"": whole if keep_head else _inside(whole)}
     own = net.state_dict()
     head, old = _head_name(net), backbone(net).head
-    state, notes = _chosen(net, own, head, source)
+    state, notes = _chosen(net, own, head, states, source)
     weight, bias = state.get(f"{head}.weight"), state.get(f"{head}.bias")
     if weight is not None and bias is None and old.bias is not None:
         bias = state[f"{head}.bias"] = weight.new_zeros(len(weight))
@@ -116,13 +126,14 @@ def loading_notes(net: nn.Module) -> tuple[str, ...]:
     return tuple(vars(net).get("loading_notes", ()))
 
 
-def _chosen(net: nn.Module, own: State, head: str, source: Path) -> tuple[State, list[str]]:
-    """The weights in a file, or of a run, that fit the network, under its names, and what to tell of them.
+def _chosen(
+    net: nn.Module, own: State, head: str, states: Mapping[str, State], source: Path
+) -> tuple[State, list[str]]:
+    """The weights of ``source`` that fit the network, under its names, and what to tell of them.
 
     Raises:
         ValueError: there are none.
     """
-    states = _of_run(source) if source.is_dir() else read_states(source)
     inside = "body." if isinstance(net, Adapted) else ""
     shapes = {_theirs(name, inside): value.shape for name, value in own.items()}
     own_head = {f"{_theirs(head, inside)}.{part}" for part in ("weight", "bias")}
@@ -138,13 +149,23 @@ def _chosen(net: nn.Module, own: State, head: str, source: Path) -> tuple[State,
     return {f"{inside}{name}": value for name, value in fits[0].state.items()}, notes_of(fits, source)
 
 
-def _of_run(folder: Path) -> dict[str, State]:
+def _of_run(folder: Path) -> State:
     checkpoint = folder / "checkpoint.pt"
     if not checkpoint.is_file():
         raise UserError(
             f"{folder} is no trained run ({checkpoint.name} is missing): give a file, or the folder of a run"
         )
-    return {"": read_states(checkpoint)["teacher"]}
+    state = merged(read_states(checkpoint)["teacher"])
+    if not (folder / "body.pt").is_file():
+        return state
+    body = read_states(folder / "body.pt")  # of a run that trained a head alone
+    top = {f"top.{name}": value for name, value in state.items() if name.startswith("head.")}
+    return {f"body.{name}": value for name, value in body["body"].items()} | top | body[""]
+
+
+def _inside(state: State) -> State:
+    """What belongs to the body."""
+    return {name.removeprefix("body."): v for name, v in state.items() if name.startswith("body.")}
 
 
 def _theirs(name: str, inside: str = "body.") -> str:

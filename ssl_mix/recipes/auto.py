@@ -10,9 +10,12 @@ from typing import Any, NamedTuple
 
 from torch import nn
 
+from ssl_mix.datasets.registry import takes
 from ssl_mix.errors import UserError, check_positive
+from ssl_mix.recipes.body import Body, Tell, climb_body, start_body
 from ssl_mix.recipes.build import GROUPS, fields_of
-from ssl_mix.recipes.fit import handed_over, train_session
+from ssl_mix.recipes.fit import are_arrays, handed_over, train_session
+from ssl_mix.recipes.image_size import fitting_size, is_free
 from ssl_mix.recipes.ladder import FIXMATCH, PROBE, RUNGS, Climbed, Rung, choose, climb, folds, run_of
 from ssl_mix.runs.data_options import Progress
 from ssl_mix.runs.features import Features
@@ -38,11 +41,23 @@ class Found(NamedTuple):
         rung: the chosen one.
         ladder: all that were tried; empty where labels are too few for it.
         reason: of the choice, a sentence.
+        body: what training the body brings, where it was tried.
     """
 
     rung: Rung
     ladder: tuple[Climbed, ...]
     reason: str
+    body: Body | None = None
+
+    @property
+    def name(self) -> str:
+        """Of what was chosen, for people."""
+        return self.body.name if self.body is not None and self.body.kept else self.rung.name
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Of the choice, and of what became of the body where that was tried."""
+        return (self.reason,) if self.body is None else (self.reason, self.body.reason)
 
 
 def auto(
@@ -62,7 +77,8 @@ def auto(
     Features of views of every image are computed once. On them, a linear probe, class means that unlabeled
     images move, and heads trained on weak views and by FixMatch with DM/AS are compared by stratified
     cross-validation over the labels, and one of them is trained on all labels: see
-    :func:`ssl_mix.recipes.ladder.choose`.
+    :func:`ssl_mix.recipes.ladder.choose`. Where time is left the body is trained from that head, on as many
+    folds as fit, and kept where that gains.
 
     Args:
         labeled: as for :func:`ssl_mix.fit`, like the next three.
@@ -70,7 +86,8 @@ def auto(
         test: images to evaluate on; nothing is chosen by them.
         net: weights, a name, or a module; default: "lite0".
         out: folder of the run; default: a new temporary one.
-        minutes: after 70 % of them no further rung is tried.
+        minutes: features may take 30 % of them, which decides the size of images unless ``image_size`` does;
+            after 70 % no further head is tried; the body is, if it fits into the rest.
         overwrite: replace a run that the folder holds.
         on_rung: called with each rung that was tried.
         **options: of data, network and optimization, as for :func:`ssl_mix.fit`.
@@ -82,11 +99,26 @@ def auto(
         ValueError: anything that you can mend, before any training.
     """
     folder = Path(tempfile.mkdtemp(prefix="ssl-mix-") if out is None else out)
-    given_options, given = handed_over(labeled, unlabeled, test, net, dict(options), ("fine-tuning", "small"))
+    if net is None and not (options.get("net") or options.get("pretrained")):
+        net = DEFAULT_NET
+
+    def read(size: int | None) -> tuple[dict[str, Any], Given]:
+        sized = {} if size is None else {"image_size": size}
+        return handed_over(labeled, unlabeled, test, net, options | sized, ("fine-tuning", "small"))
+
+    free = is_free(options) and not are_arrays(labeled)
+    given_options, given = read(None)
     session, found = prepare(
-        folder, given_options, given=given, minutes=minutes, overwrite=overwrite, on_rung=on_rung
+        folder,
+        given_options,
+        given=given,
+        minutes=minutes,
+        overwrite=overwrite,
+        on_rung=on_rung,
+        tell=log.warning,
+        resized=(lambda size: read(size)[1]) if free else None,
     )
-    session.tell(log.warning, [found.reason])
+    session.tell(log.warning, found.reasons)
     return train_session(session, given, None)
 
 
@@ -99,8 +131,22 @@ def prepare(
     overwrite: bool = False,
     on_rung: Callable[[Climbed], None] | None = None,
     progress: Progress | None = None,
+    tell: Tell = lambda _: None,
+    resized: Callable[[int], Given] | None = None,
 ) -> tuple[Session, Found]:
     """The session of the rung that is best, ready to train, and why it is that one.
+
+    Args:
+        folder: of the run.
+        options: of the user.
+        given: data and network that were handed over.
+        minutes: see :func:`auto`, like the next two.
+        overwrite: likewise.
+        on_rung: likewise.
+        progress: told how far reading the images is.
+        tell: told what is decided on the way, and why.
+        resized: what was handed over, with images of another size, which the time decides then; default:
+            they have the size that is wanted.
 
     Raises:
         ValueError: anything the user can mend; no folder has been made or replaced then.
@@ -109,18 +155,32 @@ def prepare(
     check_options(options)
     if given.net is None and not (options.get("net") or options.get("pretrained")):
         options = {"net": DEFAULT_NET, **options}
-    deadline = time.perf_counter() + 60 * minutes * FOR_LADDER
+    began = time.perf_counter()
     options = chosen_options(options)
     check_run_folder(folder, overwrite=overwrite)
     run = run_of(PROBE, options).settled()
     run.data.check_test_is_apart()
     data = read_data(run, given, progress)
+    if resized is not None and takes(run.data.source, "image_size"):
+        size = fitting_size(run, data, given, minutes)
+        tell(size.reason)
+        if size.pixels != data.augmentation.seen(data.train.images.shape)[1]:
+            options, given = {**options, "image_size": size.pixels}, resized(size.pixels)
+            run = run_of(PROBE, options).settled()
+            data = read_data(run, given, progress)
     split = run.data.choose_split(data, run.config.seed)
     features = learned_features(run, data, split, given.network(len(data.classes), run.config.seed), progress)
     rungs = RUNGS if split.unlabeled else tuple(rung for rung in RUNGS if rung.algorithm != "fixmatch")
     splits = folds(split, data.train.labels, run.config.seed)
-    found = search(rungs, options, features, splits, deadline, on_rung)
-    session = start(run_of(found.rung, options), folder, given=given, features=features, overwrite=overwrite)
+    found = search(rungs, options, features, splits, began + 60 * minutes * FOR_LADDER, on_rung)
+    if splits:
+        body = climb_body(found.rung, options, features, splits, began + 60 * minutes, tell)
+        found = found._replace(body=body)
+    if found.body is not None and found.body.kept:
+        session = start_body(found.body, options, folder, given, features, split, overwrite)
+    else:
+        run = run_of(found.rung, options)
+        session = start(run, folder, given=given, features=features, overwrite=overwrite)
     write_text(folder / LADDER, json.dumps(described(found), indent=2) + "\n")
     return session, found
 
@@ -187,4 +247,8 @@ def described(found: Found) -> dict[str, Any]:
         {"name": climbed.rung.name, **{name: getattr(climbed, name) for name in columns}}
         for climbed in found.ladder
     ]
-    return {"chosen": found.rung.name, "reason": found.reason, "ladder": ladder}
+    content = {"chosen": found.name, "reason": found.reason, "ladder": ladder}
+    if found.body is None:
+        return content
+    told = ("name", "accuracy", "gain", "error", "folds", "seconds", "reason")
+    return content | {"body": {name: getattr(found.body, name) for name in told}}

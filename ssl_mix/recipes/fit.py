@@ -139,6 +139,11 @@ def handed_over(
     return options | {"image_size": data.train.images.shape[1]}, Given(data, module)
 
 
+def are_arrays(labeled: Any) -> bool:
+    """Whether images are arrays, which have a size of their own."""
+    return labeled is None or _side(labeled) is not None
+
+
 def _side(labeled: Any) -> int | None:
     """Side in pixels of images in arrays, whatever their layout; None of others."""
     images = labeled[0] if isinstance(labeled, tuple | list) and labeled else labeled

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from ssl_mix.datasets import Split
 from ssl_mix.datasets.splits import checksum, ranked
-from ssl_mix.engine.execution import own_state, resolve_device
+from ssl_mix.engine.execution import own_state
+from ssl_mix.engine.trainer import Trainer
 from ssl_mix.evaluation import predict_probabilities
 from ssl_mix.recipes.build import build_run
 from ssl_mix.runs.features import Features
@@ -93,27 +94,31 @@ def climb(
         What was found; and by held-out label, fold after fold, 1 where it was predicted.
     """
     began = time.perf_counter()
-    right = torch.cat([_right(run_of(rung, options), features, split) for split in splits])
+    trainers = (head_on(run_of(rung, options), features, split) for split in splits)
+    right = torch.cat([rightly(head, part.validation) for head, part in zip(trainers, splits, strict=True)])
     gains = right - (right if probe is None else probe)
     error = gains.std().item() / math.sqrt(len(gains)) if len(gains) > 1 else 0.0
     seconds = time.perf_counter() - began
     return Climbed(rung, right.mean().item(), gains.mean().item(), error, seconds), right
 
 
-def _right(run: Run, features: Features, split: Split) -> Tensor:
-    """Which held-out labels a head predicts that is trained on the others, (n,) float32."""
-    held_out = torch.tensor(split.validation)
-    data = dataclasses.replace(features.data, test=None)
-    trained_on = dataclasses.replace(split, validation=())
-    known = dataclasses.replace(features, data=data)
-    trainer, _ = begin_head(run, known, trained_on)
+def head_on(run: Run, features: Features, split: Split) -> Trainer:
+    """A head that is trained on the labels of a split, without its held-out ones."""
+    known = dataclasses.replace(features, data=dataclasses.replace(features.data, test=None))
+    trainer, _ = begin_head(run, known, dataclasses.replace(split, validation=()))
     for _ in trainer.fit():
         pass
-    device = resolve_device(run.config.device)
-    with own_state(run.config, device, "evaluation"):
-        net, images = trainer.teacher.net, data.train.images
-        answers = predict_probabilities(net, images, data.augmentation, device, indices=held_out)
-    return (answers.argmax(dim=1) == data.train.labels[held_out]).float()
+    return trainer
+
+
+def rightly(trainer: Trainer, positions: Sequence[int]) -> Tensor:
+    """Which of some images to learn from the teacher takes for what they are, (n,) float32."""
+    asked, device, images = torch.tensor(positions), trainer.device, trainer.data.train.images
+    with own_state(trainer.config, device, "evaluation"):
+        answers = predict_probabilities(
+            trainer.teacher.net, images, trainer.data.augmentation, device, indices=asked
+        )
+    return (answers.argmax(dim=1) == trainer.data.train.labels[asked]).float()
 
 
 def folds(split: Split, labels: Tensor, seed: int) -> tuple[Split, ...]:

@@ -1,5 +1,6 @@
 """Runs that train a head alone: what they refuse, where they start, and the network that comes out."""
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,13 @@ from ssl_mix.engine.execution import resolve_device
 from ssl_mix.engine.feed import check_parts
 from ssl_mix.engine.trainer import Trainer
 from ssl_mix.errors import UserError
+from ssl_mix.passes import backbone
 from ssl_mix.randomness import stream_seed
 from ssl_mix.runs.features import Features, Progress, features_of, read_tensors, write_tensors
 from ssl_mix.runs.reading import reading
 from ssl_mix.runs.run import Run
 from ssl_mix.runs.starts import Start, start_head
-from ssl_mix.transfer.head_net import HeadNet, OnBody
+from ssl_mix.transfer.head_net import HeadNet, OnBody, on_body_as
 from ssl_mix.types import Task
 
 BODY = "body.pt"
@@ -102,9 +104,21 @@ def begin_head(run: Run, features: Features, split: Split) -> tuple[Trainer, Sta
         torch.default_generator.manual_seed(stream_seed(run.config.seed, "weights"))
         net = features.network()
     first = start_head(net, run.net, run.algorithm, features.data, split, run.config)
-    if first is not None:
-        first = first._replace(scores=first.scores | features.probe_scores(split))
+    first = None if first is None else with_probe(first, features, split)
     return run.trainer(features.data, split, net=net), first
+
+
+def with_probe(first: Start | None, features: Features, split: Split) -> Start:
+    """What was found of a start, with the accuracies of the probe on features as the network makes them."""
+    first = Start("random", features.probe(split).strength, {}) if first is None else first
+    return first._replace(scores=first.scores | features.probe_scores(split))
+
+
+def on_images(features: Features, trained: nn.Module) -> OnBody:
+    """A network for images to go on with: a copy of the body, and on it a copy of a trained head."""
+    top = features.network()
+    top.head.load_state_dict(backbone(trained).head.state_dict())
+    return OnBody(copy.deepcopy(features.body), top, features.center.clone())
 
 
 def save_body(folder: Path, features: Features, split: Split) -> None:
@@ -126,6 +140,7 @@ def load_body(
     if content is None:
         raise UserError(f"{folder / BODY} is missing or damaged: it holds the network behind the head")
     body = net or run.net.without_weights().build(shape, num_classes, run.config.seed)
+    body = on_body_as(body, content["body"])
     with reading(folder / BODY):
         body.load_state_dict(content["body"])
         return {"center": content["center"], "net": body}

@@ -15,7 +15,6 @@ from torch import nn
 from ssl_mix.errors import UserError, check_choice
 from ssl_mix.models import build_model, default_network, is_network
 from ssl_mix.models.first_weights import IMAGENET_MEAN, IMAGENET_STD
-from ssl_mix.models.freeze import freeze, train_norms_alone
 from ssl_mix.models.from_packages import PACKAGES
 from ssl_mix.models.from_torchvision import torchvision_size
 from ssl_mix.models.pretrained import load_pretrained
@@ -23,8 +22,8 @@ from ssl_mix.models.weight_files import SUFFIXES
 from ssl_mix.models.wide_resnet import FirstBlock
 from ssl_mix.randomness import stream_seed
 from ssl_mix.runs.folder import read_config
+from ssl_mix.runs.tune import check_tune, tune
 
-Tune = Literal["head", "norms", "all"]
 Norms = Literal["frozen", "training"]
 HeadStart = Literal["random", "probe", "prototypes"]
 GIVEN = "given"  # weights of a network that was handed over in Python
@@ -49,7 +48,6 @@ class NetOptions:
             downloaded), a local file (.pth, .pt, .ckpt, .safetensors), or the folder of a run, whose network
             is the default then. Without it, those that ``net`` names, else none. "none" beside a ``net`` that
             names weights takes the network without them.
-        frozen: how many of the first stages of the network, with its stem, to leave as they are.
         norms: "frozen" lets all batch-norm layers normalize by the running statistics that they start with,
             in student, teacher and key encoder alike, and trains their scale and shift; "training" lets them
             follow the batches. Default: frozen with pre-trained weights.
@@ -58,8 +56,10 @@ class NetOptions:
             of unlabeled images move); see ``ssl_mix.transfer.starts``. Default: with pre-trained weights,
             "prototypes" where the algorithm learns from unlabeled images, else "probe"; "random" for a head
             that came with the weights, and without any.
-        tune: what is trained: the "head" alone, on features of every image that are computed once; "norms",
-            the scales and shifts of normalization with the head; or "all".
+        tune: what is trained, always with the head: the "head" alone, on features of every image that are
+            computed once; "norms", scales and shifts of normalization; "lora", low-rank adapters beside
+            linear layers and convolutions, through peft (pip install 'ssl-mix[lora]'); "stages:N", the last N
+            stages; or "all".
         feature_views: with ``tune`` "head", weak views of each image whose features are computed, and strong
             ones.
 
@@ -72,14 +72,13 @@ class NetOptions:
     bn_momentum: float | None = None
     drop_path: float = 0.0
     pretrained: str | None = None
-    frozen: int = 0
     norms: Norms | None = None
     head_start: HeadStart | None = None
-    tune: Tune = "all"
+    tune: str = "all"
     feature_views: int = 6
 
     def __post_init__(self) -> None:
-        check_choice("tune", self.tune, get_args(Tune))
+        check_tune(self.tune)
         if self.norms is not None:
             check_choice("norms", self.norms, get_args(Norms))
         if self.head_start is not None:
@@ -162,15 +161,13 @@ class NetOptions:
                 pretrained="none" if source else options.pretrained or "none",
             )
             if source:
-                load_pretrained(net, source, keep_head=_may_share_head(source, classes))
-        options.freeze(net)
+                net = load_pretrained(net, source, keep_head=_may_share_head(source, classes)).net
         return net
 
-    def freeze(self, net: nn.Module) -> None:
-        """Leave those layers of a network as they are that the options name."""
-        freeze(net, self.frozen, norms=self.norms == "frozen")
-        if self.tune == "norms":
-            train_norms_alone(net)
+    def tuned(self, net: nn.Module, shape: tuple[int, int, int], seed: int) -> nn.Module:
+        """A network of which training changes what the options say; the same one, changed in place."""
+        norms = self.norms or self.resolved().norms
+        return tune(net, self.tune, frozen_norms=norms == "frozen", shape=shape, seed=seed)
 
     def normalization(self) -> dict[str, tuple[float, ...]]:
         """Mean and deviation of the images that the first weights were trained on, where they are known.

@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import torch
+from torch import nn
 
 from ssl_mix.datasets import DataSet, Split
 from ssl_mix.datasets.copies import copy_notes
@@ -12,12 +13,13 @@ from ssl_mix.models.pretrained import loading_notes
 from ssl_mix.runs.data_options import Progress
 from ssl_mix.runs.features import Features
 from ssl_mix.runs.given import Given
-from ssl_mix.runs.head import begin_head, learned_features
+from ssl_mix.runs.head import begin_head, learned_features, with_probe
 from ssl_mix.runs.memory import check_memory
 from ssl_mix.runs.net_options import GIVEN
 from ssl_mix.runs.run import Run
 from ssl_mix.runs.sizes import size_notes
 from ssl_mix.runs.starts import Start, start_head
+from ssl_mix.runs.tune import check_installed, tuning_note
 
 
 class Prepared(NamedTuple):
@@ -47,18 +49,23 @@ def prepare(
     given: Given = Given(),  # noqa: B008 (a tuple)
     features: Features | None = None,
     progress: Progress | None = None,
+    net: nn.Module | None = None,
 ) -> Prepared:
     """Read the data and make the trainer; refuses whatever cannot be trained.
 
     Args:
         run: what to do.
         given: data and network that take the place of those that the run names.
-        features: of the images, where they are known already; for ``tune`` "head".
+        features: of the images, where they are known already; a run that trains more than a head takes the
+            images alone.
         progress: told how far reading the images is.
+        net: to begin with, in place of the one that the options name or that was handed over, of the same
+            kind.
 
     Raises:
         ValueError: anything the user can mend.
     """
+    check_installed(run.net.tune)
     threads = run.config.threads or torch.get_num_threads()  # the number decides the last bits of sums
     if given.net is not None:  # whatever weights the options name, it has its own
         own = "none" if run.net.pretrained in (None, "none") else GIVEN
@@ -71,12 +78,16 @@ def prepare(
         features = learned_features(
             run, data, split, given.network(len(data.classes), run.config.seed), progress
         )
-    trainer, first = begin(run, data, split, given, features, progress)
+    known, features = features, features if run.net.tune == "head" else None
+    trainer, first = begin(run, data, split, given, features, progress, net)
     check_memory(trainer)
+    if known is not None and features is None:
+        first = with_probe(first, known, split)
     weights = trainer.student if features is None else features.body
     notes = (*data.notes, *copy_notes(data, split), *loading_notes(weights), *small_set_notes(run, split))
     notes += (*given_notes(run, given), *size_notes(run, data, given))
     notes += () if first is None else (first.note,)
+    notes += () if run.net.tune in ("all", "head") else (tuning_note(trainer.student, run.net.tune),)
     return Prepared(run, data, split, features, trainer, first, notes)
 
 
@@ -87,11 +98,12 @@ def begin(
     given: Given,
     features: Features | None = None,
     progress: Progress | None = None,
+    net: nn.Module | None = None,
 ) -> tuple[Trainer, Start | None]:
     """The trainer of a run at step 0, its head where it starts, and what was found of that."""
     if features is not None:
         return begin_head(run, features, split)
-    net = given.network(len(data.classes), run.config.seed)
+    net = given.network(len(data.classes), run.config.seed) if net is None else net
     net = run.first_network(data) if net is None else net
     first = start_head(net, run.net, run.algorithm, data, split, run.config, progress)
     return run.trainer(data, split, net=net), first

@@ -26,6 +26,7 @@ from ssl_mix.runs.folder import FORMAT
 from ssl_mix.runs.net_options import NetOptions
 from ssl_mix.runs.reading import build
 from ssl_mix.targets import Targets
+from ssl_mix.transfer.head_net import on_body_as
 
 NESTED: dict[str, type] = {"mixing": MixingTerms, "targets": Targets}  # options that many algorithms share
 
@@ -59,14 +60,14 @@ class Run:
             data: the images.
             split: which of them are labeled.
             state: of a checkpoint.
-            net: to train in place of the one that the options name, frozen as they say.
+            net: to train in place of the one that the options name, as much of it as they say.
         """
         options = self.net if state is None else dataclasses.replace(self.net, pretrained="none")
         shape = data.augmentation.seen(data.train.images.shape)
         if net is None:
             net = options.build(shape, len(data.classes), self.config.seed, data.classes)
-        else:
-            self.net.freeze(net)
+        net = net if state is None else on_body_as(net, state["student"])
+        net = self.net.tuned(net, shape, self.config.seed)
         if state is None:
             return Trainer(self.algorithm, net, data, split, self.config)
         restore_source_head(net, state["student"])

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from ssl_mix.datasets import Split
 from ssl_mix.engine.trainer import Trainer
@@ -109,6 +110,7 @@ def start(
     *,
     given: Given = Given(),  # noqa: B008 (a tuple)
     features: Features | None = None,
+    net: nn.Module | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Session:
@@ -118,7 +120,8 @@ def start(
         run: what to do.
         folder: for its files.
         given: data and network that take the place of those that the run names.
-        features: of the images, where they are known already; for ``tune`` "head".
+        features: see :func:`ssl_mix.runs.prepared.prepare`.
+        net: likewise.
         overwrite: replace a run that the folder holds.
         progress: told how far reading the images is.
 
@@ -126,7 +129,7 @@ def start(
         ValueError: anything the user can mend; no folder has been made or replaced then.
     """
     check_run_folder(folder, overwrite=overwrite)  # before minutes of reading
-    run, data, split, features, trainer, first, notes = prepare(run, given, features, progress)
+    run, data, split, features, trainer, first, notes = prepare(run, given, features, progress, net)
     told = None if first is None else first._asdict()
     description = run.describe(data, split) | {"given": given.describe(), "start": told}
     create_run_folder(folder, description, overwrite=overwrite)
@@ -137,7 +140,7 @@ def start(
         features.save(folder)
         save_body(folder, features, split)
     session = Session(folder, trainer, identity_of(description), notes, {} if first is None else first.scores)
-    if given.net is not None or features is not None:
+    if any(part is not None for part in (given.net, features, net)):
         session.save()  # its weights are written nowhere else
     return session
 

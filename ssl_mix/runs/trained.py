@@ -21,6 +21,7 @@ from ssl_mix.datasets.originals import Form
 from ssl_mix.engine.execution import resolve_device
 from ssl_mix.errors import UserError, check_choice
 from ssl_mix.evaluation import accuracy, predict_probabilities
+from ssl_mix.models.lora import merged
 from ssl_mix.models.pretrained import restore_source_head
 from ssl_mix.runs.answers import PredictedLabel
 from ssl_mix.runs.changes import check_belongs
@@ -34,6 +35,7 @@ from ssl_mix.runs.identity import identity_of
 from ssl_mix.runs.reading import reading
 from ssl_mix.runs.run import Run
 from ssl_mix.runs.tested import read_test_part, readable
+from ssl_mix.transfer.head_net import on_body_as
 from ssl_mix.types import Task
 
 Weights = Literal["last", "best"]
@@ -192,7 +194,8 @@ def _network(
     if run.net.tune == "head":
         return whole_networks(folder, run, net, state, task)
     untrained = run.net.without_weights()  # its first weights are needed no more
-    built = net or untrained.build(task.image_shape, task.num_classes, run.config.seed)
+    state = merged(state)
+    built = on_body_as(net or untrained.build(task.image_shape, task.num_classes, run.config.seed), state)
     restore_source_head(built, state)
     extended = run.algorithm.extend(built, task)
     extended.load_state_dict(state)

@@ -1,6 +1,8 @@
 """Networks for features that are computed once: the head that learns from them, and the head on its body
 again."""
 
+from collections.abc import Mapping
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -47,7 +49,8 @@ class OnBody(nn.Module):
     """A trained classifier of features on the body that makes them of images.
 
     Args:
-        body: with ``features``, which the classifier reads once they are :func:`standardized`.
+        body: with ``features``, which the classifier reads once they are :func:`standardized`; its stages are
+            those of the whole.
         top: a :class:`HeadNet`, with what an algorithm has added.
         center: of the features, (D,).
     """
@@ -58,6 +61,9 @@ class OnBody(nn.Module):
         super().__init__()
         self.body, self.top = body, top
         self.register_buffer("center", center)
+        stages: tuple[str, ...] = getattr(body, "hidden_layers", ())
+        if stages:
+            self.hidden_layers = tuple(f"body.{stage}" for stage in stages)
 
     @property
     def head(self) -> nn.Linear:
@@ -66,10 +72,27 @@ class OnBody(nn.Module):
 
     def features(self, x: Tensor) -> Tensor:
         """What the classifier reads, (N, D) float32, of images (N, C, H, W)."""
+        features = backbone(self.body).features(x)
         with torch.autocast(x.device.type, enabled=False):
-            return standardized(backbone(self.body).features(x), self.center)
+            return standardized(features, self.center)
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits (N, C) of images (N, C, H, W)."""
         logits: Tensor = self.head(self.features(x))
         return logits
+
+
+def on_body_as(net: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
+    """The network that a state is of: ``net``, or a classifier of features on it, see :class:`OnBody`, where
+    the state holds the center of those.
+
+    Args:
+        net: with ``features`` and a linear ``head``; held, not copied.
+        state: of it, or of the classifier on it.
+    """
+    if "center" not in state:
+        return net
+    width, classes = len(state["center"]), len(state["top.head.weight"])
+    with torch.random.fork_rng(devices=[]):  # its first weights are drawn in vain
+        top = HeadNet(width, classes)
+    return OnBody(net, top, torch.zeros(width))

@@ -16,7 +16,7 @@ from ssl_mix.algorithm import Algorithm
 from ssl_mix.algorithms import FineTuning, FixMatch, SelfTuning
 from ssl_mix.engine.watch import Watch, remedies, watched
 from ssl_mix.models import SmallCNN
-from ssl_mix.models.freeze import freeze
+from ssl_mix.models.freeze import keep_statistics
 
 RUN = {"steps": 900, "log_every": 15, "eval_every": 900, "checkpoint_every": 900}
 NORMS = "take `norms=frozen`"
@@ -161,7 +161,7 @@ def test_a_resumed_run_knows_what_it_has_seen_and_said(learned: nn.Module) -> No
 def test_remedies_are_those_that_the_run_has() -> None:
     net = SmallCNN(4, channels=1)
     assert NORMS in remedies(FixMatch(), net)
-    freeze(net, 0, norms=True)
+    keep_statistics(net.modules())
     assert remedies(FixMatch(), net) == "lower `lr`"
     assert remedies(SelfTuning(), net) == "lower `lr`, or lower `contrast_weight`"
     assert remedies(SelfTuning(contrast_weight=0.0), net) == "lower `lr`"

@@ -247,8 +247,8 @@ def test_milestones_are_those_of_the_schedule_of_pytorch() -> None:
         TrainConfig(schedule="cosine", milestones=(3,))
 
 
-def test_frozen_stages_stay_to_the_bit(base: Path) -> None:
-    flags = ["self-tuning", "--net", str(base), *DIGITS, "--frozen", "1", "--norms", "frozen", "--out", "run"]
+def test_the_first_stages_stay_to_the_bit_where_the_last_are_trained(base: Path) -> None:
+    flags = ["self-tuning", "--net", str(base), *DIGITS, "--tune", "stages:2", "--norms", "frozen"]
     opened = start(read_run(flags), Path("run"))
     before = {name: value.clone() for name, value in opened.trainer.student.state_dict().items()}
     assert train(opened)
