@@ -205,7 +205,7 @@ class MixingTerms:
         count = len(images)
         order = torch.randperm(len(unlabeled), generator=step.generator)
         chosen = order[torch.arange(count) % len(order)].to(unlabeled.device, non_blocking=True)
-        minor = sample_folded_beta(count, self.mix_alpha or 1.0, step.generator, images.device)
+        minor = sample_beta(count, self.mix_alpha or 1.0, step.generator, images.device, folded=True)
         share = 1 - minor if self.variant.labeled_share == "minor" else minor  # of the unlabeled image
         # The labeled image is the partner: a mixer that clips its box can only make its share smaller.
         mixed, share = self.build_mixer().mix(
@@ -266,9 +266,3 @@ class _Term(NamedTuple):
     images: Tensor
     weight: float
     loss: Callable[[Tensor], Tensor]
-
-
-def sample_folded_beta(count: int, alpha: float, generator: torch.Generator, device: torch.device) -> Tensor:
-    """Shares below one half: ``min(lam, 1 - lam)`` with ``lam ~ Beta(alpha, alpha)``, (count,) float32."""
-    lam = sample_beta(count, alpha, generator, device)
-    return torch.minimum(lam, 1 - lam)
