@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from ssl_mix.errors import UserError, check_choice, check_not_negative, check_positive
 from ssl_mix.losses import AsymmetricMixupLoss, DecoupledMixupLoss
-from ssl_mix.losses.decoupled import both_weights, half_weights
+from ssl_mix.losses._common import check_floats
+from ssl_mix.losses.decoupled import half_weights
 from ssl_mix.losses.remainder import pair_loss
 from ssl_mix.mixers import MIXERS, Mixer, MixerName, build_mixer
 from ssl_mix.mixing.words import CHOICES, VARIANTS, Mix, MixHead, Ramp, Variant, VariantName
@@ -168,6 +169,7 @@ class MixingTerms:
         Raises:
             ValueError: the asymmetric term is asked for where there are no pseudo-labels.
         """
+        check_floats(images=images, **(unlabeled or {}))
         terms: list[_Term] = []
         if self.pairs:
             terms.append(self._labeled_pairs(images, labels, step))
@@ -178,6 +180,11 @@ class MixingTerms:
                     "pseudo=), got none"
                 )
             first = next(iter(unlabeled.values()))
+            if first.ndim != images.ndim or not len(first) or len(pseudo.labels) != len(first):
+                raise UserError(
+                    f"unlabeled must be (U, ...) like the images {tuple(images.shape)}, U pseudo-labels, "
+                    f"got {tuple(first.shape)}"
+                )
             terms.append(self._asymmetric(images, labels, first, pseudo, step))
         if not terms:
             return images.new_zeros(()), {}
@@ -244,12 +251,12 @@ class MixingTerms:
             labeled: labeled images in the batch, by which the sum is divided.
             step: where training stands.
         """
-        both, shares = known.all(dim=1), both_weights(target.lam)
-        halves = known * half_weights(
-            target.labels_a, target.labels_b, shares, eta_power=self.variant.eta_power
-        )
-        weights = torch.cat((torch.zeros_like(halves), halves), dim=1)
-        costs = pair_loss(full_precision(logits), target.labels_a, target.labels_b, weights)
+        both, classes = known.all(dim=1), torch.stack(target[:2], dim=1)
+        shares = torch.stack((target.lam, 1 - target.lam), dim=1)
+        same = classes[:, :1] == classes[:, 1:]
+        mixed = shares.amin(1, keepdim=True) > same
+        halves = known * half_weights(mixed, shares, eta_power=self.variant.eta_power)
+        costs = pair_loss(full_precision(logits), classes, same, torch.zeros_like(shares), halves)
         values = {}
         if self.pairs and self.mix != "mixup":
             values["loss/labeled_pairs"] = (1.0, (both * costs).sum() / labeled)
