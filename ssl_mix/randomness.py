@@ -30,7 +30,7 @@ def sample_beta(
     *,
     folded: bool = False,
 ) -> Tensor:
-    """``count`` draws from Beta(alpha, alpha), float32, on ``device``; each ``min(lam, 1 - lam)`` if ``folded``.
+    """``count`` draws from Beta(alpha, alpha), float32, on ``device``; ``min(lam, 1 - lam)`` if ``folded``.
 
     ``lam = sigmoid(log g - log h)`` with two gamma variables of shape alpha, of which only the logarithms are
     made: those of shape alpha + 1 plus ``log(u) / alpha`` with u uniform. So nothing underflows, however

@@ -7,6 +7,7 @@ from ssl_mix.augment.crops import Crops, ten_crops
 from ssl_mix.augment.views import Views
 from ssl_mix.datasets import ImageSource
 from ssl_mix.errors import UserError
+from ssl_mix.passes import evaluating
 
 CHUNK = 500
 
@@ -39,7 +40,7 @@ def predict_probabilities(
         (N, C) float32 on the CPU.
 
     Raises:
-        ValueError: ten crops of images that are no larger than what the network sees.
+        ValueError: ten crops of images that are no larger than what the network sees, or no images at all.
 
     Examples:
         >>> from ssl_mix.datasets import load_digits_data
@@ -65,24 +66,55 @@ def predict_probabilities(
         logits: Tensor = net(augmentation.normalize(seen))
         return logits.float()
 
-    chunks = torch.split(torch.arange(len(images)) if indices is None else indices, CHUNK)
-    training = [module for module in net.modules() if module.training]
-    net.eval()
-    logits = [logits_of(batch) for batch in images.batches(chunks, device)]
-    for module in training:
-        module.training = True
+    chosen = torch.arange(len(images)) if indices is None else indices
+    if len(chosen) == 0:
+        raise UserError("there is nothing to predict: no images were chosen")
+    with evaluating(net):
+        logits = [logits_of(batch) for batch in images.batches(torch.split(chosen, CHUNK), device)]
     return torch.cat(logits).softmax(dim=1).cpu()
 
 
+def check_predictions(probabilities: Tensor, labels: Tensor) -> None:
+    """Raise unless there are float (N, C) and int64 (N,) in [0, C), with N above 0."""
+    for name, given in (("probabilities", probabilities), ("labels", labels)):
+        if not isinstance(given, Tensor):
+            raise UserError(f"{name} must be a tensor, got {type(given).__name__}")
+    fits = probabilities.ndim == 2 and probabilities.is_floating_point()
+    if not fits or labels.dtype != torch.int64 or labels.shape != probabilities.shape[:1]:
+        raise UserError(
+            "expected probabilities float (N, C) and labels int64 (N,), got "
+            f"{probabilities.dtype} {tuple(probabilities.shape)} and {labels.dtype} {tuple(labels.shape)}"
+        )
+    if len(labels) == 0:
+        raise UserError("there is no accuracy of no images: probabilities and labels are empty")
+    if probabilities.is_meta or labels.is_meta:
+        raise UserError("probabilities and labels on the meta device have no values")
+    low, high = labels.min().item(), labels.max().item()
+    if low < 0 or high >= probabilities.shape[1]:
+        raise UserError(
+            f"labels must lie in [0, {probabilities.shape[1] - 1}], got {low} to {high}: leave out "
+            "images without label"
+        )
+
+
+def _right(probabilities: Tensor, labels: Tensor) -> Tensor:
+    """Whether the largest probability is at the label, (N,) bool; False for rows with NaN."""
+    check_predictions(probabilities, labels)
+    return (probabilities.argmax(dim=1) == labels) & ~probabilities.isnan().any(dim=1)
+
+
 def accuracy(probabilities: Tensor, labels: Tensor) -> float:
-    """Share of images whose largest probability (N, C) is at their label (N,).
+    """Share of images whose largest probability (N, C) is at their label (N,). A row with NaN is never right.
+
+    Raises:
+        ValueError: a shape or a dtype is wrong, there are no images, or a label is no class.
 
     Examples:
         >>> probabilities = torch.tensor([[0.9, 0.1], [0.2, 0.8], [0.3, 0.7], [0.6, 0.4]])
         >>> accuracy(probabilities, torch.tensor([0, 1, 1, 1]))
         0.75
     """
-    return (probabilities.argmax(dim=1) == labels).float().mean().item()
+    return _right(probabilities, labels).float().mean().item()
 
 
 def mean_class_accuracy(probabilities: Tensor, labels: Tensor) -> float:
@@ -93,12 +125,15 @@ def mean_class_accuracy(probabilities: Tensor, labels: Tensor) -> float:
         probabilities: (N, C).
         labels: (N,) int64 in [0, C).
 
+    Raises:
+        ValueError: a shape or a dtype is wrong, there are no images, or a label is no class.
+
     Examples:
         >>> probabilities = torch.tensor([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]])
         >>> mean_class_accuracy(probabilities, torch.tensor([0, 1, 1]))  # (1/1 + 1/2) / 2
         0.75
     """
-    right = (probabilities.argmax(dim=1) == labels).double()
+    right = _right(probabilities, labels).double()
     classes = probabilities.shape[1]
     counts = torch.bincount(labels, minlength=classes)
     shares = torch.bincount(labels, weights=right, minlength=classes) / counts

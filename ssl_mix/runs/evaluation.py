@@ -1,5 +1,6 @@
 """How good a trained run is on images with labels."""
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -30,6 +31,8 @@ def evaluation_of(probabilities: Tensor, labels: Tensor, classes: Sequence[str])
     """Accuracies of class probabilities (N, C) against labels (N,)."""
     per_class = {
         name: accuracy(probabilities[labels == position], labels[labels == position])
+        if (labels == position).any()
+        else math.nan
         for position, name in enumerate(classes)
     }
     return Evaluation(
