@@ -63,6 +63,19 @@ def apart(net: nn.Module, images: Tensor) -> Tensor:
         return logits_of(net, images)
 
 
+@contextmanager
+def evaluating(net: nn.Module) -> Iterator[None]:
+    """Within the block the network is in evaluation mode; afterwards, also after an error, every module is in
+    the mode that it was in before."""
+    training = [module for module in net.modules() if module.training]
+    net.eval()
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True
+
+
 def keep_running_statistics(layer: _BatchNorm) -> None:
     """Let a layer normalize by its running statistics and never change them, whatever mode its network is put
     into.

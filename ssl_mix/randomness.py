@@ -22,16 +22,29 @@ def stream_generator(seed: int, stream: str, step: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(stream_seed(seed, stream, step))
 
 
-def sample_beta(count: int, alpha: float, generator: torch.Generator | None, device: torch.device) -> Tensor:
-    """``count`` draws from Beta(alpha, alpha), float32, on ``device``.
+def sample_beta(
+    count: int,
+    alpha: float,
+    generator: torch.Generator | None,
+    device: torch.device,
+    *,
+    folded: bool = False,
+) -> Tensor:
+    """``count`` draws from Beta(alpha, alpha), float32, on ``device``; ``min(lam, 1 - lam)`` if ``folded``.
 
-    Drawn in float64 as a ratio of two gammas, so that a small alpha does not underflow to 0 / 0; alpha 1 is
-    uniform. The draw is made where the generator lives; a CPU generator serves every device without a host
-    synchronization.
+    ``lam = sigmoid(log g - log h)`` with two gamma variables of shape alpha, of which only the logarithms are
+    made: those of shape alpha + 1 plus ``log(u) / alpha`` with u uniform. So nothing underflows, however
+    small alpha is, and a folded share keeps its digits where lam is nearly 1. alpha 1 is uniform. The draw is
+    made where the generator lives; a CPU generator serves every device without a host synchronization.
     """
     source = generator.device if generator is not None else device
     if alpha == 1:
-        return torch.rand(count, generator=generator, device=source).to(device, non_blocking=True)
-    shape = torch.full((2, count), alpha, dtype=torch.float64, device=source)
-    gamma_a, gamma_b = torch._standard_gamma(shape, generator=generator).unbind(0)
-    return (gamma_a / (gamma_a + gamma_b)).float().to(device, non_blocking=True)
+        uniform = torch.rand(count, generator=generator, device=source)
+        lam = torch.minimum(uniform, 1 - uniform) if folded else uniform
+        return lam.to(device, non_blocking=True)
+    shape = torch.full((2, count), alpha + 1, dtype=torch.float64, device=source)
+    gamma_a, gamma_b = torch._standard_gamma(shape, generator=generator).log_().unbind(0)
+    wait_a, wait_b = torch.empty_like(shape).exponential_(generator=generator).unbind(0)  # -log(u)
+    logit = (wait_b - wait_a).div_(alpha).add_(gamma_a).sub_(gamma_b)
+    lam = torch.sigmoid(logit.abs_().neg_() if folded else logit)
+    return lam.float().to(device, non_blocking=True)

@@ -6,13 +6,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ssl_mix.errors import UserError
+
 
 class MixedTarget(NamedTuple):
     """Labels of mixed images: ``lam * onehot(labels_a) + (1 - lam) * onehot(labels_b)``.
 
+    Labels that do not exclude each other are (N, C) float in [0, 1], in the place of their one-hot forms.
+
     Attributes:
-        labels_a: classes of the base samples, (N,) int64.
-        labels_b: classes of their partners, (N,) int64.
+        labels_a: classes of the base samples, (N,) int64; or multi-label, (N, C) float.
+        labels_b: classes of their partners, the same.
         lam: label weight of ``labels_a``, (N,) float in [0, 1].
     """
 
@@ -30,9 +34,21 @@ class MixedTarget(NamedTuple):
         return MixedTarget(*(tensor.to(device, non_blocking=True) for tensor in self))
 
     def dense(self, num_classes: int) -> Tensor:
-        """The same labels as class distributions, (N, num_classes) in the dtype of ``lam``."""
+        """The same labels as one number per class, (N, num_classes), in the dtype of ``lam``."""
+        if self.labels_a.is_floating_point():
+            return self._multi_label(num_classes)
         lam = self.lam[:, None]
         return lam * F.one_hot(self.labels_a, num_classes) + (1 - lam) * F.one_hot(self.labels_b, num_classes)
+
+    def _multi_label(self, num_classes: int) -> Tensor:
+        if self.labels_a.ndim < 2 or self.labels_a.shape[1] != num_classes:
+            raise UserError(
+                f"labels that are float must be (N, {num_classes}), one number per class, got "
+                f"{tuple(self.labels_a.shape)}"
+            )
+        lam = torch.as_tensor(self.lam, device=self.labels_a.device)
+        lam = lam.view(-1, *[1] * (self.labels_a.ndim - 1)) if lam.ndim else lam
+        return lam * self.labels_a + (1 - lam) * self.labels_b
 
 
 class Samples(NamedTuple):

@@ -25,7 +25,8 @@ SCRIPTS = {
 # From the ground up: a part imports from the floors below its own alone, and from the parts of its floor that
 # are named.
 FLOORS = (
-    {"_version", "errors", "types"},
+    {"_version", "errors"},
+    {"types"},
     {"passes", "randomness"},
     {"algorithm", "augment", "banks", "losses", "transfer"},
     {"datasets", "mixers", "models", "targets"},

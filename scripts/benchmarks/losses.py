@@ -20,7 +20,7 @@ from torch import Tensor
 from ssl_mix import losses
 from ssl_mix.types import MixedTarget
 
-SIZES = ((448, 10), (256, 1000), (4096, 1000))
+SIZES = ((64, 10), (448, 10), (448, 100), (256, 1000), (4096, 1000))
 
 
 class Inputs(NamedTuple):
@@ -79,6 +79,7 @@ LOSSES: dict[str, Loss] = {
     "semantic_equivariance": lambda x: losses.semantic_equivariance(
         x.logits, x.soft, x.soft.flip(0), x.target.lam
     ),
+    "DecoupledMixupLoss": lambda x: losses.DecoupledMixupLoss()(x.logits, x.target),
     "DecoupledMixupLoss (dense)": lambda x: losses.DecoupledMixupLoss()(x.logits, x.soft),
     "LUMixLoss (dense)": lambda x: losses.LUMixLoss()(x.logits, x.soft, x.random_lam),
 }

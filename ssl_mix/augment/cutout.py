@@ -5,6 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ssl_mix.augment.checks import check_images
 from ssl_mix.augment.pools import Variant
 from ssl_mix.errors import check_choice
 
@@ -41,13 +42,14 @@ def cutout(images: Tensor, *, variant: Variant = "torchssl", generator: torch.Ge
         generator: on the CPU.
 
     Raises:
-        ValueError: the variant is unknown.
+        ValueError: the variant is unknown, or images are not such.
 
     Source: DeVries & Taylor, "Improved Regularization of Convolutional Neural Networks with Cutout" (2017).
     Differs from the code that the variants are named after: the part of a square beyond the left or upper
     border is cut off, not pushed inside.
     """
     check_choice("variant", variant, SQUARES)
+    check_images(images, "cutout", channels=(1, 3))
     square, (count, channels, height, width) = SQUARES[variant], images.shape
     share, x, y = torch.rand(3, count, generator=generator).unbind(0)
     unit = 1 if square.pixels else min(height, width)

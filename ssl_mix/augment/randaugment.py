@@ -12,10 +12,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ssl_mix.augment.blend import blend_
+from ssl_mix.augment.checks import check_images
 from ssl_mix.augment.pools import BLENDS, GEOMETRY, OPERATIONS, POOLS, Variant
 from ssl_mix.augment.tables import equalize_, posterize_, solarize_
 from ssl_mix.augment.warp import warp_, warp_matrices
-from ssl_mix.errors import UserError, check_choice
+from ssl_mix.errors import check_choice
 
 
 class Choices(NamedTuple):
@@ -62,11 +63,7 @@ class RandAugment:
         Raises:
             ValueError: the images are not uint8, or have another number of channels.
         """
-        if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] not in (1, 3):
-            raise UserError(
-                "RandAugment alters uint8 images (N, C, H, W) with 1 or 3 channels, got "
-                f"{images.dtype} {tuple(images.shape)}: augment before converting to float"
-            )
+        check_images(images, "RandAugment", channels=(1, 3))
         count, _, height, width = images.shape
         return apply_choices(images, self.sample(count, height, width, generator))
 

@@ -7,6 +7,7 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor
 
+from ssl_mix.augment.checks import check_images
 from ssl_mix.augment.crops import center_crop
 from ssl_mix.augment.cutout import cutout
 from ssl_mix.augment.pools import Variant
@@ -135,6 +136,7 @@ class Augmentation:
         }
 
     def _view(self, images: Tensor, name: str, generator: torch.Generator) -> Tensor:
+        check_images(images, "Augmentation", channels=(len(self.mean), 1))
         kind = kind_of(name)
         if kind not in VIEWS:
             raise UserError(f"unknown view {name!r}: choose {', '.join(VIEWS)}.{nearest(name, VIEWS)}")

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ssl_mix.augment.checks import check_images
 from ssl_mix.errors import UserError
 
 
@@ -85,6 +86,7 @@ def flip_and_crop(
     Raises:
         ValueError: the padding does not fit the images.
     """
+    check_images(images, "flip_and_crop", any_dtype=True)
     if not 0 <= padding < min(images.shape[2:]):
         raise UserError(
             f"padding must lie in [0, {min(images.shape[2:]) - 1}] for images of {tuple(images.shape[2:])}, "

@@ -8,6 +8,7 @@ from ssl_mix.augment.views import Views
 from ssl_mix.datasets import ImageSource
 from ssl_mix.datasets.label_range import check_label_range
 from ssl_mix.errors import UserError
+from ssl_mix.passes import evaluating
 
 CHUNK = {"cpu": 32, "cuda": 500}  # a CPU takes less time for an image than in batches of hundreds
 PIXELS = 2**25  # of images at a time: of large ones fewer
@@ -41,7 +42,7 @@ def predict_probabilities(
         (N, C) float32 on the CPU.
 
     Raises:
-        ValueError: ten crops of images that are no larger than what the network sees.
+        ValueError: ten crops of images that are no larger than what the network sees, or no images at all.
 
     Examples:
         >>> from ssl_mix.datasets import load_digits_data
@@ -68,12 +69,11 @@ def predict_probabilities(
         return logits.float()
 
     wanted = torch.arange(len(images)) if indices is None else indices
+    if len(wanted) == 0:
+        raise UserError("there is nothing to predict: no images were chosen")
     chunks = torch.split(wanted, at_once(images.shape, CHUNK[device.type]))
-    training = [module for module in net.modules() if module.training]
-    net.eval()
-    logits = [logits_of(batch) for batch in images.batches(chunks, device)]
-    for module in training:
-        module.training = True
+    with evaluating(net):
+        logits = [logits_of(batch) for batch in images.batches(chunks, device)]
     return torch.cat(logits).softmax(dim=1).cpu()
 
 
@@ -82,19 +82,42 @@ def at_once(shape: tuple[int, int, int], most: int) -> int:
     return max(1, min(most, PIXELS // (shape[1] * shape[2])))
 
 
+def check_predictions(probabilities: Tensor, labels: Tensor) -> None:
+    """Raise unless there are float (N, C) and int64 (N,) in [0, C), with N above 0."""
+    for name, given in (("probabilities", probabilities), ("labels", labels)):
+        if not isinstance(given, Tensor):
+            raise UserError(f"{name} must be a tensor, got {type(given).__name__}")
+    fits = probabilities.ndim == 2 and probabilities.is_floating_point()
+    if not fits or labels.dtype != torch.int64 or labels.shape != probabilities.shape[:1]:
+        raise UserError(
+            "expected probabilities float (N, C) and labels int64 (N,), got "
+            f"{probabilities.dtype} {tuple(probabilities.shape)} and {labels.dtype} {tuple(labels.shape)}"
+        )
+    if len(labels) == 0:
+        raise UserError("there is no accuracy of no images: probabilities and labels are empty")
+    if probabilities.is_meta or labels.is_meta:
+        raise UserError("probabilities and labels on the meta device have no values")
+    check_label_range(labels, probabilities.shape[1], "labels", unknown=False)
+
+
+def _right(probabilities: Tensor, labels: Tensor) -> Tensor:
+    """Whether the largest probability is at the label, (N,) bool; False for rows with NaN."""
+    check_predictions(probabilities, labels)
+    return (probabilities.argmax(dim=1) == labels) & ~probabilities.isnan().any(dim=1)
+
+
 def accuracy(probabilities: Tensor, labels: Tensor) -> float:
-    """Share of images whose largest probability (N, C) is at their label (N,).
+    """Share of images whose largest probability (N, C) is at their label (N,). A row with NaN is never right.
 
     Raises:
-        ValueError: there is not one label for each image, or one is none of the C classes.
+        ValueError: a shape or a dtype is wrong, there are no images, or a label is no class.
 
     Examples:
         >>> probabilities = torch.tensor([[0.9, 0.1], [0.2, 0.8], [0.3, 0.7], [0.6, 0.4]])
         >>> accuracy(probabilities, torch.tensor([0, 1, 1, 1]))
         0.75
     """
-    _check(probabilities, labels)
-    return (probabilities.argmax(dim=1) == labels).float().mean().item()
+    return _right(probabilities, labels).float().mean().item()
 
 
 def mean_class_accuracy(probabilities: Tensor, labels: Tensor) -> float:
@@ -113,18 +136,8 @@ def mean_class_accuracy(probabilities: Tensor, labels: Tensor) -> float:
         >>> mean_class_accuracy(probabilities, torch.tensor([0, 1, 1]))  # (1/1 + 1/2) / 2
         0.75
     """
-    _check(probabilities, labels)
-    right = (probabilities.argmax(dim=1) == labels).double()
+    right = _right(probabilities, labels).double()
     classes = probabilities.shape[1]
     counts = torch.bincount(labels, minlength=classes)
     shares = torch.bincount(labels, weights=right, minlength=classes) / counts
     return shares[counts > 0].mean().item()
-
-
-def _check(probabilities: Tensor, labels: Tensor) -> None:
-    if probabilities.ndim != 2 or labels.shape != probabilities.shape[:1]:
-        raise UserError(
-            f"expected probabilities (N, C) and labels (N,), got {tuple(probabilities.shape)} and "
-            f"{tuple(labels.shape)}"
-        )
-    check_label_range(labels, probabilities.shape[1], "labels", unknown=False)

@@ -3,7 +3,9 @@
 import torch
 from torch import Tensor
 
+from ssl_mix.datasets.label_range import check_label_range
 from ssl_mix.errors import UserError
+from ssl_mix.evaluation.accuracy import check_predictions
 
 
 def confusion_matrix(probabilities: Tensor, labels: Tensor) -> Tensor:
@@ -15,7 +17,7 @@ def confusion_matrix(probabilities: Tensor, labels: Tensor) -> Tensor:
         labels: (N,) int64 in [0, C).
 
     Raises:
-        ValueError: a label is out of range, or the lengths differ.
+        ValueError: as for :func:`ssl_mix.evaluation.accuracy`, or a probability is NaN.
 
     Examples:
         >>> probabilities = torch.tensor([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]])
@@ -23,10 +25,11 @@ def confusion_matrix(probabilities: Tensor, labels: Tensor) -> Tensor:
         tensor([[1, 0],
                 [1, 1]])
     """
+    check_predictions(probabilities, labels)
+    unclear = int(probabilities.isnan().any(dim=1).sum())
+    if unclear:
+        raise UserError(f"{unclear} of {len(labels)} rows of probabilities have NaN: has training diverged?")
     classes = probabilities.shape[1]
-    _check_labels(labels, classes)
-    if len(labels) != len(probabilities):
-        raise UserError(f"expected a label for each of {len(probabilities)} images, got {len(labels)}")
     cells = labels * classes + probabilities.argmax(dim=1)
     return torch.bincount(cells, minlength=classes**2).view(classes, classes)
 
@@ -69,15 +72,9 @@ def class_weights(labels: Tensor, num_classes: int) -> Tensor:
         tensor([0.6667, 2.0000])
     """
     known = labels[labels != -1]
-    _check_labels(known, num_classes)
+    check_label_range(known, num_classes, "labels", unknown=False)
     if not len(known):
         raise UserError("class weights need labels, got none")
     counts = torch.bincount(known, minlength=num_classes)
     weights = len(known) / ((counts > 0).sum() * counts.clamp(min=1))
     return torch.where(counts > 0, weights, 0.0)
-
-
-def _check_labels(labels: Tensor, classes: int) -> None:
-    wrong = labels[(labels < 0) | (labels >= classes)]
-    if len(wrong):
-        raise UserError(f"labels must lie in [0, {classes}), got {wrong[0].item()}")

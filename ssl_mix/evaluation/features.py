@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from ssl_mix.augment.views import Views
 from ssl_mix.datasets import ImageSource
 from ssl_mix.evaluation.accuracy import at_once
-from ssl_mix.passes import backbone
+from ssl_mix.passes import backbone, evaluating
 
 BATCH = 32  # a CPU takes less time for an image than in batches of hundreds
 
@@ -46,19 +46,15 @@ def plain_features(
     """
     body = backbone(net)
     wanted = torch.arange(len(images)) if indices is None else indices
-    training = [module for module in net.modules() if module.training]
-    net.eval()
     found = [torch.empty(0, body.head.in_features)]
     done = 0
-    for batch in images.batches(
-        torch.split(wanted, at_once(images.shape, BATCH)) if len(wanted) else (), device
-    ):
-        with torch.inference_mode():
-            seen = augmentation.normalize(augmentation.plain(batch), channels_last=True)
-            found.append(body.features(seen).float().cpu())
-        done += len(batch)
-        if progress is not None:
-            progress(done, len(wanted))
-    for module in training:
-        module.training = True
+    chunks = torch.split(wanted, at_once(images.shape, BATCH)) if len(wanted) else ()
+    with evaluating(net):
+        for batch in images.batches(chunks, device):
+            with torch.inference_mode():
+                seen = augmentation.normalize(augmentation.plain(batch), channels_last=True)
+                found.append(body.features(seen).float().cpu())
+            done += len(batch)
+            if progress is not None:
+                progress(done, len(wanted))
     return torch.cat(found)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from ssl_mix.augment.views import Views
 from ssl_mix.datasets import ImageSource
-from ssl_mix.passes import backbone
+from ssl_mix.passes import backbone, evaluating
 from ssl_mix.randomness import stream_generator
 
 BATCH = 32
@@ -35,19 +35,16 @@ def view_features(
         seed: of the views, whose draws are functions of it and of the position of an image.
         progress: told images done and images in all.
     """
-    training = [module for module in net.modules() if module.training]
-    net.eval()
     body, width, count = backbone(net), backbone(net).head.in_features, len(images)
     table = torch.empty(count, len(names), width, dtype=torch.float16)
     chunks, done = torch.split(torch.arange(count), BATCH), 0
-    for number, batch in enumerate(images.batches(chunks, device)):
-        generator = stream_generator(seed, "features", number)
-        views = augmentation.views(batch, names, generator, channels_last=True)
-        for place, name in enumerate(names):
-            table[done : done + len(batch), place] = body.features(views[name]).half().cpu()
-        done += len(batch)
-        if progress is not None:
-            progress(done, count)
-    for module in training:
-        module.training = True
+    with evaluating(net):
+        for number, batch in enumerate(images.batches(chunks, device)):
+            generator = stream_generator(seed, "features", number)
+            views = augmentation.views(batch, names, generator, channels_last=True)
+            for place, name in enumerate(names):
+                table[done : done + len(batch), place] = body.features(views[name]).half().cpu()
+            done += len(batch)
+            if progress is not None:
+                progress(done, count)
     return table.flatten(0, 1)

@@ -6,14 +6,12 @@ Examples follow ``import torch`` and ``from ssl_mix.losses import *``.
 from ssl_mix.losses.asymmetric import AsymmetricMixupLoss, asymmetric_mixup_cross_entropy
 from ssl_mix.losses.bce import DecoupledMixupBCELoss, decoupled_mixup_bce, rescale_lam
 from ssl_mix.losses.contrast import group_contrast
-from ssl_mix.losses.decoupled import (
-    DecoupledMixupLoss,
-    decoupled_cross_entropy,
-    decoupled_mixup_cross_entropy,
-)
+from ssl_mix.losses.decoupled import decoupled_cross_entropy, decoupled_mixup_cross_entropy
+from ssl_mix.losses.decoupled_loss import DecoupledMixupLoss
 from ssl_mix.losses.equivariance import semantic_equivariance
-from ssl_mix.losses.lumix import LUMixLoss, lumix_cross_entropy, lumix_regularizer
+from ssl_mix.losses.lumix import lumix_cross_entropy, lumix_regularizer
 from ssl_mix.losses.lumix_lam import lumix_lam
+from ssl_mix.losses.lumix_loss import LUMixLoss
 from ssl_mix.losses.mixup import mixup_cross_entropy
 from ssl_mix.losses.multiway import multiway_decoupled_cross_entropy
 from ssl_mix.losses.spectral import spectral_shrinkage

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from ssl_mix.errors import UserError, check_positive
-from ssl_mix.losses._common import Reduction, check_labels, reduce
+from ssl_mix.losses._common import Reduction, check_floats, check_labels, reduce
+from ssl_mix.losses._pairs import named_classes
 from ssl_mix.passes import full_precision
 
 
@@ -48,6 +49,7 @@ def group_contrast(
         tensor(0.1688)
     """
     check_positive("temperature", temperature)
+    check_floats(query=query, key=key, queue=queue)
     query = full_precision(query)
     check_labels(query, labels=labels)
     if key.shape != query.shape or queue.ndim != 3 or queue.shape[2] != query.shape[1]:
@@ -61,7 +63,14 @@ def group_contrast(
         own = (query * key.to(query.dtype)).sum(dim=1, keepdim=True) / temperature
         others = query @ queue.to(query.dtype).flatten(0, 1).T / temperature
     chosen = labels[:, None, None].expand(-1, 1, depth)
-    positive = others.view(-1, classes, depth).gather(1, chosen).sum(dim=(1, 2))
+    if depth == 0 or classes == 0:
+        raise UserError(f"queue must hold a key of each class, got {tuple(queue.shape)}")
+    found: Tensor = named_classes(_gather, others.view(-1, classes, depth), chosen)
+    positive = found.sum(dim=(1, 2))
     mean = (own[:, 0] + positive) / (depth + 1)
     values = torch.logsumexp(torch.cat((own, others), dim=1), dim=1) - mean - math.log(depth + 1)
     return reduce(values, reduction)
+
+
+def _gather(values: Tensor, classes: Tensor) -> Tensor:
+    return values.gather(1, classes)

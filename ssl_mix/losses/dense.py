@@ -1,12 +1,19 @@
 """Targets of a criterion: which classes, with which weights, are behind a distribution over all classes."""
 
+from typing import Any
+
+import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ssl_mix.errors import UserError
-from ssl_mix.losses._common import check_labels, weight_like
+from ssl_mix.losses._common import check_labels, check_some, readable
+from ssl_mix.losses._pairs import class_weights, labels_error
 from ssl_mix.types import MixedTarget
 
 PlainTarget = tuple[Tensor, Tensor, Tensor | float]
+
+SUM_TOLERANCE = 0.01  # what rounding a row to bfloat16 may do to its sum
 
 
 def decode_classes(target: Tensor, classes: int) -> tuple[Tensor, Tensor]:
@@ -34,45 +41,58 @@ def decode_classes(target: Tensor, classes: int) -> tuple[Tensor, Tensor]:
     return found.where(weights > 0, found[:, :1]), (weights / total).where(total > 0, first)
 
 
-def decode_mixed_target(target: Tensor) -> MixedTarget:
-    """:func:`decode_classes` for two classes: ``labels_a`` has the larger weight; a row of one class has a ==
-    b, lam = 1."""
-    labels, weights = decode_classes(target, 2)
-    return MixedTarget(labels[:, 0], labels[:, 1], weights[:, 0])
-
-
 def check_target(logits: Tensor, target: Tensor, classes: int = 2) -> None:
-    """Raise unless ``target`` is labels (N,) int64, or class distributions like ``logits`` of at least
-    ``classes`` columns."""
+    """Raise unless ``target`` is int64 labels (N, ...), or class distributions like the logits (N, C, ...) of
+    at least ``classes`` columns."""
     if not isinstance(target, Tensor):
         raise UserError(
             "target must be a MixedTarget, (labels_a, labels_b, lam), float class distributions or int64 "
-            "labels, "
-            f"got {type(target).__name__}"
+            f"labels, got {type(target).__name__}"
         )
-    if target.ndim == 1:
+    if target.dtype == torch.int64 and target.ndim == logits.ndim - 1:
         check_labels(logits, target=target)
     elif target.shape != logits.shape or target.shape[1] < classes or not target.is_floating_point():
         raise UserError(
             f"target must be a MixedTarget, float class distributions {tuple(logits.shape)} of at least "
-            f"{classes} "
-            f"classes or int64 labels ({len(logits)},), got {target.dtype} {tuple(target.shape)}"
+            f"{classes} classes or int64 labels {(len(logits), *logits.shape[2:])}, got {target.dtype} "
+            f"{tuple(target.shape)}"
         )
 
 
-def named(logits: Tensor, target: MixedTarget | PlainTarget | Tensor) -> MixedTarget | Tensor:
+def check_dense(target: Tensor, ignore_index: int) -> None:
+    """Raise unless the rows (M, C) are class distributions: each sums to 1, where that can be looked at."""
+    if ignore_index >= 0:
+        raise UserError(f"ignore_index={ignore_index} is for labels: a dense target has none to ignore")
+    if not readable(target) or len(target) == 0:
+        return
+    worst = (target.sum(1) - 1).abs().max().item()
+    if not worst <= SUM_TOLERANCE:
+        raise UserError(
+            f"rows of a dense target must sum to 1, got one that is {worst:.4g} away: for labels that do not "
+            "exclude each other take DecoupledMixupBCELoss"
+        )
+
+
+def plain_loss(criterion: Any, logits: Tensor, labels: Tensor) -> Tensor:
+    """``torch.nn.functional.cross_entropy`` of plain labels, by the options of ``criterion``."""
+    weight = None if criterion.weight is None else class_weights(criterion.weight, logits)
+    if criterion.reduction == "mean":
+        check_some(labels)
+    try:
+        return F.cross_entropy(
+            logits,
+            labels,
+            weight=weight,
+            ignore_index=criterion.ignore_index,
+            label_smoothing=criterion.label_smoothing,
+            reduction=criterion.reduction,
+        )
+    except IndexError as error:
+        raise labels_error(labels, logits.shape[1], criterion.ignore_index) or error from error
+
+
+def named(target: MixedTarget | PlainTarget | Tensor) -> MixedTarget | Tensor:
     """A plain tuple ``(labels_a, labels_b, lam)`` as a :class:`MixedTarget`, anything else as it is."""
     if type(target) is tuple and len(target) == 3:
-        return MixedTarget(target[0], target[1], weight_like("lam", target[2], logits))
+        return MixedTarget(*target)  # type: ignore[arg-type]
     return target  # type: ignore[return-value]
-
-
-def mixed_target(logits: Tensor, target: MixedTarget | PlainTarget | Tensor) -> MixedTarget:
-    """Any target of a criterion as a :class:`MixedTarget`; labels are pairs of one class with lam = 1."""
-    target = named(logits, target)
-    if isinstance(target, MixedTarget):
-        return target
-    check_target(logits, target)
-    if target.ndim == 1:
-        return MixedTarget(target, target, logits.new_ones(len(target)))
-    return decode_mixed_target(target.to(logits.dtype))

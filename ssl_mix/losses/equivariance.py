@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ssl_mix.errors import UserError, check_choice
-from ssl_mix.losses._common import Reduction, reduce, weight_like
+from ssl_mix.losses._common import Reduction, check_floats, check_shares, reduce, weight_like
 
 Distance = Literal["mse", "l1", "cosine"]
 
@@ -60,11 +60,13 @@ def semantic_equivariance(
         tensor(1.)
     """
     check_choice("distance", distance, ("mse", "l1", "cosine"))
+    check_floats(mixed=mixed, clean_a=clean_a, clean_b=clean_b)
     seen, first, second = (
         _flat(name, features, mixed)
         for name, features in (("mixed", mixed), ("clean_a", clean_a), ("clean_b", clean_b))
     )
     weight = weight_like("lam", lam, seen).view(-1, 1)
+    check_shares("lam", weight)
     wanted = weight * first + (1 - weight) * second
     if stop_grad_clean:
         wanted = wanted.detach()

@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ssl_mix.losses._pairs import named_classes
+
 
 class _Rest(NamedTuple):
     """The classes that are not mixed: exponentials shifted by the largest, 0 for a mixed class; their sum;
@@ -66,29 +68,52 @@ class _Gap(torch.autograd.Function):
 
 
 class _PairLoss(torch.autograd.Function):
-    """The weighted sum of the four costs of a pair, see :func:`pair_loss`; the gradient is made along with
-    the value."""
+    """The weighted sum of the costs of a pair, see :func:`pair_loss`; the gradient is made along with the
+    value."""
+
+    @staticmethod
+    def forward(ctx: Any, *inputs: Any) -> Tensor:
+        loss, *kept = _costs_and_slope(*inputs)
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(*inputs[:5], *kept)
+        ctx.scale = inputs[5]
+        return loss
+
+    @staticmethod
+    def backward(ctx: Any, at_loss: Tensor | None) -> tuple[Tensor | None, ...]:
+        if at_loss is None:
+            return (None,) * 6
+        *inputs, entropy, gaps, slope = ctx.saved_tensors
+        if torch.is_grad_enabled():  # as above
+            logits, classes, same, shares, halves = inputs
+            _, entropy, gaps, slope = _costs_and_slope(logits, classes, same, shares, halves, ctx.scale)
+        each, needed = at_loss[:, None] if ctx.scale is None else at_loss * ctx.scale, ctx.needs_input_grad
+        at_shares = each * entropy if needed[3] else None
+        at_halves = (each * gaps).sum_to_size(inputs[4].shape) if needed[4] else None
+        return each * slope, None, None, at_shares, at_halves, None
+
+
+class _TransformedPairLoss(torch.autograd.Function):
+    """The same in the form that ``torch.func`` knows how to transform, which takes half as long again."""
 
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(logits: Tensor, classes: Tensor, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        costs, slope = _costs_and_slope(logits, classes, weights)
-        return (weights * costs).sum(1), costs, slope
+    def forward(
+        logits: Tensor, classes: Tensor, same: Tensor, shares: Tensor, halves: Tensor, scale: float | None
+    ) -> tuple[Tensor, ...]:
+        return _costs_and_slope(logits, classes, same, shares, halves, scale)
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: tuple[Tensor, ...]) -> None:
-        _keep(ctx, inputs, output)
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+        ctx.scale = inputs[5]
+        ctx.set_materialize_grads(False)
+        ctx.mark_non_differentiable(*output[1:])
+        ctx.save_for_backward(*inputs[:5], *output[1:])
 
     @staticmethod
-    def backward(ctx: Any, at_loss: Tensor | None, *_: None) -> tuple[Tensor | None, None, Tensor | None]:
-        if at_loss is None:
-            return None, None, None
-        *inputs, _loss, costs, slope = ctx.saved_tensors
-        if torch.is_grad_enabled():  # as above
-            costs, slope = _costs_and_slope(*inputs)
-        each = at_loss[:, None]
-        return each * slope, None, each * costs if ctx.needs_input_grad[2] else None
+    def backward(ctx: Any, at_loss: Tensor | None, *_: None) -> tuple[Tensor | None, ...]:
+        return _PairLoss.backward(ctx, at_loss)
 
 
 def _keep(ctx: Any, inputs: tuple[Tensor, ...], output: tuple[Tensor, ...]) -> None:
@@ -99,19 +124,22 @@ def _keep(ctx: Any, inputs: tuple[Tensor, ...], output: tuple[Tensor, ...]) -> N
     ctx.save_for_backward(*inputs, *output)
 
 
-def _costs_and_slope(logits: Tensor, classes: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-    """The four costs, (N, 4), and the gradient of their weighted sum at the logits, (N, C)."""
+def _costs_and_slope(
+    logits: Tensor, classes: Tensor, same: Tensor, shares: Tensor, halves: Tensor, scale: float | None
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The losses (N,) or their scaled sum, the costs of the shares (N, 2) and of the halves (N, 2), and the
+    gradient of the losses at the logits, (N, C)."""
     powers, total, gap, own = _rest(logits, classes)
-    same = classes[:, :1] == classes[:, 1:]
-    halves = F.softplus(gap, threshold=50)
-    entropy = torch.where(same, halves, torch.logaddexp(halves, own.flip(1) - own))
+    costs = F.softplus(gap, threshold=50)
+    entropy = torch.logaddexp(costs, own.flip(1).sub_(own).masked_fill_(same, -torch.inf))
+    values = (shares * entropy).add_(costs * halves)
+    loss = values.sum(1) if scale is None else values.sum().mul_(scale)
 
-    share, half = torch.split(weights, 2, 1)
-    both = share.sum(1, True)
-    beside = half * torch.sigmoid(gap)  # 1 - phi: the part of R beside class k alone
-    at_rest = both * (gap - entropy)[:, :1].exp() + beside.sum(1, True)
-    at_classes = torch.where(same, share, both) * (-entropy).exp() - share - beside
-    return torch.cat((entropy, halves), 1), _spread(powers, total, at_rest, classes, at_classes)
+    beside = torch.sigmoid(gap) * halves  # 1 - phi: the part of R beside class k alone
+    both = shares.sum(1, True).div_(1 + same)
+    at_classes = (entropy.neg().exp_() * both).sub_(shares).sub_(beside)
+    # All slopes of a row add up to 0, for adding a constant to the logits changes nothing.
+    return loss, entropy, costs, _spread(powers, total, at_classes.sum(1, True).neg_(), classes, at_classes)
 
 
 def remainder_gap(logits: Tensor, classes: Tensor) -> Tensor:
@@ -124,21 +152,33 @@ def remainder_gap(logits: Tensor, classes: Tensor) -> Tensor:
     Returns:
         (N, K). Where no class is left, ``R`` is a very low finite number.
     """
-    gap: Tensor = _Gap.apply(logits, classes)[0]
+    gap: Tensor = named_classes(_Gap.apply, logits, classes)[0]
     return gap
 
 
-def pair_loss(logits: Tensor, labels_a: Tensor, labels_b: Tensor, weights: Tensor) -> Tensor:
-    """``w_1 (-log p_a) + w_2 (-log p_b) + w_3 (-log phi(a, b)) + w_4 (-log phi(b, a))`` for each sample,
-    (N,).
+def pair_loss(
+    logits: Tensor,
+    classes: Tensor,
+    same: Tensor,
+    shares: Tensor,
+    halves: Tensor,
+    *,
+    scale: float | None = None,
+) -> Tensor:
+    """``s_a (-log p_a) + s_b (-log p_b) + h_a (-log phi(a, b)) + h_b (-log phi(b, a))`` by sample, (N,).
 
     Where a == b, all four costs are ``-log p_a``.
 
     Args:
         logits: (N, C), float32 or float64.
-        labels_a: classes a, (N,) int64.
-        labels_b: classes b, (N,) int64.
-        weights: w, (N, 4).
+        classes: a and b, (N, 2) int64 in [0, C).
+        same: whether a == b, (N, 1) bool.
+        shares: s, (N, 2).
+        halves: h, (N, 2), or (N, 1) for both.
+        scale: give ``scale`` times the sum over the samples instead, 0-d.
     """
-    loss: Tensor = _PairLoss.apply(logits, torch.stack((labels_a, labels_b), 1), weights)[0]
+    if torch._C._are_functorch_transforms_active():
+        rows: Tensor = _TransformedPairLoss.apply(logits, classes, same, shares, halves, scale)[0]
+        return rows
+    loss: Tensor = named_classes(_PairLoss.apply, logits, classes, same, shares, halves, scale)
     return loss

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from ssl_mix.errors import UserError, check_count
+from ssl_mix.losses._common import check_floats
 
 
 def spectral_shrinkage(features: Tensor, *, smallest: int = 1) -> Tensor:
@@ -35,6 +36,9 @@ def spectral_shrinkage(features: Tensor, *, smallest: int = 1) -> Tensor:
         (tensor(1.), tensor(5.))
     """
     check_count("smallest", smallest)
+    check_floats(features=features)
+    if features.is_meta:
+        raise UserError("features on the meta device have no values: make them on another")
     if features.ndim != 2 or not features.is_floating_point():
         raise UserError(f"features must be float (N, D), got {features.dtype} {tuple(features.shape)}")
     if smallest > min(features.shape):

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from ssl_mix.errors import UserError
+from ssl_mix.losses._common import check_meta, check_shares
 from ssl_mix.randomness import sample_beta
 
 
@@ -25,8 +26,8 @@ def sample_permutation(count: int, generator: torch.Generator | None, device: to
 def given_lam(lam: Tensor | float, images: Tensor) -> Tensor:
     """The given lam, (N,) or one number, as (N,) float32 on the device of ``images``.
 
-    A number beyond [0, 1] is refused, and what is neither number nor tensor; values of a tensor, which are
-    not looked at, are brought into it, NaN to 0.
+    What lies beyond [0, 1] is refused, and what is neither number nor tensor; values of a tensor that cannot
+    be looked at without waiting, on a GPU for one, are brought into it, NaN to 0.
     """
     count = len(images)
     if not isinstance(lam, Tensor):
@@ -35,6 +36,8 @@ def given_lam(lam: Tensor | float, images: Tensor) -> Tensor:
         return torch.full((count,), lam, dtype=torch.float32, device=images.device)
     if lam.shape != (count,):
         raise UserError(f"lam must have shape ({count},), one value per image, got {tuple(lam.shape)}")
+    check_meta("lam", lam, images)
+    check_shares("lam", lam)
     moved = lam.detach().to(images.device, torch.float32, non_blocking=True)
     return moved.nan_to_num(0.0).clamp(0, 1)
 
@@ -51,23 +54,37 @@ def resolve_lam(
 
 def check_pair(images_a: Tensor, images_b: Tensor) -> None:
     """Raise unless both are (N, C, H, W) of one shape and dtype."""
-    alike = all(getattr(images_a, name) == getattr(images_b, name) for name in ("shape", "dtype", "device"))
+    for images in (images_a, images_b):
+        if not isinstance(images, Tensor):
+            raise UserError(f"images must be a tensor (N, C, H, W), got {type(images).__name__}")
+    alike = images_a is images_b or all(
+        getattr(images_a, name) == getattr(images_b, name) for name in ("shape", "dtype", "device")
+    )
     if images_a.ndim != 4 or not alike:
         raise UserError(
             "both image batches must be (N, C, H, W) with the same shape, dtype and device, "
             f"got {images_a.dtype} {tuple(images_a.shape)} on {images_a.device} "
             f"and {images_b.dtype} {tuple(images_b.shape)} on {images_b.device}"
         )
-    if len(images_a) == 0:
-        raise UserError("there are no images to mix: the batch is empty")
+    if images_a.numel() == 0:
+        raise UserError(
+            f"there are no images to mix, got an empty batch {tuple(images_a.shape)}: leave it out"
+        )
 
 
 def check_labels(images: Tensor, labels: Tensor) -> None:
-    """Raise unless there is one int64 class per image."""
+    """Raise unless there is one int64 class per image, or one float in [0, 1] per image and class."""
+    if not isinstance(labels, Tensor):
+        raise UserError(f"labels must be a tensor ({len(images)},), got {type(labels).__name__}")
+    if labels.is_meta != images.is_meta:
+        raise UserError(f"labels must have a device like {images.device}, got {labels.device}")
+    if labels.is_floating_point() and labels.ndim == 2 and len(labels) == len(images):
+        check_shares("labels", labels)
+        return
     if labels.dtype != torch.int64 or labels.shape != images.shape[:1]:
         raise UserError(
-            f"labels must be int64 ({len(images)},), one class per image, got {labels.dtype} "
-            f"{tuple(labels.shape)}"
+            f"labels must be int64 ({len(images)},), one class per image, or multi-label, float "
+            f"({len(images)}, C) in [0, 1], got {labels.dtype} {tuple(labels.shape)}"
         )
 
 
@@ -125,41 +142,47 @@ def check_limits(name: str, given: object, low: float, high: float) -> None:
         raise UserError(f"{name} must be (smallest, largest) in [{low}, {high}], got {given!r}")
 
 
-def composite(images_a: Tensor, images_b: Tensor, mask: Tensor) -> Tensor:
+def composite(images_a: Tensor, images_b: Tensor, mask: Tensor, *, own_b: bool = False) -> Tensor:
     """``mask * a + (1 - mask) * b`` in the dtype of the images, for a bool or a float32 mask (N, 1, H, W).
 
     A bool mask copies pixels, of any dtype; floats must be finite. A float mask blends in float32 or better,
-    rounding once.
+    rounding once. Where ``own_b``, b may be overwritten: to allocate a batch can take longer than to mix it.
     """
     if mask.dtype == torch.bool and not images_a.is_floating_point():
         return torch.where(mask, images_a, images_b)
     if mask.dtype == torch.bool:
         # Exact for weights 0 and 1, and on the CPU four times as fast as torch.where; so is a conversion from
         # bytes.
-        return torch.lerp(images_b, images_a, mask.view(torch.uint8).to(images_a.dtype))
-    precise = torch.promote_types(images_a.dtype, torch.float32)
-    blend = torch.lerp(images_b.to(precise), images_a.to(precise), mask.to(precise))
-    return blend.to(images_a.dtype)
+        mask = mask.view(torch.uint8).to(images_a.dtype)
+    elif images_a.dtype != mask.dtype:
+        precise = torch.promote_types(images_a.dtype, torch.float32)
+        blend = torch.lerp(images_b.to(precise), images_a.to(precise), mask.to(precise))
+        return blend.to(images_a.dtype)
+    return images_b.lerp_(images_a, mask) if own_b else torch.lerp(images_b, images_a, mask)
 
 
 def paste_box(
-    images_a: Tensor, images_b: Tensor, rows: Tensor, columns: Tensor
+    images_a: Tensor, images_b: Tensor, rows: Tensor, columns: Tensor, *, own_b: bool = False
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Images of which ``a`` is seen outside a box and ``b`` in it, the share of ``a``, and the mask.
 
     Args:
         images_a: (N, C, H, W), any dtype.
-        images_b: the same.
+        images_b: the same; may be overwritten if ``own_b``.
         rows: 1 beyond the rows of the box, 0 within, (N, H) float32.
         columns: the same for its columns, (N, W).
+        own_b: whether it may.
 
     Returns:
         (N, C, H, W), (N,) float32 and (N, 1, H, W) bool, True for ``a``.
     """
-    outside = torch.maximum(rows[:, None, :, None], columns[:, None, None])
+    height, width = images_a.shape[2:]
+    outside = torch.maximum(rows.unsqueeze(1).unsqueeze(3), columns.unsqueeze(1).unsqueeze(1))
     mask = outside.to(torch.bool)
-    share = pixel_share(outside)
-    return composite(images_a, images_b, outside if images_a.dtype == outside.dtype else mask), share, mask
+    box = rows.sum(1).sub_(height).mul_(columns.sum(1).sub_(width))
+    share = box.neg_().add_(height * width).div_(height * width)
+    shown = outside if images_a.dtype == outside.dtype else mask
+    return composite(images_a, images_b, shown, own_b=own_b), share, mask
 
 
 def rearrange(images: Tensor, source: Tensor) -> Tensor:

@@ -75,7 +75,7 @@ class AttentiveMix(Mixer):
         count = self._count(attention[0].numel(), images, lam, generator)
         kept = highest(attention.flatten(1), count).view_as(attention)
         mask = spread(kept, *images.shape[2:])
-        return Mixed(composite(images, pair.images_b, mask), pixel_share(mask), mask)
+        return Mixed(composite(images, pair.images_b, mask, own_b=pair.own_b), pixel_share(mask), mask)
 
     def _count(
         self, cells: int, images: Tensor, lam: Tensor | float | None, generator: torch.Generator | None

@@ -40,6 +40,9 @@ class AutoMix(Mixer, nn.Module):
     what its lesson, both terms, holds it to. The encoder is put into evaluation mode for the call and back
     afterwards, so that its running statistics stay as they are and no image's features depend on the others.
 
+    In evaluation mode (``eval()``) it mixes by what it has learned and gives no lesson: ``batch.loss`` is
+    None.
+
     Give it the momentum encoder as ``net``: any frozen or unfrozen network, ``AveragedModel`` included.
 
     Args:
@@ -142,7 +145,8 @@ class AutoMix(Mixer, nn.Module):
         net: nn.Module | None = None,
         generator: torch.Generator | None = None,
     ) -> MixedBatch:
-        """Mix a batch with itself, and give the block its lesson: add ``loss`` to the loss of the student.
+        """Mix a batch with itself, and in training mode give the block its lesson: add ``loss`` to the
+        student's loss.
 
         Args:
             images: images (N, C, H, W), float.
@@ -151,6 +155,13 @@ class AutoMix(Mixer, nn.Module):
             generator: source of the draws; torch's own where None.
         """
         batch, maps = self._mixed_once(images, labels, net, generator)
+        if not self.training:
+            return batch
+        if labels.is_floating_point():
+            raise UserError(
+                f"{type(self).__name__} learns by one class per image, labels int64 ({len(images)},), got "
+                f"{labels.dtype} {tuple(labels.shape)}: put it into evaluation mode, or take another mixer"
+            )
         loss = self._lesson(check_net(net, self), images, maps, *self._draw(images, labels, generator))
         return batch._replace(loss=loss)
 

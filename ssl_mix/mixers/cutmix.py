@@ -25,13 +25,15 @@ def outside_box(centers: Tensor, lam: Tensor, height: int, width: int) -> tuple[
         1 for the rows (N, height) and the columns (N, width) beyond the boxes, 0 for those within, float32.
     """
     # Both axes at once, as far as the longer, and a tensor of the sides that needs no copy from the host.
-    sides = torch.linspace(height, width, 2, device=lam.device)
-    length = ((1 - lam).sqrt()[:, None] * sides).floor()
+    square = height == width
+    sides = height if square else torch.linspace(height, width, 2, device=lam.device)
+    length = ((1 - lam).sqrt_().unsqueeze(1) * sides).floor_()
     # |2 (p - c) + 1/2| < l says the same for whole p, c and l.
     pixel = torch.arange(0.5, 2 * max(height, width), 2, device=lam.device)
-    distance = torch.sub(pixel, (centers * sides).floor()[:, :, None], alpha=2).abs()
-    rows, columns = distance.ge_(length[:, :, None]).unbind(1)
-    return rows[:, :height], columns[:, :width]
+    center = (centers * sides).floor_()
+    distance = torch.sub(pixel, center.unsqueeze(2), alpha=2).abs_()
+    rows, columns = distance.ge_(length.unsqueeze(2)).unbind(1)
+    return (rows, columns) if square else (rows[:, :height], columns[:, :width])
 
 
 @dataclass(frozen=True)
@@ -69,4 +71,5 @@ class CutMix(Mixer):
         images = pair.images_a
         lam = resolve_lam(lam, self.alpha, images, generator)
         centers = sample_uniform((len(images), 2), generator, images.device)
-        return Mixed(*paste_box(images, pair.images_b, *outside_box(centers, lam, *images.shape[2:])))
+        box = outside_box(centers, lam, *images.shape[2:])
+        return Mixed(*paste_box(images, pair.images_b, *box, own_b=pair.own_b))

@@ -91,7 +91,7 @@ class FMix(Mixer):
         shape = (len(images), *images.shape[2:])
         noise = torch.randn(shape, generator=generator, device=source, dtype=torch.float32)
         mask = self._mask(low_frequencies(noise.to(images.device, non_blocking=True), self.decay_power), lam)
-        return Mixed(composite(images, pair.images_b, mask), pixel_share(mask), mask)
+        return Mixed(composite(images, pair.images_b, mask, own_b=pair.own_b), pixel_share(mask), mask)
 
     def _mask(self, noise: Tensor, lam: Tensor) -> Tensor:
         """(N, 1, H, W) with the share ``lam`` of the highest values of ``noise`` (N, H, W)."""

@@ -99,7 +99,7 @@ class GridMix(Mixer):
             holes(columns, wide, hole, draws[:, 5:], width),
         )
         mask = ~cross(*inside)
-        return Mixed(composite(images, pair.images_b, mask), share_outside(*inside), mask)
+        return Mixed(composite(images, pair.images_b, mask, own_b=pair.own_b), share_outside(*inside), mask)
 
     @staticmethod
     def _between(limits: tuple[float, float], draw: Tensor) -> Tensor:

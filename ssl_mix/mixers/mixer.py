@@ -22,6 +22,7 @@ class Pair(NamedTuple):
         saliency_a: importance of each pixel of ``images_a``, (N, H, W) float, not negative; or None.
         saliency_b: the same of ``images_b``.
         net: the network whose features or hidden layers are asked for, or None.
+        own_b: whether ``images_b`` is a copy that the mixer may overwrite with what it makes.
 
     Examples:
         >>> a, b = torch.ones(1, 3, 8, 8), torch.zeros(1, 3, 8, 8)
@@ -34,6 +35,7 @@ class Pair(NamedTuple):
     saliency_a: Tensor | None = None
     saliency_b: Tensor | None = None
     net: nn.Module | None = None
+    own_b: bool = False
 
 
 class Mixed(NamedTuple):
@@ -176,7 +178,8 @@ class Mixer(ABC):
 
         Args:
             images: images (N, C, H, W).
-            labels: their classes, (N,) int64.
+            labels: their classes, (N,) int64; or, where classes do not exclude each other, (N, C) float in
+                [0, 1], which the target then holds for both images.
             net: the network, for mixers that need it; ignored by the others.
             generator: source of the draws; torch's own where None.
 
@@ -196,7 +199,7 @@ class Mixer(ABC):
     ) -> MixedBatch:
         """The same as calling the mixer, with partners and masks."""
         partner, labels_a, labels_b = pair_up(images, labels, generator)
-        pair = Pair(images, reordered(images, partner), net=net)
+        pair = Pair(images, reordered(images, partner), net=net, own_b=True)
         mixed, lam, mask = self.blend(with_saliency(pair, self, labels_a, partner), None, generator)
         return MixedBatch(mixed, MixedTarget(labels_a, labels_b, lam), partner, mask)
 

@@ -43,4 +43,4 @@ class Mixup(Mixer):
         check_float(pair.images_a, self)
         lam = resolve_lam(lam, self.alpha, pair.images_a, generator)
         mask = lam[:, None, None, None]
-        return Mixed(composite(pair.images_a, pair.images_b, mask), lam, mask)
+        return Mixed(composite(pair.images_a, pair.images_b, mask, own_b=pair.own_b), lam, mask)

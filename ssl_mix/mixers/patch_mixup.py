@@ -64,4 +64,4 @@ class PatchMixup(Mixer):
         mask = shares.view(-1, 1, rows, columns).index_select(2, row).index_select(3, column)
         if lam is not None:
             mask = with_mean(mask, given_lam(lam, images))
-        return Mixed(composite(images, pair.images_b, mask), pixel_share(mask), mask)
+        return Mixed(composite(images, pair.images_b, mask, own_b=pair.own_b), pixel_share(mask), mask)

@@ -141,8 +141,10 @@ class PuzzleMix(Mixer):
     def _solve(self, images: tuple[Tensor, Tensor], shares: Tensor, lam: Tensor) -> Tensor:
         """The mask by cell, (N, n, n) float32, from the shares (2, N, n, n) of the saliency of both
         images."""
+        # Where the images are not finite there is no border to follow; that they are not, the result shows.
+        first, second = (given.nan_to_num(0.0, 0.0, 0.0) for given in images)
         energy = puzzle_energy(
-            images,
+            (first, second),
             (shares[0], shares[1]),
             lam,
             labels=self.labels,

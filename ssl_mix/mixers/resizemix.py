@@ -86,7 +86,7 @@ class ResizeMix(Mixer):
             outside.append((~segments(start, length, side)).float())
             source.append(nearest_source(start, length, side))
         pixel = source[0][:, :, None] * images.shape[3] + source[1][:, None]
-        return Mixed(*paste_box(images, rearrange(pair.images_b, pixel.flatten(1)), *outside))
+        return Mixed(*paste_box(images, rearrange(pair.images_b, pixel.flatten(1)), *outside, own_b=True))
 
     def _tau(self, images: Tensor, lam: Tensor | float | None, generator: torch.Generator | None) -> Tensor:
         if lam is not None:

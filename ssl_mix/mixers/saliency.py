@@ -87,7 +87,8 @@ def fine_grained_saliency(images: Tensor, *, step: int = 1) -> Tensor:
 @torch.inference_mode(False)
 @torch.enable_grad()
 def gradient_saliency(net: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
-    """How much each pixel moves the cross entropy of a network: ``sqrt(mean_c (dL / dx)^2)``.
+    """How much each pixel moves the cross entropy (binary for multi-label) of a network: ``sqrt(mean_c (dL /
+    dx)^2)``.
 
     One forward and one backward pass in eval mode, also within ``no_grad`` and ``inference_mode``. No
     ``.grad`` of any parameter is touched, and the network is left as it was.
@@ -95,7 +96,7 @@ def gradient_saliency(net: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
     Args:
         net: from images to logits.
         images: (N, C, H, W) float.
-        labels: (N,) int64.
+        labels: (N,) int64, or (N, C) float.
 
     Returns:
         (N, H, W) float32, not negative.
@@ -103,6 +104,10 @@ def gradient_saliency(net: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
     # Copies: no gradient passes through tensors made in inference mode.
     pictures = network_input(net, images).detach().clone().requires_grad_()
     with frozen(net):
-        loss = F.cross_entropy(net(pictures).float(), labels.clone(), reduction="sum")
+        logits, wanted = net(pictures).float(), labels.clone()
+        if wanted.is_floating_point():
+            loss = F.binary_cross_entropy_with_logits(logits, wanted.to(logits.dtype), reduction="sum")
+        else:
+            loss = F.cross_entropy(logits, wanted, reduction="sum")
         (gradient,) = torch.autograd.grad(loss, pictures)
     return gradient.float().square().mean(1).sqrt()

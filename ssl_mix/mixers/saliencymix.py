@@ -79,4 +79,5 @@ class SaliencyMix(Mixer):
         given = pair.saliency_b
         saliency = coarse_saliency(pasted) if given is None else usable_saliency(given, images.device)
         centers = peak(saliency)
-        return Mixed(*paste_box(images, pasted, *outside_box(centers, lam, *images.shape[2:])))
+        box = outside_box(centers, lam, *images.shape[2:])
+        return Mixed(*paste_box(images, pasted, *box, own_b=pair.own_b))

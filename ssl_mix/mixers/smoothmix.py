@@ -91,4 +91,6 @@ class SmoothMix(Mixer):
             sigma = sigma_of(given_lam(lam, images), centers, height, width)
         rows, columns = bell(centers[:, 0], sigma, height), bell(centers[:, 1], sigma, width)
         mask = rows[:, None, :, None] * columns[:, None, None]
-        return Mixed(composite(images, pair.images_b, mask), rows.mean(1) * columns.mean(1), mask)
+        return Mixed(
+            composite(images, pair.images_b, mask, own_b=pair.own_b), rows.mean(1) * columns.mean(1), mask
+        )

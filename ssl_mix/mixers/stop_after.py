@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ssl_mix.errors import check_share
-from ssl_mix.mixers._common import check_labels, check_pair
+from ssl_mix.mixers._common import check_labels, check_pair, given_lam
 from ssl_mix.mixers.hooks import check_net
 from ssl_mix.mixers.mixer import Mixed, MixedBatch, Mixer, Pair, check_mixer
 from ssl_mix.types import MixedTarget
@@ -28,8 +28,10 @@ class Unmixed(Mixer):
 
     def blend(self, pair: Pair, lam: Tensor | float | None, generator: torch.Generator | None) -> Mixed:
         """A copy of ``images_a``, whatever lam is asked for."""
-        del lam, generator
+        del generator
         images = pair.images_a
+        if lam is not None:
+            given_lam(lam, images)  # refused here as everywhere
         mask = torch.ones(len(images), 1, 1, 1, dtype=torch.bool, device=images.device)
         return Mixed(images.clone(), mask[:, 0, 0, 0].float(), mask)
 

@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ssl_mix.errors import UserError
+from ssl_mix.losses._common import check_floats, check_shares
 
 
 def transmix_lam(attention: Tensor, mask: Tensor, lam: Tensor) -> Tensor:
@@ -40,6 +41,14 @@ def transmix_lam(attention: Tensor, mask: Tensor, lam: Tensor) -> Tensor:
         >>> transmix_lam(attention, mask, torch.tensor([0.5]))  # (0.5 + 3/4) / 2
         tensor([0.6250])
     """
+    check_floats(attention=attention, lam=lam)
+    if not isinstance(mask, Tensor) or mask.device != attention.device:
+        raise UserError(
+            f"mask must be a tensor on {attention.device}, got {getattr(mask, 'device', type(mask))}"
+        )
+    check_shares("lam", lam)
+    if mask.is_floating_point():
+        check_shares("mask", mask)
     expected = len(lam) if lam.ndim == 1 else -1
     if (
         attention.ndim != 2
@@ -54,7 +63,7 @@ def transmix_lam(attention: Tensor, mask: Tensor, lam: Tensor) -> Tensor:
     weights = attention.detach().float()
     total, lam = weights.sum(1), lam.float()
     share = (weights * _by_token(mask.float(), weights.shape[1])).sum(1) / total
-    return torch.lerp(lam, torch.where(total > 0, share, lam), 0.5)
+    return torch.lerp(lam, torch.where(total == 0, lam, share), 0.5)
 
 
 def _by_token(mask: Tensor, tokens: int) -> Tensor:

@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ssl_mix.errors import UserError
+from ssl_mix.losses._common import check_floats
 from ssl_mix.mixers import Mixup
 from ssl_mix.passes import apart, logits_of
 from ssl_mix.randomness import sample_beta
@@ -54,6 +56,12 @@ def mix_pool(
         interleave: see :func:`classify_in_parts`.
         generator: of the draws.
     """
+    check_floats(images=images, targets=targets)
+    if images.ndim < 2 or targets.ndim != 2 or len(targets) != len(images) or not 0 < labeled <= len(images):
+        raise UserError(
+            "expected images (M, ...), targets (M, C) and from 1 to M labeled, got "
+            f"{tuple(images.shape)}, {tuple(targets.shape)} and {labeled}"
+        )
     partner = torch.randperm(len(images), generator=generator).to(images.device, non_blocking=True)
     draws = len(images) if lam_per == "sample" else 1
     lam = sample_beta(draws, alpha, generator, images.device).expand(len(images))

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from ssl_mix.errors import UserError, check_choice, check_not_negative, check_positive
 from ssl_mix.losses import AsymmetricMixupLoss, DecoupledMixupLoss
-from ssl_mix.losses.decoupled import both_weights, half_weights
+from ssl_mix.losses._common import check_floats
+from ssl_mix.losses.decoupled import half_weights
 from ssl_mix.losses.remainder import pair_loss
 from ssl_mix.mixers import MIXERS, Mixer, MixerName, build_mixer
 from ssl_mix.mixing.words import CHOICES, VARIANTS, Mix, MixHead, Ramp, Variant, VariantName
@@ -173,6 +174,7 @@ class MixingTerms:
         Raises:
             ValueError: the asymmetric term is asked for where there are no pseudo-labels.
         """
+        check_floats(images=images, **(unlabeled or {}))
         terms: list[_Term] = []
         if self.pairs:
             terms.append(self._labeled_pairs(images, labels, step))
@@ -183,6 +185,11 @@ class MixingTerms:
                     "pseudo=), got none"
                 )
             first = next(iter(unlabeled.values()))
+            if first.ndim != images.ndim or not len(first) or len(pseudo.labels) != len(first):
+                raise UserError(
+                    f"unlabeled must be (U, ...) like the images {tuple(images.shape)}, U pseudo-labels, "
+                    f"got {tuple(first.shape)}"
+                )
             terms.append(self._asymmetric(images, labels, first, pseudo, step))
         if not terms:
             return images.new_zeros(()), {}
@@ -210,7 +217,7 @@ class MixingTerms:
         count = len(images)
         order = torch.randperm(len(unlabeled), generator=step.generator)
         chosen = order[torch.arange(count) % len(order)].to(unlabeled.device, non_blocking=True)
-        minor = sample_folded_beta(count, self.mix_alpha or 1.0, step.generator, images.device)
+        minor = sample_beta(count, self.mix_alpha or 1.0, step.generator, images.device, folded=True)
         share = 1 - minor if self.variant.labeled_share == "minor" else minor  # of the unlabeled image
         # The labeled image is the partner: a mixer that clips its box can only make its share smaller.
         mixed, share = self.build_mixer().mix(
@@ -249,12 +256,12 @@ class MixingTerms:
             labeled: labeled images in the batch, by which the sum is divided.
             step: where training stands.
         """
-        both, shares = known.all(dim=1), both_weights(target.lam)
-        halves = known * half_weights(
-            target.labels_a, target.labels_b, shares, eta_power=self.variant.eta_power
-        )
-        weights = torch.cat((torch.zeros_like(halves), halves), dim=1)
-        costs = pair_loss(full_precision(logits), target.labels_a, target.labels_b, weights)
+        both, classes = known.all(dim=1), torch.stack(target[:2], dim=1)
+        shares = torch.stack((target.lam, 1 - target.lam), dim=1)
+        same = classes[:, :1] == classes[:, 1:]
+        mixed = shares.amin(1, keepdim=True) > same
+        halves = known * half_weights(mixed, shares, eta_power=self.variant.eta_power)
+        costs = pair_loss(full_precision(logits), classes, same, torch.zeros_like(shares), halves)
         values = {}
         if self.pairs and self.mix != "mixup":
             values["loss/labeled_pairs"] = (1.0, (both * costs).sum() / labeled)
@@ -271,9 +278,3 @@ class _Term(NamedTuple):
     images: Tensor
     weight: float
     loss: Callable[[Tensor], Tensor]
-
-
-def sample_folded_beta(count: int, alpha: float, generator: torch.Generator, device: torch.device) -> Tensor:
-    """Shares below one half: ``min(lam, 1 - lam)`` with ``lam ~ Beta(alpha, alpha)``, (count,) float32."""
-    lam = sample_beta(count, alpha, generator, device)
-    return torch.minimum(lam, 1 - lam)

@@ -40,7 +40,7 @@ def test_class_weights_are_those_of_scikit_learn(seed: int) -> None:
 def test_labels_that_are_no_class_are_refused() -> None:
     probabilities = torch.eye(3)
     for labels in ([0, 1, 3], [0, -1, 2]):
-        with pytest.raises(UserError, match=r"labels must lie in \[0, 3\)"):
+        with pytest.raises(UserError, match="expected labels from 0 to 2"):
             macro_f1(probabilities, torch.tensor(labels))
     with pytest.raises(UserError, match="a label for each of 3 images, got 2"):
         confusion_matrix(probabilities, torch.tensor([0, 1]))

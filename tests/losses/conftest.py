@@ -42,7 +42,7 @@ def _soft(scores: Array, target: Array) -> float:
 def _decoupled(
     scores: Array, a: int, b: int, lam: float | None, sides: str = "both", eta_power: float = 0.0
 ) -> float:
-    if a == b:
+    if a == b or lam in (0, 1):  # one class: nothing is mixed
         return 0.0
     halves = {"a": -_log_phi(scores, a, b), "b": -_log_phi(scores, b, a)}
     if lam is None:
@@ -56,7 +56,7 @@ def _decoupled(
 def _asymmetric(
     scores: Array, y: int, v: int, lam: float, mask: float = 1.0, eta: float = 0.1, eta_power: float = 0.0
 ) -> float:
-    phi = 0.0 if y == v or lam == 0 else (2 * lam) ** eta_power * -_log_phi(scores, y, v)
+    phi = 0.0 if y == v or lam in (0, 1) else (2 * lam) ** eta_power * -_log_phi(scores, y, v)
     return mask * (_mixup(scores, y, v, lam) + eta * phi)
 
 

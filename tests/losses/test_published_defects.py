@@ -90,10 +90,11 @@ def test_label_smoothing_of_the_criterion(smoothing: float) -> None:
     torch.testing.assert_close(term, 0.7 * decoupled_cross_entropy(logits, *rest), rtol=1e-11, atol=0)
 
 
-def test_label_smoothing_and_dense_targets_are_one_too_many() -> None:
+def test_label_smoothing_of_dense_targets_is_pytorchs() -> None:
     logits, *rest = batch()
-    with pytest.raises(ValueError, match="label_smoothing"):
-        DecoupledMixupLoss(label_smoothing=0.1)(logits, MixedTarget(*rest).dense(6))
+    dense = MixedTarget(*rest).dense(6)
+    expected = F.cross_entropy(logits, dense, label_smoothing=0.1)
+    torch.testing.assert_close(DecoupledMixupLoss(eta=0.0, label_smoothing=0.1)(logits, dense), expected)
 
 
 def test_functional_gradients_see_through_the_closed_form() -> None:

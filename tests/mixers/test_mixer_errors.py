@@ -52,7 +52,16 @@ def test_pairs_that_differ_in_shape_or_dtype(mixer: Any, partner: Tensor) -> Non
 
 @EACH
 @pytest.mark.parametrize(
-    "labels", [LABELS[:3], LABELS.float(), LABELS[:, None], torch.eye(4), torch.tensor(1), LABELS.repeat(2)]
+    "labels",
+    [
+        LABELS[:3],
+        LABELS.float(),
+        LABELS[:, None],
+        torch.eye(3),
+        2 * torch.eye(4),
+        torch.tensor(1),
+        [0, 1, 2, 3],
+    ],
 )
 def test_labels(mixer: Mixup, labels: Tensor) -> None:
     with pytest.raises(UserError, match="labels"):
@@ -86,14 +95,17 @@ def test_a_mixer_without_alpha_is_built_without() -> None:
         build_mixer("smoothmix", 0.5)
 
 
-def test_lam_beyond_its_range_never_extrapolates() -> None:
+@pytest.mark.parametrize("lam", [1.5, -0.5, float("nan"), float("inf")])
+def test_lam_beyond_its_range_is_refused_as_a_number_and_in_a_tensor(lam: float) -> None:
     images = torch.rand(4, 1, 8, 8)
-    beyond = torch.tensor([1.5, -0.5, float("nan"), 0.5], requires_grad=True)
-    mixed, lam = Mixup().mix(images, images.flip(0), lam=beyond)
-    assert lam.tolist() == [1, 0, 0, 0.5] and not lam.requires_grad
-    assert torch.equal(mixed[0], images[0]) and torch.equal(mixed[1], images.flip(0)[1])
-    with pytest.raises(UserError, match=r"\[0, 1\]"):
-        Mixup().mix(images, images, lam=1.5)
+    for given in (lam, torch.tensor([0.5, lam, 0.5, 0.5])):
+        with pytest.raises(UserError, match=r"lam.*\[0, 1\]"):
+            Mixup().mix(images, images.flip(0), lam=given)
+
+
+def test_lam_gets_no_gradient() -> None:
+    images, asked = torch.rand(4, 1, 8, 8), torch.full((4,), 0.5, requires_grad=True)
+    assert not Mixup().mix(images, images.flip(0), lam=asked)[1].requires_grad
 
 
 def test_an_empty_batch_is_refused() -> None:

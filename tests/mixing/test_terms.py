@@ -18,7 +18,8 @@ from scipy import stats
 from torch import Tensor, nn
 
 from ssl_mix.errors import UserError
-from ssl_mix.mixing.terms import MixingTerms, sample_folded_beta
+from ssl_mix.mixing.terms import MixingTerms
+from ssl_mix.randomness import sample_beta
 from ssl_mix.types import PseudoLabels, Step
 
 CLASSES = 6
@@ -226,7 +227,9 @@ def test_batch_norm_uses_the_mixed_batch_and_keeps_its_running_statistics(mix: s
 
 @pytest.mark.parametrize("alpha", [0.2, 1.0, 2.0])
 def test_shares_are_folded_beta(alpha: float) -> None:
-    shares = sample_folded_beta(4000, alpha, torch.Generator().manual_seed(0), torch.device("cpu")).double()
+    shares = sample_beta(
+        4000, alpha, torch.Generator().manual_seed(0), torch.device("cpu"), folded=True
+    ).double()
     assert shares.max() <= 0.5
     assert (
         stats.kstest(shares.numpy(), lambda x: 2 * stats.beta(alpha, alpha).cdf(np.minimum(x, 0.5))).pvalue

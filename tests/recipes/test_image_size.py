@@ -15,7 +15,7 @@ from ssl_mix.cli.main import main
 from ssl_mix.datasets import as_dataset
 from ssl_mix.errors import UserError
 from ssl_mix.recipes import image_size
-from ssl_mix.recipes.image_size import few_at, fitting_size, seconds_at, trained_size
+from ssl_mix.recipes.image_size import few_at, fitting_size, seconds_at
 from ssl_mix.recipes.ladder import PROBE, run_of
 from ssl_mix.runs.given import Given
 
@@ -107,11 +107,6 @@ def test_a_few_images_are_resized_and_really_looked_at() -> None:
     [same] = data.train.images.batches([torch.arange(4)], torch.device("cpu"))
     assert torch.equal(few_at(64, data), same)
     assert 0 < seconds_at(32, run_of_probe(), data, Given()) < 60
-
-
-def test_a_network_of_timm_tells_its_size() -> None:
-    assert trained_size(given_net()) == 160
-    assert trained_size(torch.nn.Linear(2, 2)) is None
 
 
 @pytest.mark.parametrize("lists", [False, True])

@@ -1,0 +1,347 @@
+"""A valid call of every public name of the rooms for other people's loops, for the tests that spoil it.
+
+A name that has no entry here, and is not listed as one that takes no tensors, fails the contract.
+"""
+
+import importlib
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import torch
+from mixer_scene import Net
+from torch import Tensor, nn
+
+from ssl_mix import augment, evaluation, losses, mixers
+from ssl_mix.datasets import ResidentImages
+from ssl_mix.mixing import MixingLoss, MixingTerms, mix_pool
+from ssl_mix.types import MixedTarget, PseudoLabels, Step
+
+ROOMS = ("augment", "evaluation", "losses", "mixers", "mixing")
+CLASSES = 5
+# Containers, types, builders and checks, which are handed no tensors.
+NO_TENSORS = {
+    "mixers": {"MIXERS", "Mixed", "MixedBatch", "Mixer", "MixerName", "Pair", "build_mixer"},
+    "mixing": {"Pool", "check_composition"},
+}
+
+
+class Entry(NamedTuple):
+    """One public name.
+
+    Attributes:
+        call: takes the inputs as keywords.
+        inputs: by the number of samples.
+        floats: inputs that are float tensors of any values, (N, ...).
+        shares: inputs in [0, 1].
+        labels: inputs that are classes.
+        network: whether a network of the user's reads the inputs, and says itself what it takes.
+        nan_is_wrong: a NaN is counted as a wrong answer, as the docstring says, and so may leave no trace.
+    """
+
+    call: Callable[..., Any]
+    inputs: Callable[[int], dict[str, Any]]
+    floats: tuple[str, ...] = ("logits",)
+    shares: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    nan_is_wrong: bool = False
+    network: bool = False
+
+
+def draw(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def pair_inputs(count: int) -> dict[str, Any]:
+    labels = torch.arange(count) % CLASSES
+    return {
+        "logits": torch.randn(count, CLASSES, generator=draw(1)),
+        "labels_a": labels,
+        "labels_b": (labels + 1) % CLASSES,
+        "lam": torch.rand(count, generator=draw(2)) * 0.4 + 0.05,
+    }
+
+
+def of_pairs(
+    function: Callable[..., Any], names: tuple[str, str] = ("labels_a", "labels_b"), **options: Any
+) -> Entry:
+    def call(logits: Tensor, labels_a: Tensor, labels_b: Tensor, lam: Any) -> Any:
+        labels = dict(zip(names, (labels_a, labels_b), strict=True))
+        drawn = {"generator": draw(3)} if options.get("draws") else {}
+        return function(logits, **labels, lam=lam, **drawn)
+
+    return Entry(call, pair_inputs, shares=("lam",), labels=("labels_a", "labels_b"))
+
+
+def of_criterion(make: Callable[[], nn.Module]) -> Entry:
+    def call(logits: Tensor, labels_a: Tensor, labels_b: Tensor, lam: Any) -> Any:
+        return make()(logits, (labels_a, labels_b, lam))
+
+    return Entry(call, pair_inputs, shares=("lam",), labels=("labels_a", "labels_b"))
+
+
+def contrast_inputs(count: int) -> dict[str, Any]:
+    query, key = torch.randn(2, count, 4, generator=draw(4))
+    queue = torch.randn(CLASSES, 3, 4, generator=draw(5))
+    return {"query": query, "key": key, "queue": queue, "labels": torch.arange(count) % CLASSES}
+
+
+def feature_inputs(count: int) -> dict[str, Any]:
+    mixed, clean_a, clean_b = torch.randn(3, count, 4, generator=draw(6))
+    return {
+        "mixed": mixed,
+        "clean_a": clean_a,
+        "clean_b": clean_b,
+        "lam": torch.rand(count, generator=draw(7)),
+    }
+
+
+def multiway_inputs(count: int) -> dict[str, Any]:
+    labels = (torch.arange(count)[:, None] + torch.arange(3)) % CLASSES
+    weights = torch.tensor([0.5, 0.3, 0.2]).repeat(count, 1)
+    return {"logits": pair_inputs(count)["logits"], "labels": labels, "weights": weights}
+
+
+LOSSES = {
+    "AsymmetricMixupLoss": of_criterion(losses.AsymmetricMixupLoss),
+    "DecoupledMixupBCELoss": of_criterion(losses.DecoupledMixupBCELoss),
+    "DecoupledMixupLoss": of_criterion(losses.DecoupledMixupLoss),
+    "LUMixLoss": of_criterion(lambda: losses.LUMixLoss(generator=draw(3))),
+    "asymmetric_mixup_cross_entropy": of_pairs(
+        losses.asymmetric_mixup_cross_entropy, ("labels", "pseudo_labels")
+    ),
+    "decoupled_cross_entropy": of_pairs(losses.decoupled_cross_entropy),
+    "decoupled_mixup_bce": of_pairs(losses.decoupled_mixup_bce),
+    "decoupled_mixup_cross_entropy": of_pairs(losses.decoupled_mixup_cross_entropy),
+    "lumix_cross_entropy": of_pairs(losses.lumix_cross_entropy, draws=True),
+    "lumix_lam": of_pairs(losses.lumix_lam, draws=True),
+    "lumix_regularizer": of_pairs(losses.lumix_regularizer),
+    "mixup_cross_entropy": of_pairs(losses.mixup_cross_entropy),
+    "group_contrast": Entry(
+        losses.group_contrast, contrast_inputs, ("query", "key", "queue"), labels=("labels",)
+    ),
+    "multiway_decoupled_cross_entropy": Entry(
+        losses.multiway_decoupled_cross_entropy, multiway_inputs, shares=("weights",), labels=("labels",)
+    ),
+    "rescale_lam": Entry(
+        losses.rescale_lam, lambda n: {"lam": torch.rand(n, generator=draw(8))}, (), shares=("lam",)
+    ),
+    "semantic_equivariance": Entry(
+        losses.semantic_equivariance, feature_inputs, ("mixed", "clean_a", "clean_b"), shares=("lam",)
+    ),
+    "spectral_shrinkage": Entry(
+        losses.spectral_shrinkage,
+        lambda n: {"features": torch.randn(n, 4, generator=draw(9))},
+        ("features",),
+    ),
+}
+
+
+def network(colors: int = 3) -> Net:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return Net(colors)
+
+
+def image_inputs(count: int) -> dict[str, Any]:
+    images_a, images_b = torch.rand(2, count, 3, 24, 24, generator=draw(10))
+    return {"images_a": images_a, "images_b": images_b, "lam": torch.full((count,), 0.4)}
+
+
+def mix(mixer: mixers.Mixer, images_a: Tensor, images_b: Tensor, lam: Any) -> Any:
+    net = network()
+    with torch.random.fork_rng():
+        mixer.prepare(net, (3, 24, 24))
+        if isinstance(mixer, nn.Module):
+            for number, parameter in enumerate(mixer.parameters()):
+                parameter.data = 0.1 * torch.randn(parameter.shape, generator=draw(number))
+    options: dict[str, Any] = {"net": net, "lam": lam, "generator": draw(11)}
+    if "saliency" in mixer.needs:
+        shape = (len(images_a if isinstance(images_a, Tensor) and images_a.ndim else images_b), 24, 24)
+        options |= dict(
+            zip(("saliency_a", "saliency_b"), torch.rand(2, *shape, generator=draw(12)), strict=True)
+        )
+    return mixer.mix(images_a, images_b, **options)
+
+
+def of_mixer(make: Callable[[], mixers.Mixer]) -> Entry:
+    return Entry(
+        lambda **inputs: mix(make(), **inputs),
+        image_inputs,
+        ("images_a", "images_b"),
+        shares=("lam",),
+        network="net" in make().needs,
+    )
+
+
+def attention_call(images: Tensor) -> Tensor:
+    from torchvision.models import VisionTransformer
+
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        net = VisionTransformer(8, 4, 1, 1, 4, 4)
+    with mixers.capture_class_attention(net) as attention:
+        net(images)
+    return attention()
+
+
+MIXERS = {
+    "AttentiveMix": of_mixer(mixers.AttentiveMix),
+    "AutoMix": of_mixer(mixers.AutoMix),
+    "CutMix": of_mixer(mixers.CutMix),
+    "FMix": of_mixer(mixers.FMix),
+    "GridMix": of_mixer(mixers.GridMix),
+    "ManifoldMix": of_mixer(lambda: mixers.ManifoldMix(layers=("input", "one"))),
+    "Mixup": of_mixer(mixers.Mixup),
+    "PatchMixup": of_mixer(mixers.PatchMixup),
+    "PatchShuffle": of_mixer(mixers.PatchShuffle),
+    "PuzzleMix": of_mixer(mixers.PuzzleMix),
+    "RandomMixer": of_mixer(lambda: mixers.RandomMixer([mixers.Mixup(), mixers.CutMix()])),
+    "ResizeMix": of_mixer(mixers.ResizeMix),
+    "SAMix": of_mixer(mixers.SAMix),
+    "SaliencyMix": of_mixer(mixers.SaliencyMix),
+    "SmoothMix": of_mixer(mixers.SmoothMix),
+    "StopAfter": of_mixer(lambda: mixers.StopAfter(mixers.CutMix())(0.5)),
+    "Unmixed": of_mixer(mixers.Unmixed),
+    "capture_class_attention": Entry(
+        attention_call,
+        lambda n: {"images": torch.rand(n, 3, 8, 8, generator=draw(13))},
+        ("images",),
+        network=True,
+    ),
+    "transmix_lam": Entry(
+        mixers.transmix_lam,
+        lambda n: {
+            "attention": torch.rand(n, 4, generator=draw(14)),
+            "mask": torch.rand(n, 1, 8, 8, generator=draw(15)),
+            "lam": torch.rand(n, generator=draw(16)),
+        },
+        ("attention",),
+        shares=("mask", "lam"),
+    ),
+}
+
+
+def pool_call(images: Tensor, targets: Tensor) -> Any:
+    return mix_pool(
+        network(), images, targets, 1, alpha=0.7, lam_per="sample", interleave=True, generator=draw(17)
+    )
+
+
+def pool_inputs(count: int) -> dict[str, Any]:
+    targets = torch.rand(count, 65, generator=draw(18)).softmax(1)
+    return {"images": torch.rand(count, 3, 16, 16, generator=draw(19)), "targets": targets}
+
+
+def terms_call(images: Tensor, labels: Tensor, unlabeled: Tensor) -> Any:
+    ones = torch.ones(4 if labels is None or isinstance(labels, list) else labels.numel())
+    pseudo = PseudoLabels(None, labels, ones, ones)
+    terms = MixingTerms(mix="dm-as", mix_ramp="none")
+    step = Step(1, 2, draw(20))
+    return terms(network(), images, labels, step, unlabeled={"strong": unlabeled}, pseudo=pseudo)[0]
+
+
+def terms_inputs(count: int) -> dict[str, Any]:
+    images, unlabeled = torch.rand(2, count, 3, 16, 16, generator=draw(21))
+    return {"images": images, "labels": torch.arange(count) % CLASSES, "unlabeled": unlabeled}
+
+
+def loss_call(logits: Tensor, labels_a: Tensor, labels_b: Tensor, lam: Tensor) -> Tensor:
+    loss = MixingLoss(MixingTerms(mix="dm"), label_policy="lumix")
+    return loss(logits, MixedTarget(labels_a, labels_b, lam), draw(22))
+
+
+MIXING = {
+    "MixingLoss": Entry(loss_call, pair_inputs, shares=("lam",), labels=("labels_a", "labels_b")),
+    "MixingTerms": Entry(terms_call, terms_inputs, ("images", "unlabeled"), labels=("labels",), network=True),
+    "mix_pool": Entry(pool_call, pool_inputs, ("images", "targets"), network=True),
+}
+
+
+def accuracy_inputs(count: int) -> dict[str, Any]:
+    probabilities = torch.rand(count, CLASSES, generator=draw(23)).softmax(1)
+    return {"probabilities": probabilities, "labels": torch.arange(count) % CLASSES}
+
+
+def stored(function: Callable[..., Any]) -> Entry:
+    """Of stored images."""
+
+    def call(images: Tensor) -> Any:
+        augmentation = augment.Augmentation((0.5,) * 3, (0.5,) * 3)
+        return function(network(), ResidentImages(images), augmentation, torch.device("cpu"))
+
+    return Entry(call, lambda n: {"images": bytes_of(n)}, (), network=True)
+
+
+def bytes_of(count: int) -> Tensor:
+    return torch.randint(256, (count, 3, 16, 16), generator=draw(24)).to(torch.uint8)
+
+
+EVALUATION = {
+    "class_weights": Entry(
+        lambda labels: evaluation.class_weights(labels, CLASSES),
+        lambda n: {"labels": torch.arange(n) % CLASSES},
+        (),
+        labels=("labels",),
+    ),
+    "confusion_matrix": Entry(
+        evaluation.confusion_matrix, accuracy_inputs, ("probabilities",), labels=("labels",)
+    ),
+    "macro_f1": Entry(evaluation.macro_f1, accuracy_inputs, ("probabilities",), labels=("labels",)),
+    "accuracy": Entry(
+        evaluation.accuracy, accuracy_inputs, ("probabilities",), labels=("labels",), nan_is_wrong=True
+    ),
+    "mean_class_accuracy": Entry(
+        evaluation.mean_class_accuracy,
+        accuracy_inputs,
+        ("probabilities",),
+        labels=("labels",),
+        nan_is_wrong=True,
+    ),
+    "plain_features": stored(evaluation.plain_features),
+    "predict_probabilities": stored(evaluation.predict_probabilities),
+}
+
+
+def of_bytes(function: Callable[..., Any]) -> Entry:
+    return Entry(function, lambda n: {"images": bytes_of(n)}, ())
+
+
+def views_call(images: Tensor) -> list[Tensor]:
+    views = augment.Augmentation((0.5,) * 3, (0.5,) * 3).views(images, ("plain", "weak", "strong"), draw(25))
+    return list(views.values())
+
+
+AUGMENT = {
+    "Augmentation": of_bytes(views_call),
+    "RandAugment": of_bytes(lambda images: augment.RandAugment()(images, generator=draw(26))),
+    "cutout": of_bytes(lambda images: augment.cutout(images, generator=draw(27))),
+    "flip_and_crop": of_bytes(lambda images: augment.flip_and_crop(images, generator=draw(28))),
+}
+
+ENTRIES: dict[str, dict[str, Entry]] = {
+    "augment": AUGMENT,
+    "evaluation": EVALUATION,
+    "losses": LOSSES,
+    "mixers": MIXERS,
+    "mixing": MIXING,
+}
+NAMED = {f"{room}.{name}": entry for room, entries in ENTRIES.items() for name, entry in entries.items()}
+
+
+def public_names(room: str) -> set[str]:
+    return set(importlib.import_module(f"ssl_mix.{room}").__all__)
+
+
+def tensors_of(found: Any) -> Iterator[Tensor]:
+    """Every tensor of a result, numbers as 0-d ones."""
+    if isinstance(found, Tensor):
+        yield found
+    elif isinstance(found, int | float):
+        yield torch.tensor(float(found))
+    elif isinstance(found, tuple | list):
+        for part in found:
+            yield from tensors_of(part)
+
+
+def numbers(found: Any) -> list[Tensor]:
+    return [part for part in tensors_of(found) if part.is_floating_point()]
