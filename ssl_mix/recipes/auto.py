@@ -95,12 +95,14 @@ def prepare(
     options: Mapping[str, Any],
     *,
     given: Given = Given(),  # noqa: B008 (a tuple)
+    features: Features | None = None,
     minutes: float = 10.0,
     overwrite: bool = False,
     on_rung: Callable[[Climbed], None] | None = None,
     progress: Progress | None = None,
 ) -> tuple[Session, Found]:
-    """The session of the rung that is best, ready to train, and why it is that one.
+    """The session of the rung that is best, ready to train, and why it is that one; ``features`` of the
+    images are computed where they are not known already.
 
     Raises:
         ValueError: anything the user can mend; no folder has been made or replaced then.
@@ -114,9 +116,10 @@ def prepare(
     check_run_folder(folder, overwrite=overwrite)
     run = run_of(PROBE, options).settled()
     run.data.check_test_is_apart()
-    data = read_data(run, given, progress)
+    data = read_data(run, given, progress) if features is None else features.images
     split = run.data.choose_split(data, run.config.seed)
-    features = learned_features(run, data, split, given.network(len(data.classes)), progress)
+    if features is None:
+        features = learned_features(run, data, split, given.network(len(data.classes)), progress)
     rungs = RUNGS if split.unlabeled else tuple(rung for rung in RUNGS if rung.algorithm != "fixmatch")
     splits = folds(split, data.train.labels, run.config.seed)
     found = search(rungs, options, features, splits, deadline, on_rung)
