@@ -14,7 +14,7 @@ def demo(
     *,
     digits: bool = False,
     labels_per_class: int | None = None,
-    seeds: int = 3,
+    seeds: int | None = None,
     steps: int | None = None,
     overwrite: bool = False,
 ) -> None:
@@ -30,9 +30,8 @@ def demo(
         digits: take the small demo, without photographs and weights.
         labels_per_class: labeled images of each class; the other training images are unlabeled. Default: 2,
             of digits 4.
-        seeds: repetitions, each with its own choice of labeled images.
-        steps: training steps of each run. Default: 500 on digits, 100 of fine-tuning, and what ``auto``
-            takes.
+        seeds: repetitions, each with its own choice of labeled images. Default: 2, of digits 3.
+        steps: training steps of each run. Default: those of ``ssl-mix train`` and ``auto``, of digits 500.
         overwrite: replace an earlier demo in that folder.
     """
     numbers = {"labels_per_class": labels_per_class, "seeds": seeds, "steps": steps}

@@ -1,9 +1,8 @@
 """``ssl-mix demo``: what a pre-trained network makes of photographs with two labels a class."""
 
+import dataclasses
 import json
 import platform
-import statistics
-import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,7 +16,7 @@ from torch import Tensor, nn
 from ssl_mix._version import __version__
 from ssl_mix.cli.digits_demo import FORMAT, RESULTS, share_cell
 from ssl_mix.cli.terminal import console, reading_bar, say, training_bar
-from ssl_mix.datasets import DataSet, ImageSet
+from ssl_mix.datasets import DataSet
 from ssl_mix.evaluation import predict_probabilities
 from ssl_mix.recipes.auto import chosen_options, prepare
 from ssl_mix.recipes.build import build_run
@@ -33,10 +32,9 @@ from ssl_mix.runs.session import Session, start
 from ssl_mix.runs.trained import TrainedRun, load_trained
 
 DATA, NET = "caltech-mini", "lite0"
-STEPS = 100  # of fine-tuning
 PICTURE = "answers.png"
 PROBED, TUNED, FOUND = "linear probe", "fine-tuning", "auto"
-HEADER = ("method", "accuracy %", "to the probe", "CPU seconds")
+HEADER = ("method", "accuracy %", "to the probe")
 
 
 class Answers(NamedTuple):
@@ -44,17 +42,15 @@ class Answers(NamedTuple):
 
     Attributes:
         predicted: class of each test image, (N,) int64.
-        seconds: of all processors that it took, without the features that all choices share.
         chosen: what ``auto`` chose.
     """
 
     predicted: Tensor
-    seconds: float
     chosen: str = ""
 
 
 def photo_demo(
-    out: Path, *, labels_per_class: int = 2, seeds: int = 3, steps: int | None = None, overwrite: bool = False
+    out: Path, *, labels_per_class: int = 2, seeds: int = 2, steps: int | None = None, overwrite: bool = False
 ) -> None:
     """Compare a linear probe, fine-tuning and ``auto`` on photographs; ``ssl-mix demo``.
 
@@ -62,7 +58,7 @@ def photo_demo(
         out: folder for everything.
         labels_per_class: labeled photographs of each class; the other training photographs are unlabeled.
         seeds: choices of labels.
-        steps: of fine-tuning (default: 100) and of the heads that ``auto`` trains (default: its own).
+        steps: of fine-tuning and of the heads that ``auto`` trains. Default: as without a demo.
         overwrite: replace an earlier demo in that folder.
     """
     options: dict[str, Any] = {"data": DATA, "net": NET, "labels_per_class": labels_per_class}
@@ -74,40 +70,33 @@ def photo_demo(
         out, {"format": FORMAT, "demo": {"labels_per_class": labels_per_class}}, overwrite=overwrite
     )
     say("Features of all photographs, once")
-    began = time.process_time()
     with reading_bar() as progress:
         features = cached_features(run, data, None, progress=progress)
-    seconds = time.process_time() - began
     answers: dict[str, list[Answers]] = {PROBED: [], TUNED: [], FOUND: []}
     for seed in range(seeds):
-        compare(answers, out, options | {"split_seed": seed}, features)
-    finish(out, described(answers, data, labels_per_class, seconds), answers, data)
+        answers[TUNED].append(tune(out, options, seed, data))
+        for name, found in zip((PROBED, FOUND), find(out, options, seed, features), strict=True):
+            answers[name].append(found)
+    finish(out, described(answers, data, labels_per_class), answers, data)
 
 
-def compare(
-    answers: dict[str, list[Answers]], out: Path, options: dict[str, Any], features: Features
-) -> None:
-    """What the three methods make of one choice of labels, each appended to its ``answers``."""
-    seed, data = options["split_seed"], features.images
-    began = time.process_time()
-    steps = options.get("steps", STEPS)
-    every = {"eval_every": steps, "checkpoint_every": steps}
-    run = build_run("fine-tuning", {**options, "steps": steps, **every}).run
-    tuned = trained(start(run, out / f"fine-tuning-split{seed}"), f"labels {seed}  fine-tuning")
-    tuning = time.process_time() - began
+def tune(out: Path, options: dict[str, Any], seed: int, data: DataSet) -> Answers:
+    """What fine-tuning makes of the labels, the order and the views of a seed; looked at once, at the end."""
+    run = build_run("fine-tuning", {**options, "seed": seed}).run
+    steps = run.config.steps
+    config = dataclasses.replace(run.config, eval_every=steps, checkpoint_every=steps)
+    session = start(dataclasses.replace(run, config=config), out / f"fine-tuning-seed{seed}")
+    tuned = trained(session, f"seed {seed}  fine-tuning")
+    return Answers(predicted(tuned.net, tuned, data))
 
-    began = time.process_time()
-    session, found = prepare(out / f"auto-split{seed}", options, features=features)
-    kept = trained(session, f"labels {seed}  auto: {found.rung.name}")
-    finding = time.process_time() - began
 
-    began = time.process_time()
-    features.probe(session.trainer.split)
-    probing = time.process_time() - began
-    assert data.test is not None and kept.probe is not None
-    answers[PROBED].append(Answers(predicted(kept.probe, kept, data.test), probing))
-    answers[TUNED].append(Answers(predicted(tuned.net, tuned, data.test), tuning))
-    answers[FOUND].append(Answers(predicted(kept.net, kept, data.test), finding, found.rung.name))
+def find(out: Path, options: dict[str, Any], seed: int, features: Features) -> tuple[Answers, Answers]:
+    """What a linear probe and ``auto`` make of the labels of a seed; all seeds share the features."""
+    session, found = prepare(out / f"auto-seed{seed}", {**options, "split_seed": seed}, features=features)
+    kept = trained(session, f"seed {seed}  auto: {found.rung.name}")
+    assert kept.probe is not None
+    probe, best = (predicted(net, kept, features.images) for net in (kept.probe, kept.net))
+    return Answers(probe), Answers(best, found.rung.name)
 
 
 def trained(session: Session, label: str) -> TrainedRun:
@@ -125,13 +114,14 @@ def trained(session: Session, label: str) -> TrainedRun:
     return load_trained(session.folder)
 
 
-def predicted(net: nn.Module, run: TrainedRun, test: ImageSet) -> Tensor:
+def predicted(net: nn.Module, run: TrainedRun, data: DataSet) -> Tensor:
     """The likeliest class of each test image by a network of a run, (N,) int64."""
-    return predict_probabilities(net, test.images, run.augmentation, run.device).argmax(dim=1)
+    assert data.test is not None
+    return predict_probabilities(net, data.test.images, run.augmentation, run.device).argmax(dim=1)
 
 
 def described(
-    answers: Mapping[str, Sequence[Answers]], data: DataSet, labels_per_class: int, seconds: float
+    answers: Mapping[str, Sequence[Answers]], data: DataSet, labels_per_class: int
 ) -> dict[str, Any]:
     """The content of ``results.json``."""
     assert data.test is not None
@@ -141,20 +131,13 @@ def described(
         "labels_per_class": labels_per_class,
         "unlabeled": len(data.train.labels) - labeled,
         "test": len(truth),
-        "features_seconds": seconds,
         "hardware": f"{platform.machine()} CPU, {torch.get_num_threads()} threads",
         "versions": {"ssl_mix": __version__, "torch": torch.__version__},
-        "methods": {
-            name: [
-                {
-                    "accuracy": (one.predicted == truth).float().mean().item(),
-                    "seconds": one.seconds,
-                    "chosen": one.chosen,
-                }
-                for one in splits
-            ]
+        "accuracy": {
+            name: [(one.predicted == truth).float().mean().item() for one in splits]
             for name, splits in answers.items()
         },
+        "chosen": [one.chosen for one in answers[FOUND]],
     }
 
 
@@ -171,7 +154,7 @@ def finish(
     commands = next_commands(out)
     sections = [
         Section(title, text=text, rows=[HEADER, *rows]),
-        Section("Right and wrong, by the first choice of labels", figure=figure),
+        Section("Right and wrong, by the labels of seed 0", figure=figure),
         Section("Next", commands=commands),
     ]
     write_text(out / REPORT, render("Photographs with few labels", sections))
@@ -191,40 +174,36 @@ def show(results: Mapping[str, Any]) -> None:
 
 def title_of(results: Mapping[str, Any]) -> str:
     """The title of the table."""
-    count = len(results["methods"][PROBED])
+    count = len(results["chosen"])
     mean = " (mean +- deviation)" if count > 1 else ""
     return f"{results['classes']} classes, {results['labels_per_class']} labels per class, n = {count}{mean}"
 
 
 def rows_of(results: Mapping[str, Any]) -> list[tuple[str, ...]]:
     """The cells of the table; differences are taken on the same labels."""
-    probe = [one["accuracy"] for one in results["methods"][PROBED]]
+    probe = results["accuracy"][PROBED]
     rows: list[tuple[str, ...]] = []
-    for name, splits in results["methods"].items():
-        accuracies = [one["accuracy"] for one in splits]
-        gains = [one - other for one, other in zip(accuracies, probe, strict=True)]
-        seconds = statistics.fmean(one["seconds"] for one in splits)
-        gain = "" if name == PROBED else share_cell(gains, "+.1f")
-        rows.append((name, share_cell(accuracies), gain, f"{seconds:.1f}"))
+    for name, values in results["accuracy"].items():
+        gains = [value - other for value, other in zip(values, probe, strict=True)]
+        rows.append((name, share_cell(values), "" if name == PROBED else share_cell(gains, "+.1f")))
     return rows
 
 
 def explanation(results: Mapping[str, Any]) -> str:
     """What the table means."""
-    chosen = Counter(one["chosen"] for one in results["methods"][FOUND]).most_common()
+    chosen = Counter(results["chosen"]).most_common()
     return (
         "Every row saw the same labeled photographs of Caltech-101, was tested on the same "
         f"{results['test']}, and began from the same network, EfficientNet-Lite0 with its ImageNet weights. "
         "The probe is a logistic regression on its features; fine-tuning goes on from there with all "
         f"weights; auto also has {results['unlabeled']} unlabeled photographs, and by cross-validation over "
-        f"the labels it chose {', '.join(f'{name} {times}x' for name, times in chosen)}. Probe and auto need "
-        f"the features of all photographs, once: {results['features_seconds']:.0f} CPU seconds more."
+        f"the labels it chose {', '.join(f'{name} {times}x' for name, times in chosen)}."
     )
 
 
 def next_commands(out: Path) -> str:
     """What to type next."""
     return f"""\
-ssl-mix predict {out / "auto-split0"} IMAGE... --out predictions.csv
+ssl-mix predict {out / "auto-seed0"} IMAGE... --out predictions.csv
 ssl-mix auto --net lite0 --labeled LABELED_FOLDER --unlabeled IMAGE_FOLDER --image-size 128 --out runs/mine
 ssl-mix list"""
