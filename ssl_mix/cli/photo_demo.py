@@ -174,9 +174,10 @@ def show(results: Mapping[str, Any]) -> None:
 
 def title_of(results: Mapping[str, Any]) -> str:
     """The title of the table."""
-    count = len(results["chosen"])
-    mean = " (mean +- deviation)" if count > 1 else ""
-    return f"{results['classes']} classes, {results['labels_per_class']} labels per class, n = {count}{mean}"
+    return (
+        f"{results['labels_per_class']} labels in each of {results['classes']} classes, "
+        f"n = {len(results['chosen'])}"
+    )
 
 
 def rows_of(results: Mapping[str, Any]) -> list[tuple[str, ...]]:
@@ -192,8 +193,9 @@ def rows_of(results: Mapping[str, Any]) -> list[tuple[str, ...]]:
 def explanation(results: Mapping[str, Any]) -> str:
     """What the table means."""
     chosen = Counter(results["chosen"]).most_common()
+    mean = "Mean +- deviation. " if len(results["chosen"]) > 1 else ""
     return (
-        "Every row saw the same labeled photographs of Caltech-101, was tested on the same "
+        f"{mean}Every row saw the same labeled photographs of Caltech-101, was tested on the same "
         f"{results['test']}, and began from the same network, EfficientNet-Lite0 with its ImageNet weights. "
         "The probe is a logistic regression on its features; fine-tuning goes on from there with all "
         f"weights; auto also has {results['unlabeled']} unlabeled photographs, and by cross-validation over "
