@@ -198,8 +198,8 @@ def explanation(results: Mapping[str, Any]) -> str:
         f"{mean}Every row saw the same labeled photographs of Caltech-101, was tested on the same "
         f"{results['test']}, and began from the same network, EfficientNet-Lite0 with its ImageNet weights. "
         "The probe is a logistic regression on its features; fine-tuning goes on from there with all "
-        f"weights; auto also has {results['unlabeled']} unlabeled photographs, and by cross-validation over "
-        f"the labels it chose {', '.join(f'{name} {times}x' for name, times in chosen)}."
+        f"weights; auto also has {results['unlabeled']} unlabeled photographs, and by the labels alone it "
+        f"chose {', '.join(f'{name} {times}x' for name, times in chosen)}."
     )
 
 
