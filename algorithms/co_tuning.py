@@ -23,6 +23,7 @@ from ssl_mix.mixing.terms import MixingTerms
 from ssl_mix.mixing.words import Mix
 from ssl_mix.models.pretrained import source_classifier
 from ssl_mix.passes import backbone, full_precision
+from ssl_mix.targets import PLAIN, Targets
 from ssl_mix.transfer.relationship import learn_relationship
 from ssl_mix.types import Nets, Task
 
@@ -43,6 +44,7 @@ class CoTuning(FineTuning):
         threshold: confidence that a pseudo-label must reach.
         unlabeled_ratio: unlabeled images per labeled one.
         mixing: mixing terms added to the loss.
+        targets: what makes pseudo-labels less biased before mixing reads them.
 
     Attributes:
         relationship_matrix: p(s | y), (C, S), rows sum to 1.
@@ -65,8 +67,11 @@ class CoTuning(FineTuning):
         threshold: float = 0.0,
         unlabeled_ratio: int = 1,
         mixing: MixingTerms | Mix = "none",
+        targets: Targets = PLAIN,
     ) -> None:
-        super().__init__(view=view, threshold=threshold, unlabeled_ratio=unlabeled_ratio, mixing=mixing)
+        super().__init__(
+            view=view, threshold=threshold, unlabeled_ratio=unlabeled_ratio, mixing=mixing, targets=targets
+        )
         check_not_negative("source_weight", source_weight)
         check_choice("relationship", relationship, ("logistic", "direct"))
         self.source_weight, self.relationship = source_weight, relationship

@@ -21,7 +21,7 @@ from ssl_mix.errors import check_choice, check_count, check_share
 from ssl_mix.mixing.terms import MixingTerms
 from ssl_mix.mixing.words import Mix
 from ssl_mix.passes import apart, logits_of
-from ssl_mix.targets import confident_pseudo_labels
+from ssl_mix.targets import PLAIN, Adjuster, Targets, hard_pseudo_labels, predicted
 from ssl_mix.types import Batch, Nets, PseudoLabels, Samples, Step, StepOutput
 
 View = Literal["weak", "strong"]
@@ -40,6 +40,7 @@ class FineTuning(Algorithm):
         threshold: confidence that a pseudo-label must reach to count in the asymmetric term, in [0, 1].
         unlabeled_ratio: unlabeled images per labeled one in a batch, where mixing wants them.
         mixing: mixing terms added to the loss: decoupled mixup (DM) and the asymmetric strategy (AS).
+        targets: what makes pseudo-labels less biased before mixing reads them.
 
     Raises:
         ValueError: an argument is out of range.
@@ -52,6 +53,7 @@ class FineTuning(Algorithm):
         threshold: float = 0.0,
         unlabeled_ratio: int = 1,
         mixing: MixingTerms | Mix = "none",
+        targets: Targets = PLAIN,
     ) -> None:
         super().__init__()
         check_choice("view", view, ("weak", "strong"))
@@ -61,6 +63,9 @@ class FineTuning(Algorithm):
         self.unlabeled_ratio = unlabeled_ratio
         self.labeled_views = (view,)
         self.mixing = MixingTerms.of(mixing).check_added()
+        name, mixing = type(self).__name__, self.mixing
+        self.targets = targets.check(name, used=mixing.asymmetric, selected=mixing.masked)
+        self.adjust = Adjuster(targets)
         self.unlabeled_views = (view,) if self.mixing.asymmetric else ()
 
     def forward(self, nets: Nets, batch: Batch, step: Step) -> StepOutput:
@@ -69,18 +74,22 @@ class FineTuning(Algorithm):
         assert batch.labeled.target is not None
         x, labels = batch.labeled.views[self.view], batch.labeled.target
         terms = self.terms(nets.student, x, labels)
+        if batch.unlabeled is None:
+            return step_output(terms, self.mixing(nets.student, x, labels, step), None)
         u = batch.unlabeled
-        pseudo = None if u is None else self._pseudo_labels(nets.student, u)
-        views = None if u is None else u.views
-        mixed = self.mixing(nets.student, x, labels, step, unlabeled=views, pseudo=pseudo)
-        return step_output(terms, mixed, pseudo)
+        pseudo, news = self._pseudo_labels(nets, (x, labels), u, step)
+        mixed = self.mixing(nets.student, x, labels, step, unlabeled=u.views, pseudo=pseudo)
+        return step_output(terms, mixed, pseudo, news)
 
     def terms(self, net: nn.Module, images: Tensor, labels: Tensor) -> Terms:
         """Weight and value of each term on the labeled images; regularizers add theirs."""
         return {"labeled": (1.0, F.cross_entropy(logits_of(net, images), labels))}
 
     @torch.no_grad()
-    def _pseudo_labels(self, net: nn.Module, unlabeled: Samples) -> PseudoLabels:
-        return confident_pseudo_labels(
-            apart(net, unlabeled.views[self.view]), unlabeled.indices, self.threshold
-        )
+    def _pseudo_labels(
+        self, nets: Nets, labeled: tuple[Tensor, Tensor], unlabeled: Samples, step: Step
+    ) -> tuple[PseudoLabels, dict[str, Tensor]]:
+        images = unlabeled.views[self.view]
+        adjusted = self.adjust(predicted(apart(nets.student, images)), nets, labeled, images, step)
+        confident = hard_pseudo_labels(adjusted.probabilities, unlabeled.indices, self.threshold)
+        return self.adjust.select(confident, adjusted)

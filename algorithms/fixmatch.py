@@ -16,7 +16,7 @@ from ssl_mix.errors import check_count, check_not_negative, check_share
 from ssl_mix.mixing.terms import MixingTerms
 from ssl_mix.mixing.words import Mix
 from ssl_mix.passes import together
-from ssl_mix.targets import confident_pseudo_labels
+from ssl_mix.targets import PLAIN, Adjuster, Targets, hard_pseudo_labels, predicted
 from ssl_mix.types import Batch, Nets, Step, StepOutput
 
 
@@ -33,6 +33,7 @@ class FixMatch(Algorithm):
         unlabeled_weight: lambda_u, weight of the unlabeled term.
         unlabeled_ratio: mu, unlabeled images per labeled one in a batch.
         mixing: mixing terms added to the loss: decoupled mixup (DM) and the asymmetric strategy (AS).
+        targets: what makes pseudo-labels less biased before they are held against the threshold.
 
     Raises:
         ValueError: an argument is out of range.
@@ -47,6 +48,7 @@ class FixMatch(Algorithm):
         unlabeled_weight: float = 1.0,
         unlabeled_ratio: int = 7,
         mixing: MixingTerms | Mix = "none",
+        targets: Targets = PLAIN,
     ) -> None:
         super().__init__()
         check_share("threshold", threshold)
@@ -56,16 +58,20 @@ class FixMatch(Algorithm):
         self.unlabeled_weight = unlabeled_weight
         self.unlabeled_ratio = unlabeled_ratio
         self.mixing = MixingTerms.of(mixing).check_added()
+        self.targets = targets.check("FixMatch")
+        self.adjust = Adjuster(targets)
 
     def forward(self, nets: Nets, batch: Batch, step: Step) -> StepOutput:
         """One step of the paper's Algorithm 1, with the mixing terms."""
         x, labels, u = parts(self, batch)
         logits_x, logits_weak, logits_strong = together(nets.student, x, u.views["weak"], u.views["strong"])
 
-        pseudo = confident_pseudo_labels(logits_weak, u.indices, self.threshold)
+        adjusted = self.adjust(predicted(logits_weak), nets, (x, labels), u.views["weak"], step)
+        confident = hard_pseudo_labels(adjusted.probabilities, u.indices, self.threshold)
+        pseudo, news = self.adjust.select(confident, adjusted)
         supervised = F.cross_entropy(logits_x, labels)
         unsupervised = (pseudo.mask * F.cross_entropy(logits_strong, pseudo.labels, reduction="none")).mean()
 
         mixed = self.mixing(nets.student, x, labels, step, unlabeled=u.views, pseudo=pseudo)
         terms = {"labeled": (1.0, supervised), "unlabeled": (self.unlabeled_weight, unsupervised)}
-        return step_output(terms, mixed, pseudo)
+        return step_output(terms, mixed, pseudo, news)

@@ -20,7 +20,7 @@ from ssl_mix.errors import check_choice, check_count, check_not_negative, check_
 from ssl_mix.mixing.terms import MixingTerms
 from ssl_mix.mixing.words import Mix
 from ssl_mix.passes import together
-from ssl_mix.targets import confident_pseudo_labels
+from ssl_mix.targets import PLAIN, Adjuster, Targets, hard_pseudo_labels, predicted
 from ssl_mix.types import Batch, Nets, Step, StepOutput, Task
 
 Mapping = Literal["convex", "linear", "concave"]
@@ -41,6 +41,7 @@ class FlexMatch(Algorithm):
         unlabeled_weight: lambda_u, weight of the unlabeled term.
         unlabeled_ratio: mu, unlabeled images per labeled one in a batch.
         mixing: mixing terms added to the loss: decoupled mixup (DM) and the asymmetric strategy (AS).
+        targets: what makes pseudo-labels less biased before they are held against the thresholds.
 
     Attributes:
         image_class: class that each unlabeled image was last confidently taken for, (U,) int64; -1 for never.
@@ -61,6 +62,7 @@ class FlexMatch(Algorithm):
         unlabeled_weight: float = 1.0,
         unlabeled_ratio: int = 7,
         mixing: MixingTerms | Mix = "none",
+        targets: Targets = PLAIN,
     ) -> None:
         super().__init__()
         check_share("threshold", threshold)
@@ -71,6 +73,8 @@ class FlexMatch(Algorithm):
         self.unlabeled_weight = unlabeled_weight
         self.unlabeled_ratio = unlabeled_ratio
         self.mixing = MixingTerms.of(mixing).check_added()
+        self.targets = targets.check("FlexMatch")
+        self.adjust = Adjuster(targets)
 
     def extend(self, net: nn.Module, task: Task) -> nn.Module:
         """A slot for each unlabeled image."""
@@ -92,20 +96,24 @@ class FlexMatch(Algorithm):
         x, labels, u = parts(self, batch)
         logits_x, logits_weak, logits_strong = together(nets.student, x, u.views["weak"], u.views["strong"])
 
-        learned = confident_pseudo_labels(logits_weak, u.indices, self.threshold)
+        adjusted = self.adjust(predicted(logits_weak), nets, (x, labels), u.views["weak"], step)
+        learned = hard_pseudo_labels(adjusted.probabilities, u.indices, self.threshold)
         flexible = self.thresholds(logits_weak.shape[1])[learned.labels]
-        pseudo = learned._replace(mask=(learned.confidence >= flexible).float())
+        passing = learned._replace(mask=(learned.confidence >= flexible).float())
+        pseudo, news = self.adjust.select(passing, adjusted)
         supervised = F.cross_entropy(logits_x, labels)
         unsupervised = (pseudo.mask * F.cross_entropy(logits_strong, pseudo.labels, reduction="none")).mean()
 
         mixed = self.mixing(nets.student, x, labels, step, unlabeled=u.views, pseudo=pseudo)
         terms = {"labeled": (1.0, supervised), "unlabeled": (self.unlabeled_weight, unsupervised)}
         carry = {"indices": known_indices(u.indices), "labels": learned.labels, "learned": learned.mask}
-        return step_output(terms, mixed, pseudo, carry)
+        return step_output(terms, mixed, pseudo, carry | news)
 
     def commit(self, carry: dict[str, Tensor]) -> None:
         """Enter the confident pseudo-labels of the step; where an image occurs twice, its last confident
         pseudo-label counts."""
-        slots, before = carry["indices"], self.image_class[carry["indices"]]
-        last = last_positions(slots, len(self.image_class), carry["learned"] > 0)
-        self.image_class[slots] = torch.where(last >= 0, carry["labels"][last], before)
+        rest = dict(carry)
+        slots, labels, learned = (rest.pop(name) for name in ("indices", "labels", "learned"))
+        last = last_positions(slots, len(self.image_class), learned > 0)
+        self.image_class[slots] = torch.where(last >= 0, labels[last], self.image_class[slots])
+        super().commit(rest)

@@ -17,7 +17,7 @@ from ssl_mix.errors import UserError, check_count, check_not_negative, check_sha
 from ssl_mix.mixing.terms import MixingTerms
 from ssl_mix.mixing.words import Mix
 from ssl_mix.passes import together
-from ssl_mix.targets import hard_pseudo_labels
+from ssl_mix.targets import PLAIN, Adjuster, Targets, hard_pseudo_labels, predicted
 from ssl_mix.types import Batch, Nets, Step, StepOutput, Task
 
 
@@ -38,6 +38,7 @@ class FreeMatch(Algorithm):
         unlabeled_weight: weight of the unlabeled term.
         unlabeled_ratio: mu, unlabeled images per labeled one in a batch.
         mixing: mixing terms added to the loss: decoupled mixup (DM) and the asymmetric strategy (AS).
+        targets: what makes pseudo-labels less biased before they are held against the thresholds.
 
     Attributes:
         global_threshold: tau, 0-d; 1 / C at first.
@@ -66,6 +67,7 @@ class FreeMatch(Algorithm):
         unlabeled_weight: float = 1.0,
         unlabeled_ratio: int = 7,
         mixing: MixingTerms | Mix = "none",
+        targets: Targets = PLAIN,
     ) -> None:
         super().__init__()
         for name, share in (("average_decay", average_decay), ("lowest_threshold", lowest_threshold)):
@@ -84,6 +86,8 @@ class FreeMatch(Algorithm):
         self.unlabeled_weight = unlabeled_weight
         self.unlabeled_ratio = unlabeled_ratio
         self.mixing = MixingTerms.of(mixing).check_added()
+        self.targets = targets.check("FreeMatch")
+        self.adjust = Adjuster(targets)
 
     def extend(self, net: nn.Module, task: Task) -> nn.Module:
         """The moving averages."""
@@ -98,10 +102,12 @@ class FreeMatch(Algorithm):
         x, labels, u = parts(self, batch)
         logits_x, logits_weak, logits_strong = together(nets.student, x, u.views["weak"], u.views["strong"])
 
-        weak = torch.softmax(logits_weak.detach(), dim=1)
+        adjusted = self.adjust(predicted(logits_weak), nets, (x, labels), u.views["weak"], step)
+        weak = adjusted.probabilities
         averages = self._averages(weak)
         by_class = averages["global_threshold"] * averages["class_mean"] / averages["class_mean"].max()
-        pseudo = hard_pseudo_labels(weak, u.indices, by_class[weak.argmax(dim=1)])
+        passing = hard_pseudo_labels(weak, u.indices, by_class[weak.argmax(dim=1)])
+        pseudo, news = self.adjust.select(passing, adjusted)
         supervised = F.cross_entropy(logits_x, labels)
         unsupervised = (pseudo.mask * F.cross_entropy(logits_strong, pseudo.labels, reduction="none")).mean()
         wanted = averages["class_mean"] / averages["class_histogram"]
@@ -112,7 +118,7 @@ class FreeMatch(Algorithm):
             "unlabeled": (self.unlabeled_weight, unsupervised),
             "fairness": (self.fairness_weight, fairness(logits_strong, pseudo.mask, wanted)),
         }
-        return step_output(terms, mixed, pseudo, averages)
+        return step_output(terms, mixed, pseudo, averages | news)
 
     def _averages(self, weak: Tensor) -> dict[str, Tensor]:
         """The moving averages with this step's predictions (N, C) taken in; the bounds hold for the average

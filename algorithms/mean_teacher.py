@@ -15,7 +15,7 @@ from ssl_mix.errors import check_count, check_not_negative, check_share
 from ssl_mix.mixing.terms import MixingTerms
 from ssl_mix.mixing.words import Mix
 from ssl_mix.passes import apart, batch_statistics, logits_of
-from ssl_mix.targets import hard_pseudo_labels, ramp_up
+from ssl_mix.targets import PLAIN, Adjuster, Targets, hard_pseudo_labels, ramp_up
 from ssl_mix.types import Batch, Nets, Step, StepOutput
 
 
@@ -32,6 +32,7 @@ class MeanTeacher(Algorithm):
         unlabeled_ratio: unlabeled images per labeled one in a batch.
         mixing: mixing terms added to the loss: decoupled mixup (DM) and the asymmetric strategy (AS), with
             the teacher's pseudo-labels, each of which counts.
+        targets: what makes pseudo-labels less biased before they are targets.
 
     Raises:
         ValueError: an argument is out of range.
@@ -46,6 +47,7 @@ class MeanTeacher(Algorithm):
         ramp: float = 0.4,
         unlabeled_ratio: int = 1,
         mixing: MixingTerms | Mix = "none",
+        targets: Targets = PLAIN,
     ) -> None:
         super().__init__()
         check_not_negative("unlabeled_weight", unlabeled_weight)
@@ -55,6 +57,8 @@ class MeanTeacher(Algorithm):
         self.ramp = ramp
         self.unlabeled_ratio = unlabeled_ratio
         self.mixing = MixingTerms.of(mixing).check_added()
+        self.targets = targets.check("MeanTeacher", selected=self.mixing.masked)
+        self.adjust = Adjuster(targets)
 
     def forward(self, nets: Nets, batch: Batch, step: Step) -> StepOutput:
         """The loss of one batch."""
@@ -63,9 +67,11 @@ class MeanTeacher(Algorithm):
         answer = torch.softmax(apart(nets.student, u.views["weak"]), dim=1)
         with torch.no_grad(), batch_statistics(nets.teacher):
             target = torch.softmax(logits_of(nets.teacher, u.views["weak2"]), dim=1)
-        unsupervised = F.mse_loss(answer, target)
+        adjusted = self.adjust(target, nets, (x, labels), u.views["weak2"], step)
+        unsupervised = F.mse_loss(answer, adjusted.probabilities)
 
-        pseudo = hard_pseudo_labels(target, u.indices)
+        pseudo, news = self.adjust.select(hard_pseudo_labels(adjusted.probabilities, u.indices), adjusted)
         mixed = self.mixing(nets.student, x, labels, step, unlabeled=u.views, pseudo=pseudo)
         weight = self.unlabeled_weight * ramp_up(step, self.ramp)
-        return step_output({"labeled": (1.0, supervised), "unlabeled": (weight, unsupervised)}, mixed, pseudo)
+        terms = {"labeled": (1.0, supervised), "unlabeled": (weight, unsupervised)}
+        return step_output(terms, mixed, pseudo, news)

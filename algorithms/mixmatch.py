@@ -19,7 +19,7 @@ from ssl_mix.mixing.pool import LamPer, mix_pool, one_hot
 from ssl_mix.mixing.terms import MixingTerms
 from ssl_mix.mixing.words import Mix
 from ssl_mix.passes import apart
-from ssl_mix.targets import hard_pseudo_labels, ramp_up, sharpen
+from ssl_mix.targets import PLAIN, Adjuster, Targets, hard_pseudo_labels, ramp_up, sharpen
 from ssl_mix.types import Batch, Nets, Step, StepOutput
 
 
@@ -43,6 +43,7 @@ class MixMatch(Algorithm):
         unlabeled_ratio: unlabeled images per labeled one in a batch.
         mixing: decoupled terms on the mixed images: where two labeled ones are mixed ("dm"), where a labeled
             and a pseudo-labeled one are ("as"). "mixup" adds nothing: MixMatch does its own mixing.
+        targets: what makes pseudo-labels less biased before they are sharpened.
 
     Raises:
         ValueError: an argument is out of range.
@@ -61,6 +62,7 @@ class MixMatch(Algorithm):
         ramp: float = 0.4,
         unlabeled_ratio: int = 1,
         mixing: MixingTerms | Mix = "none",
+        targets: Targets = PLAIN,
     ) -> None:
         super().__init__()
         check_positive("temperature", temperature)
@@ -75,6 +77,8 @@ class MixMatch(Algorithm):
         self.ramp = ramp
         self.unlabeled_ratio = unlabeled_ratio
         self.mixing = MixingTerms.of(mixing).check_own()
+        self.targets = targets.check("MixMatch", selected=False)
+        self.adjust = Adjuster(targets)
 
     def forward(self, nets: Nets, batch: Batch, step: Step) -> StepOutput:
         """One step of the paper's Algorithm 1, with the decoupled terms."""
@@ -82,7 +86,8 @@ class MixMatch(Algorithm):
         weak, weak2 = u.views["weak"], u.views["weak2"]
         with torch.no_grad():
             answers = [torch.softmax(apart(nets.student, view), dim=1) for view in (weak, weak2)]
-            target = sharpen((answers[0] + answers[1]) / 2, self.temperature)
+        adjusted = self.adjust((answers[0] + answers[1]) / 2, nets, (x, labels), weak, step)
+        target = sharpen(adjusted.probabilities, self.temperature)
 
         pool = mix_pool(
             nets.student,
@@ -100,4 +105,5 @@ class MixMatch(Algorithm):
         pseudo = hard_pseudo_labels(target, u.indices)
         mixed = self.mixing.own(pool.logits, pool.pair, pool.known, len(x), step)
         weight = self.unlabeled_weight * ramp_up(step, self.ramp)
-        return step_output({"labeled": (1.0, supervised), "unlabeled": (weight, unsupervised)}, mixed, pseudo)
+        terms = {"labeled": (1.0, supervised), "unlabeled": (weight, unsupervised)}
+        return step_output(terms, mixed, pseudo, adjusted.news)

@@ -15,7 +15,7 @@ from ssl_mix.errors import check_count, check_not_negative, check_share
 from ssl_mix.mixing.terms import MixingTerms
 from ssl_mix.mixing.words import Mix
 from ssl_mix.passes import apart, logits_of
-from ssl_mix.targets import confident_pseudo_labels, ramp_up
+from ssl_mix.targets import PLAIN, Adjuster, Targets, hard_pseudo_labels, predicted, ramp_up
 from ssl_mix.types import Batch, Nets, Step, StepOutput
 
 
@@ -32,6 +32,7 @@ class PseudoLabel(Algorithm):
         ramp: share of the run in which that weight grows evenly from 0: ``w(t) = min(1, t / (ramp T))``.
         unlabeled_ratio: unlabeled images per labeled one in a batch.
         mixing: mixing terms added to the loss: decoupled mixup (DM) and the asymmetric strategy (AS).
+        targets: what makes pseudo-labels less biased before they are held against the threshold.
 
     Raises:
         ValueError: an argument is out of range.
@@ -47,6 +48,7 @@ class PseudoLabel(Algorithm):
         ramp: float = 0.4,
         unlabeled_ratio: int = 1,
         mixing: MixingTerms | Mix = "none",
+        targets: Targets = PLAIN,
     ) -> None:
         super().__init__()
         check_share("threshold", threshold)
@@ -58,6 +60,8 @@ class PseudoLabel(Algorithm):
         self.ramp = ramp
         self.unlabeled_ratio = unlabeled_ratio
         self.mixing = MixingTerms.of(mixing).check_added()
+        self.targets = targets.check("PseudoLabel")
+        self.adjust = Adjuster(targets)
 
     def forward(self, nets: Nets, batch: Batch, step: Step) -> StepOutput:
         """The loss of one batch."""
@@ -65,9 +69,12 @@ class PseudoLabel(Algorithm):
         supervised = F.cross_entropy(logits_of(nets.student, x), labels)
         logits = apart(nets.student, u.views["weak"])
 
-        pseudo = confident_pseudo_labels(logits, u.indices, self.threshold)
+        adjusted = self.adjust(predicted(logits), nets, (x, labels), u.views["weak"], step)
+        confident = hard_pseudo_labels(adjusted.probabilities, u.indices, self.threshold)
+        pseudo, news = self.adjust.select(confident, adjusted)
         unsupervised = (pseudo.mask * F.cross_entropy(logits, pseudo.labels, reduction="none")).mean()
 
         mixed = self.mixing(nets.student, x, labels, step, unlabeled=u.views, pseudo=pseudo)
         weight = self.unlabeled_weight * ramp_up(step, self.ramp)
-        return step_output({"labeled": (1.0, supervised), "unlabeled": (weight, unsupervised)}, mixed, pseudo)
+        terms = {"labeled": (1.0, supervised), "unlabeled": (weight, unsupervised)}
+        return step_output(terms, mixed, pseudo, news)

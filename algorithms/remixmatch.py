@@ -28,7 +28,7 @@ from ssl_mix.mixing.pool import LamPer, mix_pool, one_hot
 from ssl_mix.mixing.terms import MixingTerms
 from ssl_mix.mixing.words import Mix
 from ssl_mix.passes import apart, backbone, frozen_running_statistics, full_precision
-from ssl_mix.targets import align, hard_pseudo_labels, ramp_up, sharpen
+from ssl_mix.targets import LABELED, Adjuster, Targets, hard_pseudo_labels, ramp_up, sharpen
 from ssl_mix.transfer.heads import feature_width, new_head
 from ssl_mix.types import Batch, Nets, Step, StepOutput, Task
 
@@ -47,8 +47,7 @@ class ReMixMatch(Algorithm):
         alpha: lam ~ Beta(alpha, alpha).
         lam_per: one lam for each "sample" (Google's code) or one for the whole "batch" (TorchSSL, USB).
         interleave: see :class:`MixMatch`.
-        average_decay: of the averages behind the alignment, at most: they begin as plain means over all steps
-            and a uniform one.
+        average_decay: of the averages behind the alignment, at most, see :class:`ssl_mix.targets.Adjuster`.
         unlabeled_weight: weight of the mixed unlabeled images.
         unmixed_weight: weight of the strong view that is not mixed.
         rotation_weight: weight of predicting by which quarter turn a strong view was rotated; not ramped.
@@ -56,10 +55,7 @@ class ReMixMatch(Algorithm):
             T))``.
         unlabeled_ratio: unlabeled images per labeled one in a batch.
         mixing: see :class:`MixMatch`.
-
-    Attributes:
-        mean_prediction: average of p(weak u), (C,).
-        class_share: average share of each class among the labeled images, (C,).
+        targets: what makes pseudo-labels less biased before they are sharpened.
 
     Raises:
         ValueError: an argument is out of range; in ``extend``: the images are not square, or the
@@ -69,8 +65,6 @@ class ReMixMatch(Algorithm):
     needs_body = "rotates images"
 
     unlabeled_views = ("weak", "strong", "strong2")
-    mean_prediction: Tensor
-    class_share: Tensor
 
     def __init__(
         self,
@@ -86,6 +80,7 @@ class ReMixMatch(Algorithm):
         ramp: float = 1 / 64,
         unlabeled_ratio: int = 1,
         mixing: MixingTerms | Mix = "none",
+        targets: Targets = LABELED,
     ) -> None:
         super().__init__()
         check_positive("temperature", temperature)
@@ -103,18 +98,17 @@ class ReMixMatch(Algorithm):
         self.rotation_weight, self.ramp = rotation_weight, ramp
         self.unlabeled_ratio = unlabeled_ratio
         self.mixing = MixingTerms.of(mixing).check_own()
+        self.targets = targets.check("ReMixMatch", selected=False)
+        self.adjust = Adjuster(targets, decay=average_decay)
 
     def extend(self, net: nn.Module, task: Task) -> nn.Module:
-        """The averages, and a head that tells four rotations from the features."""
+        """A head that tells four rotations from the features."""
         if task.image_shape[1] != task.image_shape[2]:
             raise UserError(
                 f"ReMixMatch rotates images by quarter turns: they must be square, got {task.image_shape}"
             )
-        uniform = torch.full((task.num_classes,), 1 / task.num_classes)
-        self.register_buffer("mean_prediction", uniform.clone())
-        self.register_buffer("class_share", uniform.clone())
         self.rotation_head = new_head(feature_width(net), 4)
-        return net
+        return super().extend(net, task)
 
     def forward(self, nets: Nets, batch: Batch, step: Step) -> StepOutput:
         """One step of the paper's Algorithm 1, with the decoupled terms."""
@@ -123,9 +117,8 @@ class ReMixMatch(Algorithm):
         with torch.no_grad():
             answer = torch.softmax(apart(nets.student, weak), dim=1)
         truth = one_hot(labels, answer)
-        averages = self._averages(answer, truth, step)
-        aligned = align(answer, averages["mean_prediction"], averages["class_share"])
-        target = sharpen(aligned, self.temperature)
+        adjusted = self.adjust(answer, nets, (x, labels), weak, step)
+        target = sharpen(adjusted.probabilities, self.temperature)
 
         pool = mix_pool(
             nets.student,
@@ -149,13 +142,7 @@ class ReMixMatch(Algorithm):
             "unmixed": (self.unmixed_weight * ramp, F.cross_entropy(apart(nets.student, strong), target)),
             "rotation": (self.rotation_weight, self._rotation(nets.student, strong, step)),
         }
-        return step_output(terms, mixed, pseudo, averages)
-
-    def _averages(self, answer: Tensor, targets: Tensor, step: Step) -> dict[str, Tensor]:
-        """The averages with this step's answers (U, C) and labels (B, C) taken in."""
-        keep = min(self.average_decay, (step.number + 1) / (step.number + 2))
-        now = {"mean_prediction": answer.mean(dim=0), "class_share": targets.mean(dim=0)}
-        return {name: torch.lerp(new, getattr(self, name).to(new), keep) for name, new in now.items()}
+        return step_output(terms, mixed, pseudo, adjusted.news)
 
     def _rotation(self, net: nn.Module, images: Tensor, step: Step) -> Tensor:
         """Cross-entropy of telling by how many quarter turns, drawn anew, each image was rotated."""

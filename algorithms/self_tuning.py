@@ -30,7 +30,7 @@ from ssl_mix.losses import group_contrast
 from ssl_mix.mixing.terms import MixingTerms
 from ssl_mix.mixing.words import Mix
 from ssl_mix.passes import backbone, batch_statistics, full_precision
-from ssl_mix.targets import confident_pseudo_labels
+from ssl_mix.targets import PLAIN, Adjuster, Targets, hard_pseudo_labels, predicted
 from ssl_mix.transfer.heads import add_projector, projected
 from ssl_mix.types import Batch, Nets, Samples, Step, StepOutput, Task
 
@@ -55,6 +55,7 @@ class SelfTuning(Algorithm):
         view: "weak": flip and crop; "strong": RandAugment and Cutout too. Two are drawn.
         mixing: mixing terms added to the loss: decoupled mixup (DM) and the asymmetric strategy (AS), on the
             query view.
+        targets: what makes pseudo-labels less biased before anything reads them.
 
     Attributes:
         queue: the newest keys of each class, (C, D, width).
@@ -76,6 +77,7 @@ class SelfTuning(Algorithm):
         unlabeled_ratio: int = 1,
         view: View = "strong",
         mixing: MixingTerms | Mix = "none",
+        targets: Targets = PLAIN,
     ) -> None:
         super().__init__()
         check_not_negative("contrast_weight", contrast_weight)
@@ -91,6 +93,8 @@ class SelfTuning(Algorithm):
         self.view = view
         self.labeled_views = self.unlabeled_views = (view, f"{view}2")
         self.mixing = MixingTerms.of(mixing).check_added()
+        self.targets = targets.check("SelfTuning", selected=self.mixing.masked)
+        self.adjust = Adjuster(targets)
 
     def extend(self, net: nn.Module, task: Task) -> nn.Module:
         """A projector, the queue, and a second head for mixed images, if they are to have one."""
@@ -112,7 +116,10 @@ class SelfTuning(Algorithm):
         assert batch.unlabeled is not None and batch.labeled.target is not None
         labels = batch.labeled.target
         x, u = self._encode(nets, batch.labeled), self._encode(nets, batch.unlabeled)
-        pseudo = confident_pseudo_labels(u.logits, batch.unlabeled.indices, self.threshold)
+        images, others = (half.views[self.view] for half in (batch.labeled, batch.unlabeled))
+        adjusted = self.adjust(predicted(u.logits), nets, (images, labels), others, step)
+        confident = hard_pseudo_labels(adjusted.probabilities, batch.unlabeled.indices, self.threshold)
+        pseudo, news = self.adjust.select(confident, adjusted)
         later = copy.deepcopy(self.queue)
         later.push(x.key, labels)
 
@@ -121,16 +128,17 @@ class SelfTuning(Algorithm):
             "labeled_contrast": (self.contrast_weight, self._contrast(x, self.queue, labels)),
             "unlabeled_contrast": (self.contrast_weight, self._contrast(u, later, pseudo.labels)),
         }
-        images = batch.labeled.views[self.view]
         mixed = self.mixing(
             nets.student, images, labels, step, unlabeled=batch.unlabeled.views, pseudo=pseudo
         )
         carry = {"keys": torch.cat((x.key, u.key)), "labels": torch.cat((labels, pseudo.labels))}
-        return step_output(terms, mixed, pseudo, carry)
+        return step_output(terms, mixed, pseudo, carry | news)
 
     def commit(self, carry: dict[str, Tensor]) -> None:
         """Put the keys of the step into the queue, the labeled ones first."""
-        self.queue.push(carry["keys"], carry["labels"])
+        rest = dict(carry)
+        self.queue.push(rest.pop("keys"), rest.pop("labels"))
+        super().commit(rest)
 
     def _encode(self, nets: Nets, samples: Samples) -> "_Encoded":
         query, key = (samples.views[name] for name in self.labeled_views)

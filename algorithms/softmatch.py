@@ -17,7 +17,7 @@ from ssl_mix.errors import check_count, check_not_negative, check_positive, chec
 from ssl_mix.mixing.terms import MixingTerms
 from ssl_mix.mixing.words import Mix
 from ssl_mix.passes import together
-from ssl_mix.targets import align, hard_pseudo_labels
+from ssl_mix.targets import UNIFORM, Adjuster, Targets, hard_pseudo_labels, predicted
 from ssl_mix.types import Batch, Nets, Step, StepOutput, Task
 
 
@@ -25,23 +25,22 @@ class SoftMatch(Algorithm):
     """FixMatch with a soft weight in place of a threshold.
 
     ``weight = exp(-min(c - mu, 0)^2 / (2 s / sigmas^2))``: c is the confidence of a pseudo-label, mu and s
-    are moving averages of the mean and the variance of c. With uniform alignment c is the confidence after
-    the pseudo-labels have been balanced over the classes (``q / m``, m the moving average of q, made to sum
-    to 1); the predicted class is that of q itself.
+    are moving averages of the mean and the variance of c. With alignment, which is uniform by default, c is
+    the confidence after the pseudo-labels have been balanced over the classes (``q / m``, m the moving
+    average of q, made to sum to 1); the predicted class is that of q itself.
 
     Args:
-        average_decay: of the moving averages.
+        average_decay: of the moving averages, that of the alignment too.
         sigmas: n_sigma: how fast the weight falls below the mean.
-        align: whether c is taken after uniform alignment.
         unlabeled_weight: weight of the unlabeled term.
         unlabeled_ratio: mu, unlabeled images per labeled one in a batch.
         mixing: mixing terms added to the loss: decoupled mixup (DM) and the asymmetric strategy (AS), with
             the soft weight as mask.
+        targets: what makes pseudo-labels less biased before they are weighed.
 
     Attributes:
         confidence_mean: mu, 0-d; 1 / C at first.
         confidence_variance: s, 0-d; 1 at first.
-        class_mean: m, (C,); 1 / C at first.
 
     Raises:
         ValueError: an argument is out of range.
@@ -50,34 +49,33 @@ class SoftMatch(Algorithm):
     unlabeled_views = ("weak", "strong")
     confidence_mean: Tensor
     confidence_variance: Tensor
-    class_mean: Tensor
 
     def __init__(
         self,
         *,
         average_decay: float = 0.999,
         sigmas: float = 2.0,
-        align: bool = True,
         unlabeled_weight: float = 1.0,
         unlabeled_ratio: int = 7,
         mixing: MixingTerms | Mix = "none",
+        targets: Targets = UNIFORM,
     ) -> None:
         super().__init__()
         check_share("average_decay", average_decay)
         check_positive("sigmas", sigmas)
         check_not_negative("unlabeled_weight", unlabeled_weight)
         check_count("unlabeled_ratio", unlabeled_ratio)
-        self.average_decay, self.sigmas, self.align = average_decay, sigmas, align
+        self.average_decay, self.sigmas = average_decay, sigmas
         self.unlabeled_weight = unlabeled_weight
         self.unlabeled_ratio = unlabeled_ratio
         self.mixing = MixingTerms.of(mixing).check_added()
+        self.targets = targets.check("SoftMatch", selected=False)
+        self.adjust = Adjuster(targets, decay=average_decay, warmup=False)
 
     def extend(self, net: nn.Module, task: Task) -> nn.Module:
         """The moving averages."""
-        uniform = torch.full((task.num_classes,), 1 / task.num_classes)
-        self.register_buffer("confidence_mean", uniform[0].clone())
+        self.register_buffer("confidence_mean", torch.full((), 1 / task.num_classes))
         self.register_buffer("confidence_variance", torch.ones(()))
-        self.register_buffer("class_mean", uniform.clone())
         return super().extend(net, task)
 
     def forward(self, nets: Nets, batch: Batch, step: Step) -> StepOutput:
@@ -85,26 +83,23 @@ class SoftMatch(Algorithm):
         x, labels, u = parts(self, batch)
         logits_x, logits_weak, logits_strong = together(nets.student, x, u.views["weak"], u.views["strong"])
 
-        weak = torch.softmax(logits_weak.detach(), dim=1)
-        class_mean = self._average("class_mean", weak.mean(dim=0))
-        aligned = align(weak, class_mean, 1.0) if self.align else weak
-        confidence = aligned.amax(dim=1)
+        adjusted = self.adjust(predicted(logits_weak), nets, (x, labels), u.views["weak"], step)
+        confidence = adjusted.probabilities.amax(dim=1)
         variance, mean = torch.var_mean(confidence, correction=min(1, len(confidence) - 1))
         averages = {
             "confidence_mean": self._average("confidence_mean", mean),
             "confidence_variance": self._average("confidence_variance", variance),
-            "class_mean": class_mean,
         }
         below = (confidence - averages["confidence_mean"]).clamp(max=0)
         weight = torch.exp(-0.5 * (self.sigmas * below) ** 2 / averages["confidence_variance"])
 
-        pseudo = hard_pseudo_labels(weak, u.indices)._replace(mask=weight)
+        pseudo = hard_pseudo_labels(adjusted.smoothed, u.indices)._replace(mask=weight)
         supervised = F.cross_entropy(logits_x, labels)
         unsupervised = (pseudo.mask * F.cross_entropy(logits_strong, pseudo.labels, reduction="none")).mean()
 
         mixed = self.mixing(nets.student, x, labels, step, unlabeled=u.views, pseudo=pseudo)
         terms = {"labeled": (1.0, supervised), "unlabeled": (self.unlabeled_weight, unsupervised)}
-        return step_output(terms, mixed, pseudo, averages)
+        return step_output(terms, mixed, pseudo, averages | adjusted.news)
 
     def _average(self, name: str, new: Tensor) -> Tensor:
         """A moving average with this step's value taken in."""

@@ -19,7 +19,7 @@ from ssl_mix.errors import check_choice, check_count, check_not_negative, check_
 from ssl_mix.mixing.terms import MixingTerms
 from ssl_mix.mixing.words import Mix
 from ssl_mix.passes import together
-from ssl_mix.targets import confident_pseudo_labels
+from ssl_mix.targets import PLAIN, Adjuster, Targets, hard_pseudo_labels, predicted, sharpen
 from ssl_mix.types import Batch, Nets, Step, StepOutput
 
 Annealing = Literal["none", "linear", "log", "exp"]
@@ -48,6 +48,7 @@ class UDA(Algorithm):
             (Google).
         unlabeled_ratio: unlabeled images per labeled one in a batch.
         mixing: mixing terms added to the loss: decoupled mixup (DM) and the asymmetric strategy (AS).
+        targets: what makes pseudo-labels less biased before the threshold and the sharpening.
 
     Raises:
         ValueError: an argument is out of range.
@@ -66,6 +67,7 @@ class UDA(Algorithm):
         tsa_mean: MeanOver = "batch",
         unlabeled_ratio: int = 7,
         mixing: MixingTerms | Mix = "none",
+        targets: Targets = PLAIN,
     ) -> None:
         super().__init__()
         check_share("threshold", threshold)
@@ -80,14 +82,18 @@ class UDA(Algorithm):
         self.tsa, self.tsa_confidence, self.tsa_mean = tsa, tsa_confidence, tsa_mean
         self.unlabeled_ratio = unlabeled_ratio
         self.mixing = MixingTerms.of(mixing).check_added()
+        self.targets = targets.check("UDA")
+        self.adjust = Adjuster(targets)
 
     def forward(self, nets: Nets, batch: Batch, step: Step) -> StepOutput:
         """The loss of one batch."""
         x, labels, u = parts(self, batch)
         logits_x, logits_weak, logits_strong = together(nets.student, x, u.views["weak"], u.views["strong"])
 
-        pseudo = confident_pseudo_labels(logits_weak, u.indices, self.threshold)
-        sharpened = torch.softmax(logits_weak.detach() / self.temperature, dim=1)
+        adjusted = self.adjust(predicted(logits_weak), nets, (x, labels), u.views["weak"], step)
+        confident = hard_pseudo_labels(adjusted.probabilities, u.indices, self.threshold)
+        pseudo, news = self.adjust.select(confident, adjusted)
+        sharpened = sharpen(adjusted.probabilities, self.temperature)
         unsupervised = (pseudo.mask * F.cross_entropy(logits_strong, sharpened, reduction="none")).mean()
 
         mixed = self.mixing(nets.student, x, labels, step, unlabeled=u.views, pseudo=pseudo)
@@ -95,7 +101,7 @@ class UDA(Algorithm):
             "labeled": (1.0, self._supervised(logits_x, labels, step)),
             "unlabeled": (self.unlabeled_weight, unsupervised),
         }
-        return step_output(terms, mixed, pseudo)
+        return step_output(terms, mixed, pseudo, news)
 
     def _supervised(self, logits: Tensor, labels: Tensor, step: Step) -> Tensor:
         """Cross-entropy over the images that the annealing keeps."""

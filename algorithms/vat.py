@@ -18,7 +18,7 @@ from ssl_mix.errors import check_count, check_not_negative, check_positive, chec
 from ssl_mix.mixing.terms import MixingTerms
 from ssl_mix.mixing.words import Mix
 from ssl_mix.passes import apart, logits_of
-from ssl_mix.targets import hard_pseudo_labels, ramp_up
+from ssl_mix.targets import PLAIN, Adjuster, Targets, hard_pseudo_labels, ramp_up
 from ssl_mix.types import Batch, Nets, Step, StepOutput
 
 
@@ -42,6 +42,7 @@ class VAT(Algorithm):
         unlabeled_ratio: unlabeled images per labeled one in a batch.
         mixing: mixing terms added to the loss: decoupled mixup (DM) and the asymmetric strategy (AS); every
             pseudo-label counts.
+        targets: what makes pseudo-labels less biased before mixing reads them.
 
     Raises:
         ValueError: an argument is out of range.
@@ -60,6 +61,7 @@ class VAT(Algorithm):
         ramp: float = 0.4,
         unlabeled_ratio: int = 1,
         mixing: MixingTerms | Mix = "none",
+        targets: Targets = PLAIN,
     ) -> None:
         super().__init__()
         check_not_negative("unlabeled_weight", unlabeled_weight)
@@ -74,6 +76,8 @@ class VAT(Algorithm):
         self.ramp = ramp
         self.unlabeled_ratio = unlabeled_ratio
         self.mixing = MixingTerms.of(mixing).check_added()
+        self.targets = targets.check("VAT", used=self.mixing.asymmetric, selected=self.mixing.masked)
+        self.adjust = Adjuster(targets)
 
     def forward(self, nets: Nets, batch: Batch, step: Step) -> StepOutput:
         """The loss of one batch."""
@@ -91,14 +95,15 @@ class VAT(Algorithm):
         unsupervised = divergence(target, apart(nets.student, adversarial))
         entropy = F.cross_entropy(logits, torch.softmax(logits, dim=1))
 
-        pseudo = hard_pseudo_labels(target, u.indices)
+        adjusted = self.adjust(target, nets, (x, labels), images, step)
+        pseudo, news = self.adjust.select(hard_pseudo_labels(adjusted.probabilities, u.indices), adjusted)
         mixed = self.mixing(nets.student, x, labels, step, unlabeled=u.views, pseudo=pseudo)
         terms = {
             "labeled": (1.0, supervised),
             "unlabeled": (self.unlabeled_weight * ramp_up(step, self.ramp), unsupervised),
             "entropy": (self.entropy_weight, entropy),
         }
-        return step_output(terms, mixed, pseudo)
+        return step_output(terms, mixed, pseudo, news)
 
     def _worst_direction(self, net: nn.Module, images: Tensor, target: Tensor, direction: Tensor) -> Tensor:
         """Unit vectors like ``images`` along which the divergence grows fastest; leaves no gradient in the

@@ -104,7 +104,8 @@ def assemble_parts(
     if size < MIN_SIZE:
         raise UserError(f"image_size must be at least {MIN_SIZE}, got {size}")
     parts = {"training": train} if test is None else {"training": train, "test": test}
-    needed = sum(part.images.outside for part in parts.values()) * options.channels * size**2
+    copied = sum(part.images.copied(options.form) for part in parts.values())
+    needed = copied * options.channels * size**2
     budget = (
         psutil.virtual_memory().available // 2 if options.memory_budget is None else options.memory_budget
     )

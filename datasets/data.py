@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ssl_mix.augment.views import Augmentation, Views
 from ssl_mix.datasets.images import ImageSource, ResidentImages
+from ssl_mix.datasets.label_range import check_label_range
 from ssl_mix.datasets.own_views import OwnViews
 from ssl_mix.errors import UserError
 
@@ -65,6 +66,9 @@ class DataSet:
         notes: what the user must be told, such as files that were left out.
         own_views: how views that the user's transforms make are made, instead of by ``augmentation``.
 
+    Raises:
+        ValueError: a label is none of the classes, or one of a test image is unknown.
+
     Examples:
         >>> data = load_digits_data()
         >>> data.classes[:3], len(data.train.labels), len(data.test.labels)
@@ -78,6 +82,12 @@ class DataSet:
     augmentation: Views
     notes: tuple[str, ...] = ()
     own_views: OwnViews | None = None
+
+    def __post_init__(self) -> None:
+        count = len(self.classes)
+        check_label_range(self.train.labels, count, "images to learn from", unknown=True)
+        if self.test is not None:
+            check_label_range(self.test.labels, count, "test images", unknown=False)
 
     @property
     def of_pixels(self) -> Augmentation:

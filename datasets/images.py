@@ -1,5 +1,6 @@
 """Stored uint8 images behind one interface: in memory, or made anew whenever they are wanted."""
 
+import multiprocessing
 import signal
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol, TypeVar
@@ -9,6 +10,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from ssl_mix.datasets.decode_many import available_cpus
+from ssl_mix.datasets.worker_signals import with_signals_restored
 from ssl_mix.errors import check_not_negative
 
 MAX_WORKERS = 8
@@ -146,11 +148,17 @@ def in_workers(
         batch_sampler=wanted,
         collate_fn=collate,
         num_workers=workers,
+        multiprocessing_context=_start_method() if workers else None,
         pin_memory=pinned,
         worker_init_fn=_leave_interrupts_to_the_parent,
         generator=torch.Generator(),  # the loader's own draws must not move the global random state
     )
-    return iter(loader)
+    return with_signals_restored(loader) if workers else iter(loader)
+
+
+def _start_method() -> str:
+    """How processes start: as was chosen for this one, else the default, which is left to be chosen."""
+    return multiprocessing.get_start_method(allow_none=True) or multiprocessing.get_all_start_methods()[0]
 
 
 def _leave_interrupts_to_the_parent(worker: int) -> None:

@@ -35,14 +35,15 @@ class Originals(Protocol):
 
     Attributes:
         files: their files, or None where they have none.
-        outside: how many are not in memory.
     """
 
     files: list[Path] | None
-    outside: int
 
     def __len__(self) -> int:
         """N."""
+
+    def copied(self, form: Form) -> int:
+        """How many take memory of their own once they are stored."""
 
     def original(self, position: int, channels: int) -> Original:
         """One image as it was given, in gray or in color."""
@@ -65,10 +66,15 @@ class Files:
 
     def __init__(self, files: Sequence[Path]) -> None:
         self.files: list[Path] | None = list(files)
-        self.paths, self.outside = list(files), len(files)
+        self.paths = list(files)
 
     def __len__(self) -> int:
         return len(self.paths)
+
+    def copied(self, form: Form) -> int:
+        """See ``Originals``."""
+        del form
+        return len(self)
 
     def original(self, position: int, channels: int) -> Original:
         """See ``Originals``."""
@@ -107,10 +113,13 @@ class Arrays:
     def __init__(self, images: Tensor) -> None:
         self.images = images
         self.files: list[Path] | None = None
-        self.outside = 0
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def copied(self, form: Form) -> int:
+        """See ``Originals``."""
+        return 0 if self.images.shape[2:] == (form.size, form.size) else len(self)
 
     def original(self, position: int, channels: int) -> Original:
         """See ``Originals``."""
@@ -160,10 +169,14 @@ class Items:
     ) -> None:
         self.image, self.shapes, self.workers = image, list(shapes), workers
         self.files: list[Path] | None = None
-        self.outside = len(shapes)
 
     def __len__(self) -> int:
         return len(self.shapes)
+
+    def copied(self, form: Form) -> int:
+        """See ``Originals``."""
+        del form
+        return len(self)
 
     def original(self, position: int, channels: int) -> Original:
         """See ``Originals``."""
@@ -206,11 +219,14 @@ class Joined:
         self.parts = list(parts)
         files = [part.files for part in parts if part.files is not None]
         self.files = sum(files, []) if len(files) == len(parts) else None
-        self.outside = sum(part.outside for part in parts)
         self.places = [(part, position) for part in parts for position in range(len(part))]
 
     def __len__(self) -> int:
         return len(self.places)
+
+    def copied(self, form: Form) -> int:
+        """See ``Originals``."""
+        return sum(part.copied(form) for part in self.parts)
 
     def original(self, position: int, channels: int) -> Original:
         """See ``Originals``."""

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ssl_mix.datasets.label_counts import check_one_choice, label_counts
+from ssl_mix.datasets.label_range import check_label_range
 from ssl_mix.errors import UserError
 
 NAMED = 3
@@ -96,7 +97,7 @@ def choose_split(
         classes: C names, for messages.
 
     Raises:
-        ValueError: the numbers contradict each other or the data.
+        ValueError: the numbers contradict each other or the data, or a label is none of the classes.
 
     Examples:
         >>> labels = torch.tensor([0, 0, 0, 0, 1, 1])
@@ -106,6 +107,9 @@ def choose_split(
     """
     if not 0 <= validation < 1:
         raise UserError(f"validation must lie in [0, 1), got {validation}")
+    if len(classes) != num_classes:
+        raise UserError(f"classes must be {num_classes} names (num_classes), got {len(classes)}")
+    check_label_range(labels, num_classes, "images to learn from", unknown=True)
     check_one_choice(
         labels_in_all=labels_total,
         labels_per_class=per_class,

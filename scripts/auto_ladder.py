@@ -74,7 +74,7 @@ def read(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--crop", default="resized")
     parser.add_argument("--labels", type=int, nargs="+", default=[2, 5])
     parser.add_argument("--splits", type=int, default=5)
-    parser.add_argument("--first-split", type=int, default=0, help="rules were chosen on splits 0 and 1")
+    parser.add_argument("--first-split", type=int, default=0, help="the rule was chosen on others")
     parser.add_argument("--kinds", nargs="+", default=["balanced"], choices=KINDS)
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--threads", type=int, default=1)
@@ -94,14 +94,25 @@ def measured(
         split = dataclasses.replace(split, unlabeled=tail(split, labels, len(data.classes)))
     deadline = began + 60 * minutes * FOR_LADDER
     found = search(RUNGS, options, features, folds(split, labels, seed), deadline, None)
-    trainer, first = begin_head(run_of(found.rung, options), features, split)
-    *_, record = trainer.fit()
-    assert first is not None
+    accuracies, probe = {}, 0.0
+    for rung in RUNGS:
+        trainer, first = begin_head(run_of(rung, options), features, split)
+        *_, record = trainer.fit()
+        assert first is not None
+        accuracies[rung.name], probe = record["test_accuracy"], first.scores["probe_accuracy"]
     return {
         "chosen": found.rung.name,
-        "accuracy": record["test_accuracy"],
-        "probe_accuracy": first.scores["probe_accuracy"],
-        "ladder": {climbed.rung.name: climbed.accuracy for climbed in found.ladder},
+        "accuracy": accuracies[found.rung.name],
+        "probe_accuracy": probe,
+        "tests": accuracies,
+        "ladder": {
+            climbed.rung.name: {
+                "held_out": climbed.accuracy,
+                "gain": climbed.gain,
+                "error": climbed.error,
+            }
+            for climbed in found.ladder
+        },
         "seconds": time.perf_counter() - began,
     }
 

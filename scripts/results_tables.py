@@ -251,6 +251,7 @@ SETTINGS = {
     "slow": Setting(FIVE, 0.01, (1,)),
     "birds": Setting(BIRDS, 0.03, (15, 30, 50)),
 }
+GPU_PARTS = ("facts", "steps", "training")
 TABLES: dict[str, Callable[[], str]] = {
     "overview": overview,
     "digits-alone": partial(alone, "digits"),
@@ -264,9 +265,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "strong-bounds": bounds,
     "supervised-mixing": supervised_mixing,
     "auto": partial(of_lines, "auto", auto_tables.beside_probe),
-    "gpu-facts": partial(of_lines, "gpu_checks", gpu_tables.facts),
-    "gpu-steps": partial(of_lines, "gpu_checks", gpu_tables.steps),
-    "gpu-training": partial(of_lines, "gpu_checks", gpu_tables.training),
+    "auto-rungs": partial(of_lines, "auto", auto_tables.rungs),
+    **{f"gpu-{part}": partial(of_lines, "gpu_checks", vars(gpu_tables)[part]) for part in GPU_PARTS},
 }
 
 

@@ -51,10 +51,11 @@ class Algorithm(nn.Module):
     def extend(self, net: nn.Module, task: Task) -> nn.Module:
         """Add what the method needs to the network, and its buffers to itself, before the teacher is copied.
 
-        Here: what its ``mixing`` terms need, if it has any.
+        Here: what its ``mixing`` terms and what adjusts its pseudo-labels need, if it has any.
         """
-        del task
-        mixing = getattr(self, "mixing", None)
+        adjust, mixing = getattr(self, "adjust", None), getattr(self, "mixing", None)
+        if adjust is not None:
+            adjust.extend(net, task)
         return net if mixing is None else mixing.extend(net)
 
     def begin(self, nets: Nets, labeled: Iterable[tuple[Tensor, Tensor]]) -> None:
@@ -74,7 +75,7 @@ class Algorithm(nn.Module):
         """Write the news of a finished step to the buffers, each to that of its name: the only place where
         they change."""
         for name, value in carry.items():
-            getattr(self, name).copy_(value)
+            self.get_buffer(name).copy_(value)
 
     def hyperparameters(self) -> dict[str, Any]:
         """The constructor's keywords and their values."""

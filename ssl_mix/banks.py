@@ -123,6 +123,71 @@ class PseudoLabelBank(nn.Module):
         return counts.scatter_add_(0, self.label.clamp(min=0), self.passed.long())
 
 
+class ClassQuota(nn.Module):
+    """Which pseudo-labels count, so that each class has as many: of every class the most confident ones.
+
+    Every unlabeled image is remembered with its last pseudo-label. ``K = ceil(P / C)``, where the algorithm's
+    own rule lets P of them pass, is what each class gets: a pseudo-label counts if its confidence is among
+    the K highest of all that are of its class; of equals the first image is first. A class that fewer images
+    are taken for has fewer.
+
+    Args:
+        num_unlabeled: U, images in the unlabeled part.
+        num_classes: C.
+
+    Attributes:
+        label: class predicted last, (U,) int64; -1 before the first pseudo-label.
+        confidence: of that pseudo-label, (U,) float32.
+        passed: whether the algorithm's own rule lets it pass, (U,) bool.
+
+    Source: Huang et al., "Unsupervised Prompt Learning for Vision-Language Models" (2022), section 3.2, and
+    Menghini et al., "Enhancing CLIP with CLIP" (NeurIPS 2023), which take the K most confident of each class
+    once in a round; Zou et al., "Class-Balanced Self-Training" (ECCV 2018), which rank within a class.
+    Differs: the memory lets every step choose, and K follows the algorithm's own rule, not a number.
+    """
+
+    label: Tensor
+    confidence: Tensor
+    passed: Tensor
+
+    def __init__(self, num_unlabeled: int, num_classes: int) -> None:
+        super().__init__()
+        self.num_classes = num_classes
+        self.register_buffer("label", torch.full((num_unlabeled,), NEVER))
+        self.register_buffer("confidence", torch.zeros(num_unlabeled))
+        self.register_buffer("passed", torch.zeros(num_unlabeled, dtype=torch.bool))
+
+    @torch.no_grad()
+    def forward(self, pseudo: PseudoLabels) -> tuple[Tensor, dict[str, Tensor]]:
+        """1 for the pseudo-labels of a step that count, else 0, (N,) float; and what the buffers become.
+
+        Where an image occurs twice in the batch its last pseudo-label counts.
+
+        Raises:
+            ValueError: the pseudo-labels do not say of which images they are.
+        """
+        slots = known_indices(pseudo.indices)
+        winner = last_positions(slots, len(self.label))
+        given = {"label": pseudo.labels, "confidence": pseudo.confidence, "passed": pseudo.mask > 0}
+        news = {}
+        for name, values in given.items():
+            old = getattr(self, name)
+            news[name] = old.index_put((slots,), values[winner].to(old.dtype))
+        label, quota = news["label"], -(-news["passed"].sum() // self.num_classes)
+        chosen = self._ranks(label, news["confidence"])[slots] < quota
+        return (chosen & (label[slots] == pseudo.labels)).to(pseudo.mask.dtype), news
+
+    def _ranks(self, label: Tensor, confidence: Tensor) -> Tensor:
+        """How many images of the same class come before each, (U,) int64."""
+        order = confidence.argsort(descending=True, stable=True)
+        order = order[label[order].argsort(stable=True)]
+        groups = label + 1
+        sizes = groups.new_zeros(self.num_classes + 1).scatter_add_(0, groups, torch.ones_like(groups))
+        first = (sizes.cumsum(dim=0) - sizes)[groups[order]]
+        place = torch.arange(len(order), device=order.device)
+        return torch.empty_like(order).scatter_(0, order, place - first)
+
+
 class ClassQueue(nn.Module):
     """The newest keys of each class: a ring of D slots per class.
 

@@ -78,6 +78,11 @@ def _stay_in_evaluation(layer: _BatchNorm, mode: bool = True) -> _BatchNorm:
     return layer
 
 
+def follows_the_batch(net: nn.Module) -> bool:
+    """Whether a layer's statistics follow the batch in training."""
+    return bool(_norms(net))
+
+
 @contextmanager
 def frozen_running_statistics(net: nn.Module) -> Iterator[None]:
     """Within the block a network in training mode normalizes by the batch and updates no running statistics.

@@ -1,10 +1,17 @@
-"""Targets made from predictions, and the ramps that weigh them."""
+"""Targets made from predictions, what makes them less biased, and the ramps that weigh them."""
+
+from dataclasses import dataclass, fields
+from typing import Literal, NamedTuple, get_args
 
 import torch
-from torch import Tensor
+import torch.nn.functional as F
+from torch import Tensor, nn
 
-from ssl_mix.passes import full_precision
-from ssl_mix.types import PseudoLabels, Step
+from ssl_mix.banks import ClassQuota
+from ssl_mix.errors import UserError, check_choice, check_share
+from ssl_mix.passes import backbone, full_precision
+from ssl_mix.transfer.heads import feature_width
+from ssl_mix.types import Nets, PseudoLabels, Step, Task
 
 
 def hard_pseudo_labels(
@@ -23,7 +30,12 @@ def hard_pseudo_labels(
 
 def confident_pseudo_labels(logits: Tensor, indices: Tensor | None, threshold: float = 0.0) -> PseudoLabels:
     """:func:`hard_pseudo_labels` from ``p = softmax(logits)``, detached; ``logits`` (N, C)."""
-    return hard_pseudo_labels(torch.softmax(full_precision(logits.detach()), dim=1), indices, threshold)
+    return hard_pseudo_labels(predicted(logits), indices, threshold)
+
+
+def predicted(logits: Tensor) -> Tensor:
+    """``softmax(logits)`` without gradient, (N, C) float32 or better."""
+    return torch.softmax(full_precision(logits.detach()), dim=1)
 
 
 def sharpen(probabilities: Tensor, temperature: float) -> Tensor:
@@ -47,3 +59,211 @@ def ramp_up(step: Step, share: float) -> float:
     """A weight that grows evenly from 0 to 1 over the first ``share`` of the run, and stays; 1 from the start
     for 0."""
     return min(1.0, step.progress / share) if share else 1.0
+
+
+Align = Literal["none", "labeled", "uniform"]
+AVERAGE_DECAY = 0.999  # of the averages behind the alignment
+PROTOTYPE_DECAY = 0.99
+SCALE = 20.0  # of cosines to prototypes: a temperature of 0.05
+
+
+@dataclass(frozen=True, kw_only=True)
+class Targets:
+    """How pseudo-labels are made less biased, before an algorithm sharpens them or holds them against a
+    threshold; see :class:`Adjuster`.
+
+    Args:
+        align: distribution alignment, towards the class shares of the "labeled" images, towards a "uniform"
+            distribution, or "none": pseudo-labels that favor some classes are scaled so that on average they
+            do not.
+        smooth_targets: share of the nearest class prototype in a pseudo-label, in [0, 1]; the rest is what
+            the network predicts.
+        balance_classes: take as many pseudo-labels as the algorithm would, but the most confident ones of
+            each class, as many of each.
+
+    Raises:
+        ValueError: an option is unknown or out of range.
+    """
+
+    align: Align = "none"
+    smooth_targets: float = 0.0
+    balance_classes: bool = False
+
+    def __post_init__(self) -> None:
+        check_choice("align", self.align, get_args(Align))
+        check_share("smooth_targets", self.smooth_targets)
+
+    def check(self, name: str, *, used: bool = True, selected: bool = True) -> "Targets":
+        """These options, as ones of an algorithm.
+
+        Args:
+            name: of the algorithm.
+            used: whether it makes pseudo-labels, which some do for mixing alone.
+            selected: whether some pseudo-labels count and others do not.
+
+        Raises:
+            ValueError: an option has no effect on it.
+        """
+        given = [f.name for f in fields(self) if getattr(self, f.name) != f.default]
+        if given and not used:
+            raise UserError(
+                f"`{given[0]}` concerns pseudo-labels, and {name} makes them for `mix=as` and `mix=dm-as` "
+                "alone: choose one of them too"
+            )
+        if self.balance_classes and not selected:
+            raise UserError(
+                f"`balance_classes` chooses which pseudo-labels count, and {name} chooses none: leave it out"
+            )
+        return self
+
+
+PLAIN, LABELED, UNIFORM = Targets(), Targets(align="labeled"), Targets(align="uniform")
+
+
+class Adjusted(NamedTuple):
+    """Class distributions of unlabeled images that were made less biased, without gradient.
+
+    Attributes:
+        probabilities: smoothed and aligned, (N, C).
+        smoothed: before the alignment, (N, C).
+        news: what the adjuster's buffers become after this step, for ``Algorithm.commit``.
+    """
+
+    probabilities: Tensor
+    smoothed: Tensor
+    news: dict[str, Tensor]
+
+
+class Adjuster(nn.Module):
+    """What becomes of predicted probabilities by :class:`Targets`, and the memory that this needs.
+
+    1. Smoothed: ``q = (1 - w) p + w s`` with w = ``smooth_targets``, ``s = softmax(20 cos(f - m, w_c - m))``.
+       f are the teacher's features of the image, w_c their moving average (0.99 per step in which the class
+       occurs) over labeled images of class c, m the mean of all w_c. Over classes of which no labeled image
+       has been seen yet, s is p; over the others it sums to what p does.
+    2. Aligned: ``q r / a``, made to sum to 1, where a is the moving average of the mean of q, and r that of
+       the shares of the classes in the labeled batches, or 1 / C. Both begin as plain means over all steps
+       and a uniform one, and take the step in before they are used.
+    3. Chosen, by :meth:`select`.
+
+    An algorithm holds it as ``adjust``.
+
+    Args:
+        options: what is done.
+        decay: of the averages behind the alignment, at most.
+        warmup: whether these begin as plain means, or move by ``1 - decay`` from the first step on.
+
+    Attributes:
+        mean_prediction: a, (C,).
+        class_share: r, (C,), for ``align`` "labeled".
+        prototypes: w_c, (C, D).
+        known: classes that have a prototype, (C,) bool.
+
+    Source: alignment: Berthelot et al., "ReMixMatch" (ICLR 2020), section 3.1, towards the labeled classes;
+    Chen et al., "SoftMatch" (ICLR 2023), section 3.3, towards a uniform distribution. Smoothing: Oh et al.,
+    "DASO: Distribution-Aware Semantics-Oriented Pseudo-Label" (CVPR 2022), equations 1 to 3. Differs: one w
+    for all classes where DASO's grows with the class's share of pseudo-labels; the teacher's features on both
+    sides, and their moving averages for DASO's queue; cosines from the mean m, without which those of
+    features that are never negative are all close to 1. CoMatch, which smooths by neighbors, aligns first;
+    here it comes last, so that the mean of what comes out is what was wanted.
+    """
+
+    mean_prediction: Tensor
+    class_share: Tensor
+    prototypes: Tensor
+    known: Tensor
+
+    def __init__(self, options: Targets, *, decay: float = AVERAGE_DECAY, warmup: bool = True) -> None:
+        super().__init__()
+        self.options, self.decay, self.warmup = options, decay, warmup
+
+    def extend(self, net: nn.Module, task: Task) -> None:
+        """The buffers for a network and its data.
+
+        Raises:
+            ValueError: targets are to be smoothed, and the network has no linear head over its features.
+        """
+        classes, options = task.num_classes, self.options
+        if options.align != "none":
+            self.register_buffer("mean_prediction", torch.full((classes,), 1 / classes))
+        if options.align == "labeled":
+            self.register_buffer("class_share", torch.full((classes,), 1 / classes))
+        if options.smooth_targets:
+            self.register_buffer("prototypes", torch.zeros(classes, feature_width(net)))
+            self.register_buffer("known", torch.zeros(classes, dtype=torch.bool))
+        if options.balance_classes:
+            self.quota = ClassQuota(task.num_unlabeled, classes)
+
+    @torch.no_grad()
+    def forward(
+        self,
+        probabilities: Tensor,
+        nets: Nets,
+        labeled: tuple[Tensor, Tensor],
+        unlabeled: Tensor,
+        step: Step,
+    ) -> Adjusted:
+        """Smooth and align.
+
+        Args:
+            probabilities: p, of the unlabeled images, (N, C).
+            nets: the teacher's features are compared.
+            labeled: images (B, ...) of the step and their classes, (B,) int64.
+            unlabeled: images that p is about, (N, ...).
+            step: where training stands.
+        """
+        p, (images, labels) = probabilities.detach(), labeled
+        news: dict[str, Tensor] = {}
+        if self.options.smooth_targets:
+            p, news = self._smoothed(p, nets.teacher, images, labels, unlabeled)
+        if self.options.align == "none":
+            return Adjusted(p, p, _named(news))
+        news["mean_prediction"] = self._average("mean_prediction", p.mean(dim=0), step)
+        wanted: Tensor | float = 1 / p.shape[1]
+        if self.options.align == "labeled":
+            shares = F.one_hot(labels, p.shape[1]).to(p.dtype).mean(dim=0)
+            wanted = news["class_share"] = self._average("class_share", shares, step)
+        return Adjusted(align(p, news["mean_prediction"], wanted), p, _named(news))
+
+    def select(self, pseudo: PseudoLabels, adjusted: Adjusted) -> tuple[PseudoLabels, dict[str, Tensor]]:
+        """The pseudo-labels with those that count chosen anew where classes are to be balanced, see
+        :class:`ssl_mix.banks.ClassQuota`; and all news of the step."""
+        if not self.options.balance_classes:
+            return pseudo, adjusted.news
+        mask, news = self.quota(pseudo)
+        return pseudo._replace(mask=mask), adjusted.news | _named(news, "quota.")
+
+    def _average(self, name: str, new: Tensor, step: Step) -> Tensor:
+        """A moving average with this step's value taken in."""
+        warm = (step.number + 1) / (step.number + 2) if self.warmup else 1.0
+        return torch.lerp(new, getattr(self, name).to(new), min(self.decay, warm))
+
+    def _smoothed(
+        self, p: Tensor, teacher: nn.Module, images: Tensor, labels: Tensor, unlabeled: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        features = full_precision(backbone(teacher).features(torch.cat((images, unlabeled))))
+        with torch.autocast(p.device.type, enabled=False):
+            near, asked = torch.split(features.to(p.dtype), [len(images), len(unlabeled)])
+            prototypes, known = self._moved(near, labels)
+            center = (known[:, None] * prototypes).sum(dim=0) / known.sum()
+            cosines = F.normalize(asked - center, dim=1) @ F.normalize(prototypes - center, dim=1).T
+            share = torch.softmax(torch.where(known, SCALE * cosines, -torch.inf), dim=1)
+            semantic = torch.where(known, share * (p * known).sum(dim=1, keepdim=True), p)
+            return torch.lerp(p, semantic, self.options.smooth_targets), {
+                "prototypes": prototypes,
+                "known": known,
+            }
+
+    def _moved(self, features: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """The prototypes, and which there are, with the features (B, D) of labeled images taken in."""
+        members = F.one_hot(labels, len(self.known)).to(features.dtype)
+        counts = members.sum(dim=0)
+        means = members.T @ features / counts.clamp(min=1)[:, None]
+        old, here = self.prototypes.to(features), counts > 0
+        keep = torch.where(here, PROTOTYPE_DECAY * self.known.to(features.dtype), 1.0)
+        return torch.lerp(means, old, keep[:, None]), self.known | here
+
+
+def _named(news: dict[str, Tensor], within: str = "") -> dict[str, Tensor]:
+    """News by the names that the buffers have in the algorithm."""
+    return {f"adjust.{within}{name}": value for name, value in news.items()}

@@ -1,36 +1,63 @@
-"""The table of ``ssl-mix auto`` beside the linear probe, from the lines of ``scripts/auto_ladder.py``."""
+"""Tables of ``ssl-mix auto`` beside the linear probe, from the lines of ``scripts/auto_ladder.py``."""
 
 import math
 import statistics
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from scipy.stats import t
 
 Line = dict[str, Any]
+Table = tuple[Sequence[str], list[list[str]]]
+NAMES = {"caltech50": "Caltech-101, 50 classes", "cub5": "5 species of birds", "cifar10s": "CIFAR-10"}
+RUNGS = ("fixmatch + DM/AS", "prototypes", "weak views")
 
 
-def beside_probe(lines: Sequence[Line]) -> tuple[Sequence[str], list[list[str]]]:
-    """A row for each kind of unlabeled images and number of labels."""
-    columns = ["unlabeled images", "labels", "probe", "auto", "difference", "95 %", "below", "chosen"]
-    cells: dict[tuple[str, int], list[Line]] = {}
+def beside_probe(lines: Sequence[Line]) -> Table:
+    """What was chosen: a row for each set of images, kind of unlabeled ones and number of labels."""
+    columns = ["images", "unlabeled", "labels", "probe", "auto", "difference", "95 %", "below", "chosen"]
+    return columns, [[*cell, *row(found)] for cell, found in cells(lines)]
+
+
+def rungs(lines: Sequence[Line]) -> Table:
+    """Each rung's difference to the probe with the half interval of its mean."""
+    columns = ["images", "unlabeled", "labels", *RUNGS]
+    return columns, [[*cell, *(against(found, name) for name in RUNGS)] for cell, found in cells(lines)]
+
+
+def cells(lines: Sequence[Line]) -> Iterator[tuple[tuple[str, str, str], list[Line]]]:
+    """Lines that differ by the choice of labels alone, with the words for them."""
+    found: dict[tuple[int, str, int], list[Line]] = {}
     for line in lines:
-        cells.setdefault((line["kind"], line["labels_per_class"]), []).append(line)
-    return columns, [[kind, str(labels), *row(found)] for (kind, labels), found in cells.items()]
+        place = list(NAMES).index(line["data"])
+        found.setdefault((place, line["kind"], line["labels_per_class"]), []).append(line)
+    for (place, kind, labels), members in sorted(found.items()):
+        yield (list(NAMES.values())[place], kind, str(labels)), members
 
 
 def row(lines: Sequence[Line]) -> list[str]:
     """Accuracies in per cent, their paired difference with the interval of its mean, and what was chosen."""
     ours, probe = ([100 * line[name] for line in lines] for name in ("accuracy", "probe_accuracy"))
     gains = [one - other for one, other in zip(ours, probe, strict=True)]
-    mean, count = statistics.mean(gains), len(gains)
-    half = t.ppf(0.975, count - 1) * statistics.stdev(gains) / math.sqrt(count)
+    mean, half = interval(gains)
     chosen = Counter(line["chosen"] for line in lines).most_common()
     return [
         *(f"{statistics.mean(values):.1f}" for values in (probe, ours)),
         f"{mean:+.1f}",
         f"{mean - half:+.1f} to {mean + half:+.1f}",
-        f"{sum(gain < 0 for gain in gains)} of {count}",
+        f"{sum(gain < 0 for gain in gains)} of {len(gains)}",
         ", ".join(f"{name} {times}x" for name, times in chosen),
     ]
+
+
+def against(lines: Sequence[Line], rung: str) -> str:
+    """A rung's gain over the probe, whatever was chosen."""
+    mean, half = interval([100 * (line["tests"][rung] - line["probe_accuracy"]) for line in lines])
+    return f"{mean:+.1f} +- {half:.1f}"
+
+
+def interval(gains: Sequence[float]) -> tuple[float, float]:
+    """The mean and half of its 95 % interval."""
+    half = t.ppf(0.975, len(gains) - 1) * statistics.stdev(gains) / math.sqrt(len(gains))
+    return statistics.mean(gains), half

@@ -18,9 +18,9 @@ HELP = """usage: ssl-mix auto --net WEIGHTS --labeled DIR [--unlabeled DIR] [--t
                     [--minutes 10] [options of data, network and training, as for ssl-mix train]
 
 Learn from few labels with a pre-trained network: features of every image are computed once; a linear probe,
-class means that unlabeled images move, and heads trained on features are compared by cross-validation over
-the labels, and the best that beats the probe by the standard error of its gain is trained on all of them.
-The result is an ordinary run; ssl-mix evaluate RUN --json tells its accuracy and that of the probe.
+FixMatch with DM/AS and others that train a head are compared by cross-validation over the labels, and one is
+trained on all of them: FixMatch with DM/AS, unless the probe is ahead of it. The result is an ordinary run;
+ssl-mix evaluate RUN --json tells its accuracy and that of the probe.
 
   --minutes  after 70 % of them no further way is tried (default: 10)
 

@@ -13,12 +13,12 @@ from rich.table import Table
 from ssl_mix.algorithms import ALGORITHMS
 from ssl_mix.cli.terminal import as_flags, console, say
 from ssl_mix.engine.config import TrainConfig
-from ssl_mix.mixing.terms import MixingTerms
 from ssl_mix.recipes import RECIPES
-from ssl_mix.recipes.build import GROUPS, fields_of, takes_mixing
+from ssl_mix.recipes.build import GROUPS, default_options, fields_of, nested_in
 from ssl_mix.recipes.recipe import Recipe
 from ssl_mix.runs.data_options import DataOptions
 from ssl_mix.runs.net_options import NetOptions
+from ssl_mix.runs.run import NESTED
 
 FLAT = (tyro.conf.OmitSubcommandPrefixes, tyro.conf.OmitArgPrefixes, tyro.conf.CascadeSubcommandArgs)
 FIRST = ("data", "labeled", "unlabeled", "test", "net", "mix", "steps", "out")  # what most people set
@@ -51,11 +51,11 @@ def option_groups(algorithm: str) -> dict[str, tuple[str, ...]]:
     """The names of all options by group."""
     groups = {name: tuple(fields_of(cls)) for name, cls in GROUPS.items()}
     if algorithm:
-        own = tuple(name for name in fields_of(ALGORITHMS[algorithm]) if name != "mixing")
-        mixing = fields_of(MixingTerms) if takes_mixing(ALGORITHMS[algorithm]) else ()
-        groups = {"data": groups.pop("data"), "network": groups.pop("network"), "algorithm": own} | (
-            {"mixing": tuple(mixing)} | groups if mixing else groups
-        )
+        cls = ALGORITHMS[algorithm]
+        own = tuple(name for name in fields_of(cls) if name not in NESTED)
+        shared = {group: tuple(fields_of(NESTED[group])) for group in nested_in(cls)}
+        first = {"data": groups.pop("data"), "network": groups.pop("network"), "algorithm": own}
+        groups = first | shared | groups
     return {**groups, "run": ("recipe", "out", "overwrite")}
 
 
@@ -130,9 +130,10 @@ def with_defaults(
     hints = get_type_hints(cls.__init__)
     parameters = []
     for name, parameter in inspect.signature(cls).parameters.items():
-        if name == "mixing":
-            terms = with_defaults(MixingTerms, defaults, only)
-            kind: Any = Annotated[MixingTerms, tyro.conf.arg(constructor=terms)]
+        if name in NESTED:
+            group: Any = NESTED[name]
+            shared = with_defaults(group, default_options(cls, name) | dict(defaults), only)
+            kind: Any = Annotated[group, tyro.conf.arg(constructor=shared)]
             parameters.append(parameter.replace(annotation=kind, default=inspect.Parameter.empty))
         elif only is None or name in only:
             value = defaults.get(name, parameter.default)

@@ -1,6 +1,7 @@
 """The ``ssl-mix`` command: which word starts what. A command's code is imported when it is called."""
 
 import importlib
+import random
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -51,6 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = given[:1] == ["--debug"]
+    drawn = random.getstate()  # the terminal's library draws from it
     try:
         with warnings.catch_warnings():
             run_command(given[debug:])
@@ -69,6 +71,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise
         print("ssl-mix: interrupted", file=sys.stderr)
         sys.exit(130)  # as shells report a command ended by Ctrl-C
+    finally:
+        random.setstate(drawn)
 
 
 def run_command(words: Sequence[str]) -> None:

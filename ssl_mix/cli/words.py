@@ -18,10 +18,10 @@ import tyro
 from ssl_mix.algorithms import ALGORITHMS
 from ssl_mix.cli.help import FLAT, explain_mistake
 from ssl_mix.errors import UserError, check_choice
-from ssl_mix.mixing.terms import MixingTerms
 from ssl_mix.recipes import RECIPES
-from ssl_mix.recipes.build import GROUPS, check_known, defaults_of
+from ssl_mix.recipes.build import GROUPS, check_known, default_options, defaults_of, nested_in
 from ssl_mix.recipes.recipe import Recipe
+from ssl_mix.runs.run import NESTED
 
 NONE = ""
 
@@ -31,7 +31,7 @@ class Words(NamedTuple):
 
     Attributes:
         algorithm: its name, "" where none is given.
-        options: by name, those that were given, and every one that says yes or no.
+        options: by name, those that were given, but for a yes or no that is the default.
         recipe: where the other options come from.
         out: folder of the run.
         overwrite: whether a run in that folder is replaced.
@@ -84,8 +84,10 @@ def _refuse(unknown: Sequence[str], algorithm: str) -> None:
 
 def _switches(algorithm: str, recipe: Recipe) -> dict[str, bool]:
     """The defaults of flags that say yes or no."""
-    parameters = inspect.signature(ALGORITHMS[algorithm]).parameters
-    own = {name: parameter.default for name, parameter in parameters.items()}
+    cls = ALGORITHMS[algorithm]
+    own = {name: parameter.default for name, parameter in inspect.signature(cls).parameters.items()}
+    for group in nested_in(cls):
+        own |= default_options(cls, group)
     defaults = {**own, **vars(recipe.data), **vars(recipe.net), **vars(recipe.config), **recipe.options}
     return {name: value for name, value in defaults.items() if isinstance(value, bool)}
 
@@ -156,7 +158,8 @@ def _collector(cls: type, switches: Mapping[str, bool], name: str | None = None)
     """A function with the keywords of ``cls`` that returns those that were given."""
 
     def collect(**keywords: Any) -> dict[str, Any]:
-        given = {k: v for k, v in keywords.items() if v is not None and (k in switches or k not in yes_or_no)}
+        same = {key: keywords[key] == switches.get(key, keywords[key]) for key in yes_or_no}
+        given = {k: v for k, v in keywords.items() if v is not None and not same.get(k)}
         return given if name is None else {NONE: name, **given}
 
     flags = _flags_of(cls)
@@ -173,7 +176,9 @@ def _collector(cls: type, switches: Mapping[str, bool], name: str | None = None)
 
 
 def _flags_of(cls: type) -> dict[str, Any]:
-    """Name and type of each option of a class, and of its mixing terms."""
+    """Name and type of each option of a class, and of the groups that it shares with others."""
     hints = get_type_hints(cls.__init__)  # type: ignore[misc]
-    flags = {name: hint for name, hint in hints.items() if name not in ("mixing", "return")}
-    return {**flags, **_flags_of(MixingTerms)} if "mixing" in hints else flags
+    flags = {name: hint for name, hint in hints.items() if name not in (*NESTED, "return")}
+    for group in NESTED.keys() & hints.keys():
+        flags |= _flags_of(NESTED[group])
+    return flags

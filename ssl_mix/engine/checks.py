@@ -1,5 +1,6 @@
 """What a trainer refuses before its first step, each mistake by the name of its argument."""
 
+import warnings
 from typing import Any
 
 import torch
@@ -8,8 +9,9 @@ from torch import Tensor, nn
 from ssl_mix.algorithm import Algorithm
 from ssl_mix.datasets import DataSet, Split
 from ssl_mix.engine.config import TrainConfig
-from ssl_mix.engine.execution import kept_buffers, resolve_device
+from ssl_mix.engine.execution import half_precision, kept_buffers, resolve_device
 from ssl_mix.errors import UserError
+from ssl_mix.models.first_weights import is_trained
 from ssl_mix.passes import backbone, is_backbone
 
 KINDS = {"algorithm": Algorithm, "net": nn.Module, "data": DataSet, "split": Split, "config": TrainConfig}
@@ -72,13 +74,23 @@ def check_network(net: nn.Module, shape: tuple[int, int, int], num_classes: int,
             module.training = True
 
 
+def warn_of_weights(net: nn.Module) -> None:
+    """Warn where a network with trained weights is to be trained by the settings for random ones."""
+    if is_trained(net):
+        wanted = 'TrainConfig(steps=200, lr=0.001, schedule="half-cosine")'
+        warnings.warn(
+            f"{type(net).__name__} has trained weights, and the defaults of TrainConfig are for random ones "
+            f"(1000 steps at a rate of 0.03): pass {wanted}, or what you want",
+            stacklevel=3,
+        )
+
+
 def _precision(net: nn.Module, config: TrainConfig) -> torch.autocast:
     """The autocast of training for a network that is not in float32; others are tried without."""
     weight = next(net.parameters(), torch.zeros(()))
-    on_gpu = resolve_device(config.device).type == "cuda"
-    casts = config.amp == "bf16" or (config.amp == "auto" and on_gpu)
-    enabled = casts and weight.dtype != torch.float32
-    return torch.autocast(weight.device.type, torch.bfloat16, enabled=enabled)
+    precision = half_precision(config, resolve_device(config.device))
+    enabled = precision is not None and weight.dtype != torch.float32
+    return torch.autocast(weight.device.type, precision or torch.bfloat16, enabled=enabled)
 
 
 def _try(net: nn.Module, shape: tuple[int, int, int], num_classes: int) -> None:

@@ -13,6 +13,7 @@ from ssl_mix.errors import (
 )
 
 Schedule = Literal["cosine", "half-cosine", "step", "constant"]
+Amp = Literal["auto", "bf16", "fp16", "off"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +24,12 @@ class TrainConfig:
         steps: optimizer steps.
         batch_size: labeled images per step. May exceed the labeled set, which is then repeated within the
             batch.
+        accumulate: equal parts of the batch that go through the network one after the other, in as much less
+            memory; their gradients add up to one optimizer step, that of the whole batch. What looks at
+            several images looks at those of a part: batch norm, mixing, and what an algorithm learns of a
+            batch (thresholds, queues), once a part.
+        clip_grad: largest length of the gradient of all weights together; a longer one is shortened to it.
+            Default: none.
         optimizer: "sgd" or "adamw".
         lr: learning rate.
         head_lr_factor: learning rate of the head and of what the algorithm adds, over that of the other
@@ -42,7 +49,8 @@ class TrainConfig:
         ema_buffers: the teacher copies the student's batch-norm statistics, or averages them.
         seed: of the weights, the order, the augmentation and the mixing, each a random stream of its own.
         device: "auto" takes a GPU where there is one; else "cpu", "cuda", "cuda:1".
-        amp: "bf16" computes in bfloat16 where autocast allows it; "auto" does so on a GPU.
+        amp: "bf16" computes in bfloat16 where autocast allows it; "fp16" in float16, with a loss scale, for
+            GPUs without bfloat16; "auto" does the first that a GPU can, and neither on a CPU.
         channels_last: memory layout that convolutions prefer.
         compile: torch.compile the network; falls back with a warning where that cannot work.
         deterministic: use cuDNN's deterministic algorithms. Off lets it choose the fastest.
@@ -59,6 +67,8 @@ class TrainConfig:
 
     steps: int = 1000
     batch_size: int = 64
+    accumulate: int = 1
+    clip_grad: float | None = None
     optimizer: Literal["sgd", "adamw"] = "sgd"
     lr: float = 0.03
     head_lr_factor: float = 1.0
@@ -74,7 +84,7 @@ class TrainConfig:
     ema_buffers: Literal["copy", "average"] = "copy"
     seed: int = 0
     device: str = "auto"
-    amp: Literal["auto", "bf16", "off"] = "auto"
+    amp: Amp = "auto"
     channels_last: bool = True
     compile: bool = False
     deterministic: bool = True
@@ -87,14 +97,20 @@ class TrainConfig:
     def __post_init__(self) -> None:
         check_positive("lr", self.lr)
         check_positive("head_lr_factor", self.head_lr_factor)
-        for name in ("steps", "batch_size", "log_every"):
+        for name in ("steps", "batch_size", "accumulate", "log_every"):
             check_count(name, getattr(self, name))
+        if self.batch_size % self.accumulate:
+            raise UserError(
+                f"accumulate ({self.accumulate}) must divide batch_size ({self.batch_size}) into equal parts"
+            )
+        if self.clip_grad is not None:
+            check_positive("clip_grad", self.clip_grad)
         for name in ("threads", "eval_every", "checkpoint_every"):
             if getattr(self, name) is not None:
                 check_count(name, getattr(self, name))
         check_choice("optimizer", self.optimizer, ("sgd", "adamw"))
         check_choice("schedule", self.schedule, get_args(Schedule))
-        check_choice("amp", self.amp, ("auto", "bf16", "off"))
+        check_choice("amp", self.amp, get_args(Amp))
         check_choice("test_scored", self.test_scored, ("always", "once"))
         object.__setattr__(self, "milestones", tuple(self.milestones))  # JSON knows lists alone
         for milestone in self.milestones:

@@ -78,13 +78,27 @@ def kept_buffers(net: nn.Module) -> Iterator[None]:
             buffer.detach().copy_(value)
 
 
+def half_precision(config: TrainConfig, device: torch.device) -> torch.dtype | None:
+    """bfloat16 or float16, as ``config.amp`` says and the device can; None for float32."""
+    if config.amp == "fp16":
+        return torch.float16
+    if config.amp == "off" or (config.amp == "auto" and device.type == "cpu"):
+        return None
+    if device.type == "cpu" or torch.cuda.is_bf16_supported(including_emulation=False):
+        return torch.bfloat16
+    return torch.float16 if config.amp == "auto" else None
+
+
 def autocast(config: TrainConfig, device: torch.device) -> AbstractContextManager[None]:
-    """bfloat16 autocast as ``config.amp`` says, or nothing."""
-    supported = device.type == "cpu" or torch.cuda.is_bf16_supported(including_emulation=False)
-    if config.amp == "bf16" and not supported:
-        warnings.warn("this GPU cannot compute in bfloat16: training in float32", stacklevel=2)
-    if supported and (config.amp == "bf16" or (config.amp == "auto" and device.type == "cuda")):
-        return cast(AbstractContextManager[None], torch.autocast(device.type, torch.bfloat16))
+    """The autocast that ``config.amp`` says, or nothing."""
+    precision = half_precision(config, device)
+    if precision is not None:
+        return cast(AbstractContextManager[None], torch.autocast(device.type, precision))
+    if config.amp == "bf16":
+        warnings.warn(
+            "this GPU cannot compute in bfloat16: training in float32; `amp=fp16` computes in float16",
+            stacklevel=2,
+        )
     return contextlib.nullcontext()
 
 

@@ -3,6 +3,7 @@
 import copy
 import math
 import time
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,13 +13,15 @@ from torch import Tensor, nn
 from ssl_mix.algorithm import Algorithm
 from ssl_mix.banks import PseudoLabelBank
 from ssl_mix.datasets import DataSet, ImageSet, Split
-from ssl_mix.engine.checks import check_kinds, check_network
+from ssl_mix.engine.checks import check_kinds, check_network, warn_of_weights
 from ssl_mix.engine.config import TrainConfig
 from ssl_mix.engine.execution import autocast, compiled, own_state, resolve_device
 from ssl_mix.engine.feed import Feed, RawBatch
 from ssl_mix.engine.meter import DivergedError, Meter
-from ssl_mix.engine.optimizer import body_of, build_optimizer, learning_rate, set_learning_rate
+from ssl_mix.engine.optimizer import body_of, build_optimizer, learning_rate
 from ssl_mix.engine.teacher import Teacher
+from ssl_mix.engine.update import Update, parts_of
+from ssl_mix.engine.watch import Watch, remedies, watched
 from ssl_mix.evaluation import accuracy, mean_class_accuracy, predict_probabilities
 from ssl_mix.randomness import stream_generator
 from ssl_mix.types import Nets, Step, Task
@@ -62,8 +65,11 @@ class Trainer:
         split: Split,
         config: TrainConfig | None = None,
     ) -> None:
-        self.config = config = config or TrainConfig()
+        settled, config = config is not None, config or TrainConfig()
+        self.config = config
         check_kinds(algorithm=algorithm, net=net, data=data, split=split, config=config)
+        if not settled:
+            warn_of_weights(net)
         self.device = resolve_device(config.device)
         self.data, self.split, self.algorithm = data, split, algorithm
         self.feed = feed = Feed(algorithm, data, split, config, self.device)
@@ -81,9 +87,10 @@ class Trainer:
         )
         self.student = student.train()
         self.optimizer = build_optimizer(nn.ModuleList([student, algorithm]), config, body)
+        self.update = Update(self.optimizer, config, self.device)
         self.nets = Nets(self._runnable(student), self.teacher.net)
         self.bank = PseudoLabelBank(task.num_unlabeled, task.num_classes).to(self.device)
-        self.meter = Meter()
+        self.meter, self.watch = Meter(), Watch(config.steps)
         self.step, self.stop, self.seconds = 0, False, 0.0
         self.best: dict[str, Any] | None = None
 
@@ -91,7 +98,7 @@ class Trainer:
         if not self.config.compile:
             return student
         layout = torch.channels_last if self.config.channels_last else torch.contiguous_format
-        shape = (self.config.batch_size, *self.feed.shape)
+        shape = (self.config.batch_size // self.config.accumulate, *self.feed.shape)
         sample = torch.zeros(shape, device=self.device).to(memory_format=layout)
         with own_state(self.config, self.device, "trial"):
             return compiled(student.train(), sample, autocast(self.config, self.device))
@@ -104,9 +111,14 @@ class Trainer:
         learning rate, seconds, images per second and the share of the time spent waiting for images; and,
         where due, the accuracies of the teacher.
 
+        Warns:
+            UserWarning: the loss rises, or labeled images are forgotten, see
+                :class:`ssl_mix.engine.watch.Watch`.
+
         Raises:
             DivergedError: a loss term became NaN or infinite.
         """
+        self._watch()
         began, since = time.perf_counter() - self.seconds, (time.perf_counter(), self.step)
         waited, batches = 0.0, self.feed.batches(self.step)
         while self.step < self.config.steps:
@@ -116,6 +128,7 @@ class Trainer:
             self.train_step(raw)
             if self.config.logs_at(self.step):
                 record = self.record()
+                self._watch()
                 now = time.perf_counter()
                 record["images_per_second"] = (
                     self.feed.images_per_step * (self.step - since[1]) / (now - since[0])
@@ -141,20 +154,38 @@ class Trainer:
 
     def _train_step(self, raw: RawBatch) -> None:
         config, step = self.config, self.step
-        batch = self.feed.augment(raw, step)
-        with autocast(config, self.device):
-            mixing = stream_generator(config.seed, "mixing", step)
-            output = self.algorithm(self.nets, batch, Step(step, config.steps, mixing))
+        batch, mixing = self.feed.augment(raw, step), stream_generator(config.seed, "mixing", step)
         self.optimizer.zero_grad(set_to_none=True)
-        output.loss.backward()
-        set_learning_rate(self.optimizer, learning_rate(config, step))
-        self.optimizer.step()
+        for part in parts_of(batch, config.accumulate):
+            with autocast(config, self.device):
+                output = self.algorithm(self.nets, part, Step(step, config.steps, mixing))
+            self.update.backward(output.loss)
+            self.algorithm.commit(output.carry)
+            metrics = {"loss": output.loss, **output.metrics}
+            if output.pseudo is not None:
+                metrics["pseudo_labels_changed"] = self.bank.update(output.pseudo, step)
+            self.meter.add(metrics, step)
+        found = self.update.apply(learning_rate(config, step))
+        if found:
+            self.meter.add(found, step)
         self.teacher.update(step)
-        self.algorithm.commit(output.carry)
-        metrics = {"loss": output.loss, **output.metrics}
-        if output.pseudo is not None:
-            metrics["pseudo_labels_changed"] = self.bank.update(output.pseudo, step)
-        self.meter.add(metrics, step)
+        self.watch.add(metrics, step)  # of the last part
+
+    def _watch(self) -> None:
+        """Warn, once in a run, of what goes wrong in its beginning."""
+        found = self.watch.look(self.step, self._labeled_accuracy, len(watched(self.split.labeled)))
+        if found:
+            warnings.warn(f"{found}: {remedies(self.algorithm, self.student)}", stacklevel=3)
+
+    def _labeled_accuracy(self) -> float:
+        """Of the student, on plain labeled images."""
+        index = torch.tensor(watched(self.split.labeled))
+        with own_state(self.config, self.device, "watch", self.step):
+            data = self.data
+            answers = predict_probabilities(
+                self.student, data.train.images, data.augmentation, self.device, indices=index
+            )
+        return accuracy(answers, data.train.labels[index])
 
     def record(self) -> dict[str, float]:
         """Means since the last record, which starts anew; the one place where the host waits for the
@@ -243,10 +274,11 @@ class Trainer:
             "seconds": self.seconds,
             "student": self.student.state_dict(),
             "teacher": self.teacher.net.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            **self.update.state_dict(),
             "algorithm": self.algorithm.state_dict(),
             "bank": self.bank.state_dict(),
             "meter": self.meter.state_dict(),
+            "watch": self.watch.state_dict(),
             "best": self.best,
         }
 
@@ -255,10 +287,11 @@ class Trainer:
         for part, module in (
             ("student", self.student),
             ("teacher", self.teacher.net),
-            ("optimizer", self.optimizer),
             ("algorithm", self.algorithm),
             ("bank", self.bank),
         ):
             module.load_state_dict(state[part])
+        self.update.load_state_dict(state)
         self.meter.load_state_dict(state["meter"], self.device)
+        self.watch.load_state_dict(state["watch"], self.device)
         self.step, self.seconds, self.best = state["step"], state["seconds"], state.get("best")

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from ssl_mix.augment.crops import Crops, ten_crops
 from ssl_mix.augment.views import Views
 from ssl_mix.datasets import ImageSource
+from ssl_mix.datasets.label_range import check_label_range
 from ssl_mix.errors import UserError
 
 CHUNK = 500
@@ -77,11 +78,15 @@ def predict_probabilities(
 def accuracy(probabilities: Tensor, labels: Tensor) -> float:
     """Share of images whose largest probability (N, C) is at their label (N,).
 
+    Raises:
+        ValueError: there is not one label for each image, or one is none of the C classes.
+
     Examples:
         >>> probabilities = torch.tensor([[0.9, 0.1], [0.2, 0.8], [0.3, 0.7], [0.6, 0.4]])
         >>> accuracy(probabilities, torch.tensor([0, 1, 1, 1]))
         0.75
     """
+    _check(probabilities, labels)
     return (probabilities.argmax(dim=1) == labels).float().mean().item()
 
 
@@ -93,13 +98,26 @@ def mean_class_accuracy(probabilities: Tensor, labels: Tensor) -> float:
         probabilities: (N, C).
         labels: (N,) int64 in [0, C).
 
+    Raises:
+        ValueError: as for :func:`accuracy`.
+
     Examples:
         >>> probabilities = torch.tensor([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]])
         >>> mean_class_accuracy(probabilities, torch.tensor([0, 1, 1]))  # (1/1 + 1/2) / 2
         0.75
     """
+    _check(probabilities, labels)
     right = (probabilities.argmax(dim=1) == labels).double()
     classes = probabilities.shape[1]
     counts = torch.bincount(labels, minlength=classes)
     shares = torch.bincount(labels, weights=right, minlength=classes) / counts
     return shares[counts > 0].mean().item()
+
+
+def _check(probabilities: Tensor, labels: Tensor) -> None:
+    if probabilities.ndim != 2 or labels.shape != probabilities.shape[:1]:
+        raise UserError(
+            f"expected probabilities (N, C) and labels (N,), got {tuple(probabilities.shape)} and "
+            f"{tuple(labels.shape)}"
+        )
+    check_label_range(labels, probabilities.shape[1], "labels", unknown=False)

@@ -137,6 +137,11 @@ class MixingTerms:
         return self.mix in ("as", "dm-as")
 
     @property
+    def masked(self) -> bool:
+        """Whether it matters here which pseudo-labels count."""
+        return self.asymmetric and self.variant.masked
+
+    @property
     def variant(self) -> Variant:
         """The switches of ``mix_variant``."""
         return VARIANTS[self.mix_variant]

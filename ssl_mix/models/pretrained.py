@@ -1,23 +1,21 @@
 """Weights that a network starts from: a file, or a run of before."""
 
 import copy
-import pickle
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from ssl_mix.errors import UserError
 from ssl_mix.models.adapted import Adapted, adapt
+from ssl_mix.models.fitting_state import fitting_state, notes_of
+from ssl_mix.models.weight_files import State, described, read_states
 from ssl_mix.passes import backbone
 from ssl_mix.transfer.heads import new_head
 
-PREFIXES = ("module.", "backbone.")
-WRAPPERS = ("state_dict", "model", "teacher")
-SUFFIXES = (".pth", ".pt", ".safetensors")
+UNCOUNTED = "num_batches_tracked"  # weights of long ago do not count batches
 WITHOUT_DOWNLOAD = "Give a local file (`pretrained=FILE`), or start from random weights (`pretrained=none`)"
-State = dict[str, Tensor]
 
 
 class Pretrained(NamedTuple):
@@ -41,8 +39,10 @@ def load_pretrained(net: nn.Module, source: Path, *, keep_head: bool = True) -> 
     Args:
         net: a network of :func:`ssl_mix.models.build_model` or :func:`ssl_mix.models.adapt`. Keeps the source
             head beside itself, see :func:`source_classifier`.
-        source: a state dict (.pth, .pt, .safetensors), bare or under "state_dict", "model" or "teacher",
-            whose names may all begin with "module." or "backbone."; or the folder of a run.
+        source: a file, of which the part that fits the network is found: a state dict, bare or under any
+            entries ("state_dict", "model_ema", "teacher"), whose names may all begin with anything
+            ("module.", "backbone."), or a pickled network; a moving average goes first. Or the folder of a
+            run.
         keep_head: whether a classifier of the right shape is taken over; if not, the head is new, see
             :func:`ssl_mix.transfer.heads.new_head`.
 
@@ -51,10 +51,11 @@ def load_pretrained(net: nn.Module, source: Path, *, keep_head: bool = True) -> 
             another shape.
     """
     own = net.state_dict()
-    state = _renamed(read_weights(source), net, own)
     head, old = _head_name(net), backbone(net).head
+    state, notes = _chosen(net, own, head, source)
     weight, bias = state.get(f"{head}.weight"), state.get(f"{head}.bias")
-    notes = []
+    if weight is not None and bias is None and old.bias is not None:
+        bias = state[f"{head}.bias"] = weight.new_zeros(len(weight))
     if weight is None or weight.shape != own[f"{head}.weight"].shape or not keep_head:
         classes = len(own[f"{head}.weight"])
         had = "no classifier" if weight is None else f"one of other classes, of shape {list(weight.shape)}"
@@ -64,7 +65,6 @@ def load_pretrained(net: nn.Module, source: Path, *, keep_head: bool = True) -> 
         state |= {f"{head}.{name}": value for name, value in new.state_dict().items()}
     else:
         notes.append(f"the head is that of {source}, which has as many classes: it is not new")
-    _check(state, own, source, type(getattr(net, "body", net)).__name__)
     unused = sorted(state.keys() - own.keys())
     if unused:
         notes.append(
@@ -116,71 +116,40 @@ def loading_notes(net: nn.Module) -> tuple[str, ...]:
     return tuple(vars(net).get("loading_notes", ()))
 
 
-def read_weights(source: Path) -> State:
-    """The state dict in a file, or of the teacher of a run.
+def _chosen(net: nn.Module, own: State, head: str, source: Path) -> tuple[State, list[str]]:
+    """The weights in a file, or of a run, that fit the network, under its names, and what to tell of them.
 
     Raises:
-        ValueError: there is none, or the file holds anything but tensors and plain values.
+        ValueError: there are none.
     """
-    if source.is_dir():
-        return _of_run(source)
-    if not source.is_file():
+    states = _of_run(source) if source.is_dir() else read_states(source)
+    inside = "body." if isinstance(net, Adapted) else ""
+    shapes = {_theirs(name, inside): value.shape for name, value in own.items()}
+    own_head = {f"{_theirs(head, inside)}.{part}" for part in ("weight", "bias")}
+    needed = {name for name in shapes.keys() - own_head if not name.endswith(UNCOUNTED)}
+    fits = fitting_state(states, shapes, needed)
+    if not fits or not fits[0].whole:
+        wanted = {name: shape for name, shape in shapes.items() if name in needed}
+        wrong = _misfits(fits[0].state if fits else {}, wanted)
         raise UserError(
-            f"pretrained must be none, default, a file or the folder of a run; {source} is not there"
+            f"the weights of {source} do not fit this network ({type(getattr(net, 'body', net)).__name__}): "
+            f"{wrong}. It holds {described(states, source)}"
         )
-    if source.suffix not in SUFFIXES:
-        raise UserError(f"weights are read from {', '.join(SUFFIXES)}, not from {source}")
-    content = _read(source)
-    for wrapper in WRAPPERS:
-        if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
-            content = content[wrapper]
-    if not isinstance(content, dict) or not content or not all(torch.is_tensor(v) for v in content.values()):
-        raise UserError(
-            f"{source} holds no state dict: expected tensors by name, bare or under {', '.join(WRAPPERS)}"
-        )
-    return dict(content)
+    return {f"{inside}{name}": value for name, value in fits[0].state.items()}, notes_of(fits, source)
 
 
-def _read(source: Path) -> Any:
-    try:
-        if source.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            return load_file(source)
-        return torch.load(source, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise UserError(
-            f"{source} holds something else than tensors and plain values by name: save weights with "
-            "torch.save(net.state_dict(), FILE)"
-        ) from error
-    except Exception as error:  # as many kinds as there are ways to damage a file
-        reason = (f"{type(error).__name__} {error}".strip()).splitlines()[0]
-        raise UserError(f"{source} cannot be read as weights (tensors and plain values): {reason}") from error
-
-
-def _of_run(folder: Path) -> State:
+def _of_run(folder: Path) -> dict[str, State]:
     checkpoint = folder / "checkpoint.pt"
     if not checkpoint.is_file():
         raise UserError(
             f"{folder} is no trained run ({checkpoint.name} is missing): give a file, or the folder of a run"
         )
-    return dict(_read(checkpoint)["teacher"])
+    return {"": read_states(checkpoint)["teacher"]}
 
 
-def _renamed(state: State, net: nn.Module, own: State) -> State:
-    """Names as ``net`` has them: without a common prefix, and within the ``body`` of an adapted network."""
-    for prefix in PREFIXES:
-        if all(name.startswith(prefix) for name in state):
-            state = {name.removeprefix(prefix): value for name, value in state.items()}
-    if not isinstance(net, Adapted):
-        return state
-    inside = {f"body.{name}": value for name, value in state.items()}
-    return inside if len(inside.keys() & own.keys()) > len(state.keys() & own.keys()) else state
-
-
-def _theirs(name: str) -> str:
+def _theirs(name: str, inside: str = "body.") -> str:
     """The name that a weight has in the file of a library's network."""
-    return name.removeprefix("body.")
+    return name.removeprefix(inside)
 
 
 def _head_name(net: nn.Module) -> str:
@@ -200,16 +169,14 @@ def _linear(weight: Tensor | None, bias: Tensor | None) -> nn.Linear | None:
     return head
 
 
-def _check(state: State, own: State, source: Path, network: str) -> None:
-    wrong = []
-    for name, value in own.items():
-        if name not in state:  # weights of long ago do not count batches
-            wrong += [] if name.endswith("num_batches_tracked") else [f"{_theirs(name)} is missing"]
-        elif state[name].shape != value.shape:
-            had = list(state[name].shape)
-            wrong.append(f"{_theirs(name)} should have shape {list(value.shape)}, has {had}")
-    if wrong:
-        more = f"; and {len(wrong) - 5} more" if len(wrong) > 5 else ""
-        raise UserError(
-            f"the weights of {source} do not fit this network ({network}): {'; '.join(wrong[:5])}{more}"
-        )
+def _misfits(state: State, own: dict[str, torch.Size]) -> str:
+    """What is missing in a state dict, or of another shape."""
+    wrong = [
+        f"{name} is missing"
+        if name not in state
+        else f"{name} should have shape {list(shape)}, has {list(state[name].shape)}"
+        for name, shape in own.items()
+        if name not in state or state[name].shape != shape
+    ]
+    more = f"; and {len(wrong) - 5} more" if len(wrong) > 5 else ""
+    return "; ".join(wrong[:5]) + more

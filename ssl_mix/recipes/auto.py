@@ -13,7 +13,7 @@ from torch import nn
 from ssl_mix.errors import UserError, check_positive
 from ssl_mix.recipes.build import GROUPS, fields_of
 from ssl_mix.recipes.fit import handed_over, train_session
-from ssl_mix.recipes.ladder import PROBE, PROTOTYPES, RUNGS, Climbed, Rung, choose, climb, folds, run_of
+from ssl_mix.recipes.ladder import FIXMATCH, PROBE, RUNGS, Climbed, Rung, choose, climb, folds, run_of
 from ssl_mix.runs.data_options import Progress
 from ssl_mix.runs.features import Features
 from ssl_mix.runs.folder import check_run_folder, write_text
@@ -60,9 +60,9 @@ def auto(
     """Learn from few labels with a pre-trained network, by whatever does best on held-out labels.
 
     Features of views of every image are computed once. On them, a linear probe, class means that unlabeled
-    images move, and heads trained on weak views, with AS, and by FixMatch with DM/AS are compared by
-    stratified cross-validation over the labels. The best that beats the probe by the standard error of its
-    gain is trained on all labels; else the better of the two starts is kept.
+    images move, and heads trained on weak views and by FixMatch with DM/AS are compared by stratified
+    cross-validation over the labels, and one of them is trained on all labels: see
+    :func:`ssl_mix.recipes.ladder.choose`.
 
     Args:
         labeled: as for :func:`ssl_mix.fit`, like the next three.
@@ -119,7 +119,8 @@ def prepare(
     data = read_data(run, given, progress) if features is None else features.images
     split = run.data.choose_split(data, run.config.seed)
     if features is None:
-        features = learned_features(run, data, split, given.network(len(data.classes)), progress)
+        net = given.network(len(data.classes), run.config.seed)
+        features = learned_features(run, data, split, net, progress)
     rungs = RUNGS if split.unlabeled else tuple(rung for rung in RUNGS if rung.algorithm != "fixmatch")
     splits = folds(split, data.train.labels, run.config.seed)
     found = search(rungs, options, features, splits, deadline, on_rung)
@@ -154,10 +155,9 @@ def search(
     """Try the rungs, until the time is over, and choose one."""
     if not splits:
         return Found(
-            PROTOTYPES,
+            FIXMATCH if FIXMATCH in rungs else PROBE,
             (),
-            "one label of a class leaves nothing to cross-validate with: taken are the prototypes, class "
-            "means that unlabeled images move, which is safe on balanced and unbalanced images alike",
+            "one label of a class leaves nothing to cross-validate with, and nowhere was it worse so far",
         )
     ladder: list[Climbed] = []
     probe = None
@@ -175,14 +175,12 @@ def search(
 
 def reason(best: Climbed, count: int) -> str:
     """Why a rung was chosen, a sentence."""
-    if best.gain <= best.error:
-        return (
-            f"nothing beats the probe by the standard error of its gain over {count} folds: the better "
-            f"start, {best.rung.name}, is kept"
-        )
+    if best.rung == PROBE:
+        return f"nothing is proven better than the probe by the labels held out in {count} folds: it is kept"
+    verdict = "is taken unless the probe is ahead by that" if best.rung == FIXMATCH else "is proven better"
     return (
-        f"{best.rung.name} has the best cross-validated accuracy over {count} folds, "
-        f"{100 * best.gain:+.1f} points to the probe with a standard error of {100 * best.error:.1f}"
+        f"{best.rung.name} {verdict}: of the labels held out in {count} folds it predicts "
+        f"{100 * best.gain:+.1f} points more than the probe, with a standard error of {100 * best.error:.1f}"
     )
 
 

@@ -15,7 +15,7 @@ from ssl_mix.recipes import RECIPES
 from ssl_mix.recipes.recipe import Recipe, Request
 from ssl_mix.runs.data_options import DataOptions
 from ssl_mix.runs.net_options import NetOptions
-from ssl_mix.runs.run import Run
+from ssl_mix.runs.run import NESTED, Run
 
 GROUPS: dict[str, type] = {"data": DataOptions, "network": NetOptions, "optimization": TrainConfig}
 DECIDED_BY = ("data", "image_size", "net", "pretrained", "head_start")  # of these a recipe's defaults depend
@@ -80,24 +80,35 @@ def takes_mixing(algorithm: type[Algorithm]) -> bool:
 
 
 def options_of(algorithm: type[Algorithm]) -> tuple[str, ...]:
-    """The names of the algorithm's own options, and those of its mixing terms."""
-    own = tuple(name for name in fields_of(algorithm) if name != "mixing")
-    return (*own, *fields_of(MixingTerms)) if takes_mixing(algorithm) else own
+    """The names of the algorithm's own options, and those of its mixing terms and targets."""
+    own = tuple(name for name in fields_of(algorithm) if name not in NESTED)
+    return (*own, *(name for group in nested_in(algorithm) for name in fields_of(NESTED[group])))
+
+
+def nested_in(algorithm: type[Algorithm]) -> tuple[str, ...]:
+    """The groups of options that the algorithm shares with others: "mixing", "targets"."""
+    return tuple(group for group in NESTED if group in fields_of(algorithm))
 
 
 def _build_algorithm(name: str, options: dict[str, Any]) -> Algorithm:
     cls = ALGORITHMS[name]
     check_known(name, options)
-    mixing = {key: options.pop(key) for key in fields_of(MixingTerms) if key in options}
-    if takes_mixing(cls):
-        options.setdefault("mixing", MixingTerms(**mixing))
+    for group in nested_in(cls):
+        given = {key: options.pop(key) for key in fields_of(NESTED[group]) if key in options}
+        options.setdefault(group, NESTED[group](**default_options(cls, group) | given))
     return cls(**options)
+
+
+def default_options(algorithm: type, group: str) -> dict[str, Any]:
+    """What an algorithm sets in a group of shared options unless told otherwise."""
+    default = inspect.signature(algorithm).parameters[group].default
+    return dict(vars(default)) if isinstance(default, NESTED[group]) else {}
 
 
 def check_known(name: str, options: Iterable[str]) -> None:
     """Raise for an option that the algorithm does not have."""
     cls = ALGORITHMS[name]
-    known = {*options_of(cls), *(["mixing"] if takes_mixing(cls) else [])}
+    known = {*options_of(cls), *nested_in(cls)}
     for option in options:
         if option in known:
             continue

@@ -9,14 +9,18 @@ from typing import Any
 from torch import nn
 
 from ssl_mix.datasets import as_dataset
+from ssl_mix.datasets.pixels import is_array
 from ssl_mix.errors import UserError
 from ssl_mix.recipes.build import build_run, defaults_of
+from ssl_mix.recipes.weights import for_handed_over
 from ssl_mix.reports import write_reports
 from ssl_mix.runs.given import Given
 from ssl_mix.runs.session import Session, reopen, start
+from ssl_mix.runs.sizes import fitting_size
 from ssl_mix.runs.trained import TrainedRun, load_trained
 
 Record = dict[str, float]
+SIZING = ("image_size", "weak", "strong")  # options that decide the size of images
 FOR_DATA = ("classes", "image_size", "fit", "weak", "strong", "mean", "std", "workers")
 log = logging.getLogger("ssl_mix")
 
@@ -46,8 +50,9 @@ def fit(
         unlabeled: images without labels, likewise.
         test: images with labels to evaluate on, likewise.
         net: a name, weights (a file or the folder of a run), or any ``nn.Module`` that gives logits; it is
-            copied, and a head for other classes is replaced by a new one. Default: a network for the size of
-            the images.
+            copied, and a head for other classes is replaced by a new one. Whether its weights are trained,
+            which decides the defaults, shows in its normalization, or ``pretrained="default"`` and "none" say
+            it. Default: a network for the size of the images.
         out: folder of the run; default: a new temporary one, ``trained.folder``.
         recipe: where defaults come from: "small", "paper" or "recommended".
         overwrite: replace a run that the folder holds.
@@ -104,6 +109,9 @@ def handed_over(
     that are asked for."""
     if isinstance(net, nn.Module):
         module: nn.Module | None = net
+        options, trained_size = for_handed_over(net, options)
+        if trained_size is not None and not {*SIZING} & options.keys():
+            options["image_size"] = fitting_size(trained_size, _side(labeled))
     else:
         module = None
         options |= {} if net is None else {"net": net}
@@ -117,10 +125,9 @@ def handed_over(
     if labeled is None:
         given = " and ".join(f"`{name}`" for name in sorted(there)) or "what is given"
         raise UserError(f"`labeled` is missing beside {given}: images with labels, some of each class")
-    if not {"image_size", "weak", "strong"} & options.keys() and not _are_arrays(labeled):
-        options |= {
-            "image_size": defaults_of(asked[0], options, asked[1]).data.image_size
-        }  # weights want one
+    if not {*SIZING} & options.keys():
+        wanted = defaults_of(asked[0], options, asked[1]).data.image_size  # weights want one
+        options |= {"image_size": fitting_size(wanted, _side(labeled))}
     keywords = {name: options.pop(name) for name in FOR_DATA if name in options}
     if (memory := options.pop("memory_gb", None)) is not None:
         keywords["memory_budget"] = int(memory * 2**30)
@@ -128,10 +135,10 @@ def handed_over(
     return options | {"image_size": data.train.images.shape[1]}, Given(data, module)
 
 
-def _are_arrays(labeled: Any) -> bool:
-    """Whether images are arrays, which have a size of their own."""
-    images = labeled[0] if isinstance(labeled, tuple) and labeled else labeled
-    return labeled is None or hasattr(images, "dtype")
+def _side(labeled: Any) -> int | None:
+    """Side in pixels of images in arrays, whatever their layout; None of others."""
+    images = labeled[0] if isinstance(labeled, tuple | list) and labeled else labeled
+    return max(images.shape[1:]) if is_array(images) and images.ndim > 1 else None
 
 
 def load(

@@ -1,19 +1,25 @@
 """What a run from pre-trained weights wants, whatever its algorithm."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
+
+from torch import nn
 
 from ssl_mix.datasets.registry import DATASETS, takes
 from ssl_mix.engine.config import TrainConfig
+from ssl_mix.errors import UserError
+from ssl_mix.models.first_weights import images_behind, is_trained
 from ssl_mix.recipes.recipe import Recipe, Request
 from ssl_mix.recipes.transfer import CONTRASTIVE
 from ssl_mix.runs.data_options import OWN, DataOptions
-from ssl_mix.runs.net_options import NetOptions
+from ssl_mix.runs.net_options import GIVEN, NetOptions
 
 LARGE = 64  # pixels
 STEPS, BATCH, RATE = 200, 24, 1e-3
 CONTRAST = 0.03
 TRAINED_HEAD, NEW_HEAD = 1.0, 10.0  # times the rate
+BY_NAME = ("first_block", "bn_momentum", "drop_path")
 
 
 def first_net(request: Request, pretrained: str | None = None) -> NetOptions:
@@ -42,7 +48,7 @@ def for_weights(request: Request, net: NetOptions, config: TrainConfig, options:
         net = dataclasses.replace(net, norms="training")
     size = request.image_size or net.trained_size()
     data, reasons = DataOptions(), {}
-    if size is not None and (request.data or OWN) in DATASETS and takes(request.data or OWN, "image_size"):
+    if size is not None and takes_sizes(request.data):
         data = DataOptions(image_size=size, crop="resized" if size >= LARGE else None)
         reasons["image_size"] = "that of the images that the weights were trained on; smaller is faster"
     factor = NEW_HEAD if request.head_start == "random" else TRAINED_HEAD
@@ -60,3 +66,43 @@ def for_weights(request: Request, net: NetOptions, config: TrainConfig, options:
             "the contrast reads a projector that is new, and outweighs the labels at 1"
         )
     return Recipe(data, net, config, options, reasons)
+
+
+def takes_sizes(data: str | None) -> bool:
+    """Whether the images of that data set, or one's own, can be had at any size."""
+    name = data or OWN
+    return name in DATASETS and takes(name, "image_size")
+
+
+def for_handed_over(net: nn.Module, options: Mapping[str, Any]) -> tuple[dict[str, Any], int | None]:
+    """The options beside a network that is handed over, with what follows from its weights where they are
+    trained: that it starts from them, and the normalization of the images behind them. And the side of those.
+
+    ``pretrained`` "none" and "default" say which it is; where nothing does, the algorithm decides.
+
+    Args:
+        net: that was handed over.
+        options: of the user, which win.
+
+    Raises:
+        ValueError: an option is for networks by name, or names other weights.
+    """
+    for name in BY_NAME:
+        if options.get(name):
+            raise UserError(
+                f"`{name}` is for networks by name, and a module was handed over: build that with it"
+            )
+    weights = options.get("pretrained")
+    if weights not in (None, "none", "default", GIVEN):
+        raise UserError(
+            f"`net` is a network and `pretrained={weights}` names weights: load them into it first, "
+            "ssl_mix.models.pretrained.load_pretrained(net, FILE)"
+        )
+    if weights is None:
+        weights = {True: GIVEN, False: "none", None: None}[is_trained(net)]
+    weights = GIVEN if weights == "default" else weights
+    known = images_behind(net) if weights == GIVEN else None
+    found: dict[str, Any] = {} if known is None else {"mean": known.mean, "std": known.std}
+    found |= options if weights is None else {**options, "pretrained": weights}
+    sizable = takes_sizes(options.get("data"))
+    return found, known.size if known is not None and sizable else None

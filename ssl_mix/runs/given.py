@@ -5,11 +5,13 @@ import copy
 import hashlib
 from typing import Any, NamedTuple
 
+import torch
 from torch import nn
 
 from ssl_mix.datasets import DataSet
 from ssl_mix.errors import UserError
 from ssl_mix.models.adapted import adapt, with_new_head
+from ssl_mix.randomness import stream_seed
 
 AGAIN = "pass them to ssl_mix.fit or ssl_mix.load again"
 
@@ -25,14 +27,18 @@ class Given(NamedTuple):
     data: DataSet | None = None
     net: nn.Module | None = None
 
-    def network(self, num_classes: int) -> nn.Module | None:
-        """A copy of the network with features and a head, which is a new one where it was for other
-        classes."""
+    def network(self, num_classes: int, seed: int = 0) -> nn.Module | None:
+        """A copy of the network with features and a head, which is a new one where it was for other classes,
+        drawn from the stream of weights of the seed."""
         if self.net is None:
             return None
         net = adapt(copy.deepcopy(self.net))
         head: Any = net.head
-        return net if head.out_features == num_classes else with_new_head(net, num_classes)
+        if head.out_features == num_classes:
+            return net
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(stream_seed(seed, "weights"))
+            return with_new_head(net, num_classes)
 
     def describe(self) -> dict[str, Any]:
         """For ``config.json``: whether data were given, and which network."""

@@ -32,10 +32,17 @@ def check_head_alone(algorithm: Algorithm) -> None:
     if reason:
         raise UserError(f"{name} {reason}, and `tune=head` trains a head on features: take `tune=all`")
     mixing = getattr(algorithm, "mixing", None)
-    if mixing is not None and mixing.mix != "none" and mixing.mixer != "mixup":
+    if mixing is None or mixing.mix == "none":
+        return
+    if mixing.mixer != "mixup":
         raise UserError(
             f"`mixer={mixing.mixer}` mixes pixels or hidden layers, and `tune=head` mixes features: take "
             "`mixer=mixup`"
+        )
+    if mixing.mix_head == "own":
+        raise UserError(
+            "`mix_head=own` lets mixed images teach all but the head that answers, and `tune=head` trains "
+            "nothing else: take `mix_head=shared`, or `tune=norms`"
         )
 
 

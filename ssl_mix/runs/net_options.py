@@ -14,10 +14,12 @@ from torch import nn
 
 from ssl_mix.errors import UserError, check_choice
 from ssl_mix.models import build_model, default_network, is_network
+from ssl_mix.models.first_weights import IMAGENET_MEAN, IMAGENET_STD
 from ssl_mix.models.freeze import freeze, train_norms_alone
 from ssl_mix.models.from_packages import PACKAGES
 from ssl_mix.models.from_torchvision import torchvision_size
-from ssl_mix.models.pretrained import SUFFIXES, load_pretrained
+from ssl_mix.models.pretrained import load_pretrained
+from ssl_mix.models.weight_files import SUFFIXES
 from ssl_mix.models.wide_resnet import FirstBlock
 from ssl_mix.randomness import stream_seed
 from ssl_mix.runs.folder import read_config
@@ -25,7 +27,7 @@ from ssl_mix.runs.folder import read_config
 Tune = Literal["head", "norms", "all"]
 Norms = Literal["frozen", "training"]
 HeadStart = Literal["random", "probe", "prototypes"]
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+GIVEN = "given"  # weights of a network that was handed over in Python
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,9 +46,9 @@ class NetOptions:
         bn_momentum: share of the new batch in the running batch-norm statistics; 0.001 suits long runs only.
         drop_path: stochastic depth, for networks of timm.
         pretrained: weights to start from: "none" (random), "default" (what timm or torchvision offers,
-            downloaded), a local file (.pth, .pt, .safetensors), or the folder of a run, whose network is the
-            default then. Without it, those that ``net`` names, else none. "none" beside a ``net`` that names
-            weights takes the network without them.
+            downloaded), a local file (.pth, .pt, .ckpt, .safetensors), or the folder of a run, whose network
+            is the default then. Without it, those that ``net`` names, else none. "none" beside a ``net`` that
+            names weights takes the network without them.
         frozen: how many of the first stages of the network, with its stem, to leave as they are.
         norms: "frozen" lets all batch-norm layers normalize by the running statistics that they start with,
             in student, teacher and key encoder alike, and trains their scale and shift; "training" lets them
@@ -95,7 +97,8 @@ class NetOptions:
     @property
     def _source(self) -> Path | None:
         """The file, or the folder of a run, that ``pretrained`` names."""
-        return None if self.pretrained in (None, "none", "default") else Path(str(self.pretrained))
+        known = (None, "none", "default", GIVEN)
+        return None if self.pretrained in known else Path(str(self.pretrained))
 
     def resolved(self) -> "NetOptions":
         """The same with an absolute path, with the network that the weights belong to if none is named, and
@@ -160,10 +163,14 @@ class NetOptions:
             )
             if source:
                 load_pretrained(net, source, keep_head=_may_share_head(source, classes))
-        freeze(net, self.frozen, norms=options.norms == "frozen")
+        options.freeze(net)
+        return net
+
+    def freeze(self, net: nn.Module) -> None:
+        """Leave those layers of a network as they are that the options name."""
+        freeze(net, self.frozen, norms=self.norms == "frozen")
         if self.tune == "norms":
             train_norms_alone(net)
-        return net
 
     def normalization(self) -> dict[str, tuple[float, ...]]:
         """Mean and deviation of the images that the first weights were trained on, where they are known.

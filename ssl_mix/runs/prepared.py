@@ -12,7 +12,9 @@ from ssl_mix.runs.data_options import Progress
 from ssl_mix.runs.features import Features
 from ssl_mix.runs.given import Given
 from ssl_mix.runs.head import begin_head, learned_features
+from ssl_mix.runs.net_options import GIVEN
 from ssl_mix.runs.run import Run
+from ssl_mix.runs.sizes import size_notes
 from ssl_mix.runs.starts import Start, start_head
 
 
@@ -57,16 +59,20 @@ def prepare(
     """
     threads = run.config.threads or torch.get_num_threads()  # the number decides the last bits of sums
     if given.net is not None:  # whatever weights the options name, it has its own
-        run = replace(run, net=replace(run.net, net=None, pretrained="none"))
+        own = "none" if run.net.pretrained in (None, "none") else GIVEN
+        run = replace(run, net=replace(run.net, net=None, pretrained=own))
     run = replace(run.settled(), config=replace(run.config, threads=threads))
     run.data.check_test_is_apart()
     data = read_data(run, given, progress) if features is None else features.images
     split = run.data.choose_split(data, run.config.seed)
     if run.net.tune == "head" and features is None:
-        features = learned_features(run, data, split, given.network(len(data.classes)), progress)
+        features = learned_features(
+            run, data, split, given.network(len(data.classes), run.config.seed), progress
+        )
     trainer, first = begin(run, data, split, given, features, progress)
     weights = trainer.student if features is None else features.body
     notes = (*data.notes, *loading_notes(weights), *small_set_notes(run, split))
+    notes += (*given_notes(run, given), *size_notes(run, data, given))
     notes += () if first is None else (first.note,)
     return Prepared(run, data, split, features, trainer, first, notes)
 
@@ -82,7 +88,7 @@ def begin(
     """The trainer of a run at step 0, its head where it starts, and what was found of that."""
     if features is not None:
         return begin_head(run, features, split)
-    net = given.network(len(data.classes))
+    net = given.network(len(data.classes), run.config.seed)
     net = run.first_network(data) if net is None else net
     first = start_head(net, run.net, run.algorithm, data, split, run.config, progress)
     return run.trainer(data, split, net=net), first
@@ -96,6 +102,15 @@ def small_set_notes(run: Run, split: Split) -> tuple[str, ...]:
     return (
         f"the batch ({size}) is larger than the labeled set ({count}): labeled images repeat within a batch",
     )
+
+
+def given_notes(run: Run, given: Given) -> tuple[str, ...]:
+    """What a network that was handed over is taken for."""
+    if given.net is None:
+        return ()
+    if run.net.pretrained == GIVEN:
+        return ("the weights of the network that was handed over count as trained (else: `pretrained=none`)",)
+    return ("the network that was handed over counts as not trained (else: `pretrained=default`)",)
 
 
 def read_data(run: Run, given: Given, progress: Progress | None = None) -> DataSet:

@@ -19,11 +19,12 @@ from ssl_mix.engine.config import TrainConfig
 from ssl_mix.engine.trainer import Trainer
 from ssl_mix.errors import UserError
 from ssl_mix.mixing.terms import MixingTerms
-from ssl_mix.models.freeze import freeze
 from ssl_mix.models.pretrained import restore_source_head
 from ssl_mix.runs.data_options import DataOptions
 from ssl_mix.runs.net_options import NetOptions
+from ssl_mix.targets import Targets
 
+NESTED: dict[str, type] = {"mixing": MixingTerms, "targets": Targets}  # options that many algorithms share
 FORMAT = "ssl-mix run 1"
 
 
@@ -63,7 +64,7 @@ class Run:
         if net is None:
             net = options.build(shape, len(data.classes), self.config.seed, data.classes)
         else:
-            freeze(net, self.net.frozen, norms=self.net.norms == "frozen")
+            self.net.freeze(net)
         if state is None:
             return Trainer(self.algorithm, net, data, split, self.config)
         restore_source_head(net, state["student"])
@@ -118,8 +119,8 @@ class Run:
             )
         keywords = dict(description["algorithm"])
         algorithm = ALGORITHMS[keywords.pop("name")]
-        if "mixing" in keywords:
-            keywords["mixing"] = MixingTerms(**keywords["mixing"])
+        for group in NESTED.keys() & keywords.keys():
+            keywords[group] = NESTED[group](**keywords[group])
         return cls(
             algorithm(**keywords),
             DataOptions(**description["data"]),

@@ -10,6 +10,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import torch
+
 from ssl_mix.datasets import Split
 from ssl_mix.engine.trainer import Trainer
 from ssl_mix.runs.checkpoint import load_checkpoint, save_checkpoint
@@ -156,13 +158,17 @@ def reopen(
         check_same(json.loads(state["identity"]), identity, folder / "checkpoint.pt")
     features = None
     if run.net.tune == "head":
-        features = reopened_features(folder, run, data, given.network(len(data.classes)), progress)
+        features = reopened_features(
+            folder, run, data, given.network(len(data.classes), run.config.seed), progress
+        )
     if state is None:
         trainer, _ = begin(run, data, split, given, features, progress)
     elif features is not None:
-        trainer = run.trainer(features.data, split, state, features.network())
+        with torch.random.fork_rng(devices=[]):  # its first weights are drawn in vain
+            net = features.network()
+        trainer = run.trainer(features.data, split, state, net)
     else:
-        trainer = run.trainer(data, split, state, given.network(len(data.classes)))
+        trainer = run.trainer(data, split, state, given.network(len(data.classes), run.config.seed))
     changed = [name for name, old in description["versions"].items() if now["versions"][name] != old]
     if changed:
         refused.append(

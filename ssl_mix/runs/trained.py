@@ -143,7 +143,8 @@ def load_trained(
     given = Given(net=net)
     given._replace(data=None).check(description["given"] | {"data": False})
     task = Task(len(classes), len(state["bank"]["label"]), shape)
-    trained, probe = _network(folder, run, given.network(len(classes)), chosen["teacher"], task)
+    with torch.random.fork_rng(devices=[]):  # what an algorithm adds draws weights, in vain
+        trained, probe = _network(folder, run, given.network(len(classes)), chosen["teacher"], task)
     run.algorithm.load_state_dict(state["algorithm"])
     options: dict[str, Any] = {
         name: tuple(v) if isinstance(v, list) else v for name, v in dataset["augmentation"].items()

@@ -91,14 +91,14 @@ def test_interleaving_puts_every_part_into_the_first_pass(name: str) -> None:
 
 def test_remixmatch_state_over_twenty_steps() -> None:
     scene = Scene("remixmatch", average_decay=0.9)
-    np.testing.assert_allclose(scene.algorithm.mean_prediction, np.full(CLASSES, 1 / CLASSES))
-    np.testing.assert_allclose(scene.algorithm.class_share, np.full(CLASSES, 1 / CLASSES))
+    np.testing.assert_allclose(scene.algorithm.adjust.mean_prediction, np.full(CLASSES, 1 / CLASSES))
+    np.testing.assert_allclose(scene.algorithm.adjust.class_share, np.full(CLASSES, 1 / CLASSES))
     for number in range(20):
         output = scene.run(number)
         assert all((scene.state[k] == v.numpy()).all() for k, v in scene.algorithm.named_buffers())
         scene.algorithm.commit(output.carry)
         for key, value in mixing_state(scene).items():
-            np.testing.assert_allclose(getattr(scene.algorithm, key), value, rtol=1e-6, err_msg=key)
+            np.testing.assert_allclose(getattr(scene.algorithm.adjust, key), value, rtol=1e-6, err_msg=key)
         assert output.loss.item() == pytest.approx(mixing_terms(scene)[0], rel=1e-6)
         scene.refresh()
 

@@ -13,10 +13,10 @@ from ssl_mix.algorithms import ALGORITHMS, TRANSFER
 from ssl_mix.cli.main import main
 from ssl_mix.engine.config import TrainConfig
 from ssl_mix.mixers import MIXERS
-from ssl_mix.mixing.terms import MixingTerms
 from ssl_mix.recipes import RECIPES
 from ssl_mix.runs.data_options import DataOptions
 from ssl_mix.runs.net_options import NetOptions
+from ssl_mix.runs.run import NESTED
 
 QUICK = ["--steps", "4", "--batch-size", "4", "--threads", "1"]
 DIGITS = ["--data", "digits", "--labels", "20", *QUICK]
@@ -281,8 +281,8 @@ def test_every_flag_of_train_has_its_help(
     output = capsys.readouterr().out
     parts = (ALGORITHMS[name], DataOptions, NetOptions, TrainConfig)
     names = {keyword for part in parts for keyword in signature(part).parameters}
-    if "mixing" in names:
-        names = names - {"mixing"} | set(signature(MixingTerms).parameters)
+    for group in NESTED.keys() & names:
+        names = names - {group} | set(signature(NESTED[group]).parameters)
     for keyword in (*names, "out", "overwrite", "recipe"):
         flag = "--" + keyword.replace("_", "-")
         found = re.search(

@@ -12,7 +12,9 @@ from algorithm_tables import (
     BAD,
     EVERYTHING,
     OTHER_MIXING,
+    OTHER_TARGETS,
     REFUSED,
+    adjusted,
     bad_values,
     both,
     each,
@@ -20,9 +22,12 @@ from algorithm_tables import (
     other_values,
     parameters,
 )
+from torch import Tensor
 
 from ssl_mix import MixingTerms, UserError
 from ssl_mix.algorithms import ALGORITHMS
+from ssl_mix.mixing.words import Mix
+from ssl_mix.targets import Targets
 
 
 def test_the_tables_name_algorithms_that_there_are() -> None:
@@ -74,6 +79,47 @@ def test_every_mixing_option_changes_something(name: str, option: str) -> None:
             ALGORITHMS[name](**{**base, "mixing": other})
         return
     assert loss_of(name, {**base, "mixing": other}) != loss_of(name, base)
+
+
+@each
+@pytest.mark.parametrize("option", [field.name for field in dataclasses.fields(Targets)])
+def test_every_option_of_targets_changes_something(name: str, option: str) -> None:
+    base = adjusted(name)
+    if not base:
+        pytest.skip(f"{name} makes no pseudo-labels")
+    if option in REFUSED.get(name, ()):
+        with pytest.raises(UserError, match=f"`{option}`.*and {ALGORITHMS[name].__name__} .*: leave it out"):
+            ALGORITHMS[name](targets=Targets(**{option: True}))
+        return
+    other = dataclasses.replace(base["targets"], **{option: OTHER_TARGETS[option]})
+    found = [pseudo_labels(name, {**base, "targets": targets}) for targets in (base["targets"], other)]
+    assert not all(map(torch.equal, *found))
+
+
+def pseudo_labels(name: str, keywords: dict[str, Any]) -> list[Tensor]:
+    """Class, confidence and mask of the pseudo-labels of a second step."""
+    algorithm: Any = ALGORITHMS[name](**keywords)
+    nets, batch = networks(algorithm), random_batch(algorithm)
+    algorithm.commit(algorithm(nets, batch, step()).carry)
+    return list(algorithm(nets, batch, step()).pseudo[1:])
+
+
+@pytest.mark.parametrize("name", ["vat", "fine-tuning", "co-tuning"])
+@pytest.mark.parametrize("mix", ["none", "dm"])
+@pytest.mark.parametrize("targets", [Targets(align="uniform"), Targets(smooth_targets=0.1)], ids=str)
+def test_targets_are_refused_where_there_are_no_pseudo_labels(name: str, mix: Mix, targets: Targets) -> None:
+    with pytest.raises(UserError, match=r"`(align|smooth_targets)` concerns pseudo-labels, and .*`mix=as`"):
+        ALGORITHMS[name](mixing=mix, targets=targets)
+
+
+@pytest.mark.parametrize("name", ["pi-model", "mean-teacher", "vat", "self-tuning"])
+def test_classes_are_balanced_where_pseudo_labels_are_chosen(name: str) -> None:
+    balanced: dict[str, Any] = {"targets": Targets(balance_classes=True)}
+    with pytest.raises(UserError, match="`(balance_classes|mix=as)`"):
+        ALGORITHMS[name](**balanced)
+    with pytest.raises(UserError, match="`balance_classes` chooses which"):
+        ALGORITHMS[name](mixing=MixingTerms.openmixup(), **balanced)  # counts them all
+    ALGORITHMS[name](mixing="as", **balanced)
 
 
 @each

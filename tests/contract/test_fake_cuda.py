@@ -85,6 +85,24 @@ def test_step_never_waits_for_the_gpu(
     assert {value.device.type for value in state} == {"cuda"}
 
 
+def test_watching_the_beginning_of_a_run_never_waits(gpu: FakeCuda, monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer = make(ALGORITHMS["fixmatch"](), device="cuda", steps=200)
+    take_step(trainer, gpu, monkeypatch)
+    assert gpu.waiting == set()
+    assert trainer.watch.sums is not None and trainer.watch.sums.device.type == "cuda"
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_a_step_in_parts_with_a_loss_scale_never_waits_either(
+    gpu: FakeCuda, monkeypatch: pytest.MonkeyPatch, optimizer: str
+) -> None:
+    options: dict[str, Any] = {"amp": "fp16", "accumulate": 2, "clip_grad": 1.0, "optimizer": optimizer}
+    trainer = make(ALGORITHMS["fixmatch"](), device="cuda", **options)
+    assert trainer.update.scaler.is_enabled()
+    take_step(trainer, gpu, monkeypatch)
+    assert trainer.step == 2 and gpu.waiting == set()
+
+
 @pytest.mark.parametrize("name", list(MIXERS))
 def test_mixer_never_waits_for_the_gpu(gpu: FakeCuda, name: str) -> None:
     mixer = build_mixer(name)

@@ -1,15 +1,21 @@
 """Data sets as values: what is checked, and what the fingerprint sees."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import Tensor
+from torch.utils.data import Dataset
 
 from ssl_mix.augment.views import Augmentation
-from ssl_mix.datasets import DataSet, ImageSet, ResidentImages
+from ssl_mix.datasets import DataSet, ImageSet, ResidentImages, as_dataset, choose_split
 from ssl_mix.datasets.pixel_statistics import channel_statistics
 from ssl_mix.errors import UserError
+from ssl_mix.evaluation import accuracy, mean_class_accuracy
 
 
 def pictures(count: int = 4, size: int = 8) -> ResidentImages:
@@ -88,3 +94,54 @@ def test_statistics_of_many_pictures_look_at_2000_evenly_spaced_ones() -> None:
     images = torch.zeros(4000, 1, 8, 8, dtype=torch.uint8)
     images[::2] = 255
     assert channel_statistics(ResidentImages(images)) == ((1.0,), (0.001,))
+
+
+def test_labels_that_are_no_class_are_refused_wherever_they_come_in() -> None:
+    """A test label that is none of the classes would be an accuracy of 0, in silence."""
+    three = ("a", "b", "c")
+    words = r"test images: expected labels from 0 to 2 \(3 classes\), got 5 at position 1, and 2 such in all"
+    with pytest.raises(UserError, match=words):
+        data_set(classes=three, test_labels=(0, 5, 3))
+    with pytest.raises(UserError, match=r"got -1 at position 0.*leave out images without a label"):
+        data_set(test_labels=(-1, 0))
+    with pytest.raises(UserError, match=r"images to learn from: .* or -1 where unknown, got 3 at position 2"):
+        data_set(classes=three, labels=(0, 1, 3))
+    with pytest.raises(UserError, match="got -2 at position 1"):
+        data_set(labels=(0, -2))
+    with pytest.raises(UserError, match="got 2 at position 3"):
+        choose_split(torch.tensor([0, 1, 0, 2]), 2, per_class=1, seed=0, classes=("a", "b"))
+    with pytest.raises(UserError, match=r"classes must be 2 names \(num_classes\), got 3"):
+        choose_split(torch.tensor([0, 1]), 2, seed=0, classes=three)
+
+
+@pytest.mark.parametrize("measure", [accuracy, mean_class_accuracy])
+def test_measures_refuse_labels_that_are_no_class(measure: Callable[[Tensor, Tensor], float]) -> None:
+    with pytest.raises(UserError, match=r"labels: expected labels from 0 to 2 \(3 classes\), got 5"):
+        measure(torch.eye(3), torch.tensor([0, 5, 2]))
+    with pytest.raises(UserError, match=r"expected probabilities \(N, C\) and labels \(N,\), got .*\(1,\)"):
+        measure(torch.eye(3), torch.tensor([0]))
+
+
+@pytest.mark.parametrize(
+    "test",
+    [
+        (np.zeros((2, 8, 8), np.uint8), np.array([0, 5])),
+        [(torch.zeros(8, 8, dtype=torch.uint8), 0), (torch.zeros(8, 8, dtype=torch.uint8), 5)],
+    ],
+    ids=["arrays", "a dataset"],
+)
+def test_test_sets_of_every_form_refuse_them_too(test: Any) -> None:
+    given = test if isinstance(test, tuple) else _Items(test)
+    with pytest.raises(UserError, match="test: label 5 is out of range, expected one of the 3 classes"):
+        as_dataset((np.zeros((3, 8, 8), np.uint8), np.array([0, 1, 2])), test=given, workers=0)
+
+
+class _Items(Dataset[Any]):
+    def __init__(self, items: list[Any]) -> None:
+        self.items = items
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, position: int) -> Any:
+        return self.items[position]

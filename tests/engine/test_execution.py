@@ -158,7 +158,7 @@ def test_when_a_run_is_evaluated_and_saved(
         ("ema_decay", -0.1),
         ("steps", 10.5),
         ("schedule", "linear"),
-        ("amp", "fp16"),
+        ("amp", "fp8"),
         ("ema_buffers", "x"),
         ("weight_decay", -1e-4),
         ("threads", 0),

@@ -1,16 +1,20 @@
 """Fresh heads are drawn alike, whatever the library of the network would have drawn."""
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import timm
 import torch
+import torchvision
 from torch import Tensor, nn
 
 from ssl_mix.algorithms import BiTuning, FineTuning, ReMixMatch
 from ssl_mix.mixing.terms import MixingTerms
 from ssl_mix.models import adapt, build_model
 from ssl_mix.passes import backbone
+from ssl_mix.runs.given import Given
 from ssl_mix.runs.net_options import NetOptions
 from ssl_mix.transfer.heads import new_head
 from ssl_mix.types import Task
@@ -26,9 +30,21 @@ NETWORKS = (
     "timm:resnet18",
     "timm:deit_tiny_patch16_224",
     "timm:convnext_atto",
+    "timm:swin_tiny_patch4_window7_224",
+    "timm:test_efficientnet_gn",
+    "timm:test_byobnet",
+    "timm:test_nfnet",
+    "timm:mnasnet_050",
     "torchvision:resnet18",
     "torchvision:mobilenet_v3_small",
     "torchvision:vit_b_16",
+    "torchvision:swin_t",
+    "torchvision:convnext_tiny",
+    "torchvision:densenet121",
+    "torchvision:efficientnet_b0",
+    "torchvision:mnasnet0_5",
+    "torchvision:shufflenet_v2_x0_5",
+    "torchvision:regnet_x_400mf",
 )
 
 
@@ -66,9 +82,6 @@ def test_so_does_a_network_with_weights_of_other_classes(name: str, tmp_path: Pa
 def test_so_does_one_with_default_weights_unless_it_keeps_theirs(
     name: str, classes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import timm
-    import torchvision
-
     def make(name: str, **options: object) -> nn.Module:
         options.pop("in_chans", None)
         return torchvision.models.get_model_builder(name)() if "v3" in name else original(name)
@@ -103,3 +116,22 @@ def test_so_does_a_head_that_is_put_into_an_adapted_network() -> None:
     net = backbone(adapt(nn.Sequential(nn.Conv2d(3, 200, 3), nn.Flatten(), nn.Linear(200, 4))))
     head = new_head(net.head.in_features, CLASSES)
     assert_fresh(head)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: torchvision.models.mobilenet_v3_small(num_classes=5),
+        lambda: torchvision.models.googlenet(num_classes=5, aux_logits=False, init_weights=False),
+        lambda: timm.create_model("tf_efficientnet_lite0", num_classes=5),
+        lambda: nn.Sequential(nn.Conv2d(3, 200, 3), nn.Flatten(), nn.Linear(200, 5)),
+    ],
+)
+def test_so_does_a_network_that_is_handed_over_for_other_classes(make: Callable[[], nn.Module]) -> None:
+    before = torch.get_rng_state()
+    net = make()
+    torch.set_rng_state(before)
+    heads = [backbone(found).head for seed in (0, 0, 1) if (found := Given(net=net).network(CLASSES, seed))]
+    assert_fresh(heads[0])
+    assert torch.equal(heads[0].weight, heads[1].weight) and not torch.equal(heads[0].weight, heads[2].weight)
+    assert torch.equal(torch.get_rng_state(), before)  # drawn from the stream of the seed

@@ -12,7 +12,7 @@ from ssl_mix.cli.auto import split_minutes
 from ssl_mix.cli.main import main
 from ssl_mix.datasets import choose_split
 from ssl_mix.errors import UserError
-from ssl_mix.recipes.ladder import PROBE, PROTOTYPES, RUNGS, Climbed, choose, folds
+from ssl_mix.recipes.ladder import FIXMATCH, PROBE, PROTOTYPES, RUNGS, Climbed, choose, folds
 from ssl_mix.runs.trained import evaluate
 
 WORDS = "--data digits --net small-cnn --pretrained none --feature-views 2 --batch-size 16 --steps 20"
@@ -53,19 +53,20 @@ def test_evaluate_prints_one_object(made: Any, capsys: pytest.CaptureFixture[str
     assert [rung["name"] for rung in kept["ladder"]] == [rung.name for rung in RUNGS]
 
 
-def test_one_label_a_class_takes_the_safe_rung(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_one_label_a_class_is_cross_validated_by_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     main(["auto", *WORDS.split(), "--labels-per-class", "1", "--out", str(tmp_path / "run")])
-    said = capsys.readouterr().out
-    assert "one label of a class leaves nothing to cross-validate with" in said
-    assert json.loads((tmp_path / "run/auto.json").read_text())["chosen"] == "prototypes"
+    assert "one label of a class leaves nothing to cross-validate with" in capsys.readouterr().out
+    assert json.loads((tmp_path / "run/auto.json").read_text())["chosen"] == "fixmatch + DM/AS"
 
 
-def test_without_time_only_starts_are_compared(tmp_path: Path) -> None:
+def test_without_time_only_the_first_two_are_compared(tmp_path: Path) -> None:
     ladder: list[Climbed] = []
     ssl_mix.auto(
         net="small-cnn", labels_per_class=2, out=tmp_path, minutes=1e-6, on_rung=ladder.append, **OPTIONS
     )
-    assert [climbed.rung for climbed in ladder] == [PROBE, PROTOTYPES]
+    assert [climbed.rung for climbed in ladder] == [PROBE, FIXMATCH]
 
 
 def test_every_label_is_held_out_once() -> None:
@@ -79,16 +80,17 @@ def test_every_label_is_held_out_once() -> None:
         assert torch.equal(labels[torch.tensor(fold.labeled)].bincount(), torch.full((4,), 2))
 
 
-def test_a_gain_within_its_error_is_none() -> None:
+def test_the_trusted_rung_needs_no_proof_and_the_others_do() -> None:
     probe = Climbed(PROBE, 0.80, 0.0, 0.0, 1.0)
-    chance = Climbed(RUNGS[2], 0.82, 0.02, 0.03, 1.0)
-    real = Climbed(PROTOTYPES, 0.81, 0.01, 0.005, 1.0)
+    trusted = Climbed(FIXMATCH, 0.78, -0.02, 0.03, 1.0)
+    refuted = Climbed(FIXMATCH, 0.76, -0.04, 0.03, 1.0)
+    chance = Climbed(PROTOTYPES, 0.85, 0.05, 0.03, 1.0)
+    proven = Climbed(PROTOTYPES, 0.87, 0.07, 0.03, 1.0)
+    assert choose([probe, trusted, proven]) is trusted
+    assert choose([probe, refuted, chance]) is probe
+    assert choose([probe, refuted, proven, chance]) is proven
     assert choose([probe, chance]) is probe
-    assert choose([probe, real, chance]) is real
-    equal = Climbed(PROTOTYPES, 0.80, 0.0, 0.0, 1.0)
-    assert choose([probe, equal, chance]) is equal
-    worse = Climbed(PROTOTYPES, 0.79, -0.01, 0.02, 1.0)
-    assert choose([probe, worse, chance]) is probe
+    assert choose([probe, Climbed(FIXMATCH, 0.80, 0.0, 0.0, 1.0)]).rung == FIXMATCH
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,10 @@ import torch
 from ssl_mix.algorithms import ALGORITHMS, TRANSFER
 from ssl_mix.augment.cached import CachedViews
 from ssl_mix.errors import UserError
-from ssl_mix.recipes.build import build_run, takes_mixing
+from ssl_mix.recipes.build import build_run, fields_of, takes_mixing
 from ssl_mix.runs import features as features_module
-from ssl_mix.runs.session import reopen, start
+from ssl_mix.runs.head import check_head_alone
+from ssl_mix.runs.session import Session, reopen, start
 from ssl_mix.runs.trained import evaluate, load_trained
 
 ABLE = [name for name, cls in ALGORITHMS.items() if not cls.needs_body]
@@ -55,14 +56,21 @@ def quick(known: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(features_module, "_compute", lambda *_: known[1])
 
 
-@pytest.mark.parametrize("algorithm", ABLE)
+ADJUSTED = {"align": "labeled", "smooth_targets": 0.3}
+CASES: list[tuple[str, dict[str, Any]]] = [(name, {}) for name in ABLE]
+CASES += [(name, ADJUSTED) for name in ABLE if "targets" in fields_of(ALGORITHMS[name])]
+CASES += [(name, {"balance_classes": True}) for name in ("fixmatch", "self-tuning")]
+
+
+@pytest.mark.parametrize(("algorithm", "options"), CASES)
 def test_every_algorithm_trains_on_features_and_resumes_to_the_bit(
-    algorithm: str, quick: None, tmp_path: Path
+    algorithm: str, options: dict[str, Any], quick: None, tmp_path: Path
 ) -> None:
-    run = run_of(algorithm)
+    run = run_of(algorithm, **options)
     whole = start(run, tmp_path / "whole")
     last = list(whole.records())[-1]
     assert last["test_accuracy"] > 0.4  # chance is 0.1
+    kept = state_of(whole)  # the algorithm goes on in the next run
 
     half = start(run, tmp_path / "half")
     for record in half.records():
@@ -71,8 +79,18 @@ def test_every_algorithm_trains_on_features_and_resumes_to_the_bit(
     assert half.trainer.step == 4
     rest = reopen(tmp_path / "half")
     list(rest.records())
-    ours, theirs = rest.trainer.teacher.net.state_dict(), whole.trainer.teacher.net.state_dict()
+    ours, theirs = state_of(rest), kept
     assert ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def state_of(session: Session) -> dict[str, torch.Tensor]:
+    """Copies of what a run has learned and remembers."""
+    parts = (session.trainer.teacher.net, session.trainer.algorithm)
+    return {
+        f"{n}.{key}": value.clone()
+        for n, part in enumerate(parts)
+        for key, value in part.state_dict().items()
+    }
 
 
 @pytest.mark.parametrize("algorithm", sorted(ALGORITHMS.keys() - set(ABLE)))
@@ -86,6 +104,17 @@ def test_what_needs_a_body_is_refused_before_any_work(algorithm: str, tmp_path: 
 def test_mixers_of_pixels_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="`mixer=cutmix` mixes pixels"):
         start(run_of("fixmatch", mixer="cutmix"), tmp_path / "run")
+
+
+@pytest.mark.parametrize("mix", ["mixup", "dm", "as", "dm-as"])
+def test_a_head_of_their_own_for_mixed_images_is_refused_where_nothing_else_learns(
+    mix: str, tmp_path: Path
+) -> None:
+    """It would take all that mixed images teach, and nothing of it would reach the head that answers."""
+    with pytest.raises(UserError, match="`mix_head=own` .* take `mix_head=shared`, or `tune=norms`"):
+        start(run_of("fine-tuning", mix=mix, mix_head="own"), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    check_head_alone(run_of("fine-tuning", mix="none", mix_head="own").algorithm)  # which mixes nothing
 
 
 def test_the_network_for_images_answers_as_the_head_on_features_does(known: Any) -> None:

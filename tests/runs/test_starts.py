@@ -137,8 +137,10 @@ def test_a_network_that_is_handed_over_starts_where_it_is_told() -> None:
     torch.manual_seed(0)
     mine = nn.Sequential(nn.Flatten(), nn.Linear(64, 16), nn.ReLU(), nn.Linear(16, 10))
     common: Any = {"data": "digits", "labels": 40, "steps": 1, "batch_size": 4, "threads": 1}
-    ssl_mix.fit("fine-tuning", net=mine, out="plain", **common)
+    ssl_mix.fit("fine-tuning", net=mine, pretrained="none", out="plain", **common)
     assert told("plain") is None
+    ssl_mix.fit("fine-tuning", net=mine, out="tuned", **common)  # nothing in it tells, so the method decides
+    assert told("tuned")["head"] == "probe"
     ssl_mix.fit("fixmatch", net=mine, head_start="probe", out="probed", **common)
     assert told("probed")["head"] == "probe" and 0.2 < told("probed")["scores"]["probe_accuracy"] < 1
 

@@ -11,7 +11,10 @@ import pytest
 
 from ssl_mix import MixingTerms
 from ssl_mix.algorithms import ALGORITHMS
+from ssl_mix.targets import Targets
 
+SHARED = ("mixing", "targets", "return")
+ADJUSTED = Targets(align="labeled", smooth_targets=0.5, balance_classes=True)
 # Keywords under which every term of the loss is switched on, where that is not the default.
 MIXED = MixingTerms(mix="dm-as", mix_ramp="none")
 EVERYTHING: dict[str, list[dict[str, Any]]] = {
@@ -54,13 +57,15 @@ OTHER_MIXING = {
     "mix_head": "own",
     "mix_variant": "openmixup",
 }
+OTHER_TARGETS = {"align": "none", "smooth_targets": 0.2, "balance_classes": False}
 # Options that mean nothing to an algorithm, which are refused there: supervised training mixes its whole
 # batch;
-# MixMatch and ReMixMatch mix by themselves.
+# MixMatch and ReMixMatch mix by themselves, and take every pseudo-label; SoftMatch weighs them.
 REFUSED = {
     "supervised": {"mix_weight", "mix_ramp", "mix_head", "mix_variant"},
-    "mixmatch": {"mixer", "mix_alpha", "mix_head"},
-    "remixmatch": {"mixer", "mix_alpha", "mix_head"},
+    "mixmatch": {"mixer", "mix_alpha", "mix_head", "balance_classes"},
+    "remixmatch": {"mixer", "mix_alpha", "mix_head", "balance_classes"},
+    "softmatch": {"balance_classes"},
 }
 # What must be refused besides negative numbers, counts of zero and choices that are none.
 BAD: dict[str, list[dict[str, Any]]] = {
@@ -89,9 +94,18 @@ BAD: dict[str, list[dict[str, Any]]] = {
 
 
 def parameters(name: str) -> dict[str, Any]:
-    """The keywords of an algorithm with their types, without its mixing."""
+    """The keywords of an algorithm with their types, without those that it shares with others."""
     hints = get_type_hints(ALGORITHMS[name].__init__)
-    return {keyword: hint for keyword, hint in hints.items() if keyword not in ("mixing", "return")}
+    return {keyword: hint for keyword, hint in hints.items() if keyword not in SHARED}
+
+
+def adjusted(name: str) -> dict[str, Any]:
+    """The last row of an algorithm with all that may become of its pseudo-labels; nothing for one that makes
+    none."""
+    if "targets" not in inspect.signature(ALGORITHMS[name]).parameters:
+        return {}
+    refused: dict[str, Any] = dict.fromkeys(REFUSED.get(name, set()) & {"balance_classes"}, False)
+    return {**everything(name)[-1], "targets": replace(ADJUSTED, **refused)}
 
 
 def mixes(name: str) -> bool:
@@ -132,7 +146,12 @@ def bad_values(name: str) -> list[dict[str, Any]]:
     return found
 
 
-CASES = [(name, keywords) for name in ALGORITHMS for keywords in everything(name)]
+CASES = [
+    (name, keywords)
+    for name in ALGORITHMS
+    for keywords in (*everything(name), adjusted(name))
+    if keywords in everything(name) or keywords
+]
 both = pytest.mark.parametrize(
     ("name", "keywords"), CASES, ids=lambda v: v if isinstance(v, str) else f"{len(v)}kw"
 )

@@ -68,8 +68,8 @@ def mixing_state(scene: Scene) -> dict[str, NDArray[Any]]:
     p = reference.softmax(scene.logits()["weak"]).mean(axis=0)
     shares = reference.one_hot(scene.labels, CLASSES).mean(axis=0)
     return {
-        "mean_prediction": reference.average(scene.state["mean_prediction"], p, decay),
-        "class_share": reference.average(scene.state["class_share"], shares, decay),
+        "mean_prediction": reference.average(scene.state["adjust.mean_prediction"], p, decay),
+        "class_share": reference.average(scene.state["adjust.class_share"], shares, decay),
     }
 
 

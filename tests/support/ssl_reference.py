@@ -290,8 +290,9 @@ def freematch(
     return total + fairness_weight * terms["loss/fairness"], terms, keep
 
 
-def softmatch_confidence(p: NDArray[Any], class_mean: NDArray[Any], align: bool) -> NDArray[Any]:
-    return (aligned(p, class_mean, 1 / p.shape[1]) if align else p).max(axis=1)
+def softmatch_confidence(p: NDArray[Any], state: dict[str, Any]) -> NDArray[Any]:
+    mean = state.get("adjust.mean_prediction")
+    return (p if mean is None else aligned(p, mean, 1 / p.shape[1])).max(axis=1)
 
 
 def softmatch_state(
@@ -300,14 +301,16 @@ def softmatch_state(
     indices: NDArray[Any] | None,
     *,
     average_decay: float = 0.999,
-    align: bool = True,
     **_: Any,
 ) -> dict[str, Any]:
-    p = softmax(fixed["weak"])
-    class_mean = average(state["class_mean"], p.mean(axis=0), average_decay)
-    confidence = softmatch_confidence(p, class_mean, align)
+    p, new = softmax(fixed["weak"]), {}
+    if "adjust.mean_prediction" in state:
+        new["adjust.mean_prediction"] = average(
+            state["adjust.mean_prediction"], p.mean(axis=0), average_decay
+        )
+    confidence = softmatch_confidence(p, new)
     return {
-        "class_mean": class_mean,
+        **new,
         "confidence_mean": average(state["confidence_mean"], confidence.mean(), average_decay),
         "confidence_variance": average(state["confidence_variance"], confidence.var(ddof=1), average_decay),
     }
@@ -321,12 +324,11 @@ def softmatch(
     state: dict[str, NDArray[Any]],
     *,
     sigmas: float = 2.0,
-    align: bool = True,
     unlabeled_weight: float = 1.0,
     **options: Any,
 ) -> tuple[np.float64, dict[str, np.float64], NDArray[Any]]:
-    state = softmatch_state(state, fixed, None, align=align, **options)
-    confidence = softmatch_confidence(softmax(fixed["weak"]), state["class_mean"], align)
+    state = softmatch_state(state, fixed, None, **options)
+    confidence = softmatch_confidence(softmax(fixed["weak"]), state)
     below = np.minimum(confidence - state["confidence_mean"], 0)
     weight = np.exp(-(below**2) / (2 * state["confidence_variance"] / sigmas**2))
     return weighted_hard(live, fixed, labels, weight, unlabeled_weight)
