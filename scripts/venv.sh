@@ -27,7 +27,7 @@ make_venv() {
 }
 
 # Installs the package in editable mode unless that was done here, with the same metadata, before.
-install_package() { # EXTRAS, as in "[test]", or ""
+install_package() { # EXTRAS, as in "[test]"
     local stamp=.venv/installed$1 sum
     sum=$({ pwd -P; cat setup.cfg pyproject.toml; } | cksum)
     if [ -x .venv/bin/ssl-mix ] && [ "$(cat "$stamp" 2>/dev/null)" = "$sum" ]; then return; fi

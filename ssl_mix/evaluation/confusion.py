@@ -17,7 +17,7 @@ def confusion_matrix(probabilities: Tensor, labels: Tensor) -> Tensor:
         labels: (N,) int64 in [0, C).
 
     Raises:
-        ValueError: as for :func:`ssl_mix.evaluation.accuracy`, or a probability is NaN.
+        ValueError: as for :func:`ssl_mix.evaluation.accuracy`, or a probability is not finite.
 
     Examples:
         >>> probabilities = torch.tensor([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]])
@@ -26,9 +26,9 @@ def confusion_matrix(probabilities: Tensor, labels: Tensor) -> Tensor:
                 [1, 1]])
     """
     check_predictions(probabilities, labels)
-    unclear = int(probabilities.isnan().any(dim=1).sum())
+    unclear = int((~probabilities.isfinite()).any(dim=1).sum())
     if unclear:
-        raise UserError(f"{unclear} of {len(labels)} rows of probabilities have NaN: has training diverged?")
+        raise UserError(f"{unclear} of {len(labels)} rows of probabilities are not finite: has it diverged?")
     classes = probabilities.shape[1]
     cells = labels * classes + probabilities.argmax(dim=1)
     return torch.bincount(cells, minlength=classes**2).view(classes, classes)
@@ -71,6 +71,9 @@ def class_weights(labels: Tensor, num_classes: int) -> Tensor:
         >>> class_weights(torch.tensor([0, 0, 0, 1]), 2)
         tensor([0.6667, 2.0000])
     """
+    if not isinstance(labels, Tensor) or labels.is_meta or labels.dtype != torch.int64:
+        kind = f"{labels.dtype} on {labels.device}" if isinstance(labels, Tensor) else type(labels).__name__
+        raise UserError(f"labels must be int64 (N,), got {kind}")
     known = labels[labels != -1]
     check_label_range(known, num_classes, "labels", unknown=False)
     if not len(known):

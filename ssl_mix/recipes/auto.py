@@ -127,6 +127,7 @@ def prepare(
     options: Mapping[str, Any],
     *,
     given: Given = Given(),  # noqa: B008 (a tuple)
+    features: Features | None = None,
     minutes: float = 10.0,
     overwrite: bool = False,
     on_rung: Callable[[Climbed], None] | None = None,
@@ -140,6 +141,7 @@ def prepare(
         folder: of the run.
         options: of the user.
         given: data and network that were handed over.
+        features: of the images, where they are known already.
         minutes: see :func:`auto`, like the next two.
         overwrite: likewise.
         on_rung: likewise.
@@ -160,7 +162,7 @@ def prepare(
     check_run_folder(folder, overwrite=overwrite)
     run = run_of(PROBE, options).settled()
     run.data.check_test_is_apart()
-    data = read_data(run, given, progress)
+    data = read_data(run, given, progress) if features is None else features.images
     if resized is not None and takes(run.data.source, "image_size"):
         size = fitting_size(run, data, given, minutes)
         tell(size.reason)
@@ -169,7 +171,9 @@ def prepare(
             run = run_of(PROBE, options).settled()
             data = read_data(run, given, progress)
     split = run.data.choose_split(data, run.config.seed)
-    features = learned_features(run, data, split, given.network(len(data.classes), run.config.seed), progress)
+    if features is None:
+        net = given.network(len(data.classes), run.config.seed)
+        features = learned_features(run, data, split, net, progress)
     rungs = RUNGS if split.unlabeled else tuple(rung for rung in RUNGS if rung.algorithm != "fixmatch")
     splits = folds(split, data.train.labels, run.config.seed)
     found = search(rungs, options, features, splits, began + 60 * minutes * FOR_LADDER, on_rung)

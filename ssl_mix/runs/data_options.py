@@ -28,8 +28,8 @@ class DataOptions:
 
     Args:
         data: a name of the registry (``ssl-mix list`` shows them): "digits" (inside scikit-learn),
-            "cifar10", "cub200", ..., or "folder" for images of your own. Not needed with ``train``,
-            ``labeled`` or ``table``.
+            "caltech-mini" (photographs inside this package), "cifar10", "cub200", ..., or "folder" for images
+            of your own. Not needed with ``train``, ``labeled`` or ``table``.
         data_dir: where the files of data sets with names are, or go; of digits none are needed. With "folder"
             and no ``train``, it holds the sub-folders ``train`` and ``test``.
         download: fetch them if they are not there (nobody offers those of stanford-cars).

@@ -256,17 +256,6 @@ def test_ctrl_c_outside_training_prints_no_traceback(
     assert capsys.readouterr().err == "ssl-mix: interrupted\n"
 
 
-def test_a_demo_is_no_run_and_checks_its_numbers_first(capsys: pytest.CaptureFixture[str]) -> None:
-    main(["demo", "--out", "demo", "--seeds", "1", "--steps", "2"])
-    output = capsys.readouterr().out
-    assert "FixMatch + DM/AS" in output and "n = 1" in output
-    assert {"curves.png", "report.html", "results.json"} <= {path.name for path in Path("demo").iterdir()}
-    assert "a demo's runs are the folders inside it" in mistake(["resume", "demo"], capsys)
-    for wrong in (["--seeds", "0"], ["--labels-per-class", "100000"]):
-        mistake(["demo", "--out", "demo", "--overwrite", *wrong], capsys)
-    assert Path("demo/curves.png").exists()
-
-
 def test_debug_shows_where_a_mistake_was_found() -> None:
     with pytest.raises(ValueError, match="holds no run"):
         main(["--debug", "resume", "nowhere"])

@@ -68,7 +68,7 @@ def test_a_test_part_is_not_taken_from_the_folder_for_data_beside_a_named_traini
     ("given", "message"),
     [
         ({}, "nothing to learn from: give `data=digits`"),
-        ({"data": "cifar"}, "data must be one of digits, cifar10, .*Did you mean 'cifar10'"),
+        ({"data": "cifar"}, "data must be one of digits, caltech-mini, cifar10, .*Did you mean 'cifar10'"),
         (
             {"data": "folder", "data_dir": "nowhere"},
             "`data=folder` needs `train=DIR` .*nowhere/train is none",

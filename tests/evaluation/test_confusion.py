@@ -42,7 +42,7 @@ def test_labels_that_are_no_class_are_refused() -> None:
     for labels in ([0, 1, 3], [0, -1, 2]):
         with pytest.raises(UserError, match="expected labels from 0 to 2"):
             macro_f1(probabilities, torch.tensor(labels))
-    with pytest.raises(UserError, match="a label for each of 3 images, got 2"):
+    with pytest.raises(UserError, match=r"labels int64 \(N,\), got"):
         confusion_matrix(probabilities, torch.tensor([0, 1]))
     with pytest.raises(UserError, match="got none"):
         class_weights(torch.tensor([-1]), 3)

