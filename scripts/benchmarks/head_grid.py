@@ -1,0 +1,95 @@
+"""What the head-only study compares, and in which order: the questions that matter most come first."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from ssl_mix.recipes.ladder import TRAINED
+
+RATES = (0.006, 0.02, 0.06)
+ALGORITHMS: dict[str, dict[str, Any]] = {
+    "fine-tuning": {"view": "weak", "unlabeled_ratio": 4, "threshold": 0.0},
+    "fixmatch": {"unlabeled_ratio": 4},
+    "flexmatch": {"unlabeled_ratio": 4},
+    "self-tuning": {"unlabeled_ratio": 4},
+}
+MIXINGS: dict[str, dict[str, Any]] = {
+    "none": {"mix": "none"},
+    "mixup": {"mix": "mixup"},
+    "dm": {"mix": "dm"},
+    "as, eta 0": {"mix": "as", "eta": 0.0},
+    "as": {"mix": "as"},
+    "dm-as, eta 0": {"mix": "dm-as", "eta": 0.0},
+    "dm-as": {"mix": "dm-as"},
+}
+TERMS = ("none", "mixup", "dm", "as, eta 0", "as", "dm-as")
+
+
+class Method(NamedTuple):
+    """How a head is trained, but for its learning rate.
+
+    Attributes:
+        algorithm: by name.
+        mixing: one of ``MIXINGS``.
+        start: of the head.
+        head: of mixed images.
+    """
+
+    algorithm: str
+    mixing: str
+    start: str = "prototypes"
+    head: str = "shared"
+
+    def options(self) -> dict[str, Any]:
+        """Of a run that trains a head so."""
+        words = {"mix_head": self.head} if self.head != "shared" else {}
+        return {**TRAINED, **ALGORITHMS[self.algorithm], **MIXINGS[self.mixing], **words} | {
+            "head_start": self.start
+        }
+
+
+class Cell(NamedTuple):
+    """What is measured over all splits.
+
+    Attributes:
+        data: name of the data set.
+        kind: of the unlabeled images.
+        labels: per class.
+        method: that is trained.
+    """
+
+    data: str
+    kind: str
+    labels: int
+    method: Method
+
+
+def cells() -> Iterator[Cell]:
+    """All of them, in order."""
+    two, both = ("fine-tuning", "fixmatch"), ("tail", "foreign")
+    yield from over("caltech50", ("balanced",), (2, 5), two, MIXINGS)
+    yield from over("caltech50", ("balanced",), (1, 10), two, ("none", "as", "dm-as"))
+    yield from over("caltech50", both, (2, 5), two, TERMS)
+    yield from over("caltech50", ("balanced",), (2, 5), two, TERMS, start="probe")
+    yield from over("caltech50", ("balanced",), (2, 5), two, TERMS[1:], head="own")
+    yield from over("cifar10", ("balanced",), (2, 5), two, TERMS)
+    yield from over("cub5", ("balanced",), (2, 5), two, TERMS)
+    yield from over("caltech50", ("balanced",), (2, 5), ("self-tuning", "flexmatch"), TERMS)
+    yield from over("caltech50", ("balanced",), (1, 10), two, TERMS)
+    yield from over("cifar10", ("balanced",), (1, 10), two, TERMS)
+    yield from over("cub5", ("balanced",), (1, 10), two, TERMS)
+
+
+def over(
+    data: str,
+    kinds: tuple[str, ...],
+    labels: tuple[int, ...],
+    algorithms: tuple[str, ...],
+    mixings: Any,
+    **how: str,
+) -> Iterator[Cell]:
+    """Every combination, the mixings of an algorithm side by side."""
+    for algorithm in algorithms:
+        for kind in kinds:
+            for count in labels:
+                for mixing in mixings:
+                    yield Cell(data, kind, count, Method(algorithm, mixing, **how))
