@@ -23,7 +23,7 @@ from typing import Any
 import torch
 from auto_ladder import public, tail
 from benchmarks.feature_parts import of_classes
-from benchmarks.head_grid import RATES, Cell, Method, cells
+from benchmarks.head_grid import DATA, RATES, Cell, Method, cells
 from measuring import append_line, circumstances
 from torch import nn
 
@@ -45,7 +45,6 @@ TUNED_ON = (100, 101, 102)
 TUNED_LABELS = (2, 5)
 REPORTED = 33  # classes of Caltech-50
 TUNED = "caltech50, other classes"
-DATA = ("caltech50", "cub5", "cifar10")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -22,7 +22,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks import auto_tables, gpu_tables
+from benchmarks import auto_tables, gpu_tables, head_tables
 
 ROOT = Path(__file__).resolve().parents[1]
 MIXES = ("none", "mixup", "dm", "mce", "as", "dm-as")
@@ -35,8 +35,7 @@ Seeded = dict[Any, float]
 
 
 class Setting(NamedTuple):
-    """Runs of the transfer benchmark that are compared: a data set, a learning rate, rates of labels in per
-    cent."""
+    """Runs of the transfer benchmark: a data set, a learning rate, rates of labels in per cent."""
 
     images: str
     lr: float
@@ -264,6 +263,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "strong-bounds": bounds,
     "supervised-mixing": supervised_mixing,
     "auto": partial(of_lines, "auto", auto_tables.beside_probe),
+    **{name: partial(of_lines, "head_study", rows) for name, rows in head_tables.TABLES.items()},
     "gpu-facts": partial(of_lines, "gpu_checks", gpu_tables.facts),
     "gpu-steps": partial(of_lines, "gpu_checks", gpu_tables.steps),
     "gpu-training": partial(of_lines, "gpu_checks", gpu_tables.training),

@@ -1,10 +1,12 @@
 """What the head-only study compares, and in which order: the questions that matter most come first."""
 
 from collections.abc import Iterator
+from itertools import product
 from typing import Any, NamedTuple
 
 from ssl_mix.recipes.ladder import TRAINED
 
+DATA = ("caltech50", "cub5", "cifar10")
 RATES = (0.006, 0.02, 0.06)
 ALGORITHMS: dict[str, dict[str, Any]] = {
     "fine-tuning": {"view": "weak", "unlabeled_ratio": 4, "threshold": 0.0},
@@ -65,18 +67,26 @@ class Cell(NamedTuple):
 
 def cells() -> Iterator[Cell]:
     """All of them, in order."""
-    two, both = ("fine-tuning", "fixmatch"), ("tail", "foreign")
-    yield from over("caltech50", ("balanced",), (2, 5), two, MIXINGS)
-    yield from over("caltech50", ("balanced",), (1, 10), two, ("none", "as", "dm-as"))
-    yield from over("caltech50", both, (2, 5), two, TERMS)
-    yield from over("caltech50", ("balanced",), (2, 5), two, TERMS, start="probe")
-    yield from over("caltech50", ("balanced",), (2, 5), two, TERMS[1:], head="own")
-    yield from over("cifar10", ("balanced",), (2, 5), two, TERMS)
-    yield from over("cub5", ("balanced",), (2, 5), two, TERMS)
-    yield from over("caltech50", ("balanced",), (2, 5), ("self-tuning", "flexmatch"), TERMS)
-    yield from over("caltech50", ("balanced",), (1, 10), two, TERMS)
-    yield from over("cifar10", ("balanced",), (1, 10), two, TERMS)
-    yield from over("cub5", ("balanced",), (1, 10), two, TERMS)
+    tune, match, few = "fine-tuning", "fixmatch", ("none", "as", "dm-as")
+    home, plain = "caltech50", "balanced"
+    yield from over(home, (plain,), (2, 5), (tune, match), tuple(MIXINGS))
+    yield from over(home, (plain,), (1, 10), (tune, match), few)
+    yield from over(home, ("tail", "foreign"), (2,), (match,), TERMS)
+    yield from over(home, ("tail", "foreign"), (2,), (tune,), few)
+    yield from over(home, (plain,), (2, 5), (match,), TERMS, start="probe")
+    yield from over("cifar10", (plain,), (2,), (match,), TERMS)
+    yield from over("cifar10", (plain,), (2,), (tune,), few)
+    yield from over(home, (plain,), (2, 5), (match,), ("mixup", "dm", "as", "dm-as"), head="own")
+    yield from over("cub5", (plain,), (2, 5), (match,), TERMS)
+    yield from over("cub5", (plain,), (2, 5), (tune,), few)
+    yield from over(home, ("tail", "foreign"), (5,), (match,), TERMS)
+    yield from over(home, ("tail", "foreign"), (5,), (tune,), few)
+    yield from over(home, (plain,), (2, 5), (tune,), TERMS, start="probe")
+    yield from over("cifar10", (plain,), (5,), (match, tune), TERMS)
+    yield from over(home, (plain,), (2, 5), ("self-tuning", "flexmatch"), TERMS)
+    yield from over(home, (plain,), (2, 5), (tune,), ("mixup", "dm", "as", "dm-as"), head="own")
+    for data in DATA:
+        yield from over(data, (plain,), (1, 10), (match, tune), TERMS)
 
 
 def over(
@@ -84,12 +94,9 @@ def over(
     kinds: tuple[str, ...],
     labels: tuple[int, ...],
     algorithms: tuple[str, ...],
-    mixings: Any,
+    mixings: tuple[str, ...],
     **how: str,
 ) -> Iterator[Cell]:
     """Every combination, the mixings of an algorithm side by side."""
-    for algorithm in algorithms:
-        for kind in kinds:
-            for count in labels:
-                for mixing in mixings:
-                    yield Cell(data, kind, count, Method(algorithm, mixing, **how))
+    for algorithm, kind, count, mixing in product(algorithms, kinds, labels, mixings):
+        yield Cell(data, kind, count, Method(algorithm, mixing, **how))
