@@ -67,26 +67,32 @@ class Cell(NamedTuple):
 
 def cells() -> Iterator[Cell]:
     """All of them, in order."""
-    tune, match, few = "fine-tuning", "fixmatch", ("none", "as", "dm-as")
-    home, plain = "caltech50", "balanced"
-    yield from over(home, (plain,), (2, 5), (tune, match), tuple(MIXINGS))
-    yield from over(home, (plain,), (1, 10), (tune, match), few)
-    yield from over(home, ("tail", "foreign"), (2,), (match,), TERMS)
-    yield from over(home, ("tail", "foreign"), (2,), (tune,), few)
-    yield from over(home, (plain,), (2, 5), (match,), TERMS, start="probe")
-    yield from over("cifar10", (plain,), (2,), (match,), TERMS)
-    yield from over("cifar10", (plain,), (2,), (tune,), few)
-    yield from over(home, (plain,), (2, 5), (match,), ("mixup", "dm", "as", "dm-as"), head="own")
-    yield from over("cub5", (plain,), (2, 5), (match,), TERMS)
-    yield from over("cub5", (plain,), (2, 5), (tune,), few)
-    yield from over(home, ("tail", "foreign"), (5,), (match,), TERMS)
-    yield from over(home, ("tail", "foreign"), (5,), (tune,), few)
-    yield from over(home, (plain,), (2, 5), (tune,), TERMS, start="probe")
-    yield from over("cifar10", (plain,), (5,), (match, tune), TERMS)
-    yield from over(home, (plain,), (2, 5), ("self-tuning", "flexmatch"), TERMS)
-    yield from over(home, (plain,), (2, 5), (tune,), ("mixup", "dm", "as", "dm-as"), head="own")
-    for data in DATA:
-        yield from over(data, (plain,), (1, 10), (match, tune), TERMS)
+    tune, match = ("fine-tuning",), ("fixmatch",)
+    home, plain, two = "caltech50", ("balanced",), ("tail", "foreign")
+    few = tuple(mixing for mixing in TERMS if mixing != "dm")
+    yield from over(home, plain, (2, 5), match, TERMS)
+    yield from over(home, plain, (2, 5), tune, TERMS)
+    yield from over(home, plain, (1, 10), tune, ("none",))
+    yield from over(home, plain, (1, 10), match, ("none", "dm-as"))
+    yield from over(home, two, (2,), match, few)
+    yield from over(home, two, (2,), tune, ("none", "as"))
+    yield from over(home, plain, (2,), match, few, start="probe")
+    yield from over(home, plain, (2,), tune, ("none", "as"), start="probe")
+    yield from over(home, plain, (2,), match, ("as", "dm-as"), head="own")
+    yield from over("cub5", plain, (5,), match, few)
+    yield from over("cub5", plain, (5,), tune, ("none", "as"))
+    yield from over("cifar10", plain, (2,), match, few)
+    yield from over("cifar10", plain, (2,), tune, ("none", "as"))
+    yield from over(home, two, (5,), match, few)
+    yield from over(home, plain, (2, 5), ("self-tuning", "flexmatch"), TERMS)
+    for algorithm, mixing in product((*match, *tune), MIXINGS):
+        for start, head in product(("prototypes", "probe"), ("shared", "own")):
+            if head == "shared" or mixing != "none":
+                for data in DATA:
+                    yield from over(
+                        data, plain, (2, 5, 1, 10), (algorithm,), (mixing,), start=start, head=head
+                    )
+                yield from over(home, two, (2, 5), (algorithm,), (mixing,), start=start, head=head)
 
 
 def over(
