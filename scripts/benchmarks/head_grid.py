@@ -65,25 +65,28 @@ class Cell(NamedTuple):
     method: Method
 
 
+def places() -> Iterator[tuple[str, str, int]]:
+    """Data, kinds of unlabeled images and labels per class of which the starts alone are measured first."""
+    yield from product(("caltech50", "cub5"), ("balanced",), (1, 2, 5, 10))
+    yield from product(("caltech50",), ("tail", "foreign"), (2, 5))
+
+
 def cells() -> Iterator[Cell]:
     """All of them, in order."""
     tune, match = ("fine-tuning",), ("fixmatch",)
-    home, plain, two = "caltech50", ("balanced",), ("tail", "foreign")
-    few = tuple(mixing for mixing in TERMS if mixing != "dm")
+    home, plain, two, few = "caltech50", ("balanced",), ("tail", "foreign"), ("none", "mixup", "as", "dm-as")
     yield from over(home, plain, (2, 5), match, TERMS)
     yield from over(home, plain, (2, 5), tune, TERMS)
     yield from over(home, plain, (1, 10), tune, ("none",))
     yield from over(home, plain, (1, 10), match, ("none", "dm-as"))
+    yield from over(home, two, (2,), tune, ("none",))
     yield from over(home, two, (2,), match, few)
-    yield from over(home, two, (2,), tune, ("none", "as"))
-    yield from over(home, plain, (2,), match, few, start="probe")
-    yield from over(home, plain, (2,), tune, ("none", "as"), start="probe")
+    yield from over(home, plain, (2,), match, ("none", "dm-as"), start="probe")
+    yield from over("cub5", plain, (5,), (*tune, *match), few)
+    yield from over(home, two, (2,), tune, ("as",))
     yield from over(home, plain, (2,), match, ("as", "dm-as"), head="own")
-    yield from over("cub5", plain, (5,), match, few)
-    yield from over("cub5", plain, (5,), tune, ("none", "as"))
-    yield from over("cifar10", plain, (2,), match, few)
-    yield from over("cifar10", plain, (2,), tune, ("none", "as"))
-    yield from over(home, two, (5,), match, few)
+    yield from over("cifar10", plain, (2,), (*tune, *match), few)
+    yield from over(home, two, (5,), (*tune, *match), few)
     yield from over(home, plain, (2, 5), ("self-tuning", "flexmatch"), TERMS)
     for algorithm, mixing in product((*match, *tune), MIXINGS):
         for start, head in product(("prototypes", "probe"), ("shared", "own")):

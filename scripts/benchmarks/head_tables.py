@@ -36,7 +36,7 @@ def difference(values: Sequence[float] | None, control: Sequence[float] | None) 
     if values is None or control is None:
         return ""
     mean, low, high = interval(values, control)
-    text = f"{mean:+.1f} ({low:+.1f} to {high:+.1f})"
+    text = f"{mean:+.2f} ({low:+.2f} to {high:+.2f})"
     return f"**{text}**" if low > 0 or high < 0 else text
 
 
@@ -93,32 +93,33 @@ def choice(lines: Sequence[Line], name: str, ours: str, other: str) -> Rows:
     return [columns[i] for i in used], [[row[i] for i in used] for row in rows]
 
 
-def beside_probe(lines: Sequence[Line]) -> Rows:
-    """The starts and a few methods, against the linear probe."""
+def trained(lines: Sequence[Line]) -> Rows:
+    """The prototypes against the linear probe, and trained heads against these prototypes."""
     methods = [("fine-tuning", "none"), ("fixmatch", "none"), ("fixmatch", "as"), ("fixmatch", "dm-as")]
     names = (f"`{algorithm}`" + ("" if mixing == "none" else f" + {mixing}") for algorithm, mixing in methods)
     columns, rows = ["images", "unlabeled", "labels", "probe", "prototypes", *names], []
-    order = ("balanced", "tail", "foreign")
-    for line in sorted(
-        found(lines, phase="start"), key=lambda x: (x["data"], order.index(x["kind"]), x["labels"])
-    ):
+    for line in sorted(found(lines, phase="start"), key=place):
         where = {name: line[name] for name in ("data", "kind", "labels")}
-        probe = line["probe"]
-        cells = [difference(line["start prototypes"], probe)]
+        start = line["start prototypes"]
+        cells = [difference(start, line["probe"])]
         for algorithm, mixing in methods:
             what = PLAIN | where | {"algorithm": algorithm, "mixing": mixing}
-            cells.append(difference(accuracy(lines, **what), probe))
-        rows.append([line["data"], line["kind"], str(line["labels"]), percent(probe), *cells])
+            cells.append(difference(accuracy(lines, **what), start))
+        rows.append([line["data"], line["kind"], str(line["labels"]), percent(line["probe"]), *cells])
     return columns, rows
+
+
+def place(line: Line) -> tuple[str, int, int]:
+    """Where a line stands in a table."""
+    return line["data"], ("balanced", "tail", "foreign").index(line["kind"]), line["labels"]
 
 
 def cost(lines: Sequence[Line]) -> Rows:
     """CPU seconds of a run."""
     rows = []
-    for algorithm in dict.fromkeys(line["algorithm"] for line in found(lines, phase="report", **PLAIN)):
-        cells = found(lines, phase="report", **PLAIN, labels=2, algorithm=algorithm)
-        seconds = {line["mixing"]: f"{line['cpu_seconds']:.2f}" for line in cells}
-        rows.append([f"`{algorithm}`", *(seconds.get(mixing, "") for mixing in MIXINGS)])
+    for line in found(lines, phase="cost"):
+        seconds = (line["cpu_seconds"].get(mixing) for mixing in MIXINGS)
+        rows.append([f"`{line['algorithm']}`", *("" if x is None else f"{x:.2f}" for x in seconds)])
     return ["algorithm", *(f"`{mixing}`" for mixing in MIXINGS)], rows
 
 
@@ -130,6 +131,6 @@ TABLES: dict[str, Callable[[Sequence[Line]], Rows]] = {
     "head-cub5": partial(terms, data="cub5"),
     "head-start": partial(choice, name="start", ours="probe", other="prototypes"),
     "head-own": partial(choice, name="head", ours="own", other="shared"),
-    "head-probe": beside_probe,
+    "head-trained": trained,
     "head-cost": cost,
 }

@@ -82,6 +82,7 @@ def test_a_second_call_measures_what_is_missing_alone(
     monkeypatch.setattr(head_study.Study, "whole", lambda *_: synthetic())
     out = tmp_path / "lines.jsonl"
     words = ["--net", "small-cnn", "--cache", str(tmp_path), "--caltech50", "images", "--out", str(out)]
+    monkeypatch.setattr(head_study, "places", lambda: ())
     for count, lines in ((1, 4), (2, 6), (2, 6)):
         monkeypatch.setattr(head_study, "cells", lambda count=count: wanted[:count])
         head_study.main(words)
@@ -94,8 +95,8 @@ def test_a_second_call_measures_what_is_missing_alone(
 def test_a_cell_is_the_interval_of_the_paired_t_test() -> None:
     ours, control = (0.85, 0.9, 0.8), (0.8, 0.91, 0.72)
     found = ttest_rel([100 * x for x in ours], [100 * x for x in control]).confidence_interval()
-    assert head_tables.difference(ours, control) == f"+4.0 ({found.low:+.1f} to {found.high:+.1f})"
-    assert head_tables.difference((0.9, 0.8, 0.7), (0.8, 0.71, 0.6)) == "**+9.7 (+8.2 to +11.1)**"
+    assert head_tables.difference(ours, control) == f"+4.00 ({found.low:+.2f} to {found.high:+.2f})"
+    assert head_tables.difference((0.9, 0.8, 0.7), (0.8, 0.71, 0.6)) == "**+9.67 (+8.23 to +11.10)**"
     assert head_tables.difference(ours, None) == ""
 
 
