@@ -67,7 +67,7 @@ class Cell(NamedTuple):
 
 def places() -> Iterator[tuple[str, str, int]]:
     """Data, kinds of unlabeled images and labels per class of which the starts alone are measured first."""
-    yield from product(("caltech50", "cub5"), ("balanced",), (1, 2, 5, 10))
+    yield from product(DATA, ("balanced",), (1, 2, 5, 10))
     yield from product(("caltech50",), ("tail", "foreign"), (2, 5))
 
 
@@ -79,7 +79,9 @@ def cells() -> Iterator[Cell]:
     yield from over(home, plain, (2, 5), tune, TERMS)
     yield from over(home, plain, (1, 10), tune, ("none",))
     yield from over(home, plain, (1, 10), match, ("none", "dm-as"))
-    yield from over(home, plain, (2,), match, ("none", "mixup", "dm", "as", "dm-as"), start="probe")
+    yield from over("cifar10", plain, (2,), match, few)
+    yield from over("cifar10", plain, (2,), tune, ("none", "mixup", "as"))
+    yield from over(home, plain, (2,), match, ("none", "dm-as", "mixup", "as", "dm"), start="probe")
     yield from over(home, two, (2,), tune, ("none",))
     yield from over(home, two, (2,), match, ("none", "as", "dm-as"))
     yield from over(home, plain, (2,), tune, ("none", "mixup", "as"), start="probe")
@@ -89,7 +91,6 @@ def cells() -> Iterator[Cell]:
     yield from over("cub5", plain, (5,), (*tune, *match), few)
     yield from over(home, plain, (2,), (*match, *tune), TERMS, start="probe")
     yield from over(home, plain, (2,), match, ("as", "mixup"), head="own")
-    yield from over("cifar10", plain, (2,), (*tune, *match), few)
     yield from over(home, two, (5,), (*tune, *match), few)
     yield from over(home, plain, (2, 5), ("self-tuning", "flexmatch"), TERMS)
     for algorithm, mixing in product((*match, *tune), MIXINGS):
