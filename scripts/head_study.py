@@ -42,7 +42,7 @@ from ssl_mix.runs.starts import Start, start_head
 SPLITS = 20
 STEPS = 150
 DIGITS = 5
-ROUNDS = 5
+ROUNDS = 3
 TUNED_ON = (100, 101, 102)
 TUNED_LABELS = (2, 5)
 REPORTED = 33  # classes of Caltech-50

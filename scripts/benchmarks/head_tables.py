@@ -64,6 +64,12 @@ def groups(lines: Sequence[Line], what: Mapping[str, object]) -> list[tuple[int,
     return sorted(every, key=lambda group: (names.index(group[1]), group[0]))
 
 
+def used(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Rows:
+    """The columns in which some row has a cell."""
+    kept = [i for i in range(len(columns)) if any(row[i] for row in rows)]
+    return [columns[i] for i in kept], [[row[i] for i in kept] for row in rows]
+
+
 def terms(lines: Sequence[Line], **other: str) -> Rows:
     """What each term is worth beside its control."""
     what, rows = PLAIN | other, []
@@ -75,7 +81,7 @@ def terms(lines: Sequence[Line], **other: str) -> Rows:
         cells = [difference(by[mixing], by[control]) for mixing, control in QUESTIONS.values()]
         if any(cells):
             rows.append([f"`{algorithm}`", str(labels), percent(by["none"]), *cells])
-    return ["algorithm", "labels", "`none`", *QUESTIONS], rows
+    return used(["algorithm", "labels", "`none`", *QUESTIONS], rows)
 
 
 def choice(lines: Sequence[Line], name: str, ours: str, other: str) -> Rows:
@@ -89,8 +95,7 @@ def choice(lines: Sequence[Line], name: str, ours: str, other: str) -> Rows:
             cells.append(difference(one, control))
         if any(cells):
             rows.append([f"`{algorithm}`", str(labels), *cells])
-    used = [i for i in range(len(columns)) if any(row[i] for row in rows)]
-    return [columns[i] for i in used], [[row[i] for i in used] for row in rows]
+    return used(columns, rows)
 
 
 def trained(lines: Sequence[Line]) -> Rows:
@@ -106,7 +111,7 @@ def trained(lines: Sequence[Line]) -> Rows:
             what = PLAIN | where | {"algorithm": algorithm, "mixing": mixing}
             cells.append(difference(accuracy(lines, **what), start))
         rows.append([line["data"], line["kind"], str(line["labels"]), percent(line["probe"]), *cells])
-    return columns, rows
+    return used(columns, rows)
 
 
 def place(line: Line) -> tuple[str, int, int]:
