@@ -15,9 +15,16 @@ from results_tables import read_lines
 from scipy.stats import t
 
 CURVES = {
-    "FixMatch + DM/AS": ("fixmatch", "dm-as"),
-    "FixMatch": ("fixmatch", "none"),
     "fine-tuning the head": ("fine-tuning", "none"),
+    "FixMatch": ("fixmatch", "none"),
+    "FixMatch + DM/AS": ("fixmatch", "dm-as"),
+}
+STYLES = {
+    "probe": "k-",
+    "prototypes": "C7-",
+    "fine-tuning the head": "C0:o",
+    "FixMatch": "C1--s",
+    "FixMatch + DM/AS": "C3-^",
 }
 COUNTS = (1, 2, 5, 10)
 
@@ -39,15 +46,20 @@ def draw(axes: Any, lines: Sequence[dict[str, Any]], data: str) -> None:
     for count in COUNTS:
         for line in found(lines, phase="start", data=data, kind="balanced", labels=count):
             curves.setdefault("probe", {})[count] = line["probe"]
+            curves.setdefault("prototypes", {})[count] = line["start prototypes"]
         for name, (algorithm, mixing) in CURVES.items():
             what = PLAIN | {"data": data, "labels": count, "algorithm": algorithm, "mixing": mixing}
             if (values := accuracy(lines, **what)) is not None:
                 curves.setdefault(name, {})[count] = values
-    for name, points in curves.items():
+    for name, style in STYLES.items():
+        if not (points := curves.get(name)):
+            continue
         means = [100 * statistics.mean(values) for values in points.values()]
-        axes.errorbar(list(points), means, [half(v) for v in points.values()], label=name, capsize=2)
+        axes.errorbar(
+            list(points), means, [half(v) for v in points.values()], fmt=style, label=name, capsize=2
+        )
     [whole] = found(lines, phase="all labels", data=data)
-    axes.axhline(100 * whole["probe"], color="gray", linestyle="--", label="probe of all labels")
+    axes.axhline(100 * whole["probe"], color="k", linestyle=":", label="probe of all labels")
     axes.set_xscale("log", base=2)
     axes.set_xticks(COUNTS, [str(count) for count in COUNTS])
     axes.set(title=data, xlabel="labels a class", ylabel="test accuracy, %")

@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             study.starts(data, kind, labels)
     for algorithm in ("fine-tuning", "fixmatch") if asked.costs else ():
         study.cost(algorithm)
-    for cell in () if asked.costs else cells():
+    for cell in cells():
         if getattr(asked, cell.data) is not None:
             study.starts(cell.data, cell.kind, cell.labels)
             study.report(cell)
@@ -73,7 +73,7 @@ def read(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--net", required=True)
     parser.add_argument("--image-size", type=int, default=128)
     parser.add_argument("--cache", type=Path, required=True, help="folder that keeps the features")
-    parser.add_argument("--costs", action="store_true", help="time runs, and nothing else")
+    parser.add_argument("--costs", action="store_true", help="time runs of each mixing first")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "head_study.jsonl")
     return parser.parse_args(arguments)
 

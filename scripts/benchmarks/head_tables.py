@@ -84,20 +84,6 @@ def terms(lines: Sequence[Line], **other: str) -> Rows:
     return used(["algorithm", "labels", "`none`", *QUESTIONS], rows)
 
 
-def choice(lines: Sequence[Line], name: str, ours: str, other: str) -> Rows:
-    """One way to set an option against the other, for each mixing."""
-    columns, rows = ["algorithm", "labels", *(f"`{mixing}`" for mixing in MIXINGS)], []
-    for labels, algorithm in groups(lines, PLAIN | {name: ours}):
-        cells = []
-        for mixing in MIXINGS:
-            what = PLAIN | {"labels": labels, "algorithm": algorithm, "mixing": mixing}
-            one, control = (accuracy(lines, **{**what, name: value}) for value in (ours, other))
-            cells.append(difference(one, control))
-        if any(cells):
-            rows.append([f"`{algorithm}`", str(labels), *cells])
-    return used(columns, rows)
-
-
 def trained(lines: Sequence[Line]) -> Rows:
     """The prototypes against the linear probe, and trained heads against these prototypes."""
     methods = [("fine-tuning", "none"), ("fixmatch", "none"), ("fixmatch", "as"), ("fixmatch", "dm-as")]
@@ -129,13 +115,9 @@ def cost(lines: Sequence[Line]) -> Rows:
 
 
 TABLES: dict[str, Callable[[Sequence[Line]], Rows]] = {
-    "head-terms": terms,
-    "head-tail": partial(terms, kind="tail"),
-    "head-foreign": partial(terms, kind="foreign"),
-    "head-cifar10": partial(terms, data="cifar10"),
-    "head-cub5": partial(terms, data="cub5"),
-    "head-start": partial(choice, name="start", ours="probe", other="prototypes"),
-    "head-own": partial(choice, name="head", ours="own", other="shared"),
     "head-trained": trained,
+    "head-terms": terms,
+    "head-cifar10": partial(terms, data="cifar10"),
+    "head-from-probe": partial(terms, start="probe"),
     "head-cost": cost,
 }
