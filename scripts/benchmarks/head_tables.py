@@ -119,5 +119,7 @@ TABLES: dict[str, Callable[[Sequence[Line]], Rows]] = {
     "head-terms": terms,
     "head-cifar10": partial(terms, data="cifar10"),
     "head-from-probe": partial(terms, start="probe"),
+    "head-tail": partial(terms, kind="tail"),
+    "head-foreign": partial(terms, kind="foreign"),
     "head-cost": cost,
 }
