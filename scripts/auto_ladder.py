@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from benchmarks.feature_parts import of_classes
 from torch import Tensor
 
-from ssl_mix.datasets import DataSet, ImageSet, Split, choose_split
-from ssl_mix.datasets.features import FeatureRows
+from ssl_mix.datasets import Split, choose_split
 from ssl_mix.datasets.splits import ranked
 from ssl_mix.recipes.auto import FOR_LADDER, chosen_options, search
 from ssl_mix.recipes.ladder import PROBE, RUNGS, folds, run_of
@@ -130,20 +130,7 @@ def tail(split: Split, labels: Tensor, num_classes: int) -> tuple[int, ...]:
 
 def with_foreign(features: Features) -> Features:
     """The first two thirds of the classes, with the images of the others for unlabeled ones."""
-    data = features.data
-    count = round(len(data.classes) * 2 / 3)
-    labels = torch.where(data.train.labels < count, data.train.labels, -1)
-    assert data.test is not None and isinstance(data.test.images, FeatureRows)
-    tested = int((data.test.labels < count).sum())
-    assert bool((data.test.labels[:tested] < count).all())  # folders are read class by class
-    rows = FeatureRows(data.test.images.start, tested, 1, len(features.center))
-    smaller: DataSet = dataclasses.replace(
-        data,
-        classes=data.classes[:count],
-        train=dataclasses.replace(data.train, labels=labels),
-        test=ImageSet(rows, data.test.labels[:tested]),
-    )
-    return dataclasses.replace(features, data=smaller)
+    return of_classes(features, 0, round(len(features.data.classes) * 2 / 3))
 
 
 def setting(asked: argparse.Namespace) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks import auto_tables, gpu_tables
+from benchmarks import auto_tables, gpu_tables, head_tables
 
 ROOT = Path(__file__).resolve().parents[1]
 MIXES = ("none", "mixup", "dm", "mce", "as", "dm-as")
@@ -35,8 +35,7 @@ Seeded = dict[Any, float]
 
 
 class Setting(NamedTuple):
-    """Runs of the transfer benchmark that are compared: a data set, a learning rate, rates of labels in per
-    cent."""
+    """Runs of the transfer benchmark: a data set, a learning rate, rates of labels in per cent."""
 
     images: str
     lr: float
@@ -266,6 +265,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "supervised-mixing": supervised_mixing,
     "auto": partial(of_lines, "auto", auto_tables.beside_probe),
     "auto-rungs": partial(of_lines, "auto", auto_tables.rungs),
+    **{name: partial(of_lines, "head_study", rows) for name, rows in head_tables.TABLES.items()},
     **{f"gpu-{part}": partial(of_lines, "gpu_checks", vars(gpu_tables)[part]) for part in GPU_PARTS},
 }
 

@@ -1,0 +1,123 @@
+"""What the head-only study compares, and in which order: the questions that matter most come first."""
+
+from collections.abc import Iterator
+from itertools import product
+from typing import Any, NamedTuple
+
+from ssl_mix.recipes.ladder import TRAINED
+
+DATA = ("caltech50", "cub5", "cifar10")
+RATES = (0.006, 0.02, 0.06)
+ALGORITHMS: dict[str, dict[str, Any]] = {
+    "fine-tuning": {"view": "weak", "unlabeled_ratio": 4, "threshold": 0.0},
+    "fixmatch": {"unlabeled_ratio": 4},
+    "flexmatch": {"unlabeled_ratio": 4},
+    "self-tuning": {"unlabeled_ratio": 4},
+}
+MIXINGS: dict[str, dict[str, Any]] = {
+    "none": {"mix": "none"},
+    "mixup": {"mix": "mixup"},
+    "dm": {"mix": "dm"},
+    "as, eta 0": {"mix": "as", "eta": 0.0},
+    "as": {"mix": "as"},
+    "dm-as, eta 0": {"mix": "dm-as", "eta": 0.0},
+    "dm-as": {"mix": "dm-as"},
+}
+TERMS = ("none", "mixup", "dm", "as, eta 0", "as", "dm-as")
+
+
+class Method(NamedTuple):
+    """How a head is trained, but for its learning rate.
+
+    Attributes:
+        algorithm: by name.
+        mixing: one of ``MIXINGS``.
+        start: of the head.
+        head: of mixed images.
+    """
+
+    algorithm: str
+    mixing: str
+    start: str = "prototypes"
+    head: str = "shared"
+
+    def options(self) -> dict[str, Any]:
+        """Of a run that trains a head so."""
+        words = {"mix_head": self.head} if self.head != "shared" else {}
+        return {**TRAINED, **ALGORITHMS[self.algorithm], **MIXINGS[self.mixing], **words} | {
+            "head_start": self.start
+        }
+
+
+class Cell(NamedTuple):
+    """What is measured over all splits.
+
+    Attributes:
+        data: name of the data set.
+        kind: of the unlabeled images.
+        labels: per class.
+        method: that is trained.
+    """
+
+    data: str
+    kind: str
+    labels: int
+    method: Method
+
+
+def places() -> Iterator[tuple[str, str, int]]:
+    """Data, kinds of unlabeled images and labels per class of which the starts alone are measured first."""
+    yield from product(DATA, ("balanced",), (1, 2, 5, 10))
+    yield from product(("caltech50",), ("tail", "foreign"), (2, 5))
+
+
+def cells() -> Iterator[Cell]:
+    """All of them, in order."""
+    tune, match = ("fine-tuning",), ("fixmatch",)
+    home, plain, two, few = "caltech50", ("balanced",), ("tail", "foreign"), ("none", "mixup", "as", "dm-as")
+    yield from over(home, plain, (2, 5), match, TERMS)
+    yield from over(home, plain, (2, 5), tune, TERMS)
+    yield from over(home, plain, (1, 10), tune, ("none",))
+    yield from over(home, plain, (1, 10), match, ("none", "dm-as"))
+    yield from over("cifar10", plain, (2,), match, few)
+    yield from over("cifar10", plain, (2,), tune, ("none", "mixup", "as"))
+    yield from over(home, plain, (2,), match, ("none", "dm-as", "mixup"), start="probe")
+    yield from over(home, two, (2,), match, ("none", "dm-as"))
+    yield from over(home, two, (2,), tune, ("none",))
+    yield from over(home, plain, (2,), match, ("as", "dm"), start="probe")
+    yield from over(home, two, (2,), match, ("as",))
+    yield from over(home, plain, (2,), tune, ("none", "mixup", "as"), start="probe")
+    yield from over(home, plain, (2,), tune, ("as, eta 0",), start="probe")
+    yield from over(home, ("foreign",), (2,), match, ("mixup", "dm"))
+    yield from over("cub5", plain, (5,), match, ("none", "as", "dm-as"))
+    yield from over(home, plain, (2,), match, ("as, eta 0",), start="probe")
+    yield from over("cub5", plain, (5,), match, ("mixup",))
+    yield from over(home, plain, (2,), tune, ("dm-as", "dm"), start="probe")
+    yield from over(home, plain, (2,), match, ("dm-as",), head="own")
+    yield from over(home, two, (2,), match, few)
+    yield from over("cub5", plain, (5,), (*tune, *match), few)
+    yield from over(home, plain, (2,), (*match, *tune), TERMS, start="probe")
+    yield from over(home, plain, (2,), match, ("as", "mixup"), head="own")
+    yield from over(home, two, (5,), (*tune, *match), few)
+    yield from over(home, plain, (2, 5), ("self-tuning", "flexmatch"), TERMS)
+    for algorithm, mixing in product((*match, *tune), MIXINGS):
+        for start, head in product(("prototypes", "probe"), ("shared", "own")):
+            if head == "shared" or mixing != "none":
+                for data in DATA:
+                    yield from over(
+                        data, plain, (2, 5, 1, 10), (algorithm,), (mixing,), start=start, head=head
+                    )
+                yield from over(home, two, (2, 5), (algorithm,), (mixing,), start=start, head=head)
+
+
+def over(
+    data: str,
+    kinds: tuple[str, ...],
+    labels: tuple[int, ...],
+    algorithms: tuple[str, ...],
+    mixings: tuple[str, ...],
+    **how: str,
+) -> Iterator[Cell]:
+    """Every combination, the mixings of an algorithm side by side."""
+    for algorithm, kind, count, mixing in product(algorithms, kinds, labels, mixings):
+        yield Cell(data, kind, count, Method(algorithm, mixing, **how))
