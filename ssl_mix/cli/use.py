@@ -96,7 +96,7 @@ def evaluate_command(
             mean_class_accuracy, macro_f1, per_class (accuracy), class_images, images, step.
     """
     if confusion is not None:
-        check_writable(confusion, "confusion")
+        check_writable(confusion, "confusion", overwrite=True)
     trained = load(run, device, weights)
     with reading_bar() as progress:
         found = evaluate(trained, data_dir=data_dir, test=test, crops=crops, progress=progress)

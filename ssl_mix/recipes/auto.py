@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import torch
 from torch import nn
 
 from ssl_mix.datasets.registry import takes
@@ -15,7 +16,7 @@ from ssl_mix.errors import UserError, check_positive
 from ssl_mix.recipes.body import Body, Tell, climb_body, start_body
 from ssl_mix.recipes.build import GROUPS, fields_of
 from ssl_mix.recipes.fit import are_arrays, handed_over, train_session
-from ssl_mix.recipes.image_size import fitting_size, is_free
+from ssl_mix.recipes.image_size import fitting_size, is_free, trained_size
 from ssl_mix.recipes.ladder import FIXMATCH, PROBE, RUNGS, Climbed, Rung, choose, climb, folds, run_of
 from ssl_mix.runs.data_options import Progress
 from ssl_mix.runs.features import Features
@@ -107,7 +108,7 @@ def auto(
         return handed_over(labeled, unlabeled, test, net, options | sized, ("fine-tuning", "small"))
 
     free = is_free(options) and not are_arrays(labeled)
-    given_options, given = read(None)
+    given_options, given = read(trained_size(net) if free and isinstance(net, nn.Module) else None)
     session, found = prepare(
         folder,
         given_options,
@@ -178,7 +179,8 @@ def prepare(
     splits = folds(split, data.train.labels, run.config.seed)
     found = search(rungs, options, features, splits, began + 60 * minutes * FOR_LADDER, on_rung)
     if splits:
-        body = climb_body(found.rung, options, features, splits, began + 60 * minutes, tell)
+        with torch.random.fork_rng(devices=[]):  # heads are drawn, and replaced
+            body = climb_body(found.rung, options, features, splits, began + 60 * minutes, tell)
         found = found._replace(body=body)
     if found.body is not None and found.body.kept:
         session = start_body(found.body, options, folder, given, features, split, overwrite)

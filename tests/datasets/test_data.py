@@ -118,7 +118,9 @@ def test_labels_that_are_no_class_are_refused_wherever_they_come_in() -> None:
 def test_measures_refuse_labels_that_are_no_class(measure: Callable[[Tensor, Tensor], float]) -> None:
     with pytest.raises(UserError, match=r"labels: expected labels from 0 to 2 \(3 classes\), got 5"):
         measure(torch.eye(3), torch.tensor([0, 5, 2]))
-    with pytest.raises(UserError, match=r"expected probabilities \(N, C\) and labels \(N,\), got .*\(1,\)"):
+    with pytest.raises(
+        UserError, match=r"expected probabilities float \(N, C\) and labels int64 \(N,\), got .*\(1,\)"
+    ):
         measure(torch.eye(3), torch.tensor([0]))
 
 

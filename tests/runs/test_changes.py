@@ -88,17 +88,16 @@ def test_evaluate_tells_what_it_leaves_out_and_which_classes_are_missing(
     output, notes = capsys.readouterr()
     found = json.loads(output)
     assert found["images"] == 1 and found["per_class"]["light"] is None
-    assert "broken.png" in notes and "no test image of 1 classes: light" in notes
+    assert "broken.png" in notes and "no image of 'light'" in notes
     rows = [line.split(",") for line in Path("matrix.csv").read_text().splitlines()]
     assert rows[0] == ["true class", "dark", "light"] and rows[2] == ["light", "0", "0"]
     assert sorted(rows[1]) == ["0", "1", "dark"]
 
 
-def test_evaluate_refuses_classes_that_the_run_does_not_know(capsys: pytest.CaptureFixture[str]) -> None:
+def test_evaluate_tells_of_classes_that_the_run_does_not_know(capsys: pytest.CaptureFixture[str]) -> None:
     trained()
     Path("birds/new/dark").rename("birds/new/purple")
-    with pytest.raises(SystemExit):
-        main(["evaluate", "run", "--test", "birds/new"])
+    main(["evaluate", "run", "--test", "birds/new"])
     assert "'purple'" in capsys.readouterr().err
 
 

@@ -15,7 +15,7 @@ OURS, PROBE = (0.85, 0.9, 0.8), (0.8, 0.91, 0.72)
 
 def line(accuracy: float, probe: float, kind: str = "balanced") -> dict[str, Any]:
     found = {"accuracy": accuracy, "probe_accuracy": probe, "chosen": "prototypes"}
-    return {"kind": kind, "labels_per_class": 2, **found}
+    return {"data": "cub5", "kind": kind, "labels_per_class": 2, **found}
 
 
 def test_a_row_pairs_choices_of_labels_and_has_the_interval_of_the_t_test() -> None:
@@ -24,6 +24,16 @@ def test_a_row_pairs_choices_of_labels_and_has_the_interval_of_the_t_test() -> N
     columns, rows = beside_probe([lines[0], other[0], *lines[1:], other[1]])
     interval = ttest_rel([100 * x for x in OURS], [100 * x for x in PROBE]).confidence_interval()
     expected = f"{interval.low:+.1f} to {interval.high:+.1f}"
-    assert rows[0] == ["balanced", "2", "81.0", "85.0", "+4.0", expected, "1 of 3", "prototypes 3x"]
-    assert len(columns) == len(rows[0]) and [row[0] for row in rows] == ["balanced", "tail"]
-    assert float(rows[1][4]) == pytest.approx(5)
+    assert rows[0] == [
+        "5 species of birds",
+        "balanced",
+        "2",
+        "81.0",
+        "85.0",
+        "+4.0",
+        expected,
+        "1 of 3",
+        "prototypes 3x",
+    ]
+    assert len(columns) == len(rows[0]) and [row[1] for row in rows] == ["balanced", "tail"]
+    assert float(rows[1][5]) == pytest.approx(5)

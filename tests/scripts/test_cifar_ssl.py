@@ -144,7 +144,7 @@ def test_other_pictures_are_another_run(script: Any, tmp_path: Path) -> None:
     own = ["--data", "folder", "--labels", "4", "--seeds", "0", "--json", "r.jsonl", "--out", "runs"]
     own += ["--algorithms", "supervised", "--mix", "none", "--", "--image-size", "8", *TINY]
     script.main([*own, "--train", "p", "--test", "test"])
-    with pytest.raises(SystemExit, match="dataset.fingerprint"):
+    with pytest.raises(SystemExit, match="this is not the run that"):
         script.main([*own, "--train", "q", "--test", "test"])
 
 
