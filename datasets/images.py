@@ -1,9 +1,7 @@
 """Stored uint8 images behind one interface: in memory, or made anew whenever they are wanted."""
 
 import multiprocessing
-import os
 import signal
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol, TypeVar
 
@@ -174,17 +172,8 @@ def _stacked(items: list[Any]) -> Tensor:
 
 
 def _leave_signals_to_the_parent(worker: int) -> None:
-    """Ctrl-C and a scheduler's SIGTERM go to all processes; training may want one more batch. The parent's
-    own SIGTERM ends a worker."""
+    """Ctrl-C and a scheduler's SIGTERM go to all processes; training may want one more batch. Workers end when
+    their loader says so, or their parent is gone."""
     del worker
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if hasattr(signal, "sigwaitinfo"):
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-        threading.Thread(target=_end_by_the_parent, daemon=True).start()
-
-
-def _end_by_the_parent() -> None:
-    parent = multiprocessing.parent_process()
-    while parent is not None:
-        if signal.sigwaitinfo({signal.SIGTERM}).si_pid == parent.pid:
-            os._exit(0)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
