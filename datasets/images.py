@@ -172,8 +172,8 @@ def _stacked(items: list[Any]) -> Tensor:
 
 
 def _leave_signals_to_the_parent(worker: int) -> None:
-    """Ctrl-C and a scheduler's SIGTERM go to all processes; training may want one more batch. Workers end when
-    their loader says so, or their parent is gone."""
+    """Ctrl-C and a scheduler's SIGTERM go to all processes; training may want one more batch. Workers end
+    when their loader says so, or their parent is gone."""
     del worker
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)

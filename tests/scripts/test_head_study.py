@@ -120,8 +120,8 @@ def test_terms_are_held_against_their_controls() -> None:
 
 
 def test_what_the_page_says_of_the_terms_is_what_was_measured() -> None:
-    """From prototypes no term moves a mean by 0.4 points where all images are of the classes, by 1.2 on birds;
-    DM and AS have no interval above zero."""
+    """From prototypes no term moves a mean by 0.4 points where all images are of the classes, by 1.2 on
+    birds; DM and AS have no interval above zero."""
     root = Path(__file__).parents[2]
     lines = [json.loads(x) for x in (root / "scripts/results/head_study.jsonl").read_text().splitlines()]
     cells = head_tables.found(lines, phase="report", start="prototypes", kind="balanced")
