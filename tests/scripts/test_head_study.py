@@ -120,7 +120,7 @@ def test_terms_are_held_against_their_controls() -> None:
 
 
 def test_what_the_page_says_of_the_terms_is_what_was_measured() -> None:
-    """From prototypes no term moves a mean by 0.4 points where all images are of the classes, by 1.2 on
+    """From prototypes no term moves a mean by 0.4 points where all images are of the classes, by 1.3 on
     birds; DM and AS have no interval above zero."""
     root = Path(__file__).parents[2]
     lines = [json.loads(x) for x in (root / "scripts/results/head_study.jsonl").read_text().splitlines()]
@@ -133,7 +133,7 @@ def test_what_the_page_says_of_the_terms_is_what_was_measured() -> None:
             other = head_tables.accuracy(lines, **what, mixing=control)
             if line["mixing"] == ours and other is not None:
                 mean, low, _ = head_tables.interval(line["accuracy"], other)
-                assert abs(mean) < (1.2 if line["data"] == "cub5" else 0.4), line
+                assert abs(mean) < (1.3 if line["data"] == "cub5" else 0.4), line
                 assert (ours, control) in {("dm-as", "none"), ("mixup", "none")} or low < 0, line
                 compared += 1
     assert compared > 20
