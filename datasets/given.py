@@ -139,6 +139,7 @@ class ReadImages(NamedTuple):
 
     source: ImageSource
     labels: list[Label] | None
+    classes: tuple[str, ...] | None = None  # names of whole-numbered labels
 
 
 def read_images(
@@ -170,7 +171,7 @@ def read_images(
         if reading.images is None
         else ResidentImages(reading.images)
     )
-    return ReadImages(source, found.labels)
+    return ReadImages(source, found.labels, found.classes)
 
 
 def load_table(
@@ -288,6 +289,8 @@ def _test(parts: Mapping[str, Given], names: tuple[str, ...]) -> tuple[Part | No
     """The test part, and notes."""
     if "test" not in parts:
         return None, []
-    kept, numbers, notes = match_test(_labels(parts, "test"), names)
+    numbered = any(isinstance(label, int) for label in _labels(parts, "labeled"))
+    known = parts["test"].classes or (names if numbered else None)
+    kept, numbers, notes = match_test(_labels(parts, "test"), names, known=known)
     images = parts["test"].images
     return Part(images if len(kept) == len(images) else images.subset(kept), numbers), notes

@@ -16,7 +16,9 @@ class Matched(NamedTuple):
     notes: list[str]
 
 
-def match_test(labels: Sequence[Label], classes: Sequence[str], where: str = "test") -> Matched:
+def match_test(
+    labels: Sequence[Label], classes: Sequence[str], where: str = "test", known: Sequence[str] | None = None
+) -> Matched:
     """Find the classes of test images by name, in capitals or not where that leaves one.
 
     Images of other names are left out, and classes may have no image, of which notes tell: accuracy is over
@@ -26,9 +28,12 @@ def match_test(labels: Sequence[Label], classes: Sequence[str], where: str = "te
         labels: of the test images.
         classes: of the training images.
         where: what the test images are called in messages.
+        known: names that came with the test images for their whole numbers, in that order; numbers count in
+            ``classes`` where there are none, or none of a class.
 
     Raises:
-        ValueError: there is no image, a label is unknown, a number is no class, or no name is one of a class.
+        ValueError: there is no image, a label is unknown, a number is no class or could be either of two, or
+            no name is one of a class.
     """
     if not labels:
         raise UserError(f"{where}: no image, expected some of the classes {listed(classes)}")
@@ -36,6 +41,7 @@ def match_test(labels: Sequence[Label], classes: Sequence[str], where: str = "te
         raise UserError(
             f"{where}: expected a label of each image, got {labels.count(None)} of {len(labels)} without"
         )
+    labels = _named(labels, tuple(classes), known, where)
     named = {label: _alike(label, classes) for label in labels if isinstance(label, str)}
     found = [named.get(label, label) for label in labels]  # type: ignore[arg-type]
     kept = [position for position, label in enumerate(found) if label is not None]
@@ -58,6 +64,25 @@ def match_test(labels: Sequence[Label], classes: Sequence[str], where: str = "te
     if missing:
         notes.append(f"{where} has no image of {listed(missing)}: accuracy is over the other classes")
     return Matched(kept, numbers, notes)
+
+
+def _named(
+    labels: Sequence[Label], classes: tuple[str, ...], known: Sequence[str] | None, where: str
+) -> list[Label]:
+    """The labels, whole numbers by the names in ``known``.
+
+    Raises:
+        ValueError: without names, a number is that of one class and the name of another.
+    """
+    if known is not None and set(known) & set(classes):
+        return [known[label] if isinstance(label, int) and label < len(known) else label for label in labels]
+    for label in dict.fromkeys(labels):
+        if isinstance(label, int) and str(label) in classes[:label] + classes[label + 1 :]:
+            raise UserError(
+                f"{where}: label {label} is the name of one class and the number of another, from 0 in "
+                f"{listed(classes)}: give the names as text, {str(label)!r}"
+            )
+    return list(labels)
 
 
 def _alike(name: str, classes: Sequence[str]) -> str | None:

@@ -12,9 +12,11 @@ from ssl_mix.datasets.decode import Scaled, reason, upright
 from ssl_mix.datasets.decode_many import CHUNK, Progress
 from ssl_mix.datasets.images import in_workers
 from ssl_mix.datasets.originals import Items
+from ssl_mix.datasets.own_views import seeded
 from ssl_mix.datasets.pixels import as_original, is_gray, size_of
 from ssl_mix.errors import UserError
 
+TWICE = 8  # items that are asked for again, each with other random numbers
 EXPECTED = "a torch.utils.data.Dataset of (image, label), or of images alone, with a length"
 
 
@@ -51,7 +53,8 @@ def look_at(dataset: Any, where: str, *, workers: int, progress: Progress | None
         progress: told how far it is.
 
     Raises:
-        ValueError: it is empty, an item cannot be read, or is no image and no (image, label).
+        ValueError: it is empty, an item cannot be read, is no image and no (image, label), or is another one
+            when it is asked for again.
     """
     if not len(dataset):
         raise UserError(f"{where}: no image, expected some")
@@ -65,6 +68,7 @@ def look_at(dataset: Any, where: str, *, workers: int, progress: Progress | None
             raise UserError(failure)
         if progress is not None:
             progress(f"looking at {where} images", len(items), len(dataset))
+    _check_repeats(dataset, where)
     labeled = sum(item.has_label for item in items)
     if labeled not in (0, len(items)):
         raise UserError(f"{where}: expected {EXPECTED}, got {labeled} of {len(items)} items with a label")
@@ -103,6 +107,28 @@ class _Items(Dataset[_Item]):
             return _Item(None, bool(labels), label, size_of(original), is_gray(original), scaled)
         except UserError as error:
             return _Item(str(error))
+
+
+def _check_repeats(dataset: Any, where: str) -> None:
+    """Raise where a Dataset draws at random: its images would be drawn once, and the test part's too."""
+    image_of = _Image(dataset)
+    for position in range(min(TWICE, len(dataset))):
+        found = []
+        for seed in (2 * position, 2 * position + 1):
+            with seeded(seed):
+                found.append(_bytes_of(image_of(position), where))
+        if found[0] != found[1]:
+            raise UserError(
+                f"{where}, item {position}: is another image when it is asked for again: take the random "
+                "transforms out of the Dataset, and pass them as `weak` or `strong` where training shall draw"
+            )
+
+
+def _bytes_of(image: Any, where: str) -> tuple[Any, bytes]:
+    original = as_original(image, where)
+    if isinstance(original, Image.Image):
+        return original.size, original.tobytes()
+    return tuple(original.shape), original.numpy().tobytes()
 
 
 class _Image:

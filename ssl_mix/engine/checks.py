@@ -13,6 +13,7 @@ from ssl_mix.engine.execution import half_precision, kept_buffers, resolve_devic
 from ssl_mix.errors import UserError
 from ssl_mix.models.first_weights import is_trained
 from ssl_mix.passes import backbone, is_backbone
+from ssl_mix.types import Batch, Nets, Step, StepOutput
 
 KINDS = {"algorithm": Algorithm, "net": nn.Module, "data": DataSet, "split": Split, "config": TrainConfig}
 MAKING = {
@@ -72,6 +73,24 @@ def check_network(net: nn.Module, shape: tuple[int, int, int], num_classes: int,
     finally:
         for module in training:
             module.training = True
+
+
+def output_of(algorithm: Algorithm, nets: Nets, batch: Batch, step: Step) -> StepOutput:
+    """What an algorithm makes of a batch.
+
+    Raises:
+        ValueError: batch norm gets one value for each channel, which has no deviation.
+    """
+    try:
+        output: StepOutput = algorithm(nets, batch, step)
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        raise UserError(
+            "batch norm needs more than one value for each channel, and one image passes the network at a "
+            "time: raise `batch_size` or lower `accumulate`"
+        ) from error
+    return output
 
 
 def warn_of_weights(net: nn.Module) -> None:

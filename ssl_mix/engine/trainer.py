@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ssl_mix.algorithm import Algorithm
 from ssl_mix.banks import PseudoLabelBank
 from ssl_mix.datasets import DataSet, ImageSet, Split
-from ssl_mix.engine.checks import check_kinds, check_network, warn_of_weights
+from ssl_mix.engine.checks import check_kinds, check_network, output_of, warn_of_weights
 from ssl_mix.engine.config import TrainConfig
 from ssl_mix.engine.execution import autocast, compiled, own_state, resolve_device
 from ssl_mix.engine.feed import Feed, RawBatch
@@ -157,7 +157,7 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         for part in parts_of(batch, config.accumulate):
             with autocast(config, self.device):
-                output = self.algorithm(self.nets, part, Step(step, config.steps, mixing))
+                output = output_of(self.algorithm, self.nets, part, Step(step, config.steps, mixing))
             self.update.backward(output.loss)
             self.algorithm.commit(output.carry)
             metrics = {"loss": output.loss, **output.metrics}

@@ -103,7 +103,7 @@ class TrainedRun:
         found = read_images(test, self._form, "test")
         if found.labels is None:
             raise UserError("test: expected images with labels, got images alone")
-        matched = match_test(found.labels, self.classes)
+        matched = match_test(found.labels, self.classes, known=found.classes)
         for note in matched.notes:
             log.warning(note)
         answers = self._probabilities(found.source, torch.tensor(matched.kept))
