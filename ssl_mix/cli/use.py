@@ -76,6 +76,7 @@ def evaluate_command(
     weights: Weights = "last",
     device: str = "auto",
     confusion: Path | None = None,
+    overwrite: bool = False,
     json: bool = False,
 ) -> None:
     """Test accuracy of a run's teacher, in all, by class and as the mean of classes, and macro F1.
@@ -92,11 +93,12 @@ def evaluate_command(
         device: "auto", "cpu" or "cuda".
         confusion: CSV file for the confusion matrix: a row for each true class, a column for each predicted
             one.
+        overwrite: replace a file that is there.
         json: print one JSON object instead: accuracy, probe_accuracy where a probe was found,
             mean_class_accuracy, macro_f1, per_class (accuracy), class_images, images, step.
     """
     if confusion is not None:
-        check_writable(confusion, "confusion", overwrite=True)
+        check_writable(confusion, "confusion", overwrite=overwrite)
     trained = load(run, device, weights)
     with reading_bar() as progress:
         found = evaluate(trained, data_dir=data_dir, test=test, crops=crops, progress=progress)

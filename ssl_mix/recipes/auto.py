@@ -13,10 +13,11 @@ from torch import nn
 
 from ssl_mix.datasets.registry import takes
 from ssl_mix.errors import UserError, check_positive
+from ssl_mix.models.first_weights import images_behind
 from ssl_mix.recipes.body import Body, Tell, climb_body, start_body
 from ssl_mix.recipes.build import GROUPS, fields_of
 from ssl_mix.recipes.fit import are_arrays, handed_over, train_session
-from ssl_mix.recipes.image_size import fitting_size, is_free, trained_size
+from ssl_mix.recipes.image_size import affordable_size, is_free
 from ssl_mix.recipes.ladder import FIXMATCH, PROBE, RUNGS, Climbed, Rung, choose, climb, folds, run_of
 from ssl_mix.runs.data_options import Progress
 from ssl_mix.runs.features import Features
@@ -108,7 +109,8 @@ def auto(
         return handed_over(labeled, unlabeled, test, net, options | sized, ("fine-tuning", "small"))
 
     free = is_free(options) and not are_arrays(labeled)
-    given_options, given = read(trained_size(net) if free and isinstance(net, nn.Module) else None)
+    known = images_behind(net) if free and isinstance(net, nn.Module) else None
+    given_options, given = read(None if known is None else known.size)
     session, found = prepare(
         folder,
         given_options,
@@ -165,7 +167,7 @@ def prepare(
     run.data.check_test_is_apart()
     data = read_data(run, given, progress) if features is None else features.images
     if resized is not None and takes(run.data.source, "image_size"):
-        size = fitting_size(run, data, given, minutes)
+        size = affordable_size(run, data, given, minutes)
         tell(size.reason)
         if size.pixels != data.augmentation.seen(data.train.images.shape)[1]:
             options, given = {**options, "image_size": size.pixels}, resized(size.pixels)

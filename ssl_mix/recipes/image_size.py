@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from ssl_mix.augment.cached import view_names
 from ssl_mix.datasets import DataSet, ResidentImages
@@ -40,13 +40,7 @@ def is_free(options: Mapping[str, Any]) -> bool:
     return not {"image_size", "stored_size", "weak", "strong"} & options.keys()
 
 
-def trained_size(net: nn.Module) -> int | None:
-    """Side of the images that a network of timm is made for; None where a network does not tell."""
-    told = (getattr(net, "pretrained_cfg", None) or {}).get("input_size")
-    return None if told is None else int(told[-1])
-
-
-def fitting_size(run: Run, data: DataSet, given: Given, minutes: float) -> Size:
+def affordable_size(run: Run, data: DataSet, given: Given, minutes: float) -> Size:
     """The size of the images as they are, or the largest smaller one whose features take no more than 30 % of
     the minutes, as estimated from those of a few images.
 

@@ -7,6 +7,7 @@ and inputs and global state stay as they were.
 import copy
 import random
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -116,15 +117,17 @@ def test_what_is_not_finite_shows_or_is_refused(name: str, key: str, value: floa
         assert list(tensors_of(found))[0].shape == list(tensors_of(right))[0].shape
 
 
+def with_second(value: float, given: Tensor) -> Tensor:
+    """A copy whose second number is ``value``."""
+    given = given.clone()
+    given.view(-1)[1] = value
+    return given
+
+
 @pytest.mark.parametrize(("name", "key"), SHARE)
 @pytest.mark.parametrize("value", [1.5, -0.5, float("nan"), float("inf")])
 def test_shares_beyond_the_unit_interval_are_refused(name: str, key: str, value: float) -> None:
-    def spoiled(given: Tensor) -> Tensor:
-        given = given.clone()
-        given.view(-1)[1] = value
-        return given
-
-    entry = NAMED[name]
+    entry, spoiled = NAMED[name], partial(with_second, value)
     assert result(entry, changed(entry, key, spoiled)) is None
     if key == "lam" and name not in ("losses.rescale_lam", "mixers.transmix_lam", "mixing.MixingLoss"):
         assert result(entry, changed(entry, key, lambda _: value)) is None
@@ -133,12 +136,7 @@ def test_shares_beyond_the_unit_interval_are_refused(name: str, key: str, value:
 @pytest.mark.parametrize(("name", "key"), LABEL)
 @pytest.mark.parametrize("value", [-7, 10**5])
 def test_labels_that_are_no_class_are_refused(name: str, key: str, value: int) -> None:
-    def spoiled(given: Tensor) -> Tensor:
-        given = given.clone()
-        given.view(-1)[1] = value
-        return given
-
-    entry = NAMED[name]
+    entry, spoiled = NAMED[name], partial(with_second, value)
     assert result(entry, changed(entry, key, spoiled)) is None
 
 

@@ -15,7 +15,7 @@ from ssl_mix.cli.main import main
 from ssl_mix.datasets import as_dataset
 from ssl_mix.errors import UserError
 from ssl_mix.recipes import image_size
-from ssl_mix.recipes.image_size import few_at, fitting_size, seconds_at
+from ssl_mix.recipes.image_size import affordable_size, few_at, seconds_at
 from ssl_mix.recipes.ladder import PROBE, run_of
 from ssl_mix.runs.given import Given
 
@@ -67,7 +67,7 @@ def test_the_largest_size_whose_features_fit(
     own: int, minutes: float, expected: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(image_size, "seconds_at", costing)
-    found = fitting_size(run_of_probe(), images_of(own), Given(), minutes)
+    found = affordable_size(run_of_probe(), images_of(own), Given(), minutes)
     assert found.pixels == expected and f"`image_size={expected}`" in found.reason
     assert f"take about {COSTS[expected]:.0f} s" in found.reason
     assert (f"at {own} they would take {COSTS[own]:.0f} s" in found.reason) == (expected != own)
@@ -81,11 +81,11 @@ def test_sizes_that_a_network_is_not_made_for_are_passed_over(monkeypatch: pytes
         return COSTS[size]
 
     monkeypatch.setattr(image_size, "seconds_at", picky)
-    assert fitting_size(run_of_probe(), images_of(224), Given(), 40).pixels == 192
-    found = fitting_size(run_of_probe(), images_of(224), Given(), 3)
+    assert affordable_size(run_of_probe(), images_of(224), Given(), 40).pixels == 192
+    found = affordable_size(run_of_probe(), images_of(224), Given(), 3)
     assert found.pixels == 128 and "at 192 they would take 600 s" in found.reason
     monkeypatch.setattr(image_size, "seconds_at", lambda *_: picky(1))
-    assert fitting_size(run_of_probe(), images_of(224), Given(), 3).pixels == 224
+    assert affordable_size(run_of_probe(), images_of(224), Given(), 3).pixels == 224
 
 
 def test_the_estimate_counts_every_view_of_every_image(monkeypatch: pytest.MonkeyPatch) -> None:

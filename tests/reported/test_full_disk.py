@@ -59,7 +59,7 @@ def test_a_full_disk_ends_in_one_sentence_and_leaves_what_was_there(
             ["train", "supervised", *DIGITS, "--steps", "3", "--out", str(tmp_path / "new")], capsys
         )
         went_on = ending(["resume", str(run), "--steps", "6"], capsys)
-        told = ending(["evaluate", str(run), "--confusion", str(table)], capsys)
+        told = ending(["evaluate", str(run), "--confusion", str(table), "--overwrite"], capsys)
     assert began and went_on and bool(told) == (limit == 0)
     assert (table.read_text() == "kept") == bool(told)
     assert load_trained(run).step in (3, 4, 5, 6) and read_checkpoint(run / "checkpoint.pt")

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from halved import assert_goes_on_to_the_bit
 
 from ssl_mix.recipes.build import build_run
 from ssl_mix.runs.net_options import NetOptions
@@ -38,15 +39,7 @@ def test_training_begins_at_the_head_and_goes_on_to_the_bit(word: str, head: Ses
     list(whole.records())
     assert not torch.allclose(whole.trainer.student.eval()(images), found, atol=1e-3)
 
-    half = start(run, tmp_path / "half")
-    for record in half.records():
-        if record["step"] == 2:
-            half.trainer.stop = True
-    rest = reopen(tmp_path / "half")
-    assert rest.trainer.step == 2
-    list(rest.records())
-    ours, theirs = rest.trainer.teacher.net.state_dict(), whole.trainer.teacher.net.state_dict()
-    assert ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
+    assert_goes_on_to_the_bit(run, whole, tmp_path / "half")
     trained = load_trained(tmp_path / "whole")
     assert evaluate(trained).accuracy == pytest.approx(whole.trainer.evaluate()["test_accuracy"])
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from halved import assert_goes_on_to_the_bit
 
 from ssl_mix.algorithms import ALGORITHMS
 from ssl_mix.cli.main import main
@@ -62,15 +63,7 @@ def test_only_adapters_and_new_layers_learn_and_a_run_goes_on_to_the_bit(
     assert all(torch.equal(teacher[n], before[n]) for n in body)
     assert all(teacher[n].any() for n in teacher if ".lora_B" in n)
 
-    half = start(run, tmp_path / "half")
-    for record in half.records():
-        if record["step"] == 2:
-            half.trainer.stop = True
-    rest = reopen(tmp_path / "half")
-    assert rest.trainer.step == 2
-    list(rest.records())
-    ours, theirs = rest.trainer.teacher.net.state_dict(), whole.trainer.teacher.net.state_dict()
-    assert ours.keys() == theirs.keys() and all(torch.equal(ours[n], theirs[n]) for n in ours)
+    assert_goes_on_to_the_bit(run, whole, tmp_path / "half")
 
 
 @needs_peft
