@@ -218,11 +218,10 @@ def search(
 ) -> Found:
     """Try the rungs, until the time is over, and choose one."""
     if not splits:
-        return Found(
-            FIXMATCH if FIXMATCH in rungs else PROBE,
-            (),
-            "one label of a class leaves nothing to cross-validate with, and nowhere was it worse so far",
-        )
+        nothing = "one label of a class leaves nothing to cross-validate with"
+        if FIXMATCH in rungs:
+            return Found(FIXMATCH, (), f"{nothing}: it was ahead of the probe where that was measured")
+        return Found(PROBE, (), f"{nothing}: it is kept")
     ladder: list[Climbed] = []
     probe = None
     for rung in rungs:

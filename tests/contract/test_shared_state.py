@@ -53,13 +53,21 @@ def random_view(image: Any) -> Any:
     return (image.float() / 255 + shift).clamp(0, 3)
 
 
+def linear(width: int, classes: int) -> nn.Linear:
+    """A layer of zeros, for which nothing is drawn."""
+    layer = torch.nn.utils.skip_init(nn.Linear, width, classes)
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
+    return layer
+
+
 def trainer(algorithm: Any = None, **config: Any) -> Trainer:
     data = load_digits_data()
     split = choose_split(data.train.labels, 10, per_class=4, seed=0, classes=data.classes)
     torch_state = torch.get_rng_state()
     net = build_model("small-cnn", 10, channels=1)
     torch.set_rng_state(torch_state)  # an own call draws the weights of this network, as it should
-    keep_source_head(net, torch.nn.utils.skip_init(nn.Linear, 64, 7))
+    keep_source_head(net, linear(64, 7))
     return Trainer(algorithm or FixMatch(), net, data, split, TrainConfig(**{**QUICK, **config}))
 
 
@@ -117,7 +125,7 @@ def relate() -> None:
 
 
 def measure() -> None:
-    data, net = load_digits_data(), nn.Sequential(nn.Flatten(), torch.nn.utils.skip_init(nn.Linear, 64, 10))
+    data, net = load_digits_data(), nn.Sequential(nn.Flatten(), linear(64, 10))
     assert data.test is not None
     predict_probabilities(net, data.test.images, data.augmentation, torch.device("cpu"))
     plain_features(adapt(net), data.test.images, data.augmentation, torch.device("cpu"))
