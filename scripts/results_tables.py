@@ -8,8 +8,7 @@ A page says where a table belongs, and the script fills in what is between::
     <!-- table: digits-alone -->
     <!-- end -->
 
-Every cell is a mean and a sample deviation over the seeds; a difference is taken seed by seed. The script
-trains nothing: ``cifar_ssl.py``, ``fine_grained_transfer.py`` and ``supervised_mixup.py`` do.
+A cell is a mean and a sample deviation over the seeds, a difference is taken seed by seed. Nothing is trained.
 """
 
 import argparse
@@ -22,7 +21,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks import auto_tables, gpu_tables, head_tables
+from benchmarks import auto_tables, gpu_tables, head_tables, speed_tables
 
 ROOT = Path(__file__).resolve().parents[1]
 MIXES = ("none", "mixup", "dm", "mce", "as", "dm-as")
@@ -267,6 +266,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "auto-rungs": partial(of_lines, "auto", auto_tables.rungs),
     **{name: partial(of_lines, "head_study", rows) for name, rows in head_tables.TABLES.items()},
     **{f"gpu-{part}": partial(of_lines, "gpu_checks", vars(gpu_tables)[part]) for part in GPU_PARTS},
+    **{name: partial(of_lines, *made_of) for name, made_of in speed_tables.TABLES.items()},
 }
 
 
