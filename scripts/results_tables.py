@@ -8,7 +8,7 @@ A page says where a table belongs, and the script fills in what is between::
     <!-- table: digits-alone -->
     <!-- end -->
 
-A cell is a mean and a sample deviation over the seeds, a difference is taken seed by seed. Nothing is trained.
+A cell is a mean and a sample deviation over seeds, a difference is taken seed by seed. Nothing is trained.
 """
 
 import argparse
