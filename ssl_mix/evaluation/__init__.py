@@ -4,15 +4,43 @@ Examples follow ``import torch`` and ``from ssl_mix.evaluation import *``.
 """
 
 from ssl_mix.evaluation.accuracy import accuracy, mean_class_accuracy, predict_probabilities
+from ssl_mix.evaluation.bootstrap import bootstrap_intervals
+from ssl_mix.evaluation.calibration import (
+    Reliability,
+    expected_calibration_error,
+    reliability,
+    rms_calibration_error,
+)
 from ssl_mix.evaluation.confusion import class_weights, confusion_matrix, macro_f1
 from ssl_mix.evaluation.features import plain_features
+from ssl_mix.evaluation.out_of_distribution import energy, max_logit, max_softmax, ood_metrics
+from ssl_mix.evaluation.scoring import brier_score, negative_log_likelihood
+from ssl_mix.evaluation.selective import aurra, response_accuracy
+from ssl_mix.evaluation.temperature import Temperature, fit_temperature
+from ssl_mix.evaluation.top_k import top_k_accuracy
 
 __all__ = [
+    "Reliability",
+    "Temperature",
     "accuracy",
+    "aurra",
+    "bootstrap_intervals",
+    "brier_score",
     "class_weights",
     "confusion_matrix",
+    "energy",
+    "expected_calibration_error",
+    "fit_temperature",
     "macro_f1",
+    "max_logit",
+    "max_softmax",
     "mean_class_accuracy",
+    "negative_log_likelihood",
+    "ood_metrics",
     "plain_features",
     "predict_probabilities",
+    "reliability",
+    "response_accuracy",
+    "rms_calibration_error",
+    "top_k_accuracy",
 ]
