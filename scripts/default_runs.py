@@ -1,8 +1,8 @@
 """What ``ssl-mix train`` makes of pre-trained weights with the defaults, against the linear probe.
 
-``python scripts/default_runs.py --root DIR --net WEIGHTS --labels 5 --splits 5 --runs DIR`` trains each algorithm
-on each choice of labels from the images in ROOT/train, tests on ROOT/test, and writes a JSON line for each to
-``scripts/results/default_runs.jsonl``. Cells whose line is there are left out.
+``python scripts/default_runs.py --root DIR --net WEIGHTS --labels 5 --splits 5 --runs DIR`` trains each
+algorithm on each choice of labels from the images in ROOT/train, tests on ROOT/test, and writes a JSON line
+for each to ``scripts/results/default_runs.jsonl``. Cells whose line is there are left out.
 """
 
 import argparse
