@@ -3,7 +3,12 @@
 Examples follow ``import torch`` and ``from ssl_mix.evaluation import *``.
 """
 
-from ssl_mix.evaluation.accuracy import accuracy, mean_class_accuracy, predict_probabilities
+from ssl_mix.evaluation.accuracy import (
+    accuracy,
+    mean_class_accuracy,
+    predict_logits,
+    predict_probabilities,
+)
 from ssl_mix.evaluation.bootstrap import bootstrap_intervals
 from ssl_mix.evaluation.calibration import (
     Reliability,
@@ -38,6 +43,7 @@ __all__ = [
     "negative_log_likelihood",
     "ood_metrics",
     "plain_features",
+    "predict_logits",
     "predict_probabilities",
     "reliability",
     "response_accuracy",
