@@ -29,6 +29,7 @@ def evaluate_command(
     options: SuiteOptions = DEFAULTS,
     data_dir: str | None = None,
     test: str | None = None,
+    among_classes: bool = False,
     crops: Crops = "center",
     weights: Weights = "last",
     device: str = "auto",
@@ -48,6 +49,8 @@ def evaluate_command(
         options: of suites.
         data_dir: where the files of a data set with a name are now, if they have moved.
         test: other test images: a folder with one sub-folder per class, or a table.
+        among_classes: let the network choose among the classes alone that have test images, as is usual for
+            ImageNet-A and ImageNet-O, whose images are of 200 of the 1000 classes.
         crops: "center", or "ten": the mean over corners and center with their mirror images, as published
             codes of fine-grained transfer evaluate; for data sets of folders and for fine-grained transfer.
         weights: the "last" ones, or those that were "best" on the part that --validation held out.
@@ -65,14 +68,21 @@ def evaluate_command(
     trained = load(run, device, weights)
     with reading_bar() as progress:
         answered = answer_test_part(trained, data_dir=data_dir, test=test, crops=crops, progress=progress)
+        answered = answered.among_classes() if among_classes else answered
         found = answered.evaluation()
         for note in found.notes:
             warn(note)
         if confusion is not None:
-            write_csv(confusion, confusion_rows(found.confusion, trained.classes))
+            write_csv(confusion, confusion_rows(found.confusion, answered.classes))
         measured = measure(names, Scene(answered, options, progress))
     if measured:
-        about = {"step": trained.step, "weights": weights, "test": test, "crops": crops}
+        about = {
+            "step": trained.step,
+            "weights": weights,
+            "test": test,
+            "crops": crops,
+            "among_classes": among_classes,
+        }
         keep_results(run, measured, about)
         draw(run, measured)
     if json:

@@ -68,6 +68,7 @@ def predict_command(
     *,
     out: Path,
     top: int = 5,
+    calibrated: bool = False,
     weights: Weights = "last",
     device: str = "auto",
     overwrite: bool = False,
@@ -83,6 +84,8 @@ def predict_command(
         paths: images, and folders that are searched for images.
         out: the CSV file.
         top: how many classes to name for each image.
+        calibrated: make the confidence what it says, by the temperature that ssl-mix evaluate RUN --suite
+            calibration has fitted; the classes stay as they are.
         weights: the "last" ones, or those that were "best" on the part that --validation held out.
         device: "auto", "cpu" or "cuda".
         overwrite: replace a file that is there.
@@ -93,7 +96,7 @@ def predict_command(
         raise UserError("no image to predict: give files or folders after the run")
     trained = load(run, device, weights)
     with reading_bar() as progress:
-        found = predict(trained, paths, progress=progress)
+        found = predict(trained, paths, calibrated=calibrated, progress=progress)
     for note in found.notes:
         warn(note)
     for path, reason in found.broken:
