@@ -34,7 +34,7 @@ def read_test_part(
     options: DataOptions, form: Form, classes: tuple[str, ...], progress: Progress | None
 ) -> Tested:
     """The test part that the options name: of images of your own that part alone, wherever those are that
-    were learned from.
+    were learned from, and of a data set with a name the images of your own that take its place.
 
     Args:
         options: of a run.
@@ -45,7 +45,7 @@ def read_test_part(
     Raises:
         ValueError: there is none, or one with other classes.
     """
-    place = own_test(options) if options.source == OWN else None
+    place = own_test(options) if options.source == OWN or options.test is not None else None
     if place is not None and not place.exists():
         raise UserError(f"the test images {place} cannot be found: name those to evaluate on with `test`")
     if place is not None:

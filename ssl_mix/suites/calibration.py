@@ -84,7 +84,8 @@ def _measures(logits: Tensor, labels: Tensor) -> dict[str, Any]:
 
 
 def _fitting(scene: Scene) -> Fitting:
-    """The part that --validation held out, and all test images; without one, two halves of the test part."""
+    """The part that --validation held out, and all test images; without one, or for ten crops, two halves of
+    the test part."""
     answered = scene.answered
     trained, everything = answered.trained, torch.arange(len(answered.labels))
     held_out = torch.tensor(split_of(trained.folder).validation, dtype=torch.int64)

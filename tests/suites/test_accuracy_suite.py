@@ -1,5 +1,6 @@
 """The suite of accuracies: intervals, and what it is held against."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -121,3 +122,40 @@ def test_confusions_are_drawn_for_few_classes_and_many(numbers: dict[str, Any], 
     found = accuracy.draw({**numbers, "per_class": many, "confusion": cells})
     assert found is not None and found.axes[0].images[0].get_array().shape == (1000, 1000)  # type: ignore[union-attr]
     found.savefig(tmp_path / "many.png")
+
+
+def test_a_test_folder_of_some_classes_is_scored_among_them_when_asked(
+    scene: Scene, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answered, folder = scene.answered, scene.answered.trained.folder
+    rows = ((answered.labels == 3) | (answered.labels == 8)).nonzero()[:, 0]
+    [images] = answered.images.batches([rows], torch.device("cpu"))
+    for row, image in zip(rows.tolist(), images, strict=True):
+        file = tmp_path / str(int(answered.labels[row])) / f"{row}.png"
+        file.parent.mkdir(exist_ok=True)
+        Image.fromarray(image[0].numpy()).save(file)
+    found = {}
+    for words in ((), ("--among-classes",)):
+        capsys.readouterr()
+        main(
+            [
+                "evaluate",
+                str(folder),
+                "--test",
+                str(tmp_path),
+                "--suite",
+                "accuracy,calibration",
+                *words,
+                "--json",
+            ]
+        )
+        found[bool(words)] = json.loads(capsys.readouterr().out)
+    assert list(found[True]["class_images"]) == ["3", "8"] and len(found[False]["class_images"]) == 10
+    right = answered.logits[rows][:, [3, 8]].argmax(1) == (answered.labels[rows] == 8)
+    assert found[True]["accuracy"] == pytest.approx(float(right.double().mean()))
+    assert found[False]["accuracy"] == pytest.approx(
+        float((answered.logits[rows].argmax(1) == answered.labels[rows]).double().mean())
+    )
+    assert found[True]["accuracy"] > found[False]["accuracy"]
+    assert found[True]["probe_accuracy"] > found[False]["probe_accuracy"] > 0
+    assert "top_5_accuracy" not in found[True] and found[True]["calibration"]["images"] == len(rows)
