@@ -33,7 +33,7 @@ FLOORS = (
     {"evaluation", "mixing"},
     {"algorithms", "engine"},
     {"runs"},
-    {"suites"},
+    {"export", "suites"},
     {"reports"},
     {"recipes"},
     {"cli"},

@@ -14,6 +14,7 @@ from ssl_mix.cli.terminal import keep_freed_memory, reading_bar, say, warn
 from ssl_mix.cli.train import finish
 from ssl_mix.datasets import DATASETS
 from ssl_mix.errors import UserError, check_count
+from ssl_mix.export.exported import Exported
 from ssl_mix.mixers import MIXERS
 from ssl_mix.mixing.words import WORDS
 from ssl_mix.models import MODELS
@@ -72,14 +73,14 @@ def predict_command(
     device: str = "auto",
     overwrite: bool = False,
 ) -> None:
-    """Classify images with a run's teacher and write a CSV file: file, class, confidence, next likely
-    classes, error.
+    """Classify images with a run's teacher, or an exported network, and write a CSV file: file, class,
+    confidence, next likely classes, error.
 
     A file that cannot be read has the reason in the last column and nothing before it. The exit status is 1
     where that is all there is.
 
     Args:
-        run: folder of the run.
+        run: folder of the run, or a file that export has written.
         paths: images, and folders that are searched for images.
         out: the CSV file.
         top: how many classes to name for each image.
@@ -91,7 +92,7 @@ def predict_command(
     check_writable(out, overwrite=overwrite)
     if not paths:
         raise UserError("no image to predict: give files or folders after the run")
-    trained = load(run, device, weights)
+    trained = Exported(run) if run.is_file() else load(run, device, weights)
     with reading_bar() as progress:
         found = predict(trained, paths, progress=progress)
     for note in found.notes:

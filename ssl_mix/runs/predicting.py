@@ -2,7 +2,12 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
+import torch
+from torch import nn
+
+from ssl_mix.augment.views import Views
 from ssl_mix.datasets.ahead import FilesAhead
 from ssl_mix.datasets.assembly import scaled_notes
 from ssl_mix.datasets.formats import others_note
@@ -12,15 +17,34 @@ from ssl_mix.errors import UserError
 from ssl_mix.evaluation import predict_probabilities
 from ssl_mix.runs.answers import Predictions
 from ssl_mix.runs.data_options import Progress
-from ssl_mix.runs.trained import TrainedRun
 
 
-def predict(trained: TrainedRun, paths: Sequence[Path], *, progress: Progress | None = None) -> Predictions:
+class Predictor(Protocol):
+    """A trained run, or an exported network."""
+
+    @property
+    def net(self) -> nn.Module:
+        """Logits of what the views make of stored images."""
+
+    @property
+    def augmentation(self) -> Views:
+        """The views."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network is."""
+
+    @property
+    def form(self) -> Form:
+        """How images are stored."""
+
+
+def predict(trained: Predictor, paths: Sequence[Path], *, progress: Progress | None = None) -> Predictions:
     """Class probabilities of images, resized and cut as in training, by what the network sees of their
     center.
 
     Args:
-        trained: from ``load_trained``.
+        trained: from ``load_trained``, or an exported network.
         paths: files, and folders that are searched for images.
         progress: told how far reading the images is.
 
@@ -29,8 +53,7 @@ def predict(trained: TrainedRun, paths: Sequence[Path], *, progress: Progress | 
     """
     looked = [find_images(path) for path in paths]
     files = [file for found, _ in looked for file in found]
-    form = Form(trained.stored_size, trained.shape[0], trained.run.data.fit)
-    images = FilesAhead(files, form, progress=progress)
+    images = FilesAhead(files, trained.form, progress=progress)
     answers = predict_probabilities(trained.net, images, trained.augmentation, trained.device)
     broken = [(files[position], why) for position, why in sorted(images.broken.items())]
     notes = [note for _, told in looked for note in told]

@@ -80,7 +80,7 @@ class TrainedRun:
         Raises:
             ValueError: they have none of the forms, or one of them cannot be read.
         """
-        return self._probabilities(read_images(images, self._form, "unlabeled").source).numpy()
+        return self._probabilities(read_images(images, self.form, "unlabeled").source).numpy()
 
     def predict(self, images: Any) -> list[str]:
         """The likeliest class of each image, by name; see :meth:`predict_proba`."""
@@ -95,7 +95,7 @@ class TrainedRun:
         Raises:
             ValueError: there are no labels, or a number or only names that are no class of the run.
         """
-        found = read_images(test, self._form, "test")
+        found = read_images(test, self.form, "test")
         if found.labels is None:
             raise UserError("test: expected images with labels, got images alone")
         matched = match_test(found.labels, self.classes, known=found.classes)
@@ -119,7 +119,8 @@ class TrainedRun:
         ]
 
     @property
-    def _form(self) -> Form:
+    def form(self) -> Form:
+        """How its images are stored."""
         return Form(self.stored_size, self.shape[0], self.run.data.fit)
 
     def _probabilities(self, images: ImageSource, indices: Tensor | None = None) -> Tensor:
