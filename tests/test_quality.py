@@ -34,7 +34,7 @@ FLOORS = (
     {"algorithms", "engine"},
     {"runs"},
     {"reports"},
-    {"recipes"},
+    {"recipes", "segmentation"},
     {"cli"},
     {"__main__"},
 )

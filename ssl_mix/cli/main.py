@@ -45,6 +45,7 @@ COMMANDS = {
     "evaluate": Command("use:evaluate_command", "test accuracy of a run, in all and by class"),
     "predict": Command("use:predict_command", "classify images into a CSV file"),
     "pseudo-labels": Command("use:pseudo_labels", "write what a run predicted for each unlabeled image"),
+    "transfer": Command("transfer:transfer", "train a network on masks, and score its segmentations"),
     "show-mixers": Command("show_mixers:show_mixers", "draw what every mixer does to images of yours"),
     "list": Command("use:list_command", "algorithms, mixing, mixers, networks, data sets, recipes"),
 }

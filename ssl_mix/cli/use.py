@@ -16,6 +16,7 @@ from ssl_mix.banks import PseudoLabelBank
 from ssl_mix.cli.help import print_registry
 from ssl_mix.cli.terminal import console, keep_freed_memory, reading_bar, say, warn
 from ssl_mix.cli.train import finish
+from ssl_mix.cli.transfer import resume as resume_transfer
 from ssl_mix.datasets import DATASETS
 from ssl_mix.errors import UserError, check_count
 from ssl_mix.mixers import MIXERS
@@ -28,6 +29,7 @@ from ssl_mix.runs.folder import read_config
 from ssl_mix.runs.predicting import predict
 from ssl_mix.runs.session import baseline_of, reopen
 from ssl_mix.runs.trained import TrainedRun, Weights, evaluate, load_trained
+from ssl_mix.segmentation.run import FORMAT as SEGMENTATION
 
 RunFolder = tyro.conf.Positional[Path]
 
@@ -62,6 +64,11 @@ def resume(run: RunFolder, *, data_root: Path | None = None, steps: int | None =
         steps: make the run longer, finished or not: its new length in all. Learning rate and whatever else
             depends on the length are from then on those of a run of that length; a note names them.
     """
+    if read_config(run).get("format") == SEGMENTATION:
+        if data_root is not None or steps is not None:
+            raise UserError("a transfer goes on as it began: leave out `data_root` and `steps`")
+        resume_transfer(run)
+        return
     with reading_bar() as progress:
         opened = reopen(run, changes=Changes(data_root, steps), progress=progress)
     finish(opened)
