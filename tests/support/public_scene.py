@@ -311,6 +311,7 @@ EVALUATION = {
         labels=("predicted", "truth"),
     ),
     "plain_features": stored(evaluation.plain_features),
+    "predict_logits": stored(evaluation.predict_logits),
     "predict_probabilities": stored(evaluation.predict_probabilities),
 }
 
