@@ -66,8 +66,7 @@ def _body(net: nn.Module) -> Any:
     for module in net.modules():
         if callable(getattr(module, "forward_features", None)) and hasattr(module, "num_features"):
             return module
-    parts = ", ".join(dict.fromkeys(type(child).__name__ for child in net.children()))
     raise UserError(
-        f"segmentation needs a network of timm, a ViT above all, and {type(net).__name__} ({parts}) is none: "
-        "take `net=timm:vit_...`, or a run of one"
+        "segmentation needs a network of timm, a ViT above all, and "
+        f"{type(getattr(net, 'body', net)).__name__} is none: take `net=timm:vit_...`, or a run of one"
     )
