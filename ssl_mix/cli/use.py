@@ -21,11 +21,10 @@ from ssl_mix.models import MODELS
 from ssl_mix.recipes import RECIPES
 from ssl_mix.reports.csv_files import prediction_rows, pseudo_label_rows, write_csv
 from ssl_mix.runs.changes import Changes
-from ssl_mix.runs.folder import read_config
 from ssl_mix.runs.predicting import predict
 from ssl_mix.runs.session import reopen
 from ssl_mix.runs.trained import TrainedRun, Weights, load_trained
-from ssl_mix.segmentation.run import FORMAT as SEGMENTATION
+from ssl_mix.segmentation.run import is_segmentation
 
 RunFolder = tyro.conf.Positional[Path]
 
@@ -60,7 +59,7 @@ def resume(run: RunFolder, *, data_root: Path | None = None, steps: int | None =
         steps: make the run longer, finished or not: its new length in all. Learning rate and whatever else
             depends on the length are from then on those of a run of that length; a note names them.
     """
-    if read_config(run).get("format") == SEGMENTATION:
+    if is_segmentation(run):
         if data_root is not None or steps is not None:
             raise UserError("a transfer goes on as it began: leave out `data_root` and `steps`")
         resume_transfer(run)

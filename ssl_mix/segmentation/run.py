@@ -71,6 +71,11 @@ class SegmentationRun:
         return score
 
 
+def is_segmentation(folder: Path) -> bool:
+    """Whether a folder holds such a run."""
+    return (folder / CONFIG).is_file() and read_config(folder).get("format") == FORMAT
+
+
 def start_segmentation(
     options: SegmentationOptions, folder: Path, *, overwrite: bool = False, progress: Progress | None = None
 ) -> SegmentationRun:
