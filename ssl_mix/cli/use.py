@@ -12,6 +12,7 @@ from ssl_mix.banks import PseudoLabelBank
 from ssl_mix.cli.help import print_registry
 from ssl_mix.cli.terminal import keep_freed_memory, reading_bar, say, warn
 from ssl_mix.cli.train import finish
+from ssl_mix.cli.transfer import resume as resume_transfer
 from ssl_mix.datasets import DATASETS
 from ssl_mix.errors import UserError, check_count
 from ssl_mix.export.exported import Exported
@@ -24,6 +25,7 @@ from ssl_mix.runs.changes import Changes
 from ssl_mix.runs.predicting import predict
 from ssl_mix.runs.session import reopen
 from ssl_mix.runs.trained import TrainedRun, Weights, load_trained
+from ssl_mix.segmentation.run import is_segmentation
 
 RunFolder = tyro.conf.Positional[Path]
 
@@ -58,6 +60,11 @@ def resume(run: RunFolder, *, data_root: Path | None = None, steps: int | None =
         steps: make the run longer, finished or not: its new length in all. Learning rate and whatever else
             depends on the length are from then on those of a run of that length; a note names them.
     """
+    if is_segmentation(run):
+        if data_root is not None or steps is not None:
+            raise UserError("a transfer goes on as it began: leave out `data_root` and `steps`")
+        resume_transfer(run)
+        return
     with reading_bar() as progress:
         opened = reopen(run, changes=Changes(data_root, steps), progress=progress)
     finish(opened)
