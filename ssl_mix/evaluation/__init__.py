@@ -20,6 +20,7 @@ from ssl_mix.evaluation.confusion import class_weights, confusion_matrix, macro_
 from ssl_mix.evaluation.features import plain_features
 from ssl_mix.evaluation.out_of_distribution import energy, max_logit, max_softmax, ood_metrics
 from ssl_mix.evaluation.scoring import brier_score, negative_log_likelihood
+from ssl_mix.evaluation.segmentation import class_ious, mean_iou, mean_pixel_accuracy, pixel_confusion
 from ssl_mix.evaluation.selective import aurra, response_accuracy
 from ssl_mix.evaluation.temperature import Temperature, fit_temperature
 from ssl_mix.evaluation.top_k import top_k_accuracy
@@ -31,6 +32,7 @@ __all__ = [
     "aurra",
     "bootstrap_intervals",
     "brier_score",
+    "class_ious",
     "class_weights",
     "confusion_matrix",
     "energy",
@@ -40,8 +42,11 @@ __all__ = [
     "max_logit",
     "max_softmax",
     "mean_class_accuracy",
+    "mean_iou",
+    "mean_pixel_accuracy",
     "negative_log_likelihood",
     "ood_metrics",
+    "pixel_confusion",
     "plain_features",
     "predict_logits",
     "predict_probabilities",

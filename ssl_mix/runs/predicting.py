@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
+from ssl_mix.augment.views import Views
 from ssl_mix.datasets.ahead import FilesAhead
 from ssl_mix.datasets.assembly import scaled_notes
 from ssl_mix.datasets.formats import others_note
@@ -15,7 +17,26 @@ from ssl_mix.errors import UserError
 from ssl_mix.evaluation import predict_logits
 from ssl_mix.runs.answers import Predictions
 from ssl_mix.runs.data_options import Progress
-from ssl_mix.runs.trained import TrainedRun
+
+
+class Predictor(Protocol):
+    """A trained run, or an exported network."""
+
+    @property
+    def net(self) -> nn.Module:
+        """Logits of what the views make of stored images."""
+
+    @property
+    def augmentation(self) -> Views:
+        """The views."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network is."""
+
+    @property
+    def form(self) -> Form:
+        """How images are stored."""
 
 
 class FileAnswers(NamedTuple):
@@ -35,37 +56,35 @@ class FileAnswers(NamedTuple):
 
 
 def predict(
-    trained: TrainedRun,
+    trained: Predictor,
     paths: Sequence[Path],
     *,
-    calibrated: bool = False,
+    temperature: float = 1.0,
     progress: Progress | None = None,
 ) -> Predictions:
     """Class probabilities of images, resized and cut as in training, by what the network sees of their
     center.
 
     Args:
-        trained: from ``load_trained``.
+        trained: from ``load_trained``, or an exported network.
         paths: files, and folders that are searched for images.
-        calibrated: divide the logits by the temperature that was fitted for the run.
+        temperature: that logits are divided by.
         progress: told how far reading the images is.
 
     Raises:
-        ValueError: a path is missing, or a folder without images; the run has no temperature.
+        ValueError: a path is missing, or a folder without images.
     """
-    temperature = trained.temperature if calibrated else 1.0
     found = answer_files(trained, paths, progress=progress)
     return Predictions(found.files, (found.logits / temperature).softmax(dim=1), found.broken, found.notes)
 
 
 def answer_files(
-    trained: TrainedRun, paths: Sequence[Path], *, progress: Progress | None = None
+    trained: Predictor, paths: Sequence[Path], *, progress: Progress | None = None
 ) -> FileAnswers:
     """Logits of images; else as :func:`predict`."""
     looked = [find_images(path) for path in paths]
     files = [file for found, _ in looked for file in found]
-    form = Form(trained.stored_size, trained.shape[0], trained.run.data.fit)
-    images = FilesAhead(files, form, progress=progress)
+    images = FilesAhead(files, trained.form, progress=progress)
     logits = predict_logits(trained.net, images, trained.augmentation, trained.device)
     broken = [(files[position], why) for position, why in sorted(images.broken.items())]
     notes = [note for _, told in looked for note in told]

@@ -84,7 +84,7 @@ class TrainedRun:
             ValueError: they have none of the forms, or one of them cannot be read; there is no temperature.
         """
         temperature = self.temperature if calibrated else 1.0
-        source = read_images(images, self._form, "unlabeled").source
+        source = read_images(images, self.form, "unlabeled").source
         logits = predict_logits(self.net, source, self.augmentation, self.device)
         return (logits / temperature).softmax(dim=1).numpy()
 
@@ -110,7 +110,7 @@ class TrainedRun:
         Raises:
             ValueError: there are no labels, or a number or only names that are no class of the run.
         """
-        found = read_images(test, self._form, "test")
+        found = read_images(test, self.form, "test")
         if found.labels is None:
             raise UserError("test: expected images with labels, got images alone")
         matched = match_test(found.labels, self.classes, known=found.classes)
@@ -135,7 +135,8 @@ class TrainedRun:
         ]
 
     @property
-    def _form(self) -> Form:
+    def form(self) -> Form:
+        """How its images are stored."""
         return Form(self.stored_size, self.shape[0], self.run.data.fit)
 
 

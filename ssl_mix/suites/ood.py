@@ -9,7 +9,6 @@ from torch import Tensor
 
 from ssl_mix.datasets import DATASETS, ImageSource
 from ssl_mix.datasets.given import read_images
-from ssl_mix.datasets.originals import Form
 from ssl_mix.errors import UserError
 from ssl_mix.evaluation import energy, max_logit, max_softmax, ood_metrics, predict_logits
 from ssl_mix.runs.predicting import answer_files
@@ -61,8 +60,7 @@ def _logits(scene: Scene, named: str) -> tuple[Tensor, list[str]]:
         raise UserError(f"{named} has no test part: name a folder of images with `ood=DIR`")
     if data.test.files is not None:
         return answer_files(trained, list(map(Path, data.test.files)), progress=scene.progress).logits, []
-    form = Form(trained.stored_size, trained.shape[0], trained.run.data.fit)
-    source = read_images(_all(data.test.images), form, f"the test part of {named}").source
+    source = read_images(_all(data.test.images), trained.form, f"the test part of {named}").source
     return predict_logits(trained.net, source, trained.augmentation, trained.device), []
 
 

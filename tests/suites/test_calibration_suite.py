@@ -154,3 +154,12 @@ def test_both_diagrams_are_drawn(numbers: dict[str, Any]) -> None:
     assert titles[0].startswith("as it is: ECE") and titles[1].startswith("divided by")
     heights = [bar.get_height() for bar in figure.axes[0].containers[0]]  # type: ignore[attr-defined]
     assert heights == pytest.approx(numbers["before"]["bins"]["accuracy"], abs=1e-6)
+
+
+def test_an_exported_network_has_no_temperature(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "net.onnx").write_bytes(b"")
+    with pytest.raises(SystemExit) as stopped:
+        main(["predict", f"{tmp_path}/net.onnx", "x.png", "--out", f"{tmp_path}/out.csv", "--calibrated"])
+    assert stopped.value.code == 2 and "--calibrated is for runs" in capsys.readouterr().err.replace(
+        "\n", " "
+    )

@@ -299,6 +299,10 @@ def bytes_of(count: int) -> Tensor:
     return torch.randint(256, (count, 3, 16, 16), generator=draw(24)).to(torch.uint8)
 
 
+def pixel_counts(count: int) -> dict[str, Any]:
+    return {"confusion": torch.arange(1, count**2 + 1).view(count, count)}
+
+
 EVALUATION = {
     "aurra": of_probs(evaluation.aurra),
     "bootstrap_intervals": Entry(
@@ -348,6 +352,15 @@ EVALUATION = {
         ("probabilities",),
         labels=("labels",),
         nan_is_wrong=True,
+    ),
+    "class_ious": Entry(evaluation.class_ious, pixel_counts, ()),
+    "mean_iou": Entry(evaluation.mean_iou, pixel_counts, ()),
+    "mean_pixel_accuracy": Entry(evaluation.mean_pixel_accuracy, pixel_counts, ()),
+    "pixel_confusion": Entry(
+        lambda predicted, truth: evaluation.pixel_confusion(predicted, truth, CLASSES),
+        lambda n: {"predicted": torch.arange(n) % CLASSES, "truth": torch.arange(n) % 2},
+        (),
+        labels=("predicted", "truth"),
     ),
     "plain_features": stored(evaluation.plain_features),
     "predict_logits": stored(evaluation.predict_logits),
