@@ -87,7 +87,7 @@ def test_a_pipe_that_is_closed_early_ends_in_silence(
         (["auto", *DIGITS, "--net", "small-cnn", "--out", "x"], "ssl_mix.recipes.auto.learned_features"),
         (["auto", *DIGITS, "--net", "small-cnn", "--out", "x"], "ssl_mix.recipes.auto.search"),
         (["check", "fixmatch", *DIGITS], "ssl_mix.cli.check.prepare"),
-        (["evaluate", "run"], "ssl_mix.cli.evaluate.answer_test_part"),
+        (["evaluate", "run"], "ssl_mix.cli.evaluate.load"),
         (["predict", "run", ".", "--out", "p.csv"], "ssl_mix.cli.use.predict"),
         (["resume", "run"], "ssl_mix.cli.use.reopen"),
     ],
