@@ -16,6 +16,7 @@ def export_command(
     to: To,
     out: Path,
     weights: Weights = "last",
+    calibrated: bool = False,
     overwrite: bool = False,
 ) -> None:
     """Write the network of a run to a file that other programs load, and compare it with the run.
@@ -31,10 +32,13 @@ def export_command(
             timm's network) or "huggingface" (a folder with a model card, for timm.create_model).
         out: the file or folder.
         weights: the "last" ones, or those that were "best" on the part that --validation held out.
+        calibrated: make the probabilities what they say, by the temperature that ssl-mix evaluate RUN --suite
+            calibration has fitted; files of weights alone tell it in their metadata.
         overwrite: replace what is there.
     """
     trained = load(run, "cpu", weights)
-    done = export(trained, to, out, overwrite=overwrite)
+    temperature = trained.temperature if calibrated else 1.0
+    done = export(trained, to, out, temperature=temperature, overwrite=overwrite)
     of = "test images of the run" if done.tested else "images of noise (the run has no test images)"
     size = sum(file.stat().st_size for file in ([out] if out.is_file() else out.iterdir())) / 1e6
     say(f"{out}: {size:.1f} MB")

@@ -17,10 +17,12 @@ from torch import Tensor
 
 from ssl_mix.cli.main import main
 from ssl_mix.errors import UserError
+from ssl_mix.evaluation import Temperature
 from ssl_mix.export import export
 from ssl_mix.export.deployed import About, Deployed, about
 from ssl_mix.export.exported import Exported
 from ssl_mix.export.graphs import GRAPHS, PARTS
+from ssl_mix.runs.temperature import keep_temperature
 from ssl_mix.runs.trained import TrainedRun, load_trained
 
 KINDS = ("dark", "light")
@@ -115,6 +117,20 @@ def test_a_graph_takes_any_number_of_images_and_knows_what_it_is(
         wanted = (trained.net(seen.float()) / 2).softmax(dim=1)
     for count in (1, 2, 7):
         torch.testing.assert_close(read.net(images[:count]).softmax(dim=1), wanted[:count], atol=1e-5, rtol=0)
+
+
+def test_a_calibrated_file_predicts_as_the_calibrated_run_does(root: Path, tmp_path: Path) -> None:
+    run = root / "run"
+    keep_temperature(run, Temperature(3.0, ""), 3, "test images")
+    main(["export", str(run), "--to", "exported", "--out", str(tmp_path / "net.pt2"), "--calibrated"])
+    words = [str(root / "test"), "--out"]
+    main(["predict", str(run), *words, str(tmp_path / "run.csv"), "--calibrated"])
+    main(["predict", str(tmp_path / "net.pt2"), *words, str(tmp_path / "file.csv")])
+    ours, theirs = rows(tmp_path / "run.csv"), rows(tmp_path / "file.csv")
+    assert [float(row["confidence"]) for row in theirs] == pytest.approx(
+        [float(row["confidence"]) for row in ours], abs=1e-5
+    )
+    (run / "calibration.json").unlink()
 
 
 def test_timm_loads_the_weights_with_no_key_left_over(trained: TrainedRun, tmp_path: Path) -> None:
