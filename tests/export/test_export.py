@@ -290,6 +290,7 @@ def test_the_web_service_of_the_guide_answers_as_predict_does(
     service: dict[str, Any] = {}
     exec(compile(source, "serve.py", "exec"), service)
     [file, *_] = sorted((root / "test").rglob("*.png"))
-    said = asyncio.run(service["classify"](UploadFile(file.open("rb"))))
+    with file.open("rb") as opened:
+        said = asyncio.run(service["classify"](UploadFile(opened)))
     wanted = trained.predict_proba([str(file)])[0]
     assert said == pytest.approx(dict(zip(KINDS, wanted.tolist(), strict=True)), abs=1e-5)
