@@ -19,7 +19,9 @@ import torch
 from measuring import append_line, commit
 
 from ssl_mix.cli.main import main as ssl_mix
+from ssl_mix.runs.answered import evaluate
 from ssl_mix.runs.folder import read_config, read_metrics
+from ssl_mix.runs.trained import load_trained
 
 OUT = Path(__file__).parent / "results" / "default_runs.jsonl"
 KEYS = ("data", "algorithm", "labels_per_class", "split", "image_size")
@@ -89,7 +91,25 @@ def measured(asked: argparse.Namespace, cell: dict[str, Any]) -> dict[str, Any]:
     names = ("test_accuracy", "probe_accuracy", "start_accuracy")
     settings = {key: read_config(folder)["train"][key] for key in ("steps", "batch_size", "lr")}
     scores = {name: last[name] for name in names if name in last}
-    return {**scores, **settings, "seconds": time.perf_counter() - began}
+    return {**scores, **end_scores(folder), **settings, "seconds": time.perf_counter() - began}
+
+
+def end_scores(folder: Path) -> dict[str, float]:
+    """The accuracy of what training made alone, where the run keeps the middle between that and the start:
+    ``end = (teacher - s start) / (1 - s)``."""
+    trained = load_trained(folder, "cpu")
+    share = trained.run.config.start_share
+    if not share:
+        return {}
+    kept, start = trained.state["teacher"], trained.state["start"]
+    end = {name: torch.lerp(start[name], kept[name], 1 / (1 - share)) for name in names_of_floats(kept)}
+    trained.net.load_state_dict({**kept, **end})
+    return {"end_accuracy": evaluate(trained).accuracy}
+
+
+def names_of_floats(state: dict[str, torch.Tensor]) -> list[str]:
+    """The names of what has no whole numbers."""
+    return [name for name, value in state.items() if value.is_floating_point()]
 
 
 def public(word: str) -> str:
