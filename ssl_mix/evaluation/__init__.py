@@ -3,7 +3,12 @@
 Examples follow ``import torch`` and ``from ssl_mix.evaluation import *``.
 """
 
-from ssl_mix.evaluation.accuracy import accuracy, mean_class_accuracy, predict_probabilities
+from ssl_mix.evaluation.accuracy import (
+    accuracy,
+    mean_class_accuracy,
+    predict_logits,
+    predict_probabilities,
+)
 from ssl_mix.evaluation.attention import attention_masks, box_iou, boxes_of_masks, jaccard_index
 from ssl_mix.evaluation.confusion import class_weights, confusion_matrix, macro_f1
 from ssl_mix.evaluation.corruption_error import corruption_errors
@@ -31,5 +36,6 @@ __all__ = [
     "patch_drop",
     "patch_shuffle",
     "plain_features",
+    "predict_logits",
     "predict_probabilities",
 ]
