@@ -6,6 +6,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from ssl_mix.errors import UserError
+from ssl_mix.evaluation.values import check_values
 
 
 def attention_masks(attention: Tensor, mass: float = 0.6) -> Tensor:
@@ -29,8 +30,9 @@ def attention_masks(attention: Tensor, mass: float = 0.6) -> Tensor:
         >>> attention_masks(torch.tensor([0.5, 0.1, 0.3, 0.1]), mass=0.6)
         tensor([ True, False,  True, False])
     """
-    if not attention.is_floating_point() or not (attention >= 0).all():
-        raise UserError("attention must be float and not negative (and not NaN)")
+    check_values(attention=attention)
+    if attention.ndim == 0 or not ((attention >= 0) & attention.isfinite()).all():
+        raise UserError("attention must be (..., T), finite and not negative")
     if not 0 < mass <= 1:
         raise UserError(f"mass must lie in (0, 1], got {mass}")
     values, order = attention.double().sort(dim=-1, descending=True, stable=True)
@@ -60,10 +62,8 @@ def jaccard_index(masks: Tensor, truth: Tensor, ignored: Tensor | None = None) -
         >>> jaccard_index(masks, truth)
         tensor([0.3333], dtype=torch.float64)
     """
+    _check_masks(masks, truth, *(() if ignored is None else (ignored,)))
     ignored = torch.zeros_like(masks) if ignored is None else ignored
-    for given in (masks, truth, ignored):
-        if given.dtype != torch.bool or given.ndim != 3 or given.shape != masks.shape:
-            raise UserError(f"masks must be bool (N, H, W) alike, got {given.dtype} {tuple(given.shape)}")
     both = (masks & truth & ~ignored).sum(dim=(1, 2)).double()
     either = ((masks | truth) & ~ignored).sum(dim=(1, 2)).double()
     return torch.where(either > 0, both / either, 1.0)
@@ -86,8 +86,7 @@ def boxes_of_masks(masks: Tensor) -> Tensor:
         >>> boxes_of_masks(torch.tensor([[[False, True, True], [True, False, True]]]))
         tensor([[1, 0, 3, 2]])
     """
-    if masks.dtype != torch.bool or masks.ndim != 3:
-        raise UserError(f"masks must be bool (N, H, W), got {masks.dtype} {tuple(masks.shape)}")
+    _check_masks(masks)
     boxes = torch.zeros((len(masks), 4), dtype=torch.int64)
     for place, mask in enumerate(masks.cpu().numpy()):
         parts, count = ndimage.label(mask)
@@ -115,11 +114,23 @@ def box_iou(boxes: Tensor, truth: Tensor) -> Tensor:
         >>> box_iou(torch.tensor([[0, 0, 2, 2]]), torch.tensor([[1, 0, 3, 2]]))
         tensor([0.3333], dtype=torch.float64)
     """
+    check_values(whole=True, boxes=boxes, truth=truth)
     if boxes.shape != truth.shape or boxes.ndim != 2 or boxes.shape[1] != 4:
         raise UserError(f"boxes must be (N, 4) alike, got {tuple(boxes.shape)} and {tuple(truth.shape)}")
     first, second = boxes.double(), truth.double()
+    if not (first.isfinite().all() and second.isfinite().all()):
+        raise UserError("boxes must be finite, got edges that are not")
     corner = torch.minimum(first[:, 2:], second[:, 2:]) - torch.maximum(first[:, :2], second[:, :2])
     common = corner.clamp(min=0).prod(dim=1)
     areas = [(box[:, 2:] - box[:, :2]).clamp(min=0).prod(dim=1) for box in (first, second)]
     union = areas[0] + areas[1] - common
     return torch.where(union > 0, common / union, 0.0)
+
+
+def _check_masks(*masks: Tensor) -> None:
+    for given in masks:
+        if not isinstance(given, Tensor) or given.is_meta:
+            kind = "one without values" if isinstance(given, Tensor) else type(given).__name__
+            raise UserError(f"masks must be bool tensors (N, H, W), got {kind}")
+        if given.dtype != torch.bool or given.ndim != 3 or given.shape != masks[0].shape:
+            raise UserError(f"masks must be bool (N, H, W) alike, got {given.dtype} {tuple(given.shape)}")

@@ -3,6 +3,7 @@
 from torch import Tensor
 
 from ssl_mix.errors import UserError
+from ssl_mix.evaluation.values import check_values
 
 # Mean errors of AlexNet over severities on ImageNet-C, in the order of CORRUPTIONS, from its published code.
 ALEXNET_ERRORS = (
@@ -36,11 +37,13 @@ def corruption_errors(errors: Tensor, reference: Tensor | None = None) -> Tensor
         >>> corruption_errors(errors, torch.tensor([0.6, 1.0])).mean()  # the mCE
         tensor(0.5000, dtype=torch.float64)
     """
+    check_values(errors=errors)
     if errors.ndim != 2 or 0 in errors.shape or not ((errors >= 0) & (errors <= 1)).all():
         raise UserError(f"errors must be shares (kinds, severities) in [0, 1], got {tuple(errors.shape)}")
     means = errors.double().mean(dim=1)
     if reference is None:
         return means
+    check_values(errors=errors, reference=reference)
     if reference.shape != means.shape or not (reference > 0).all():
         raise UserError(f"reference must be {len(means)} errors above 0, got {tuple(reference.shape)}")
     return means / reference.double()

@@ -2,12 +2,13 @@
 
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
 from ssl_mix.datasets.label_range import check_label_range
 from ssl_mix.errors import UserError
+from ssl_mix.evaluation.values import check_values
 from ssl_mix.losses import semantic_equivariance
+from ssl_mix.losses._common import check_labels
 
 
 class MixedAnswers(NamedTuple):
@@ -53,13 +54,11 @@ def mixed_answers(logits: Tensor, labels_a: Tensor, labels_b: Tensor) -> MixedAn
         >>> found.top1, found.top2
         (1.0, 0.5)
     """
+    check_values(logits=logits)
     if logits.ndim != 2 or logits.shape[1] < 2 or not len(logits):
         raise UserError(f"logits must be (N, C) of 2 classes or more, got {tuple(logits.shape)}")
+    check_labels(logits, labels_a=labels_a, labels_b=labels_b)
     for name, labels in (("labels_a", labels_a), ("labels_b", labels_b)):
-        if labels.dtype != torch.int64 or labels.shape != logits.shape[:1]:
-            raise UserError(
-                f"{name} must be int64 ({len(logits)},), got {labels.dtype} {tuple(labels.shape)}"
-            )
         check_label_range(labels, logits.shape[1], name, unknown=False)
     if (labels_a == labels_b).any():
         raise UserError("labels_a and labels_b must be two classes each: leave out pairs of one class")
@@ -101,11 +100,11 @@ def equivariance_error(mixed: Tensor, clean_a: Tensor, clean_b: Tensor, lam: Ten
         >>> equivariance_error(torch.tensor([[1.0, 1.0]]), a, b, 0.5), equivariance_error(a, a, b, 0.75)
         (0.0, 0.25)
     """
+    check_values(mixed=mixed, clean_a=clean_a, clean_b=clean_b)
     first, second, seen = clean_a.double(), clean_b.double(), mixed.double()
-    size = seen[0].numel() if len(seen) else 0
     squares = semantic_equivariance(seen, first, second, lam, reduction="none")
     apart = (first - second).flatten(1).norm(dim=1).sum()
     if not apart > 0:
         raise UserError("the features of the images do not differ: there is nothing between them")
-    error: float = ((squares * size).sqrt().sum() / apart).item()
+    error: float = ((squares * seen[0].numel()).sqrt().sum() / apart).item()
     return error

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ssl_mix.augment.checks import check_images
 from ssl_mix.errors import UserError, check_choice, check_count, check_share
+from ssl_mix.evaluation.values import check_values
 from ssl_mix.mixers._common import sample_uniform
 from ssl_mix.mixers.cells import cell_of_pixel, spread
 from ssl_mix.mixers.saliency import fine_grained_saliency
@@ -101,10 +102,10 @@ def patch_shuffle(images: Tensor, grid: int, generator: torch.Generator | None =
     order = sample_uniform((count, grid**2), generator, images.device).argsort(dim=1)
     found = images.clone()
     whole = found[:, :, : rows * grid, : columns * grid]
+    size = channels * rows * columns
     pieces = whole.reshape(count, channels, grid, rows, grid, columns).permute(0, 2, 4, 1, 3, 5)
-    moved = pieces.reshape(count, grid**2, -1).gather(
-        1, order[:, :, None].expand(-1, -1, channels * rows * columns)
-    )
+    chosen = order[:, :, None].expand(-1, -1, size)
+    moved = pieces.reshape(count, grid**2, size).gather(1, chosen)
     moved = moved.view(count, grid, grid, channels, rows, columns).permute(0, 3, 1, 4, 2, 5)
     whole.copy_(moved.reshape(whole.shape))
     return found
@@ -124,9 +125,10 @@ def _saliency(images: Tensor, given: Tensor | None) -> Tensor:
     if given is None:
         return fine_grained_saliency(images).double()
     expected = (len(images), *images.shape[2:])
-    if tuple(given.shape) != expected or not given.is_floating_point():
-        raise UserError(f"saliency must be float {expected}, got {given.dtype} {tuple(given.shape)}")
-    return given.to(images.device).double()
+    check_values(whole=True, images=images, saliency=given)
+    if tuple(given.shape) != expected or not given.isfinite().all():
+        raise UserError(f"saliency must be finite floats {expected}, got {given.dtype} {tuple(given.shape)}")
+    return given.double()
 
 
 def _cell_means(values: Tensor, grid: int) -> Tensor:

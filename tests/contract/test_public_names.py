@@ -205,6 +205,7 @@ def test_wrong_shapes_and_types_are_refused(name: str, key: str, change: Any) ->
 
 
 OPTIONAL = {(n, "lam") for n in NAMED if n.startswith("mixers.") or n == "losses.decoupled_cross_entropy"}
+OPTIONAL.add(("evaluation.patch_drop", "saliency"))
 
 
 @EACH

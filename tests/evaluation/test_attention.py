@@ -33,7 +33,7 @@ def test_ties_nothing_and_one_patch() -> None:
         attention_masks(torch.tensor([0.7, 0.3]).half()), attention_masks(torch.tensor([7.0, 3]))
     )
     for bad in (torch.tensor([-1.0, 2]), torch.tensor([float("nan"), 2]), torch.tensor([1, 2])):
-        with pytest.raises(ValueError, match="not negative"):
+        with pytest.raises(ValueError, match="not negative|float tensor"):
             attention_masks(bad)
     with pytest.raises(ValueError, match="mass must lie"):
         attention_masks(torch.ones(2), 0.0)

@@ -47,6 +47,8 @@ def corrupt(images: Tensor, kind: str, severity: int, generator: torch.Generator
         True
     """
     check_images(images, "corrupt", channels=(1, 3))
+    if images.is_meta:
+        raise UserError("images on the meta device have no pixels to corrupt")
     check_choice("kind", kind, CORRUPTIONS)
     if severity not in (0, *SEVERITIES):
         raise UserError(f"severity must be a whole number from 0 (as they are) to 5, got {severity!r}")
