@@ -49,6 +49,7 @@ def read(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--image-size", type=int, default=96)
     parser.add_argument("--labels", type=int, nargs="+", default=[5])
     parser.add_argument("--splits", type=int, default=5)
+    parser.add_argument("--first-split", type=int, default=0, help="the defaults were chosen on others")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--runs", type=Path, required=True, help="folder of the runs")
     parser.add_argument("--out", type=Path, default=OUT)
@@ -59,7 +60,7 @@ def missing(asked: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """What is asked for and has no line yet, one choice of labels after another."""
     lines = [json.loads(line) for line in asked.out.read_text().splitlines()] if asked.out.exists() else []
     known = {tuple(line[key] for key in KEYS) for line in lines}
-    for split in range(asked.splits):
+    for split in range(asked.first_split, asked.first_split + asked.splits):
         for count in asked.labels:
             for algorithm in asked.algorithms:
                 values = (asked.root.name, algorithm, count, split, asked.image_size)

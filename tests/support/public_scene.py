@@ -20,7 +20,7 @@ ROOMS = ("augment", "evaluation", "losses", "mixers", "mixing")
 CLASSES = 5
 # Containers, types, builders and checks, which are handed no tensors.
 NO_TENSORS = {
-    "evaluation": {"CORRUPTIONS", "MixedAnswers"},
+    "evaluation": {"CORRUPTIONS", "MixedAnswers", "Reliability", "Temperature"},
     "mixers": {"MIXERS", "Mixed", "MixedBatch", "Mixer", "MixerName", "Pair", "build_mixer"},
     "mixing": {"Pool", "check_composition"},
 }
@@ -263,6 +263,28 @@ def accuracy_inputs(count: int) -> dict[str, Any]:
     return {"probabilities": probabilities, "labels": torch.arange(count) % CLASSES}
 
 
+def of_probs(function: Callable[..., Any]) -> Entry:
+    def inputs(count: int) -> dict[str, Any]:
+        given = accuracy_inputs(count)
+        return {"probs": given["probabilities"], "labels": given["labels"]}
+
+    return Entry(function, inputs, ("probs",), shares=("probs",), labels=("labels",))
+
+
+def of_logits(function: Callable[..., Any]) -> Entry:
+    return Entry(function, lambda n: {"logits": pair_inputs(n)["logits"]})
+
+
+def temperature_inputs(count: int) -> dict[str, Any]:
+    given = pair_inputs(count)
+    return {"logits": given["logits"], "labels": given["labels_a"]}
+
+
+def ood_inputs(count: int) -> dict[str, Any]:
+    inside, outside = torch.randn(2, count, generator=draw(29))
+    return {"in_scores": inside + 1, "out_scores": outside}
+
+
 def stored(function: Callable[..., Any]) -> Entry:
     """Of stored images."""
 
@@ -290,7 +312,40 @@ def answer_inputs(count: int) -> dict[str, Any]:
     return {name: value for name, value in pair_inputs(count).items() if name != "lam"}
 
 
+def pixel_counts(count: int) -> dict[str, Any]:
+    return {"confusion": torch.arange(1, count**2 + 1).view(count, count)}
+
+
 EVALUATION = {
+    "aurra": of_probs(evaluation.aurra),
+    "bootstrap_intervals": Entry(
+        lambda **given: list(evaluation.bootstrap_intervals(**given, resamples=20).values()),
+        accuracy_inputs,
+        ("probabilities",),
+        labels=("labels",),
+    ),
+    "brier_score": of_probs(evaluation.brier_score),
+    "energy": of_logits(evaluation.energy),
+    "expected_calibration_error": of_probs(evaluation.expected_calibration_error),
+    "fit_temperature": Entry(evaluation.fit_temperature, temperature_inputs, labels=("labels",)),
+    "max_logit": of_logits(evaluation.max_logit),
+    "max_softmax": of_logits(evaluation.max_softmax),
+    "negative_log_likelihood": of_probs(evaluation.negative_log_likelihood),
+    "ood_metrics": Entry(
+        lambda **given: list(evaluation.ood_metrics(**given).values()),
+        ood_inputs,
+        ("in_scores", "out_scores"),
+    ),
+    "reliability": of_probs(evaluation.reliability),
+    "response_accuracy": of_probs(evaluation.response_accuracy),
+    "rms_calibration_error": of_probs(evaluation.rms_calibration_error),
+    "top_k_accuracy": Entry(
+        lambda **given: evaluation.top_k_accuracy(**given, k=2),
+        accuracy_inputs,
+        ("probabilities",),
+        labels=("labels",),
+        nan_is_wrong=True,
+    ),
     "class_weights": Entry(
         lambda labels: evaluation.class_weights(labels, CLASSES),
         lambda n: {"labels": torch.arange(n) % CLASSES},
@@ -349,6 +404,15 @@ EVALUATION = {
         ("probabilities",),
         labels=("labels",),
         nan_is_wrong=True,
+    ),
+    "class_ious": Entry(evaluation.class_ious, pixel_counts, ()),
+    "mean_iou": Entry(evaluation.mean_iou, pixel_counts, ()),
+    "mean_pixel_accuracy": Entry(evaluation.mean_pixel_accuracy, pixel_counts, ()),
+    "pixel_confusion": Entry(
+        lambda predicted, truth: evaluation.pixel_confusion(predicted, truth, CLASSES),
+        lambda n: {"predicted": torch.arange(n) % CLASSES, "truth": torch.arange(n) % 2},
+        (),
+        labels=("predicted", "truth"),
     ),
     "plain_features": stored(evaluation.plain_features),
     "predict_logits": stored(evaluation.predict_logits),
