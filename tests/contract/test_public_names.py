@@ -210,6 +210,7 @@ FREE_LENGTH = {
     ("evaluation.ood_metrics", "out_scores"),
 }
 OPTIONAL = {(n, "lam") for n in NAMED if n.startswith("mixers.") or n == "losses.decoupled_cross_entropy"}
+OPTIONAL.add(("evaluation.patch_drop", "saliency"))
 
 
 @EACH

@@ -20,7 +20,7 @@ ROOMS = ("augment", "evaluation", "losses", "mixers", "mixing")
 CLASSES = 5
 # Containers, types, builders and checks, which are handed no tensors.
 NO_TENSORS = {
-    "evaluation": {"Reliability", "Temperature"},
+    "evaluation": {"CORRUPTIONS", "MixedAnswers", "Reliability", "Temperature"},
     "mixers": {"MIXERS", "Mixed", "MixedBatch", "Mixer", "MixerName", "Pair", "build_mixer"},
     "mixing": {"Pool", "check_composition"},
 }
@@ -299,6 +299,19 @@ def bytes_of(count: int) -> Tensor:
     return torch.randint(256, (count, 3, 16, 16), generator=draw(24)).to(torch.uint8)
 
 
+def boxes_of(count: int, seed: int) -> Tensor:
+    corner, size = torch.rand(2, count, 2, generator=draw(seed))
+    return torch.cat((corner, corner + size), 1)
+
+
+def masks_of(count: int, seed: int) -> Tensor:
+    return torch.rand(count, 6, 6, generator=draw(seed)) < 0.5
+
+
+def answer_inputs(count: int) -> dict[str, Any]:
+    return {name: value for name, value in pair_inputs(count).items() if name != "lam"}
+
+
 def pixel_counts(count: int) -> dict[str, Any]:
     return {"confusion": torch.arange(1, count**2 + 1).view(count, count)}
 
@@ -341,6 +354,45 @@ EVALUATION = {
     ),
     "confusion_matrix": Entry(
         evaluation.confusion_matrix, accuracy_inputs, ("probabilities",), labels=("labels",)
+    ),
+    "attention_masks": Entry(
+        evaluation.attention_masks,
+        lambda n: {"attention": torch.rand(n, 9, generator=draw(31))},
+        ("attention",),
+    ),
+    "box_iou": Entry(
+        evaluation.box_iou,
+        lambda n: {"boxes": boxes_of(n, 32), "truth": boxes_of(n, 33)},
+        ("boxes", "truth"),
+    ),
+    "boxes_of_masks": Entry(evaluation.boxes_of_masks, lambda n: {"masks": masks_of(n, 34)}, ()),
+    "corrupt": Entry(
+        lambda images: evaluation.corrupt(images, "elastic_transform", 3, draw(35)),
+        lambda n: {"images": bytes_of(n)},
+        (),
+    ),
+    "corruption_errors": Entry(
+        evaluation.corruption_errors,
+        lambda n: {"errors": torch.rand(n, 5, generator=draw(36))},
+        ("errors",),
+        shares=("errors",),
+    ),
+    "equivariance_error": Entry(
+        evaluation.equivariance_error, feature_inputs, ("mixed", "clean_a", "clean_b"), shares=("lam",)
+    ),
+    "jaccard_index": Entry(
+        evaluation.jaccard_index, lambda n: {"masks": masks_of(n, 37), "truth": masks_of(n, 38)}, ()
+    ),
+    "mixed_answers": Entry(
+        evaluation.mixed_answers, answer_inputs, labels=("labels_a", "labels_b"), nan_is_wrong=True
+    ),
+    "patch_drop": Entry(
+        lambda images, saliency: evaluation.patch_drop(images, 0.4, 4, order="salient", saliency=saliency),
+        lambda n: {"images": bytes_of(n), "saliency": torch.rand(n, 16, 16, generator=draw(39))},
+        ("saliency",),
+    ),
+    "patch_shuffle": Entry(
+        lambda images: evaluation.patch_shuffle(images, 4, draw(40)), lambda n: {"images": bytes_of(n)}, ()
     ),
     "macro_f1": Entry(evaluation.macro_f1, accuracy_inputs, ("probabilities",), labels=("labels",)),
     "accuracy": Entry(
