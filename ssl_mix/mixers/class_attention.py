@@ -83,8 +83,7 @@ def _class_attention(net: nn.Module) -> tuple[nn.Module, Reader]:
         raise UserError(
             f"{type(net).__name__} ({parts}) holds {many} to read: attention to patches is known for one "
             "VisionTransformer of timm or torchvision, CaiT or XCiT. Networks without a class token (Swin, "
-            "ConvNeXt, "
-            "ResNet) have no such attention: use lam as it is"
+            "ConvNeXt, ResNet) have no such attention"
         )
     return found[0]
 

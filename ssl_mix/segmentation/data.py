@@ -1,10 +1,8 @@
 """Images and their masks as one uint8 tensor with four channels, cropped and mirrored together."""
 
 import hashlib
-import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -17,38 +15,16 @@ from torch.utils.data import Dataset
 
 from ssl_mix.augment.resized_crop import box_transforms, sample_boxes
 from ssl_mix.augment.views import Augmentation
-from ssl_mix.datasets.decode import open_image, quiet, read_bytes, reason, square
-from ssl_mix.datasets.formats import formats_for
+from ssl_mix.datasets.decode import open_image, quiet, reason, square
 from ssl_mix.datasets.images import in_workers, worker_count
+from ssl_mix.datasets.masks import read_mask
 from ssl_mix.errors import UserError
 from ssl_mix.evaluation.segmentation import VOID
 from ssl_mix.segmentation.pairs import Pair
 
 SCALE, RATIO = (0.25, 1.0), (3 / 4, 4 / 3)  # of random crops, as shares of the area and width over height
 CHANNELS = 4  # red, green, blue, class
-INDEXED = ("P", "L", "1")  # modes of Pillow whose samples are numbers of classes
 Progress = Callable[[str, int, int], None]
-
-
-def read_mask(path: Path) -> Tensor:
-    """The class of each pixel of a mask, (H, W) uint8: the indices of a PNG with a palette, or the gray
-    values of one without.
-
-    Raises:
-        ValueError: the file cannot be read, holds colors, or is a JPEG, which does not keep numbers.
-    """
-    try:
-        with quiet(), Image.open(io.BytesIO(read_bytes(path)), formats=formats_for(path)) as image:
-            kind, mode, values = image.format, image.mode, np.array(image)
-    except Exception as error:  # broken files make Pillow raise almost anything
-        raise UserError(f"{path} cannot be read as a mask: {reason(error)}") from error
-    if kind == "JPEG" or mode not in INDEXED:
-        found = "a JPEG, which changes numbers" if kind == "JPEG" else f"one of {mode} without a palette"
-        raise UserError(
-            f"{path}: a mask must be a PNG with a palette, or a gray one of 8 bits, whose samples are the "
-            f"numbers of classes, and this is {found}: write the numbers as such a PNG"
-        )
-    return torch.from_numpy(values.astype(np.uint8))
 
 
 def read_pair(pair: Pair, size: int) -> tuple[Tensor, Tensor]:

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from ssl_mix.evaluation.accuracy import CHUNK, at_once
+from ssl_mix.mixers import MixerName
 from ssl_mix.runs.answered import Answered
 from ssl_mix.runs.data_options import Progress
 
@@ -22,11 +23,26 @@ class SuiteOptions:
         suite_seed: of whatever a suite draws.
         ood: images of no class of the run, for the suite of that name: a folder, or the name of a data set,
             whose test part is taken.
+        corruptions_dir: folder of the published files of CIFAR-10-C or CIFAR-100-C (gaussian_noise.npy, ...,
+            labels.npy), for the suite corruption in place of images that it makes.
+        shift_dir: folder of the published files of CIFAR-10.1 or CIFAR-10.2, for the same suite.
+        masks: folder of masks, for the suite attention: indices of classes with 0 for the background, named
+            like the test images; or one of Pascal's layout, with JPEGImages and SegmentationClass.
+        boxes: folder of XML files with boxes in the layout of ImageNet and Pascal, named like the test
+            images, for the suite attention.
+        attention_mass: share of the attention that a mask is to hold.
+        mixed_mixer: which mixer the suite mixed looks at.
     """
 
     limit: int = 1000
     suite_seed: int = 0
     ood: str | None = None
+    corruptions_dir: str | None = None
+    shift_dir: str | None = None
+    masks: str | None = None
+    boxes: str | None = None
+    attention_mass: float = 0.6
+    mixed_mixer: MixerName = "mixup"
 
 
 DEFAULTS = SuiteOptions()
