@@ -51,7 +51,7 @@ def measure(scene: Scene) -> dict[str, Any]:
         if place is not None:
             located = _some(scene, find(Path(place), _files(scene)))
             numbers[name] = score(scene, located)
-            numbers["notes"] += located.notes
+            numbers["notes"] += [note for note in located.notes if note not in numbers["notes"]]
     return numbers
 
 

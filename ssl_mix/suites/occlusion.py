@@ -28,7 +28,7 @@ def measure(scene: Scene) -> dict[str, Any]:
     """Accuracy by order and share of dropped patches, and by the grid whose pieces are shuffled."""
     side = min(scene.answered.trained.shape[1:])
     grid = 14 if side >= LARGE else min(8, side)
-    grids = [pieces for pieces in GRIDS if pieces <= side]
+    grids = [pieces for pieces in GRIDS if side % pieces == 0]
     changes: dict[tuple[str, float], Change] = {
         (order, share): partial(_dropped, share=share, grid=grid, order=order)
         for order in ORDERS

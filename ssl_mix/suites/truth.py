@@ -1,6 +1,7 @@
 """Where the objects in images are, by masks and boxes in files, as the network sees the images."""
 
 import xml.etree.ElementTree as ElementTree
+from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -52,20 +53,34 @@ def with_boxes(folder: Path, images: list[Path]) -> Located:
 
 
 def _matched(images: list[Path], truths: list[Path], folder: Path, kind: str) -> Located:
-    by_name: dict[str, Path] = {}
+    """By their names without the ending, which must be of one image each, or by those and the names of their
+    folders."""
+    named: dict[str, list[Path]] = {}
     for truth in truths:
-        if truth.stem in by_name:
-            raise UserError(f"{by_name[truth.stem]} and {truth} have the same name: take one of them away")
-        by_name[truth.stem] = truth
-    found = [image for image in images if image.stem in by_name]
-    if not found:
+        named.setdefault(truth.stem, []).append(truth)
+    known = [image for image in images if image.stem in named]
+    if not known:
         raise UserError(
             f"none of the {len(truths)} {kind}s in {folder} is named like one of the {len(images)} images: "
             f"name them alike, 0001.jpg and 0001.png for example, or put {PASCAL[0]} beside them"
         )
-    alone = len(images) - len(found)
+    counts = Counter(image.stem for image in known)
+    pairs = []
+    for image in known:
+        found = named[image.stem]
+        if counts[image.stem] > 1 or len(found) > 1:
+            found = [truth for truth in found if truth.parent.name == image.parent.name]
+            if len(found) > 1 or not found and any(t.parent == folder for t in named[image.stem]):
+                raise UserError(
+                    f"{counts[image.stem]} images and {len(named[image.stem])} {kind}s are called "
+                    f"{image.stem}: put the {kind}s into folders named like those of the images"
+                )
+        pairs += [(image, truth) for truth in found]
+    if not pairs:
+        raise UserError(f"no {kind} in {folder} is in a folder named like that of its image")
+    alone = len(images) - len(pairs)
     notes = [f"{alone} images have no {kind} and are left out"] if alone else []
-    return Located(found, [by_name[image.stem] for image in found], notes)
+    return Located([image for image, _ in pairs], [truth for _, truth in pairs], notes)
 
 
 def seen_mask(values: Tensor, form: Form, size: int) -> Tensor:

@@ -14,7 +14,7 @@ from ssl_mix.datasets.originals import Form
 from ssl_mix.errors import UserError
 from ssl_mix.mixers import capture_class_attention
 from ssl_mix.suites import Scene, SuiteOptions, attention
-from ssl_mix.suites.truth import object_boxes, object_masks
+from ssl_mix.suites.truth import object_boxes, object_masks, with_boxes
 
 XML = """<annotation><size><width>{w}</width><height>{h}</height><depth>3</depth></size>
 <object><name>n1</name><bndbox><xmin>{x0}</xmin><ymin>{y0}</ymin><xmax>{x1}</xmax><ymax>{y1}</ymax></bndbox></object>
@@ -138,6 +138,24 @@ def test_the_layout_of_pascal_brings_its_own_images(scene: Scene, tmp_path: Path
     assert few["masks"]["images"] == 2 and few["images"] == 2
 
 
+def test_images_of_one_name_in_several_folders_have_their_own_truths(tmp_path: Path) -> None:
+    images = [tmp_path / f"images/{name}/1.png" for name in ("cat", "dog")]
+    truths = tmp_path / "truths"
+    for name in ("cat", "dog"):
+        (truths / name).mkdir(parents=True)
+        (truths / name / "1.xml").touch()
+    assert with_boxes(truths, images).truths == [truths / "cat/1.xml", truths / "dog/1.xml"]
+    (truths / "cat/1.xml").rename(truths / "1.xml")
+    with pytest.raises(
+        UserError, match="2 images and 2 XML files are called 1: put the XML files into folders"
+    ):
+        with_boxes(truths, images)
+    (truths / "dog/1.xml").unlink()
+    with pytest.raises(UserError, match="2 images and 1 XML files are called 1"):
+        with_boxes(truths, images)
+    assert with_boxes(truths, images[:1]).truths == [truths / "1.xml"]
+
+
 def test_truths_are_seen_as_the_network_sees_images(tmp_path: Path) -> None:
     values = np.zeros((40, 80), dtype=np.uint8)
     values[10:20, 40:60] = 3  # in the middle 40 x 40: columns 20 to 40
@@ -162,7 +180,7 @@ def test_rows_and_picture(scene: Scene, tmp_path: Path) -> None:
     write_truths(scene, tmp_path / "truths")
     found = attention.measure(of(scene, masks=str(tmp_path / "truths"), boxes=str(tmp_path / "truths")))
     said = dict(attention.rows(found))
-    assert said["images"] == "8 images; mean over 1 heads" or "mean over" in said["images"]
+    assert said["images"] == f"8 images; mean over {found['heads']} heads"
     assert said["Jaccard index with masks"].endswith("% of 8 images")
     assert said["boxes with an overlap of at least 50 %"].endswith("% of 8 images")
     assert "60 % would be even" in said["patches that hold 60 % of the attention"]
@@ -171,9 +189,7 @@ def test_rows_and_picture(scene: Scene, tmp_path: Path) -> None:
     assert len(found["shown"]) == 6 and np.mean(found["shown"][0]["attention"]) == pytest.approx(1, abs=1e-3)
 
 
-def test_what_is_missing_is_said(
-    scene: Scene, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+def test_what_is_missing_is_said(scene: Scene, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="nowhere"):
         attention.measure(of(scene, masks=str(tmp_path / "nowhere")))
     (tmp_path / "other").mkdir()
@@ -189,6 +205,9 @@ def test_what_is_missing_is_said(
         Image.new("L", (64, 64)).save(file)
     with pytest.raises(UserError, match="no mask shows an object"):
         attention.measure(of(scene, masks=str(tmp_path / "truths")))
-    digits = digits_scene(tmp_path_factory.mktemp("runs") / "digits")
+
+
+def test_a_network_without_attention_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    digits = digits_scene(tmp_path / "digits")
     with pytest.raises(UserError, match="no vision transformer with a class token"):
         attention.measure(digits)

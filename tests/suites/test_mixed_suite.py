@@ -56,7 +56,8 @@ def test_the_middle_of_two_images_by_hand(digits: Scene) -> None:
         assert found["confidence"][place] == pytest.approx(float(logits.softmax(1).amax(1).mean()), rel=1e-4)
         assert found["lam"][place] == pytest.approx(lam)
     assert found["equivariance_error"][0] == pytest.approx(0, abs=1e-4)
-    assert found["equivariance_error"][10] == pytest.approx(0, abs=1e-4) < found["equivariance_error"][5]
+    assert found["equivariance_error"][10] == pytest.approx(0, abs=1e-4)
+    assert found["equivariance_error"][5] > 0.05
     assert found["probability_a"] == sorted(found["probability_a"])
 
 

@@ -15,7 +15,7 @@ COLORS = [(230, 30, 30), (30, 220, 40), (40, 40, 230), (220, 220, 40), (40, 220,
 
 def digits_scene(folder: Path) -> Scene:
     """A small network that has learned digits."""
-    words = ["--data", "digits", "--labels-per-class", "30", "--steps", "200", "--threads", "1"]
+    words = ["--data", "digits", "--labels-per-class", "30", "--steps", "100", "--threads", "1"]
     main(["train", "supervised", *words, "--out", str(folder)])
     return Scene(answer_test_part(load_trained(folder, "cpu")))
 
