@@ -9,8 +9,9 @@ from PIL import Image
 from segmentation_scene import write_mask, write_scenes
 
 from ssl_mix.augment.views import Augmentation
+from ssl_mix.datasets.masks import read_mask
 from ssl_mix.errors import UserError
-from ssl_mix.segmentation.data import PairSource, PairViews, check_pairs, read_mask, read_pair
+from ssl_mix.segmentation.data import PairSource, PairViews, check_pairs, read_pair
 from ssl_mix.segmentation.pairs import Pair, find_pairs
 
 MASK = np.array([[0, 1, 2], [255, 20, 0]], dtype=np.uint8)

@@ -10,9 +10,9 @@ import torch
 from segmentation_scene import write_mask, write_scenes
 
 from ssl_mix.cli.main import main
+from ssl_mix.datasets.masks import read_mask
 from ssl_mix.errors import UserError
 from ssl_mix.segmentation import SegmentationOptions, resume_segmentation, start_segmentation
-from ssl_mix.segmentation.data import read_mask
 from ssl_mix.segmentation.run import PROBE
 
 
