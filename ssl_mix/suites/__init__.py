@@ -1,17 +1,21 @@
 """Suites of measurements on a trained run: ``ssl-mix evaluate RUN --suite NAME,NAME``."""
 
-from ssl_mix.suites import accuracy, calibration, ood
+from ssl_mix.suites import accuracy, attention, calibration, corruption, mixed, occlusion, ood, shifts
 from ssl_mix.suites.suite import DEFAULTS, Scene, Suite, SuiteOptions
 
+ABOUT = {
+    accuracy: "accuracy in all and by class",
+    calibration: "whether it is right as often as it is sure, and a temperature that makes it so",
+    ood: "whether it knows images of no class",
+    corruption: "accuracy on corrupted images",
+    shifts: "accuracy on published variants of CIFAR",
+    occlusion: "accuracy without patches, and with patches in another order",
+    attention: "whether a vision transformer looks at the object",
+    mixed: "what it makes of mixed images",
+}
 SUITES = {
-    "accuracy": Suite("accuracy in all and by class", accuracy.measure, accuracy.rows, accuracy.draw),
-    "calibration": Suite(
-        "whether it is right as often as it is sure, and a temperature that makes it so",
-        calibration.measure,
-        calibration.rows,
-        calibration.draw,
-    ),
-    "ood": Suite("whether it knows images of no class", ood.measure, ood.rows, ood.draw),
+    module.__name__.rpartition(".")[2]: Suite(about, module.measure, module.rows, module.draw)
+    for module, about in ABOUT.items()
 }
 
 __all__ = ["DEFAULTS", "SUITES", "Scene", "Suite", "SuiteOptions"]

@@ -22,11 +22,20 @@ class SuiteOptions:
         suite_seed: of whatever a suite draws.
         ood: images of no class of the run, for the suite of that name: a folder, or the name of a data set,
             whose test part is taken.
+        shifted: folder with files of CIFAR-10-C or CIFAR-100-C (gaussian_noise.npy ... and labels.npy),
+            CIFAR-10.1 (cifar10.1_v6_data.npy and cifar10.1_v6_labels.npy) or CIFAR-10.2 (cifar102_test.npz).
+        masks: folder with a mask of the object for each test image, an image of the same stem of which 0 is
+            background and 255 does not count, as in Pascal VOC's SegmentationClass.
+        boxes: folder with a box for each test image, an XML file of the same stem as ImageNet and Pascal VOC
+            have them.
     """
 
     limit: int = 1000
     suite_seed: int = 0
     ood: str | None = None
+    shifted: str | None = None
+    masks: str | None = None
+    boxes: str | None = None
 
 
 DEFAULTS = SuiteOptions()
@@ -55,21 +64,35 @@ class Scene:
         return torch.randperm(count, generator=generator)[: self.options.limit].sort().values
 
     def batches(self, rows: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-        """The stored test images (n, C, H, W) uint8 of ``rows``, on the device of the network, with their
+        """What the network sees of the test images of ``rows``, (n, C, H, W) uint8, on its device, with their
         labels (n,)."""
         found, device = self.answered, self.answered.trained.device
         chunks = torch.split(rows, at_once(found.images.shape, CHUNK[device.type]))
         positions = (found.positions[chunk] for chunk in chunks)
         for chunk, images in zip(chunks, found.images.batches(positions, device), strict=True):
-            yield images, found.labels[chunk].to(device)
+            yield found.trained.augmentation.plain(images), found.labels[chunk].to(device)
+
+    def normalized(self, images: Tensor) -> Tensor:
+        """What the network is given of images (n, C, H, W) uint8 as it sees them."""
+        return self.answered.trained.augmentation.normalize(images)
 
     @torch.inference_mode()
     def logits(self, images: Tensor) -> Tensor:
-        """(n, C) float32 of stored images (n, C, H, W) uint8, altered or not."""
+        """(n, C) float32 of images (n, C, H, W) as the network sees them, uint8, altered or not; floats are
+        normalized already."""
         trained = self.answered.trained
-        seen = trained.augmentation.normalize(trained.augmentation.plain(images))
+        seen = images if images.is_floating_point() else self.normalized(images)
         logits: Tensor = self.answered.of_columns(trained.net(seen))
         return logits.float()
+
+    def right(self, images: Tensor, labels: Tensor) -> int:
+        """How many of such images have their label for the likeliest class."""
+        return int((self.logits(images).argmax(dim=1) == labels).sum())
+
+    def tell(self, what: str, done: int, total: int) -> None:
+        """Say how far a suite is."""
+        if self.progress is not None:
+            self.progress(what, done, total)
 
 
 class Suite(NamedTuple):
