@@ -33,6 +33,7 @@ FLOORS = (
     {"evaluation", "mixing"},
     {"algorithms", "engine"},
     {"runs"},
+    {"suites"},
     {"reports"},
     {"recipes"},
     {"cli"},

@@ -42,7 +42,7 @@ COMMANDS = {
         "check:check", "read everything that train would, and say what it would do", own_words=True
     ),
     "resume": Command("use:resume", "go on with a run that was stopped or killed, to the same bits"),
-    "evaluate": Command("use:evaluate_command", "test accuracy of a run, in all and by class"),
+    "evaluate": Command("evaluate:evaluate_command", "how good a run is on images with labels"),
     "predict": Command("use:predict_command", "classify images into a CSV file"),
     "pseudo-labels": Command("use:pseudo_labels", "write what a run predicted for each unlabeled image"),
     "show-mixers": Command("show_mixers:show_mixers", "draw what every mixer does to images of yours"),

@@ -2,19 +2,15 @@
 
 import sys
 from collections.abc import Mapping
-from json import dumps as as_json
 from pathlib import Path
 from typing import Any, Literal
 
 import tyro
-from rich.markup import escape
-from rich.table import Table
 
 from ssl_mix.algorithms import ALGORITHMS
-from ssl_mix.augment.crops import Crops
 from ssl_mix.banks import PseudoLabelBank
 from ssl_mix.cli.help import print_registry
-from ssl_mix.cli.terminal import console, keep_freed_memory, reading_bar, say, warn
+from ssl_mix.cli.terminal import keep_freed_memory, reading_bar, say, warn
 from ssl_mix.cli.train import finish
 from ssl_mix.datasets import DATASETS
 from ssl_mix.errors import UserError, check_count
@@ -22,12 +18,11 @@ from ssl_mix.mixers import MIXERS
 from ssl_mix.mixing.words import WORDS
 from ssl_mix.models import MODELS
 from ssl_mix.recipes import RECIPES
-from ssl_mix.reports.csv_files import confusion_rows, prediction_rows, pseudo_label_rows, write_csv
+from ssl_mix.reports.csv_files import prediction_rows, pseudo_label_rows, write_csv
 from ssl_mix.runs.changes import Changes
-from ssl_mix.runs.folder import read_config
 from ssl_mix.runs.predicting import predict
-from ssl_mix.runs.session import baseline_of, reopen
-from ssl_mix.runs.trained import TrainedRun, Weights, evaluate, load_trained
+from ssl_mix.runs.session import reopen
+from ssl_mix.runs.trained import TrainedRun, Weights, load_trained
 
 RunFolder = tyro.conf.Positional[Path]
 
@@ -65,67 +60,6 @@ def resume(run: RunFolder, *, data_root: Path | None = None, steps: int | None =
     with reading_bar() as progress:
         opened = reopen(run, changes=Changes(data_root, steps), progress=progress)
     finish(opened)
-
-
-def evaluate_command(
-    run: RunFolder,
-    *,
-    data_dir: str | None = None,
-    test: str | None = None,
-    crops: Crops = "center",
-    weights: Weights = "last",
-    device: str = "auto",
-    confusion: Path | None = None,
-    overwrite: bool = False,
-    json: bool = False,
-) -> None:
-    """Test accuracy of a run's teacher, in all, by class and as the mean of classes, and macro F1.
-
-    Of images of your own the test part alone is read, wherever those are that were learned from.
-
-    Args:
-        run: folder of the run.
-        data_dir: where the files of a data set with a name are now, if they have moved.
-        test: other test images: a folder with one sub-folder per class, or a table.
-        crops: "center", or "ten": the mean over corners and center with their mirror images, as published
-            codes of fine-grained transfer evaluate; for data sets of folders and for fine-grained transfer.
-        weights: the "last" ones, or those that were "best" on the part that --validation held out.
-        device: "auto", "cpu" or "cuda".
-        confusion: CSV file for the confusion matrix: a row for each true class, a column for each predicted
-            one.
-        overwrite: replace a file that is there.
-        json: print one JSON object instead: accuracy, probe_accuracy where a probe was found,
-            mean_class_accuracy, macro_f1, per_class (accuracy), class_images, images, step.
-    """
-    if confusion is not None:
-        check_writable(confusion, "confusion", overwrite=overwrite)
-    trained = load(run, device, weights)
-    with reading_bar() as progress:
-        found = evaluate(trained, data_dir=data_dir, test=test, crops=crops, progress=progress)
-    if found.probe_accuracy is None and not test:
-        found = found._replace(probe_accuracy=baseline_of(read_config(run)).get("probe_accuracy"))
-    for note in found.notes:
-        warn(note)
-    if confusion is not None:
-        write_csv(confusion, confusion_rows(found.confusion, trained.classes))
-    if json:
-        print(as_json({**found.plain(), "step": trained.step}))
-        return
-    crop = "ten crops of each" if crops == "ten" else "central crops"
-    say(f"Teacher after step {trained.step} ({weights} weights) on {found.images} test images, {crop}")
-    table = Table("class", "images", "accuracy")
-    for name, value in found.per_class.items():
-        share = "-" if value is None else f"{100 * value:.2f} %"
-        table.add_row(escape(name), str(found.class_images[name]), share)
-    table.add_section()
-    count = str(found.images)
-    table.add_row("mean of classes", count, f"{100 * found.mean_class_accuracy:.2f} %")
-    table.add_row("macro F1", count, f"{100 * found.macro_f1:.2f} %")
-    table.add_row("all", count, f"{100 * found.accuracy:.2f} %")
-    if found.probe_accuracy is not None:
-        probe = f"{100 * found.probe_accuracy:.2f} %"
-        table.add_row("linear probe on the features before training", count, probe)
-    console.print(table)
 
 
 def predict_command(

@@ -3,7 +3,12 @@
 Examples follow ``import torch`` and ``from ssl_mix.evaluation import *``.
 """
 
-from ssl_mix.evaluation.accuracy import accuracy, mean_class_accuracy, predict_probabilities
+from ssl_mix.evaluation.accuracy import (
+    accuracy,
+    mean_class_accuracy,
+    predict_logits,
+    predict_probabilities,
+)
 from ssl_mix.evaluation.class_bias import ClassBias, class_bias
 from ssl_mix.evaluation.confusion import class_weights, confusion_matrix, macro_f1
 from ssl_mix.evaluation.features import plain_features
@@ -20,6 +25,7 @@ __all__ = [
     "mean_class_accuracy",
     "paired_difference",
     "plain_features",
+    "predict_logits",
     "predict_probabilities",
     "share_interval",
 ]

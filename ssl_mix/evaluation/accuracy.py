@@ -15,7 +15,7 @@ PIXELS = 2**25  # of images at a time: of large ones fewer
 
 
 @torch.inference_mode()
-def predict_probabilities(
+def predict_logits(
     net: nn.Module,
     images: ImageSource,
     augmentation: Views,
@@ -24,10 +24,10 @@ def predict_probabilities(
     indices: Tensor | None = None,
     crops: Crops = "center",
 ) -> Tensor:
-    """Softmax of the logits of unaltered images, in float32 and evaluation mode.
+    """Logits of unaltered images, in float32 and evaluation mode.
 
-    With ten crops it is that of the mean of their logits. Published codes of fine-grained transfer add the
-    logits up: the same classes, but probabilities ten times as sharp.
+    With ten crops they are the mean of those of the crops. Published codes of fine-grained transfer add them
+    up: the same classes, but logits ten times as large.
 
     Args:
         net: returns logits; its mode is restored.
@@ -47,9 +47,8 @@ def predict_probabilities(
     Examples:
         >>> from ssl_mix.datasets import load_digits_data
         >>> data, net = load_digits_data(), torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10))
-        >>> found = predict_probabilities(net, data.test.images, data.augmentation, torch.device("cpu"))
-        >>> found.shape, found.sum(dim=1).allclose(torch.ones(360))
-        (torch.Size([360, 10]), True)
+        >>> predict_logits(net, data.test.images, data.augmentation, torch.device("cpu")).shape
+        torch.Size([360, 10])
     """
     size = augmentation.seen(images.shape)[1]
     if crops == "ten" and size == min(images.shape[1:]):
@@ -73,8 +72,28 @@ def predict_probabilities(
         raise UserError("there is nothing to predict: no images were chosen")
     chunks = torch.split(wanted, at_once(images.shape, CHUNK[device.type]))
     with evaluating(net):
-        logits = [logits_of(batch) for batch in images.batches(chunks, device)]
-    return torch.cat(logits).softmax(dim=1).cpu()
+        return torch.cat([logits_of(batch) for batch in images.batches(chunks, device)]).cpu()
+
+
+def predict_probabilities(
+    net: nn.Module,
+    images: ImageSource,
+    augmentation: Views,
+    device: torch.device,
+    *,
+    indices: Tensor | None = None,
+    crops: Crops = "center",
+) -> Tensor:
+    """Softmax of the logits of unaltered images; everything else is as for :func:`predict_logits`.
+
+    Examples:
+        >>> from ssl_mix.datasets import load_digits_data
+        >>> data, net = load_digits_data(), torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10))
+        >>> found = predict_probabilities(net, data.test.images, data.augmentation, torch.device("cpu"))
+        >>> found.shape, found.sum(dim=1).allclose(torch.ones(360))
+        (torch.Size([360, 10]), True)
+    """
+    return predict_logits(net, images, augmentation, device, indices=indices, crops=crops).softmax(dim=1)
 
 
 def at_once(shape: tuple[int, int, int], most: int) -> int:

@@ -1,6 +1,5 @@
 """Use what a run has learned: its teacher, its pseudo-labels, and how good it is."""
 
-import dataclasses
 import logging
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,6 @@ import torch
 from torch import Tensor, nn
 
 from ssl_mix.augment import Augmentation
-from ssl_mix.augment.crops import Crops
 from ssl_mix.banks import NEVER
 from ssl_mix.datasets import ImageSource, Split
 from ssl_mix.datasets.given import read_images
@@ -20,13 +18,12 @@ from ssl_mix.datasets.matched_classes import match_test
 from ssl_mix.datasets.originals import Form
 from ssl_mix.engine.execution import resolve_device
 from ssl_mix.errors import UserError, check_choice
-from ssl_mix.evaluation import accuracy, predict_probabilities
+from ssl_mix.evaluation import predict_probabilities
 from ssl_mix.models.lora import merged
 from ssl_mix.models.pretrained import restore_source_head
 from ssl_mix.runs.answers import PredictedLabel
 from ssl_mix.runs.changes import check_belongs
 from ssl_mix.runs.checkpoint import CURRENT, OF_A_RUN, load_checkpoint
-from ssl_mix.runs.data_options import DataOptions, Progress
 from ssl_mix.runs.evaluation import Evaluation, evaluation_of
 from ssl_mix.runs.folder import CONFIG, SPLIT, read_config
 from ssl_mix.runs.given import Given
@@ -34,12 +31,10 @@ from ssl_mix.runs.head import whole_networks
 from ssl_mix.runs.identity import identity_of
 from ssl_mix.runs.reading import reading
 from ssl_mix.runs.run import Run
-from ssl_mix.runs.tested import read_test_part, readable
 from ssl_mix.transfer.head_net import on_body_as
 from ssl_mix.types import Task
 
 Weights = Literal["last", "best"]
-MARGIN = 8 / 7
 log = logging.getLogger("ssl_mix")
 
 
@@ -210,58 +205,3 @@ def _weights(state: dict[str, Any], weights: Weights, folder: Path) -> dict[str,
     if best is None:
         raise UserError(f"{folder} has no best weights: train with `validation=SHARE` to find some")
     return best
-
-
-def evaluate(
-    trained: TrainedRun,
-    *,
-    data_dir: str | None = None,
-    test: str | None = None,
-    crops: Crops = "center",
-    progress: Progress | None = None,
-) -> Evaluation:
-    """Accuracy of the teacher on the test part of the run's data.
-
-    Args:
-        trained: from ``load_trained``.
-        data_dir: where the files of a data set with a name are now; default: where they were.
-        test: another folder or table of test images, of classes of the run.
-        crops: "center", or the mean over "ten". For those, images that were stored at the size of what the
-            network sees are read at 8/7 of it, as 256 is of 224.
-        progress: told how far reading the images is.
-
-    Raises:
-        ValueError: the data cannot be read, have no test part, or other classes; ten crops of data that have
-            a size of their own.
-    """
-    check_choice("crops", crops, get_args(Crops))
-    options = trained.run.data
-    options = dataclasses.replace(
-        options, data_dir=data_dir or options.data_dir, test=test or options.test
-    ).absolute()
-    augmentation = trained.augmentation
-    if crops == "ten":
-        options = _with_margin(options, trained)
-        augmentation = dataclasses.replace(augmentation, size=trained.shape[1])
-    form = Form(options.stored_size or trained.stored_size, trained.shape[0], options.fit)
-    part = read_test_part(options, form, trained.classes, progress)
-    answers = predict_probabilities(trained.net, part.images, augmentation, trained.device, crops=crops)
-    rows, told = readable(part.images)
-    found = evaluation_of(answers[rows], part.labels[rows], trained.classes)
-    if trained.probe is not None:
-        answers = predict_probabilities(trained.probe, part.images, augmentation, trained.device, crops=crops)
-        found = found._replace(probe_accuracy=accuracy(answers[rows], part.labels[rows]))
-    return found._replace(notes=(*part.notes, *told))
-
-
-def _with_margin(options: DataOptions, trained: TrainedRun) -> DataOptions:
-    """Options that store images larger than what the network sees."""
-    size = trained.shape[1]
-    if trained.stored_size > size:
-        return options
-    if not options.in_files:
-        raise UserError(
-            f"`crops=ten` needs images larger than the {size}x{size} pixels that the network sees; those "
-            f"of `data={options.data}` have a size of their own: take `crops=center`"
-        )
-    return dataclasses.replace(options, stored_size=round(size * MARGIN))

@@ -298,6 +298,7 @@ EVALUATION = {
         nan_is_wrong=True,
     ),
     "plain_features": stored(evaluation.plain_features),
+    "predict_logits": stored(evaluation.predict_logits),
     "predict_probabilities": stored(evaluation.predict_probabilities),
 }
 
