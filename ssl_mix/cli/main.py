@@ -45,6 +45,8 @@ COMMANDS = {
     "evaluate": Command("evaluate:evaluate_command", "how good a run is on images with labels"),
     "predict": Command("use:predict_command", "classify images into a CSV file"),
     "pseudo-labels": Command("use:pseudo_labels", "write what a run predicted for each unlabeled image"),
+    "report": Command("report:report", "one page about one or several runs, to look at and to pass on"),
+    "compare": Command("report:compare_command", "a table of several runs with paired differences"),
     "show-mixers": Command("show_mixers:show_mixers", "draw what every mixer does to images of yours"),
     "list": Command("use:list_command", "algorithms, mixing, mixers, networks, data sets, recipes"),
 }

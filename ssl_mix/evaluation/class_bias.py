@@ -67,4 +67,6 @@ def _check(counts: Tensor, prior: Tensor) -> None:
             f"{tuple(prior.shape)}"
         )
     if bool((counts < 0).any() | (prior < 0).any()) or not (counts.sum() > 0 and prior.sum() > 0):
-        raise UserError("expected counts of pseudo-labels and a prior, each with a number above 0, none below")
+        raise UserError(
+            "expected counts of pseudo-labels and a prior, each with a number above 0, none below"
+        )

@@ -2,6 +2,7 @@
 whether one class swallows the others."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,9 +29,7 @@ def known_labels(folder: Path) -> Tensor:
         return torch.tensor(json.loads((folder / LABELS).read_text()), dtype=torch.int64)
 
 
-def pseudo_label_numbers(
-    folder: Path, bank: Mapping[str, Tensor], classes: Sequence[str]
-) -> dict[str, Any]:
+def pseudo_label_numbers(folder: Path, bank: Mapping[str, Tensor], classes: Sequence[str]) -> dict[str, Any]:
     """The numbers of the ``pseudo-labels`` suite, ready for JSON.
 
     Args:
@@ -68,7 +67,7 @@ def pseudo_label_numbers(
         "precision": right / int(judged.sum()) if bool(judged.any()) else None,
         "bias": _bias(counts, prior, classes),
         "classes": [dict(zip(("name", "counted", "labeled", "known"), row, strict=True)) for row in columns],
-        "confusion": _cells(truth[judged], label[judged], len(classes)),
+        "confusion": _cells(truth[judged], label[judged]),
         "history": [_moment(r, prior, classes) for r in read_metrics(folder) if "bank_coverage" in r],
     }
 
@@ -80,9 +79,9 @@ def _bias(counts: Tensor, prior: Tensor, classes: Sequence[str]) -> dict[str, An
     return found._asdict() | {"largest": classes[found.largest]}
 
 
-def _cells(truth: Tensor, label: Tensor, num_classes: int) -> list[list[int]]:
-    pairs, counts = (truth * num_classes + label).unique(return_counts=True)
-    return [[pair // num_classes, pair % num_classes, n] for pair, n in zip(pairs.tolist(), counts.tolist())]
+def _cells(truth: Tensor, label: Tensor) -> list[list[int]]:
+    images = Counter(zip(truth.tolist(), label.tolist(), strict=True))
+    return [[*pair, count] for pair, count in sorted(images.items())]
 
 
 def _moment(record: Record, prior: Tensor, classes: Sequence[str]) -> dict[str, Any]:
