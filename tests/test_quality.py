@@ -33,9 +33,9 @@ FLOORS = (
     {"evaluation", "mixing"},
     {"algorithms", "engine"},
     {"runs"},
-    {"suites"},
+    {"export", "suites"},
     {"reports"},
-    {"recipes"},
+    {"recipes", "segmentation"},
     {"cli"},
     {"__main__"},
 )

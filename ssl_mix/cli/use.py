@@ -12,8 +12,10 @@ from ssl_mix.banks import PseudoLabelBank
 from ssl_mix.cli.help import print_registry
 from ssl_mix.cli.terminal import keep_freed_memory, reading_bar, say, warn
 from ssl_mix.cli.train import finish
+from ssl_mix.cli.transfer import resume as resume_transfer
 from ssl_mix.datasets import DATASETS
 from ssl_mix.errors import UserError, check_count
+from ssl_mix.export.exported import Exported
 from ssl_mix.mixers import MIXERS
 from ssl_mix.mixing.words import WORDS
 from ssl_mix.models import MODELS
@@ -23,6 +25,7 @@ from ssl_mix.runs.changes import Changes
 from ssl_mix.runs.predicting import predict
 from ssl_mix.runs.session import reopen
 from ssl_mix.runs.trained import TrainedRun, Weights, load_trained
+from ssl_mix.segmentation.run import is_segmentation
 
 RunFolder = tyro.conf.Positional[Path]
 
@@ -57,6 +60,11 @@ def resume(run: RunFolder, *, data_root: Path | None = None, steps: int | None =
         steps: make the run longer, finished or not: its new length in all. Learning rate and whatever else
             depends on the length are from then on those of a run of that length; a note names them.
     """
+    if is_segmentation(run):
+        if data_root is not None or steps is not None:
+            raise UserError("a transfer goes on as it began: leave out `data_root` and `steps`")
+        resume_transfer(run)
+        return
     with reading_bar() as progress:
         opened = reopen(run, changes=Changes(data_root, steps), progress=progress)
     finish(opened)
@@ -68,21 +76,24 @@ def predict_command(
     *,
     out: Path,
     top: int = 5,
+    calibrated: bool = False,
     weights: Weights = "last",
     device: str = "auto",
     overwrite: bool = False,
 ) -> None:
-    """Classify images with a run's teacher and write a CSV file: file, class, confidence, next likely
-    classes, error.
+    """Classify images with a run's teacher, or an exported network, and write a CSV file: file, class,
+    confidence, next likely classes, error.
 
     A file that cannot be read has the reason in the last column and nothing before it. The exit status is 1
     where that is all there is.
 
     Args:
-        run: folder of the run.
+        run: folder of the run, or a file that export has written.
         paths: images, and folders that are searched for images.
         out: the CSV file.
         top: how many classes to name for each image.
+        calibrated: make the confidence what it says, by the temperature that ssl-mix evaluate RUN --suite
+            calibration has fitted; the classes stay as they are.
         weights: the "last" ones, or those that were "best" on the part that --validation held out.
         device: "auto", "cpu" or "cuda".
         overwrite: replace a file that is there.
@@ -91,9 +102,12 @@ def predict_command(
     check_writable(out, overwrite=overwrite)
     if not paths:
         raise UserError("no image to predict: give files or folders after the run")
-    trained = load(run, device, weights)
+    if run.is_file() and calibrated:
+        raise UserError(f"{run} is an exported network, which has no temperature: `calibrated` is for runs")
+    trained = Exported(run) if run.is_file() else load(run, device, weights)
+    temperature = trained.temperature if calibrated and isinstance(trained, TrainedRun) else 1.0
     with reading_bar() as progress:
-        found = predict(trained, paths, progress=progress)
+        found = predict(trained, paths, temperature=temperature, progress=progress)
     for note in found.notes:
         warn(note)
     for path, reason in found.broken:

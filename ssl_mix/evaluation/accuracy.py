@@ -101,21 +101,21 @@ def at_once(shape: tuple[int, int, int], most: int) -> int:
     return max(1, min(most, PIXELS // (shape[1] * shape[2])))
 
 
-def check_predictions(probabilities: Tensor, labels: Tensor) -> None:
-    """Raise unless there are float (N, C) and int64 (N,) in [0, C), with N above 0."""
-    for name, given in (("probabilities", probabilities), ("labels", labels)):
+def check_predictions(probabilities: Tensor, labels: Tensor, name: str = "probabilities") -> None:
+    """Raise unless there are float (N, C), called ``name``, and int64 (N,) in [0, C), with N above 0."""
+    for called, given in ((name, probabilities), ("labels", labels)):
         if not isinstance(given, Tensor):
-            raise UserError(f"{name} must be a tensor, got {type(given).__name__}")
+            raise UserError(f"{called} must be a tensor, got {type(given).__name__}")
     fits = probabilities.ndim == 2 and probabilities.is_floating_point()
     if not fits or labels.dtype != torch.int64 or labels.shape != probabilities.shape[:1]:
         raise UserError(
-            "expected probabilities float (N, C) and labels int64 (N,), got "
+            f"expected {name} float (N, C) and labels int64 (N,), got "
             f"{probabilities.dtype} {tuple(probabilities.shape)} and {labels.dtype} {tuple(labels.shape)}"
         )
     if len(labels) == 0:
-        raise UserError("there is no accuracy of no images: probabilities and labels are empty")
+        raise UserError(f"there is nothing to measure without images: {name} and labels are empty")
     if probabilities.is_meta or labels.is_meta:
-        raise UserError("probabilities and labels on the meta device have no values")
+        raise UserError(f"{name} and labels on the meta device have no values")
     check_label_range(labels, probabilities.shape[1], "labels", unknown=False)
 
 
@@ -136,7 +136,7 @@ def accuracy(probabilities: Tensor, labels: Tensor) -> float:
         >>> accuracy(probabilities, torch.tensor([0, 1, 1, 1]))
         0.75
     """
-    return _right(probabilities, labels).float().mean().item()
+    return _right(probabilities, labels).double().mean().item()
 
 
 def mean_class_accuracy(probabilities: Tensor, labels: Tensor) -> float:

@@ -105,7 +105,7 @@ class Told:
 
 def told_by(session: Session) -> Told:
     """What is known of a run at its end; one that was stopped looks at no image."""
-    trainer, images = session.trainer, session.images
+    trainer, images = session.trainer, session.images or session.trainer.data
     bank = {name: value.cpu() for name, value in trainer.bank.state_dict().items()}
     used = bool(trainer.algorithm.unlabeled_views)
     if not session.finished:

@@ -4,6 +4,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import get_args
 
+import torch
 from torch import Tensor
 
 from ssl_mix.augment import Augmentation
@@ -34,6 +35,9 @@ class Answered:
         logits: (N, C) float32, of those.
         probe_accuracy: share that a linear probe of the body without training has right, where that is known.
         notes: what the user must be told.
+        crops: that the logits are of.
+        data_dir: where the files of a data set with a name are now; None for where they were.
+        columns: (C,) int64, which classes of the run the logits are of; None for all.
     """
 
     trained: TrainedRun
@@ -43,10 +47,35 @@ class Answered:
     logits: Tensor
     probe_accuracy: float | None
     notes: tuple[str, ...]
+    crops: Crops = "center"
+    data_dir: str | None = None
+    columns: Tensor | None = None
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the C classes."""
+        names = self.trained.classes
+        return names if self.columns is None else tuple(names[column] for column in self.columns.tolist())
+
+    def of_columns(self, logits: Tensor) -> Tensor:
+        """The columns of the C classes, of logits for all classes of the run."""
+        return logits if self.columns is None else logits[:, self.columns.to(logits.device)]
+
+    def among_classes(self) -> "Answered":
+        """The same answers, chosen among the classes alone that have test images.
+
+        What the network says of other classes does not count, as is usual for ImageNet-A, whose images are of
+        200 of the 1000 classes.
+        """
+        columns = self.labels.bincount().nonzero()[:, 0]
+        labels = torch.searchsorted(columns, self.labels)
+        return dataclasses.replace(
+            self, columns=columns, labels=labels, logits=self.logits[:, columns], probe_accuracy=None
+        )
 
     def evaluation(self) -> Evaluation:
         """Accuracies."""
-        found = evaluation_of(self.logits.softmax(dim=1), self.labels, self.trained.classes)
+        found = evaluation_of(self.logits.softmax(dim=1), self.labels, self.classes)
         return found._replace(probe_accuracy=self.probe_accuracy, notes=self.notes)
 
 
@@ -102,7 +131,10 @@ def answer_test_part(
     probe = None if test else baseline_of(read_config(trained.folder)).get("probe_accuracy")
     if trained.probe is not None:
         probe = _accuracy_of_probe(trained, part.images, augmentation, crops, rows, part.labels[rows])
-    return Answered(trained, part.images, rows, part.labels[rows], logits[rows], probe, (*part.notes, *told))
+    notes = (*part.notes, *told)
+    return Answered(
+        trained, part.images, rows, part.labels[rows], logits[rows], probe, notes, crops, data_dir
+    )
 
 
 def _accuracy_of_probe(

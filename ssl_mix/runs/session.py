@@ -44,19 +44,19 @@ class Session:
     Attributes:
         folder: of the run.
         trainer: at the step to go on from.
-        images: what it learns from; the trainer of a head alone has their features.
         identity: what must be the same for a checkpoint to fit.
         notes: what the user must be told.
         baseline: accuracies without training of a run from weights, which stand in its records beside its
             own; see :class:`ssl_mix.runs.starts.Start`.
+        images: those behind the features that a trainer of a head alone has; None where it has them itself.
     """
 
     folder: Path
     trainer: Trainer
-    images: DataSet
     identity: dict[str, Any]
     notes: tuple[str, ...]
     baseline: Mapping[str, float] = field(default_factory=dict)
+    images: DataSet | None = None
 
     @property
     def finished(self) -> bool:
@@ -144,7 +144,7 @@ def start(
         features.save(folder)
         save_body(folder, features, split)
     baseline = {} if first is None else first.scores
-    session = Session(folder, trainer, data, identity_of(description), notes, baseline)
+    session = Session(folder, trainer, identity_of(description), notes, baseline, data)
     if any(part is not None for part in (given.net, features, net)):
         session.save()  # its weights are written nowhere else
     return session
@@ -205,7 +205,7 @@ def reopen(
     if changes != Changes():
         changes.write(folder, description, run, data)
         identity = identity_of(run.describe(data, split))
-    return Session(folder, trainer, data, identity, tuple(refused), baseline_of(description))
+    return Session(folder, trainer, identity, tuple(refused), baseline_of(description), data)
 
 
 def baseline_of(description: dict[str, Any]) -> dict[str, float]:

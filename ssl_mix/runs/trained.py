@@ -8,17 +8,17 @@ from typing import Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from ssl_mix.augment import Augmentation
 from ssl_mix.banks import NEVER
-from ssl_mix.datasets import ImageSource, Split
+from ssl_mix.datasets import Split
 from ssl_mix.datasets.given import read_images
 from ssl_mix.datasets.matched_classes import match_test
 from ssl_mix.datasets.originals import Form
 from ssl_mix.engine.execution import resolve_device
 from ssl_mix.errors import UserError, check_choice
-from ssl_mix.evaluation import predict_probabilities
+from ssl_mix.evaluation import predict_logits, predict_probabilities
 from ssl_mix.models.lora import merged
 from ssl_mix.models.pretrained import restore_source_head
 from ssl_mix.runs.answers import PredictedLabel
@@ -31,6 +31,7 @@ from ssl_mix.runs.head import whole_networks
 from ssl_mix.runs.identity import identity_of
 from ssl_mix.runs.reading import reading
 from ssl_mix.runs.run import Run
+from ssl_mix.runs.temperature import read_temperature
 from ssl_mix.transfer.head_net import on_body_as
 from ssl_mix.types import Task
 
@@ -70,17 +71,31 @@ class TrainedRun:
     device: torch.device
     warnings: tuple[str, ...]
 
-    def predict_proba(self, images: Any) -> npt.NDArray[np.float32]:
+    def predict_proba(self, images: Any, *, calibrated: bool = False) -> npt.NDArray[np.float32]:
         """Class probabilities of images, (N, C) float32, by the EMA teacher.
 
         Args:
             images: a folder, a list of files, a table, arrays or a Dataset, as :func:`ssl_mix.fit` takes
                 them.
+            calibrated: divide the logits by the temperature that ``ssl-mix evaluate RUN --suite calibration``
+                has fitted.
 
         Raises:
-            ValueError: they have none of the forms, or one of them cannot be read.
+            ValueError: they have none of the forms, or one of them cannot be read; there is no temperature.
         """
-        return self._probabilities(read_images(images, self._form, "unlabeled").source).numpy()
+        temperature = self.temperature if calibrated else 1.0
+        source = read_images(images, self.form, "unlabeled").source
+        logits = predict_logits(self.net, source, self.augmentation, self.device)
+        return (logits / temperature).softmax(dim=1).numpy()
+
+    @property
+    def temperature(self) -> float:
+        """What logits are divided by for calibrated probabilities.
+
+        Raises:
+            ValueError: none was fitted for these weights.
+        """
+        return read_temperature(self.folder, self.step)
 
     def predict(self, images: Any) -> list[str]:
         """The likeliest class of each image, by name; see :meth:`predict_proba`."""
@@ -95,13 +110,14 @@ class TrainedRun:
         Raises:
             ValueError: there are no labels, or a number or only names that are no class of the run.
         """
-        found = read_images(test, self._form, "test")
+        found = read_images(test, self.form, "test")
         if found.labels is None:
             raise UserError("test: expected images with labels, got images alone")
         matched = match_test(found.labels, self.classes, known=found.classes)
         for note in matched.notes:
             log.warning(note)
-        answers = self._probabilities(found.source, torch.tensor(matched.kept))
+        kept = torch.tensor(matched.kept)
+        answers = predict_probabilities(self.net, found.source, self.augmentation, self.device, indices=kept)
         evaluation = evaluation_of(answers, torch.tensor(matched.numbers), self.classes)
         return evaluation._replace(notes=tuple(matched.notes))
 
@@ -119,11 +135,9 @@ class TrainedRun:
         ]
 
     @property
-    def _form(self) -> Form:
+    def form(self) -> Form:
+        """How its images are stored."""
         return Form(self.stored_size, self.shape[0], self.run.data.fit)
-
-    def _probabilities(self, images: ImageSource, indices: Tensor | None = None) -> Tensor:
-        return predict_probabilities(self.net, images, self.augmentation, self.device, indices=indices)
 
 
 def load_trained(

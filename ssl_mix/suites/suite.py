@@ -20,10 +20,13 @@ class SuiteOptions:
     Args:
         limit: images that suites look at which change them again and again, drawn by ``suite_seed``.
         suite_seed: of whatever a suite draws.
+        ood: images of no class of the run, for the suite of that name: a folder, or the name of a data set,
+            whose test part is taken.
     """
 
     limit: int = 1000
     suite_seed: int = 0
+    ood: str | None = None
 
 
 DEFAULTS = SuiteOptions()
@@ -65,7 +68,7 @@ class Scene:
         """(n, C) float32 of stored images (n, C, H, W) uint8, altered or not."""
         trained = self.answered.trained
         seen = trained.augmentation.normalize(trained.augmentation.plain(images))
-        logits: Tensor = trained.net(seen)
+        logits: Tensor = self.answered.of_columns(trained.net(seen))
         return logits.float()
 
 
