@@ -9,6 +9,7 @@ from ssl_mix.banks import PseudoLabelBank
 from ssl_mix.evaluation.class_bias import class_bias
 
 EXCESS = 0.4  # share of a class above its share of the labels
+SHORT = 100  # steps: in fewer, networks have learned too little to judge them by
 COUNTED, FEWEST = 0.1, 20  # pseudo-labels that are enough to judge: a share of the images, and so many
 
 
@@ -34,13 +35,14 @@ class ClassWatch:
 
     Looked at from the first tenth of the run on, where at least a tenth of the unlabeled images, and 20, have
     a pseudo-label that counts. Of two equal classes one must have 90 %, of ten 50 %, of a thousand 40.1 %.
+    Runs of fewer than 100 steps are not watched.
 
     Args:
         steps: of the whole run.
     """
 
     def __init__(self, steps: int) -> None:
-        self.first, self.over = steps / 10, False
+        self.first, self.over = steps / 10, steps < SHORT
 
     def look(self, step: int, bank: PseudoLabelBank, prior: Tensor, classes: Sequence[str]) -> str:
         """What is wrong after so many steps, a part of a sentence; "" for nothing.

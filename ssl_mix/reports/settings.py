@@ -37,7 +37,7 @@ def _flat(values: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
 def defaults(algorithm: str) -> dict[tuple[str, str], Any]:
     """The settings of an algorithm, and of everything else, that nothing was said about."""
     cls = ALGORITHMS.get(algorithm)
-    own = {} if cls is None else {n: p.default for n, p in inspect.signature(cls).parameters.items()}
+    own = {} if cls is None else cls().hyperparameters()
     plain = {n: dataclasses.asdict(v) if dataclasses.is_dataclass(v) else v for n, v in own.items()}  # type: ignore[arg-type]
     groups: dict[str, Any] = {"algorithm": plain}
     groups |= {

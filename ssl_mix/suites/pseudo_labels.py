@@ -34,7 +34,10 @@ def rows(numbers: Mapping[str, Any]) -> list[tuple[str, str]]:
             "coverage: pseudo-labels that count",
             f"{100 * numbers['coverage']:.1f} % of {images} unlabeled images",
         ),
-        ("precision: right among those whose truth is known", "not known: no true classes"),
+        (
+            "precision: right among those whose truth is known",
+            "not known: none whose true class is known counts",
+        ),
         ("largest class above its share of the labels", "no pseudo-label counts"),
     ]
     if numbers["precision"] is not None:

@@ -50,6 +50,7 @@ def test_what_is_said_and_when() -> None:
     assert "'0' has 95% of the 100 pseudo-labels" in text and "after 50 steps, and 50% of the labels" in text
     assert said([95, 5], step=9) == "" and said([95, 5], images=2000) == ""
     assert said([95, 5], prior=[9, 1]) == ""
+    assert ClassWatch(99).look(50, bank_of([95, 5], 200), torch.ones(2), NAMES) == ""
     watch, bank = ClassWatch(100), bank_of([95, 5], 200)
     assert watch.look(50, bank, torch.ones(2), NAMES) and not watch.look(60, bank, torch.ones(2), NAMES)
 
@@ -70,7 +71,7 @@ def swallowed(trainer: Trainer) -> list[str]:
 def test_a_run_warns_once_also_over_a_pause() -> None:
     data = load_digits_data()
     split = choose_split(data.train.labels, 10, per_class=2, seed=0, classes=data.classes)
-    config = TrainConfig(steps=12, batch_size=4, eval_every=2, log_every=2, threads=1)
+    config = TrainConfig(steps=100, batch_size=4, eval_every=5, log_every=5, threads=1)
 
     def trainer() -> Trainer:
         return Trainer(FixMatch(threshold=1.0), SmallCNN(10, channels=1), data, split, config)
@@ -79,5 +80,5 @@ def test_a_run_warns_once_also_over_a_pause() -> None:
     told = swallowed(first)
     assert len(told) == 1 and "'3' has" in told[0] and "balance_classes" in told[0]
     again, state = trainer(), copy.deepcopy(first.state_dict())
-    again.load_state_dict(state | {"step": 6})
+    again.load_state_dict(state | {"step": 80})
     assert swallowed(again) == []
