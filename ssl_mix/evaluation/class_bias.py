@@ -5,6 +5,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from ssl_mix.errors import UserError
+from ssl_mix.evaluation.values import check_values
 
 
 class ClassBias(NamedTuple):
@@ -18,6 +19,10 @@ class ClassBias(NamedTuple):
         largest: class of the excess.
         share: its ``q_c``.
         prior: its ``p_c``.
+
+    Examples:
+        >>> class_bias(torch.tensor([2, 1, 1]), torch.tensor([1, 2, 1])).excess
+        0.25
     """
 
     excess: float
@@ -61,6 +66,7 @@ def class_bias(counts: Tensor, prior: Tensor) -> ClassBias:
 
 
 def _check(counts: Tensor, prior: Tensor) -> None:
+    check_values(whole=True, counts=counts, prior=prior)
     if counts.ndim != 1 or counts.shape != prior.shape:
         raise UserError(
             f"counts and prior must have one number for each class, got {tuple(counts.shape)} and "

@@ -20,6 +20,10 @@ class Difference(NamedTuple):
         low: lower end of the 95 % interval; None where one pair, or equal differences, tell no deviation.
         high: upper end, likewise.
         pairs: how many.
+
+    Examples:
+        >>> paired_difference([0.75], [0.5])
+        Difference(mean=0.25, low=None, high=None, pairs=1)
     """
 
     mean: float

@@ -1,7 +1,6 @@
 """The settings of a run as tables: what differs from the defaults first, the rest folded."""
 
 import dataclasses
-import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -73,7 +72,7 @@ def flag(name: str) -> str:
 
 def words(value: object) -> str:
     """A value to be read."""
-    if value is None or value is inspect.Parameter.empty:
+    if value is None:
         return "not given"
     if isinstance(value, bool):
         return "yes" if value else "no"

@@ -60,15 +60,16 @@ def draw(numbers: Mapping[str, Any]) -> Figure | None:
     figure = Figure(figsize=(10, 3.6), layout="constrained")
     left, right = figure.subplots(1, 2)
     classes, places = numbers["classes"], range(len(numbers["classes"]))
-    for name, label, marker in (("labeled", "labels", "_"), ("known", "true classes", "x")):
+    for name, label, mark in (("labeled", "labels", "k_"), ("known", "true classes", "rx")):
         total = sum(one[name] for one in classes)
         if total:
-            left.plot(places, [100 * one[name] / total for one in classes], marker, label=label, zorder=3)
+            left.plot(places, [100 * one[name] / total for one in classes], mark, label=label, zorder=3)
     left.bar(places, [100 * one["counted"] / numbers["counted"] for one in classes], label="pseudo-labels")
     if len(classes) <= MOST:
         left.set_xticks(places, [one["name"][:14] for one in classes], rotation=90, fontsize=7)
     left.set_title(f"share of the classes in %, {numbers['counted']} pseudo-labels", fontsize=10)
-    left.legend(fontsize=8)
+    left.set_ylim(0, 1.35 * left.get_ylim()[1])  # room for the names
+    left.legend(fontsize=8, loc="upper right")
     for name, label in (
         ("coverage", "coverage"),
         ("precision", "precision"),
@@ -80,5 +81,6 @@ def draw(numbers: Mapping[str, Any]) -> Figure | None:
         ) if points else None
     right.set_title("over the run, in %", fontsize=10)
     right.set_xlabel("step")
-    right.legend(fontsize=8)
+    right.set_ylim(0, 140)
+    right.legend(fontsize=8, loc="upper right")
     return figure

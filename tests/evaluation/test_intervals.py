@@ -1,7 +1,5 @@
 """Intervals against SciPy."""
 
-import math
-
 import numpy as np
 import pytest
 import scipy.stats
@@ -36,7 +34,6 @@ def test_what_cannot_be_measured_is_refused() -> None:
     for right, total in ((0, 0), (2, 1), (-1, 3)):
         with pytest.raises(UserError, match=f"got {right} of {total}"):
             share_interval(right, total)
-    for pair in (([], []), ([1.0], [])):
+    for first in ([], [1.0]):
         with pytest.raises(UserError, match="expected pairs"):
-            paired_difference(*pair)
-    assert not math.isnan(share_interval(0, 5)[0])
+            paired_difference(first, [])

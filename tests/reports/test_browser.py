@@ -14,9 +14,8 @@ from ssl_mix.reports.run_page import run_page
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 CACHED = sorted(Path.home().glob(".cache/ms-playwright/chromium-*/chrome-linux/chrome"))
-BROWSER = next(
-    (found for name in NAMES if (found := shutil.which(name))), str(CACHED[-1]) if CACHED else None
-)
+INSTALLED = [path for name in NAMES if (path := shutil.which(name))]
+BROWSER = next(iter([*INSTALLED, *map(str, CACHED[-1:])]), None)
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(BROWSER is None, reason="neither chromium nor Chrome is installed"),
