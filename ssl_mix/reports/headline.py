@@ -77,7 +77,7 @@ def against_probe(summary: Summary, low: float, high: float) -> str:
         verdict = "this run has gained nothing"
     else:
         verdict = f"this run gained {gain:.1f} points"
-    doubt = ", which the interval does not tell from chance" if gain and low <= summary.probe <= high else ""
+    doubt = ", but the probe is within the interval" if gain and low <= summary.probe <= high else ""
     return f"; a linear probe has {100 * summary.probe:.1f} %: {verdict}{doubt}."
 
 
@@ -111,7 +111,7 @@ def network_of(config: Mapping[str, Any]) -> str:
     name = net.get("net") or default_network(min(shape[1:]))
     weights = net.get("pretrained")
     start = "random weights" if weights in (None, "none") else f"trained weights ({weights})"
-    tuned = "" if net.get("tune", "all") == "all" else f", of which {net['tune']} is trained"
+    tuned = "" if net.get("tune", "all") == "all" else f", tuned: {net['tune']}"
     return f"{name} for {shape[2]} x {shape[1]} pixels, from {start}{tuned}"
 
 
