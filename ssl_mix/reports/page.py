@@ -8,7 +8,6 @@ from importlib import resources
 from pathlib import Path
 
 import jinja2
-from markupsafe import Markup
 
 from ssl_mix._version import __version__
 from ssl_mix.reports.blocks import Block, Figure, Section
@@ -36,7 +35,7 @@ def render(title: str, top: Sequence[Block], sections: Sequence[Section]) -> str
         top: blocks above all sections.
         sections: the rest, each with a heading.
     """
-    style, script = (Markup(_file(f"page.{kind}")) for kind in ("css", "js"))
+    style, script = (_file(f"page.{kind}") for kind in ("css", "js"))
     footer = f"Written by ssl-mix {__version__}. Nothing in this page is fetched from elsewhere."
     return _template().render(
         title=title, top=top, sections=sections, style=style, script=script, footer=footer

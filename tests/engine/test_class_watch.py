@@ -48,7 +48,7 @@ def test_forty_points_above_the_share_of_the_labels(counts: list[int], wrong: bo
 def test_what_is_said_and_when() -> None:
     text = said([95, 5])
     assert "'0' has 95% of the 100 pseudo-labels" in text and "after 50 steps, and 50% of the labels" in text
-    assert said([95, 5], step=9) == "" and said([95, 5], images=2000) == ""
+    assert said([95, 5], step=33) == "" and said([95, 5], images=2000) == ""
     assert said([95, 5], prior=[9, 1]) == ""
     assert ClassWatch(99).look(50, bank_of([95, 5], 200), torch.ones(2), NAMES) == ""
     watch, bank = ClassWatch(100), bank_of([95, 5], 200)
