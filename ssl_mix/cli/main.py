@@ -46,6 +46,8 @@ COMMANDS = {
     "predict": Command("use:predict_command", "classify images into a CSV file"),
     "export": Command("export:export_command", "write a trained network for use without this package"),
     "pseudo-labels": Command("use:pseudo_labels", "write what a run predicted for each unlabeled image"),
+    "report": Command("report:report", "one page about one or several runs, to look at and to pass on"),
+    "compare": Command("report:compare_command", "a table of several runs with paired differences"),
     "transfer": Command("transfer:transfer", "train a network on masks, and score its segmentations"),
     "show-mixers": Command("show_mixers:show_mixers", "draw what every mixer does to images of yours"),
     "list": Command("use:list_command", "algorithms, mixing, mixers, networks, data sets, recipes"),

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ssl_mix.datasets import Split
+from ssl_mix.datasets import DataSet, Split
 from ssl_mix.engine.trainer import Trainer
 from ssl_mix.runs.changes import Changes, check_belongs, extension_notes
 from ssl_mix.runs.checkpoint import CURRENT, OF_A_RUN, load_checkpoint, save_checkpoint
@@ -18,6 +18,7 @@ from ssl_mix.runs.features import Features
 from ssl_mix.runs.folder import (
     CONFIG,
     FILES,
+    LABELS,
     SPLIT,
     MetricsWriter,
     Record,
@@ -47,6 +48,7 @@ class Session:
         notes: what the user must be told.
         baseline: accuracies without training of a run from weights, which stand in its records beside its
             own; see :class:`ssl_mix.runs.starts.Start`.
+        images: those behind the features that a trainer of a head alone has; None where it has them itself.
     """
 
     folder: Path
@@ -54,6 +56,7 @@ class Session:
     identity: dict[str, Any]
     notes: tuple[str, ...]
     baseline: Mapping[str, float] = field(default_factory=dict)
+    images: DataSet | None = None
 
     @property
     def finished(self) -> bool:
@@ -134,12 +137,14 @@ def start(
     description = run.describe(data, split) | {"given": given.describe(), "start": told}
     create_run_folder(folder, description, overwrite=overwrite)
     split.save(folder / SPLIT)
+    write_text(folder / LABELS, json.dumps(data.train.labels.tolist()))
     if data.train.files is not None:
         write_text(folder / FILES, json.dumps(data.train.files))
     if features is not None:
         features.save(folder)
         save_body(folder, features, split)
-    session = Session(folder, trainer, identity_of(description), notes, {} if first is None else first.scores)
+    baseline = {} if first is None else first.scores
+    session = Session(folder, trainer, identity_of(description), notes, baseline, data)
     if any(part is not None for part in (given.net, features, net)):
         session.save()  # its weights are written nowhere else
     return session
@@ -200,7 +205,7 @@ def reopen(
     if changes != Changes():
         changes.write(folder, description, run, data)
         identity = identity_of(run.describe(data, split))
-    return Session(folder, trainer, identity, tuple(refused), baseline_of(description))
+    return Session(folder, trainer, identity, tuple(refused), baseline_of(description), data)
 
 
 def baseline_of(description: dict[str, Any]) -> dict[str, float]:

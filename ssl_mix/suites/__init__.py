@@ -1,6 +1,16 @@
 """Suites of measurements on a trained run: ``ssl-mix evaluate RUN --suite NAME,NAME``."""
 
-from ssl_mix.suites import accuracy, attention, calibration, corruption, mixed, occlusion, ood, shifts
+from ssl_mix.suites import (
+    accuracy,
+    attention,
+    calibration,
+    corruption,
+    mixed,
+    occlusion,
+    ood,
+    pseudo_labels,
+    shifts,
+)
 from ssl_mix.suites.suite import DEFAULTS, Scene, Suite, SuiteOptions
 
 ABOUT = {
@@ -12,9 +22,10 @@ ABOUT = {
     occlusion: "accuracy without patches, and with patches in another order",
     attention: "whether a vision transformer looks at the object",
     mixed: "what it makes of mixed images",
+    pseudo_labels: "coverage, precision and class bias of pseudo-labels",
 }
 SUITES = {
-    module.__name__.rpartition(".")[2]: Suite(about, module.measure, module.rows, module.draw)
+    module.__name__.rpartition(".")[2].replace("_", "-"): Suite(about, module.measure, module.rows, module.draw)
     for module, about in ABOUT.items()
 }
 
