@@ -35,6 +35,7 @@ FLOORS = (
     {"runs"},
     {"reports"},
     {"recipes"},
+    {"labeling"},
     {"cli"},
     {"__main__"},
 )
