@@ -31,6 +31,7 @@ from ssl_mix.runs.features import Features
 from ssl_mix.runs.given import Given
 from ssl_mix.runs.head import begin_head, cached_features
 from ssl_mix.runs.prepared import read_data
+from ssl_mix.transfer.head_net import standardized
 
 CPU = torch.device("cpu")
 CUTS = (25, 50, 75, 100, 150)
@@ -116,9 +117,9 @@ def with_labels(split: Split, added: Sequence[int]) -> Split:
 
 def pool_of(features: Features, options: Line, split: Split, *, with_classifier: bool) -> Pool:
     """What there is to choose from, as the head that ``ssl-mix auto`` trains on the labels sees it."""
-    rows = plain(features, features.data.augmentation.table)
+    rows = standardized(plain(features, features.table), features.center)
     unlabeled, labeled = (torch.tensor(part, dtype=torch.int64) for part in (split.unlabeled, split.labeled))
-    pool = Pool(rows[unlabeled].float(), rows[labeled].float())
+    pool = Pool(rows[unlabeled], rows[labeled])
     if not with_classifier:
         return pool
     head = backbone(head_on(run_of(FIXMATCH, options), features, split).teacher.net).head
@@ -138,7 +139,7 @@ def worth(features: Features, options: Line, split: Split) -> Line:
     trainer, _ = begin_head(run_of(FIXMATCH, options), features, split)
     *_, record = trainer.fit()
     return {
-        "classes": len(features.data.train.labels[list(split.labeled)].unique()),
+        "classes": len({*features.data.train.labels[list(split.labeled)].tolist()}),
         "probe_accuracy": features.probe_scores(split)["probe_accuracy"],
         "auto_accuracy": record["test_accuracy"],
     }

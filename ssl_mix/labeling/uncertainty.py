@@ -1,6 +1,7 @@
 """How unsure a classifier is of each image: what it should be told first."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ssl_mix.errors import UserError, check_count
@@ -23,8 +24,9 @@ def margin(probabilities: Tensor) -> Tensor:
         tensor([1.0000, 0.5000])
     """
     check_probabilities(probabilities)
-    first = probabilities.topk(min(2, probabilities.shape[1]), dim=1).values
-    return 1 - first[:, 0] + (first[:, 1] if first.shape[1] > 1 else 0)
+    first = F.pad(probabilities, (0, 1)).topk(2, dim=1).values
+    found: Tensor = 1 - (first[:, 0] - first[:, 1])
+    return found
 
 
 def entropy(probabilities: Tensor) -> Tensor:
