@@ -25,8 +25,7 @@ def margin(probabilities: Tensor) -> Tensor:
     """
     check_probabilities(probabilities)
     first = F.pad(probabilities, (0, 1)).topk(2, dim=1).values
-    found: Tensor = 1 - (first[:, 0] - first[:, 1])
-    return found
+    return first[:, 1] - first[:, 0] + 1
 
 
 def entropy(probabilities: Tensor) -> Tensor:

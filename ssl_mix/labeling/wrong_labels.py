@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ssl_mix.datasets.label_range import check_label_range
 from ssl_mix.errors import UserError
-from ssl_mix.labeling.uncertainty import check_probabilities
+from ssl_mix.labeling.uncertainty import check_probabilities, highest
 from ssl_mix.randomness import stream_generator
 from ssl_mix.transfer.starts import probe
 
@@ -18,9 +18,9 @@ class WrongLabels(NamedTuple):
     """What is wrong with labels (N,).
 
     Attributes:
-        suspicious: whether confident learning takes the image for one of another class, (N,) bool.
-        suggested: the class that it takes it for, elsewhere the likeliest one, (N,) int64.
-        scores: ``1 + max_{j != y} p_j - p_y`` halved, (N,) in [0, 1], 1 where another class is certain.
+        suspicious: whether a label is probably wrong, (N,) bool.
+        suggested: the likeliest class, of suspicious images the likeliest other one, (N,) int64.
+        scores: ``1 - p_y`` with the probability of the label, (N,) in [0, 1].
     """
 
     suspicious: Tensor
@@ -74,12 +74,13 @@ def parts_of(labels: Tensor, folds: int, seed: int) -> Tensor:
 
 
 def wrong_labels(probabilities: Tensor, labels: Tensor) -> WrongLabels:
-    """Confident learning: images that are confidently of another class than their label.
+    """Confident learning says how many labels are wrong, and those with the smallest probability are taken.
 
     Class j has the threshold ``t_j``, the mean of ``p_j`` over the images with label j. An image counts as
-    one of the likeliest class among those with ``p_j >= t_j``; where that is not its label, and its label is
-    not the likeliest class of all either, the label is suspicious. A class with fewer than two images has no
-    threshold, and its label is never suspicious: nothing is known of it.
+    one of the likeliest class among those with ``p_j >= t_j``. The number of images that count as one of
+    another class than their label, and whose label is not the likeliest class of all either, is the number of
+    suspicious labels. A class with one image has no threshold, and its label is never suspicious: nothing is
+    known of it.
 
     Args:
         probabilities: out of sample, (N, C).
@@ -88,8 +89,9 @@ def wrong_labels(probabilities: Tensor, labels: Tensor) -> WrongLabels:
     Raises:
         ValueError: a shape or a value is wrong.
 
-    Source: Northcutt et al., "Confident Learning: Estimating Uncertainty in Dataset Labels" (JAIR 2021),
-    off-diagonal of the confident joint. Differs in classes of one image alone.
+    Source: Northcutt et al., "Confident Learning: Estimating Uncertainty in Dataset Labels" (JAIR 2021), the
+    off-diagonal of the confident joint, ranked by self-confidence: ``filter_by="low_self_confidence"`` of
+    cleanlab. Those that count as another class themselves were found less often where it was measured.
     """
     check_probabilities(probabilities)
     check_label_range(labels, probabilities.shape[1], "labels", unknown=False)
@@ -98,16 +100,22 @@ def wrong_labels(probabilities: Tensor, labels: Tensor) -> WrongLabels:
             f"expected as many labels as probabilities, got {len(labels)} and {len(probabilities)}"
         )
     p, given = probabilities.double(), labels[:, None]
-    own = p.gather(1, given)
+    own, likeliest = p.gather(1, given)[:, 0], p.argmax(dim=1)
+    judged = torch.bincount(labels, minlength=p.shape[1])[labels] > 1
+    scores = torch.where(judged, 1 - own, -1.0)
+    count = int((counted_as_others(p, labels) & (likeliest != labels) & judged).sum())
+    suspicious = torch.zeros_like(judged)
+    if count:
+        suspicious[highest(scores, count)] = True
+    others = p.scatter(1, given, -1.0).argmax(dim=1)
+    return WrongLabels(suspicious, torch.where(suspicious, others, likeliest), (1 - own).float())
+
+
+def counted_as_others(p: Tensor, labels: Tensor) -> Tensor:
+    """Whether images are off the diagonal of the confident joint, (N,) bool, see :func:`wrong_labels`."""
     counts = torch.bincount(labels, minlength=p.shape[1])
-    sums = p.new_zeros(p.shape[1]).index_add_(0, labels, own[:, 0])
-    known = counts > 1
-    thresholds = torch.where(known, sums / counts.clamp(min=1), float("inf"))
-    confident = torch.where(p >= thresholds - 1e-9, p, -1.0)
-    sure, counted = confident.max(dim=1)
-    likeliest = p.argmax(dim=1)
-    suspicious = (sure >= 0) & (counted != labels) & (likeliest != labels) & known[labels]
-    others = p.scatter(1, given, -1.0)
-    best = others.amax(dim=1).clamp(min=0)
-    suggested = torch.where(suspicious, counted, likeliest)
-    return WrongLabels(suspicious, suggested, ((1 + best - own[:, 0]) / 2).float())
+    own = p.gather(1, labels[:, None])[:, 0]
+    sums = p.new_zeros(p.shape[1]).index_add_(0, labels, own)
+    thresholds = torch.where(counts > 1, sums / counts.clamp(min=1), float("inf"))
+    sure, counted = torch.where(p >= thresholds - 1e-9, p, -1.0).max(dim=1)
+    return (sure >= 0) & (counted != labels)

@@ -120,7 +120,7 @@ def test_labels_come_back_into_a_new_run_that_resumes(more: list[str]) -> None:
     files = json.loads(Path("run2", "files.json").read_text())
     added = sorted({*new["labeled"]} - {*old["labeled"]})
     assert [files[place] for place in added] == sorted(named, key=files.index)
-    classes = dict(map(tuple, new["added"]))
+    classes: dict[int, int] = dict(map(tuple, new["added"]))
     assert [classes[files.index(name)] for name in named] == [0, 1, 1]
     assert {*new["unlabeled"]} == {*old["unlabeled"]} - {*added}
     Path("s.csv").unlink()  # the new run holds its labels itself

@@ -23,23 +23,23 @@ def scene(seed: int = 0, count: int = 300, classes: int = 5, share: float = 0.2)
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_suspicious_labels_are_the_off_diagonal_of_the_confident_joint(seed: int) -> None:
+def test_as_many_are_suspicious_as_lie_off_the_diagonal_of_the_confident_joint(seed: int) -> None:
     probabilities, labels = scene(seed)
     p, given = probabilities.double().numpy(), labels.numpy()
     thresholds = [p[given == j, j].mean() for j in range(5)]
-    found = wrong_labels(probabilities, labels)
-    suspicious = 0
+    found, count = wrong_labels(probabilities, labels), 0
     for i in range(len(p)):
         confident = [j for j in range(5) if p[i, j] >= thresholds[j] - 1e-9]
         counted = max(confident, key=lambda j: p[i, j]) if confident else given[i]
-        expected = counted != given[i] and p[i].argmax() != given[i]
-        assert bool(found.suspicious[i]) == expected
-        if expected:
-            assert int(found.suggested[i]) == counted
-        best = max(p[i, j] for j in range(5) if j != given[i])
-        assert found.scores[i].item() == pytest.approx((1 + best - p[i, given[i]]) / 2, abs=1e-6)
-        suspicious += expected
-    assert 0 < suspicious < len(p)
+        count += counted != given[i] and p[i].argmax() != given[i]
+    assert 0 < count < len(p)
+    own = [p[i, given[i]] for i in range(len(p))]
+    expected = sorted(range(len(p)), key=lambda i: own[i])[:count]
+    assert found.suspicious.nonzero()[:, 0].tolist() == sorted(expected)
+    for i in range(len(p)):
+        others = [j for j in range(5) if j != given[i] or i not in expected]
+        assert int(found.suggested[i]) == max(others, key=lambda j: p[i, j])
+    np.testing.assert_allclose(found.scores.numpy(), 1 - np.array(own), atol=1e-6)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -47,7 +47,7 @@ def test_they_are_those_of_cleanlab(seed: int) -> None:
     cleanlab = pytest.importorskip("cleanlab.filter", reason="cleanlab is not installed")
     probabilities, labels = scene(seed)
     p = probabilities.double().numpy()
-    expected = cleanlab.find_label_issues(labels.numpy(), p, filter_by="confident_learning", n_jobs=1)
+    expected = cleanlab.find_label_issues(labels.numpy(), p, filter_by="low_self_confidence", n_jobs=1)
     assert wrong_labels(probabilities, labels).suspicious.numpy().tolist() == expected.tolist()
 
 

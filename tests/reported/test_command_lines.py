@@ -38,7 +38,9 @@ NUMBERS = ("0", "-1", "1", "2", "3", "0.5", "1e3", "nan", "inf", "x", "", "--", 
 WORDS = ("", "x", "none", "nowhere", "0", "--help", "caf\xe9", "a b", "runs/x", ".")
 LAST = ["--data", "digits", "--steps", "2", "--batch-size", "3", "--threads", "1", "--net", "small-cnn"]
 OTHERS = {
-    "resume": ("--data-root", "--steps"),
+    "resume": ("--data-root", "--steps", "--label", "--out"),
+    "suggest": ("--n", "--by", "--unlabeled", "--net", "--out"),
+    "audit": ("--data", "--net", "--image-size", "--out"),
     "evaluate": ("--test", "--crops", "--weights", "--device", "--confusion", "--json", "--data-dir"),
     "predict": ("--out", "--top", "--weights", "--device"),
     "pseudo-labels": ("--out",),
