@@ -10,7 +10,7 @@ from ssl_mix.datasets import DataSet, Split
 from ssl_mix.datasets.copies import Keys, find_pairs, in_two_classes, keys_of, parts_of
 from ssl_mix.datasets.near_copies import has_hashes, near_keys
 from ssl_mix.labeling.outliers import FAR, outlier_scores
-from ssl_mix.labeling.wrong_labels import out_of_sample, wrong_labels
+from ssl_mix.labeling.wrong_labels import FOLDS, out_of_sample, wrong_labels
 
 TWO_CLASSES, WRONG, ODD, TESTED, COPY = (
     "copy in another class",
@@ -65,6 +65,10 @@ def audit(data: DataSet, split: Split, features: Tensor, *, seed: int = 0) -> Fi
     counts = torch.bincount(labels, minlength=len(data.classes))
     if single := int((counts == 1).sum()):
         notes += (f"{single} classes have one labeled image, which nothing can be said of",)
+    if few := int(((counts > 1) & (counts < FOLDS)).sum()):
+        notes += (
+            f"{few} classes have fewer than {FOLDS} labeled images, which are judged by too few others",
+        )
     probabilities = out_of_sample(features[labeled], labels, len(data.classes), seed=seed)
     wrong = wrong_labels(probabilities, labels)
     far = outlier_scores(features[labeled])

@@ -25,7 +25,7 @@ def margin(probabilities: Tensor) -> Tensor:
     """
     check_probabilities(probabilities)
     first = F.pad(probabilities, (0, 1)).topk(2, dim=1).values
-    return first[:, 1] - first[:, 0] + 1
+    return 1 - (first[:, 0] - first[:, 1])
 
 
 def entropy(probabilities: Tensor) -> Tensor:
@@ -42,7 +42,8 @@ def entropy(probabilities: Tensor) -> Tensor:
         tensor([0.6931, 0.0000])
     """
     check_probabilities(probabilities)
-    return torch.special.entr(probabilities).sum(dim=1)
+    terms: Tensor = torch.special.entr(probabilities)
+    return terms.sum(dim=1)
 
 
 def highest(scores: Tensor, count: int) -> Tensor:

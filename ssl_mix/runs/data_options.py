@@ -38,7 +38,7 @@ class DataOptions:
         test: folder with the same sub-folders of test images; with ``table``, maybe another table.
         labeled: folder with one sub-folder of labeled images per class; all of them are used as labeled.
             Alone it is the same as ``train``.
-        unlabeled: folder of images without labels, flat or nested; with ``labeled`` or ``table``.
+        unlabeled: folder of images without labels, flat or nested.
         table: file.csv or file.tsv with the columns "file" and "label": paths, relative to its folder, and
             the names of classes; images without a label are unlabeled.
         labels: how many labels to use in all, the same number for each class; default: all.

@@ -211,6 +211,12 @@ def test_an_audit_of_a_run_leaves_it_as_it_is(capsys: pytest.CaptureFixture[str]
     assert "may have learned wrong ones by heart" in capsys.readouterr().err
 
 
+def test_few_labels_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["train", "fixmatch", *DIGITS, "--out", "run"])
+    main(["audit", "run", "--out", "a.csv"])
+    assert "10 classes have fewer than 5 labeled images" in capsys.readouterr().err
+
+
 def test_what_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     for command, option in (("suggest", "unlabeled"), ("audit", "data")):
         assert f"--{option} DIR" in mistake([command, "--out", "s.csv"], capsys)
