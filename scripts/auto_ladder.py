@@ -11,7 +11,6 @@ import argparse
 import dataclasses
 import json
 import platform
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -20,6 +19,7 @@ from typing import Any
 
 import torch
 from benchmarks.feature_parts import of_classes
+from measuring import commit
 from torch import Tensor
 
 from ssl_mix.datasets import Split, choose_split
@@ -135,10 +135,9 @@ def with_foreign(features: Features) -> Features:
 
 def setting(asked: argparse.Namespace) -> dict[str, Any]:
     """How it was measured."""
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
     return {
         "command": " ".join(["python", "scripts/auto_ladder.py", *map(public, sys.argv[1:])]),
-        "commit": commit.stdout.strip(),
+        "commit": commit(),
         "hardware": f"{platform.machine()} CPU, {asked.threads} thread",
         "data": asked.root.name,
         "net": Path(asked.net).name,

@@ -56,9 +56,10 @@ from ssl_mix.algorithms import ALGORITHMS, TRANSFER
 from ssl_mix.datasets import DataSet
 from ssl_mix.errors import UserError, check_choice
 from ssl_mix.reports.summary import summarize
+from ssl_mix.runs.answered import evaluate
 from ssl_mix.runs.data_options import DataOptions
 from ssl_mix.runs.folder import read_metrics
-from ssl_mix.runs.trained import evaluate, load_trained
+from ssl_mix.runs.trained import load_trained
 
 WITHOUT_DECOUPLING = {"mce": "as", "mixup-mce": "dm-as"}
 CONTROLS: dict[str, tuple[str, ...]] = {

@@ -64,16 +64,18 @@ def hardware(device: torch.device) -> str:
 
 
 def commit() -> str:
-    """The commit of the source tree, with a mark if files differ from it; where there is no repository, what
-    SSL_MIX_COMMIT says."""
-    root = Path(__file__).parent
+    """The commit of the source tree, with a mark if files differ from it, results aside: they grow line by
+    line. Where there is no repository, what SSL_MIX_COMMIT says."""
     said = os.environ.get("SSL_MIX_COMMIT", "unknown")
     if shutil.which("git") is None:
         return said
-    found = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], cwd=root, capture_output=True, text=True
-    )
-    return found.stdout.strip() or said
+    changed = _git("status", "--porcelain", "--", ":/", ":(top,exclude)scripts/results")
+    return _git("rev-parse", "--short", "HEAD") + ("-dirty" if changed else "") or said
+
+
+def _git(*words: str) -> str:
+    root = Path(__file__).parent
+    return subprocess.run(["git", *words], cwd=root, capture_output=True, text=True).stdout.strip()
 
 
 def circumstances(device: torch.device | None = None) -> dict[str, Any]:

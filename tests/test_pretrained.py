@@ -19,11 +19,12 @@ from ssl_mix.errors import UserError
 from ssl_mix.models import build_model
 from ssl_mix.models.pretrained import load_pretrained, loading_notes, source_classifier
 from ssl_mix.passes import batch_statistics, frozen_running_statistics
+from ssl_mix.runs.answered import evaluate
 from ssl_mix.runs.data_options import DataOptions
 from ssl_mix.runs.net_options import NetOptions
 from ssl_mix.runs.run import Run
 from ssl_mix.runs.session import reopen, start
-from ssl_mix.runs.trained import evaluate, load_trained
+from ssl_mix.runs.trained import load_trained
 
 CONFIG = TrainConfig(steps=3, batch_size=8, eval_every=3, threads=1)
 PICTURES = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))

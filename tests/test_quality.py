@@ -33,9 +33,9 @@ FLOORS = (
     {"evaluation", "mixing"},
     {"algorithms", "engine"},
     {"runs"},
+    {"export", "suites"},
     {"reports"},
-    {"recipes"},
-    {"labeling"},
+    {"labeling", "recipes", "segmentation"},
     {"cli"},
     {"__main__"},
 )

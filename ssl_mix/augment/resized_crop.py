@@ -66,11 +66,18 @@ def random_resized_crop(
     """
     height, width = images.shape[2:]
     boxes = sample_boxes(len(images), height, width, scale=scale, ratio=ratio, generator=generator)
-    top, left, h, w = boxes.unbind(1)
-    theta = torch.zeros(len(images), 2, 3)  # from the result's coordinates, in [-1, 1], to the image's
-    theta[:, 0, 0], theta[:, 0, 2] = w / width, (2 * left + w) / width - 1
-    theta[:, 1, 1], theta[:, 1, 2] = h / height, (2 * top + h) / height - 1
+    theta = box_transforms(boxes, height, width).to(images.device, non_blocking=True)
     result = [*images.shape[:2], size or height, size or width]
-    grid = F.affine_grid(theta.to(images.device, non_blocking=True), result, align_corners=False)
+    grid = F.affine_grid(theta, result, align_corners=False)
     cut = F.grid_sample(images.float(), grid, padding_mode="border", align_corners=False)
     return cut.round_().clamp_(0, 255).to(torch.uint8)
+
+
+def box_transforms(boxes: Tensor, height: int, width: int) -> Tensor:
+    """For ``F.affine_grid``, (count, 2, 3): from coordinates within each box (count, 4), in [-1, 1], to those
+    of the image."""
+    top, left, h, w = boxes.unbind(1)
+    theta = torch.zeros(len(boxes), 2, 3)
+    theta[:, 0, 0], theta[:, 0, 2] = w / width, (2 * left + w) / width - 1
+    theta[:, 1, 1], theta[:, 1, 2] = h / height, (2 * top + h) / height - 1
+    return theta

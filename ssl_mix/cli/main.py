@@ -42,11 +42,13 @@ COMMANDS = {
         "check:check", "read everything that train would, and say what it would do", own_words=True
     ),
     "resume": Command("use:resume", "go on with a run that was stopped or killed, to the same bits"),
-    "evaluate": Command("use:evaluate_command", "test accuracy of a run, in all and by class"),
+    "evaluate": Command("evaluate:evaluate_command", "how good a run is on images with labels"),
     "predict": Command("use:predict_command", "classify images into a CSV file"),
+    "export": Command("export:export_command", "write a trained network for use without this package"),
     "pseudo-labels": Command("use:pseudo_labels", "write what a run predicted for each unlabeled image"),
     "suggest": Command("suggest:suggest", "choose which unlabeled images to label next"),
     "audit": Command("audit:audit", "find labels that are probably wrong"),
+    "transfer": Command("transfer:transfer", "train a network on masks, and score its segmentations"),
     "show-mixers": Command("show_mixers:show_mixers", "draw what every mixer does to images of yours"),
     "list": Command("use:list_command", "algorithms, mixing, mixers, networks, data sets, recipes"),
 }

@@ -72,6 +72,21 @@ def train_through(session: Session, name: str) -> None:
         SystemExit: a signal came; what to type next has been said.
         BrokenPipeError: nobody reads the output any more.
     """
+    try:
+        step_through(session, name)
+    except Stopped as stopped:
+        say(f"stopped after step {session.trainer.step}; go on with: ssl-mix resume {session.folder}")
+        write_reports(session)
+        sys.exit(stopped.status)
+
+
+def step_through(session: Session, name: str) -> None:
+    """Train to the end with a live bar.
+
+    Raises:
+        Stopped: a signal came.
+        BrokenPipeError: nobody reads the output any more; what was learned is saved.
+    """
     trainer = session.trainer
     try:
         with training_bar(name, trainer.config.steps, trainer.step) as bar:
@@ -80,10 +95,6 @@ def train_through(session: Session, name: str) -> None:
     except BrokenPipeError:
         session.save()
         raise
-    except Stopped as stopped:
-        say(f"stopped after step {trainer.step}; go on with: ssl-mix resume {session.folder}")
-        write_reports(session)
-        sys.exit(stopped.status)
 
 
 def finish(session: Session) -> None:

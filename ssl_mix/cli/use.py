@@ -2,33 +2,31 @@
 
 import sys
 from collections.abc import Mapping
-from json import dumps as as_json
 from pathlib import Path
 from typing import Any, Literal
 
 import tyro
-from rich.markup import escape
-from rich.table import Table
 
 from ssl_mix.algorithms import ALGORITHMS
-from ssl_mix.augment.crops import Crops
 from ssl_mix.banks import PseudoLabelBank
 from ssl_mix.cli.help import print_registry
-from ssl_mix.cli.terminal import console, keep_freed_memory, reading_bar, say, warn
+from ssl_mix.cli.terminal import keep_freed_memory, reading_bar, say, warn
 from ssl_mix.cli.train import finish
+from ssl_mix.cli.transfer import resume as resume_transfer
 from ssl_mix.datasets import DATASETS
 from ssl_mix.errors import UserError, check_count
+from ssl_mix.export.exported import Exported
 from ssl_mix.mixers import MIXERS
 from ssl_mix.mixing.words import WORDS
 from ssl_mix.models import MODELS
 from ssl_mix.recipes import RECIPES
-from ssl_mix.reports.csv_files import confusion_rows, prediction_rows, pseudo_label_rows, write_csv
+from ssl_mix.reports.csv_files import prediction_rows, pseudo_label_rows, write_csv
 from ssl_mix.runs.changes import Changes
-from ssl_mix.runs.folder import read_config
 from ssl_mix.runs.more_labels import start_with_labels
 from ssl_mix.runs.predicting import predict
-from ssl_mix.runs.session import baseline_of, reopen
-from ssl_mix.runs.trained import TrainedRun, Weights, evaluate, load_trained
+from ssl_mix.runs.session import reopen
+from ssl_mix.runs.trained import TrainedRun, Weights, load_trained
+from ssl_mix.segmentation.run import is_segmentation
 
 RunFolder = tyro.conf.Positional[Path]
 
@@ -78,6 +76,11 @@ def resume(
             stays as it is.
         overwrite: with --label, replace a run that this folder holds.
     """
+    if is_segmentation(run):
+        if overwrite or any(given is not None for given in (data_root, steps, label, out)):
+            raise UserError("a transfer goes on as it began: leave out all but its folder")
+        resume_transfer(run)
+        return
     changes = Changes(data_root, steps)
     if label is None and (out is not None or overwrite):
         raise UserError("`out` is for a run with more labels: give them with `label`, or leave it out")
@@ -93,88 +96,30 @@ def resume(
     finish(opened)
 
 
-def evaluate_command(
-    run: RunFolder,
-    *,
-    data_dir: str | None = None,
-    test: str | None = None,
-    crops: Crops = "center",
-    weights: Weights = "last",
-    device: str = "auto",
-    confusion: Path | None = None,
-    overwrite: bool = False,
-    json: bool = False,
-) -> None:
-    """Test accuracy of a run's teacher, in all, by class and as the mean of classes, and macro F1.
-
-    Of images of your own the test part alone is read, wherever those are that were learned from.
-
-    Args:
-        run: folder of the run.
-        data_dir: where the files of a data set with a name are now, if they have moved.
-        test: other test images: a folder with one sub-folder per class, or a table.
-        crops: "center", or "ten": the mean over corners and center with their mirror images, as published
-            codes of fine-grained transfer evaluate; for data sets of folders and for fine-grained transfer.
-        weights: the "last" ones, or those that were "best" on the part that --validation held out.
-        device: "auto", "cpu" or "cuda".
-        confusion: CSV file for the confusion matrix: a row for each true class, a column for each predicted
-            one.
-        overwrite: replace a file that is there.
-        json: print one JSON object instead: accuracy, probe_accuracy where a probe was found,
-            mean_class_accuracy, macro_f1, per_class (accuracy), class_images, images, step.
-    """
-    if confusion is not None:
-        check_writable(confusion, "confusion", overwrite=overwrite)
-    trained = load(run, device, weights)
-    with reading_bar() as progress:
-        found = evaluate(trained, data_dir=data_dir, test=test, crops=crops, progress=progress)
-    if found.probe_accuracy is None and not test:
-        found = found._replace(probe_accuracy=baseline_of(read_config(run)).get("probe_accuracy"))
-    for note in found.notes:
-        warn(note)
-    if confusion is not None:
-        write_csv(confusion, confusion_rows(found.confusion, trained.classes))
-    if json:
-        print(as_json({**found.plain(), "step": trained.step}))
-        return
-    crop = "ten crops of each" if crops == "ten" else "central crops"
-    say(f"Teacher after step {trained.step} ({weights} weights) on {found.images} test images, {crop}")
-    table = Table("class", "images", "accuracy")
-    for name, value in found.per_class.items():
-        share = "-" if value is None else f"{100 * value:.2f} %"
-        table.add_row(escape(name), str(found.class_images[name]), share)
-    table.add_section()
-    count = str(found.images)
-    table.add_row("mean of classes", count, f"{100 * found.mean_class_accuracy:.2f} %")
-    table.add_row("macro F1", count, f"{100 * found.macro_f1:.2f} %")
-    table.add_row("all", count, f"{100 * found.accuracy:.2f} %")
-    if found.probe_accuracy is not None:
-        probe = f"{100 * found.probe_accuracy:.2f} %"
-        table.add_row("linear probe on the features before training", count, probe)
-    console.print(table)
-
-
 def predict_command(
     run: RunFolder,
     paths: tyro.conf.Positional[list[Path]],
     *,
     out: Path,
     top: int = 5,
+    calibrated: bool = False,
     weights: Weights = "last",
     device: str = "auto",
     overwrite: bool = False,
 ) -> None:
-    """Classify images with a run's teacher and write a CSV file: file, class, confidence, next likely
-    classes, error.
+    """Classify images with a run's teacher, or an exported network, and write a CSV file: file, class,
+    confidence, next likely classes, error.
 
     A file that cannot be read has the reason in the last column and nothing before it. The exit status is 1
     where that is all there is.
 
     Args:
-        run: folder of the run.
+        run: folder of the run, or a file that export has written.
         paths: images, and folders that are searched for images.
         out: the CSV file.
         top: how many classes to name for each image.
+        calibrated: make the confidence what it says, by the temperature that ssl-mix evaluate RUN --suite
+            calibration has fitted; the classes stay as they are.
         weights: the "last" ones, or those that were "best" on the part that --validation held out.
         device: "auto", "cpu" or "cuda".
         overwrite: replace a file that is there.
@@ -183,9 +128,12 @@ def predict_command(
     check_writable(out, overwrite=overwrite)
     if not paths:
         raise UserError("no image to predict: give files or folders after the run")
-    trained = load(run, device, weights)
+    if run.is_file() and calibrated:
+        raise UserError(f"{run} is an exported network, which has no temperature: `calibrated` is for runs")
+    trained = Exported(run) if run.is_file() else load(run, device, weights)
+    temperature = trained.temperature if calibrated and isinstance(trained, TrainedRun) else 1.0
     with reading_bar() as progress:
-        found = predict(trained, paths, progress=progress)
+        found = predict(trained, paths, temperature=temperature, progress=progress)
     for note in found.notes:
         warn(note)
     for path, reason in found.broken:

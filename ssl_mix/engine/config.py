@@ -50,6 +50,8 @@ class TrainConfig:
         ema_warmup: let the decay of update t be min(ema_decay, (1 + t) / (10 + t)), for runs under about
             10,000 steps.
         ema_buffers: the teacher copies the student's batch-norm statistics, or averages them.
+        start_share: share of the weights that the run starts from in those that are evaluated and kept, the
+            teacher's: 0.5 takes the middle between a pre-trained network and what training made of it.
         seed: of the weights, the order, the augmentation and the mixing, each a random stream of its own.
         device: "auto" takes a GPU where there is one; else "cpu", "cuda", "cuda:1".
         amp: "bf16" computes in bfloat16 where autocast allows it; "fp16" in float16, with a loss scale, for
@@ -87,6 +89,7 @@ class TrainConfig:
     ema_decay: float = 0.999
     ema_warmup: bool = True
     ema_buffers: Literal["copy", "average"] = "copy"
+    start_share: float = 0.0
     seed: int = 0
     device: str = "auto"
     amp: Amp = "auto"
@@ -126,7 +129,7 @@ class TrainConfig:
         for milestone in self.milestones:
             check_count("milestones", milestone)
         check_choice("ema_buffers", self.ema_buffers, ("copy", "average"))
-        for name in ("momentum", "ema_decay"):
+        for name in ("momentum", "ema_decay", "start_share"):
             check_share(name, getattr(self, name))
         for name in ("weight_decay", "final_lr", "warmup_steps"):
             check_not_negative(name, getattr(self, name))

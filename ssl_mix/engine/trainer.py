@@ -20,7 +20,7 @@ from ssl_mix.engine.feed import Feed, RawBatch
 from ssl_mix.engine.meter import DivergedError, Meter
 from ssl_mix.engine.optimizer import body_of, build_optimizer, learning_rate
 from ssl_mix.engine.pace import Pace
-from ssl_mix.engine.teacher import Teacher
+from ssl_mix.engine.teacher import teacher_of
 from ssl_mix.engine.update import Update, parts_of
 from ssl_mix.engine.watch import Watch, remedies, watched
 from ssl_mix.evaluation import accuracy, macro_f1, mean_class_accuracy, predict_probabilities
@@ -83,9 +83,7 @@ class Trainer:
             student = algorithm.extend(net, task).to(self.device).to(memory_format=layout)
         self.algorithm.to(self.device)
         body += [p for name in algorithm.body_parts for p in student.get_submodule(name).parameters()]
-        self.teacher = Teacher(
-            student, decay=config.ema_decay, warmup=config.ema_warmup, buffers=config.ema_buffers
-        )
+        self.teacher = teacher_of(student, config)
         self.student = student.train()
         self.optimizer = build_optimizer(nn.ModuleList([student, algorithm]), config, body)
         self.update = Update(self.optimizer, config, self.device)
@@ -276,6 +274,7 @@ class Trainer:
             "seconds": self.seconds,
             "student": self.student.state_dict(),
             "teacher": self.teacher.net.state_dict(),
+            "start": self.teacher.start.state_dict(),
             **self.update.state_dict(),
             "algorithm": self.algorithm.state_dict(),
             "bank": self.bank.state_dict(),
@@ -289,6 +288,7 @@ class Trainer:
         for part, module in (
             ("student", self.student),
             ("teacher", self.teacher.net),
+            ("start", self.teacher.start),
             ("algorithm", self.algorithm),
             ("bank", self.bank),
         ):

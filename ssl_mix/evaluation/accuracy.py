@@ -15,7 +15,7 @@ PIXELS = 2**25  # of images at a time: of large ones fewer
 
 
 @torch.inference_mode()
-def predict_probabilities(
+def predict_logits(
     net: nn.Module,
     images: ImageSource,
     augmentation: Views,
@@ -24,10 +24,10 @@ def predict_probabilities(
     indices: Tensor | None = None,
     crops: Crops = "center",
 ) -> Tensor:
-    """Softmax of the logits of unaltered images, in float32 and evaluation mode.
+    """Logits of unaltered images, in float32 and evaluation mode.
 
-    With ten crops it is that of the mean of their logits. Published codes of fine-grained transfer add the
-    logits up: the same classes, but probabilities ten times as sharp.
+    With ten crops they are the mean of those of the crops. Published codes of fine-grained transfer add them
+    up: the same classes, but logits ten times as large.
 
     Args:
         net: returns logits; its mode is restored.
@@ -47,9 +47,8 @@ def predict_probabilities(
     Examples:
         >>> from ssl_mix.datasets import load_digits_data
         >>> data, net = load_digits_data(), torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10))
-        >>> found = predict_probabilities(net, data.test.images, data.augmentation, torch.device("cpu"))
-        >>> found.shape, found.sum(dim=1).allclose(torch.ones(360))
-        (torch.Size([360, 10]), True)
+        >>> predict_logits(net, data.test.images, data.augmentation, torch.device("cpu")).shape
+        torch.Size([360, 10])
     """
     size = augmentation.seen(images.shape)[1]
     if crops == "ten" and size == min(images.shape[1:]):
@@ -73,8 +72,28 @@ def predict_probabilities(
         raise UserError("there is nothing to predict: no images were chosen")
     chunks = torch.split(wanted, at_once(images.shape, CHUNK[device.type]))
     with evaluating(net):
-        logits = [logits_of(batch) for batch in images.batches(chunks, device)]
-    return torch.cat(logits).softmax(dim=1).cpu()
+        return torch.cat([logits_of(batch) for batch in images.batches(chunks, device)]).cpu()
+
+
+def predict_probabilities(
+    net: nn.Module,
+    images: ImageSource,
+    augmentation: Views,
+    device: torch.device,
+    *,
+    indices: Tensor | None = None,
+    crops: Crops = "center",
+) -> Tensor:
+    """Softmax of the logits of unaltered images; everything else is as for :func:`predict_logits`.
+
+    Examples:
+        >>> from ssl_mix.datasets import load_digits_data
+        >>> data, net = load_digits_data(), torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10))
+        >>> found = predict_probabilities(net, data.test.images, data.augmentation, torch.device("cpu"))
+        >>> found.shape, found.sum(dim=1).allclose(torch.ones(360))
+        (torch.Size([360, 10]), True)
+    """
+    return predict_logits(net, images, augmentation, device, indices=indices, crops=crops).softmax(dim=1)
 
 
 def at_once(shape: tuple[int, int, int], most: int) -> int:
@@ -82,21 +101,21 @@ def at_once(shape: tuple[int, int, int], most: int) -> int:
     return max(1, min(most, PIXELS // (shape[1] * shape[2])))
 
 
-def check_predictions(probabilities: Tensor, labels: Tensor) -> None:
-    """Raise unless there are float (N, C) and int64 (N,) in [0, C), with N above 0."""
-    for name, given in (("probabilities", probabilities), ("labels", labels)):
+def check_predictions(probabilities: Tensor, labels: Tensor, name: str = "probabilities") -> None:
+    """Raise unless there are float (N, C), called ``name``, and int64 (N,) in [0, C), with N above 0."""
+    for called, given in ((name, probabilities), ("labels", labels)):
         if not isinstance(given, Tensor):
-            raise UserError(f"{name} must be a tensor, got {type(given).__name__}")
+            raise UserError(f"{called} must be a tensor, got {type(given).__name__}")
     fits = probabilities.ndim == 2 and probabilities.is_floating_point()
     if not fits or labels.dtype != torch.int64 or labels.shape != probabilities.shape[:1]:
         raise UserError(
-            "expected probabilities float (N, C) and labels int64 (N,), got "
+            f"expected {name} float (N, C) and labels int64 (N,), got "
             f"{probabilities.dtype} {tuple(probabilities.shape)} and {labels.dtype} {tuple(labels.shape)}"
         )
     if len(labels) == 0:
-        raise UserError("there is no accuracy of no images: probabilities and labels are empty")
+        raise UserError(f"there is nothing to measure without images: {name} and labels are empty")
     if probabilities.is_meta or labels.is_meta:
-        raise UserError("probabilities and labels on the meta device have no values")
+        raise UserError(f"{name} and labels on the meta device have no values")
     check_label_range(labels, probabilities.shape[1], "labels", unknown=False)
 
 
@@ -117,7 +136,7 @@ def accuracy(probabilities: Tensor, labels: Tensor) -> float:
         >>> accuracy(probabilities, torch.tensor([0, 1, 1, 1]))
         0.75
     """
-    return _right(probabilities, labels).float().mean().item()
+    return _right(probabilities, labels).double().mean().item()
 
 
 def mean_class_accuracy(probabilities: Tensor, labels: Tensor) -> float:

@@ -25,13 +25,22 @@ def confusion_matrix(probabilities: Tensor, labels: Tensor) -> Tensor:
         tensor([[1, 0],
                 [1, 1]])
     """
+    predicted, classes = predicted_classes(probabilities, labels), probabilities.shape[1]
+    return torch.bincount(labels * classes + predicted, minlength=classes**2).view(classes, classes)
+
+
+def predicted_classes(probabilities: Tensor, labels: Tensor) -> Tensor:
+    """Position of the largest probability of each row, (N,) int64, of what fits labels (N,) and is finite."""
     check_predictions(probabilities, labels)
-    unclear = int((~probabilities.isfinite()).any(dim=1).sum())
+    check_finite(probabilities, "probabilities")
+    return probabilities.argmax(dim=1)
+
+
+def check_finite(given: Tensor, name: str) -> None:
+    """Raise unless all of ``given`` (N, ...) is finite."""
+    unclear = int((~given.isfinite()).view(len(given), -1).any(dim=1).sum())
     if unclear:
-        raise UserError(f"{unclear} of {len(labels)} rows of probabilities are not finite: has it diverged?")
-    classes = probabilities.shape[1]
-    cells = labels * classes + probabilities.argmax(dim=1)
-    return torch.bincount(cells, minlength=classes**2).view(classes, classes)
+        raise UserError(f"{unclear} of {len(given)} rows of {name} are not finite: has it diverged?")
 
 
 def macro_f1(probabilities: Tensor, labels: Tensor) -> float:

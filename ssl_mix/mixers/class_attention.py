@@ -16,7 +16,7 @@ Reader = Callable[[Tensor], Tensor]
 
 
 @contextmanager
-def capture_class_attention(net: nn.Module) -> Iterator[Callable[[], Tensor]]:
+def capture_class_attention(net: nn.Module, *, each_head: bool = False) -> Iterator[Callable[[], Tensor]]:
     """Within the block, the attention of the class token to the patches is read from the last block of a
     transformer. ::
 
@@ -34,6 +34,7 @@ def capture_class_attention(net: nn.Module) -> Iterator[Callable[[], Tensor]]:
 
     Args:
         net: a network with exactly one such transformer.
+        each_head: leave the heads apart: (N, heads, T).
 
     Raises:
         ValueError: at once, where the network is compiled or has no class token whose attention can be read;
@@ -53,7 +54,8 @@ def capture_class_attention(net: nn.Module) -> Iterator[Callable[[], Tensor]]:
 
     @torch.no_grad()
     def hook(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        kept[:] = [read(inputs[0].detach())]
+        heads = read(inputs[0].detach())
+        kept[:] = [heads if each_head else heads.mean(1)]
 
     def attention() -> Tensor:
         if not kept:
@@ -71,7 +73,7 @@ def capture_class_attention(net: nn.Module) -> Iterator[Callable[[], Tensor]]:
 
 def _class_attention(net: nn.Module) -> tuple[nn.Module, Reader]:
     """The attention layer of the last block, and how its input (N, prefix + T, D) becomes attention (N,
-    T)."""
+    heads, T)."""
     found = [reading for module in net.modules() if (reading := _reading(module)) is not None]
     if len(found) != 1:
         many = (
@@ -128,7 +130,7 @@ def _of_timm(layer: Any, prefix: int) -> tuple[nn.Module, Reader]:
     def read(tokens: Tensor) -> Tensor:
         query, key = _stacked(tokens, layer.qkv.weight, layer.qkv.bias)
         query, key = layer.q_norm(_heads(query, layer.num_heads)), layer.k_norm(_heads(key, layer.num_heads))
-        return _softmax(query, key, layer.scale)[:, prefix:]
+        return _softmax(query, key, layer.scale)[:, :, prefix:]
 
     return layer, read
 
@@ -136,7 +138,7 @@ def _of_timm(layer: Any, prefix: int) -> tuple[nn.Module, Reader]:
 def _of_class_blocks(layer: Any) -> tuple[nn.Module, Reader]:
     def read(tokens: Tensor) -> Tensor:
         query, key = (_heads(x, layer.num_heads) for x in (layer.q(tokens[:, :1]), layer.k(tokens)))
-        return _softmax(query, key, layer.scale)[:, 1:]
+        return _softmax(query, key, layer.scale)[:, :, 1:]
 
     return layer, read
 
@@ -145,7 +147,7 @@ def _of_torchvision(layer: nn.MultiheadAttention) -> tuple[nn.Module, Reader]:
     def read(tokens: Tensor) -> Tensor:
         query, key = _stacked(tokens, layer.in_proj_weight, layer.in_proj_bias)
         query, key = _heads(query, layer.num_heads), _heads(key, layer.num_heads)
-        return _softmax(query, key, query.shape[-1] ** -0.5)[:, 1:]
+        return _softmax(query, key, query.shape[-1] ** -0.5)[:, :, 1:]
 
     return layer, read
 
@@ -164,7 +166,6 @@ def _heads(values: Tensor, heads: int) -> Tensor:
 
 
 def _softmax(query: Tensor, key: Tensor, scale: float) -> Tensor:
-    """Mean over heads of the attention of one query (N, heads, 1, d) to keys (N, heads, L, d): (N, L)
-    float32."""
+    """Attention of one query (N, heads, 1, d) to keys (N, heads, L, d): (N, heads, L) float32."""
     logits = (query * scale) @ key.transpose(2, 3)
-    return logits.float().softmax(3).mean(1).squeeze(1)
+    return logits.float().softmax(3).squeeze(2)

@@ -18,7 +18,8 @@ from ssl_mix.runs.net_options import NetOptions
 from ssl_mix.runs.run import NESTED, Run
 
 GROUPS: dict[str, type] = {"data": DataOptions, "network": NetOptions, "optimization": TrainConfig}
-DECIDED_BY = ("data", "image_size", "net", "pretrained", "head_start")  # of these a recipe's defaults depend
+# On these the defaults of a recipe depend.
+DECIDED_BY = ("data", "image_size", "net", "pretrained", "head_start", "tune", "norms")
 
 
 class Built(NamedTuple):

@@ -17,6 +17,8 @@ class Request(NamedTuple):
         net: the network, or weights to start from.
         pretrained: weights to start from.
         head_start: what the head starts from.
+        tune: what is trained.
+        norms: what normalization layers normalize by.
     """
 
     algorithm: str
@@ -25,6 +27,8 @@ class Request(NamedTuple):
     net: str | None = None
     pretrained: str | None = None
     head_start: str | None = None
+    tune: str | None = None
+    norms: str | None = None
 
 
 class Recipe(NamedTuple):

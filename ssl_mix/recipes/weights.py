@@ -17,7 +17,10 @@ from ssl_mix.runs.net_options import GIVEN, NetOptions
 
 LARGE = 64  # pixels
 STEPS, BATCH, RATE = 200, 24, 1e-3
-CONTRAST = 0.03
+CONTRAST, CLIP = 0.03, 1.0
+MIDDLE = 0.5
+OWN_KEYS = ("mean-teacher", *CONTRASTIVE)  # which learn from their teacher
+ADDED = ("head", "lora")  # ways to tune that leave the weights alone and train something beside them
 TRAINED_HEAD, NEW_HEAD = 1.0, 10.0  # times the rate
 BY_NAME = ("first_block", "bn_momentum", "drop_path")
 
@@ -34,7 +37,8 @@ def for_weights(request: Request, net: NetOptions, config: TrainConfig, options:
     The head starts from what the frozen features say (``--head-start``) and batch norm keeps its statistics
     (``--norms``), so there is little to learn and much to lose: a rate of 0.03 and a thousand steps are for
     random weights. The head learns as fast as the network, so that it follows the features, or ten times as
-    fast where it starts from random weights.
+    fast where it starts from random weights. What is kept is the middle between the weights at the start and
+    at the end, whatever the training forgets.
 
     Args:
         request: what the user has named.
@@ -44,6 +48,7 @@ def for_weights(request: Request, net: NetOptions, config: TrainConfig, options:
     """
     if request.algorithm in CONTRASTIVE:
         options = {**options, "contrast_weight": CONTRAST}
+        config = dataclasses.replace(config, clip_grad=CLIP)
     if request.algorithm == "stochnorm":  # which is about those that follow the batch
         net = dataclasses.replace(net, norms="training")
     size = request.image_size or net.trained_size()
@@ -61,11 +66,22 @@ def for_weights(request: Request, net: NetOptions, config: TrainConfig, options:
         "lr": "keeps what the weights know",
         "head_lr_factor": "the head is new" if factor == NEW_HEAD else "the head starts trained",
     }
+    if keeps_the_middle(request, net):
+        config = dataclasses.replace(config, start_share=MIDDLE)
+        reasons["start_share"] = "the middle between the start and the end is better than both"
     if "contrast_weight" in options:
         reasons["contrast_weight"] = (
             "the contrast reads a projector that is new, and outweighs the labels at 1"
         )
+        reasons["clip_grad"] = "the first gradients of the contrast are large enough to destroy the features"
     return Recipe(data, net, config, options, reasons)
+
+
+def keeps_the_middle(request: Request, net: NetOptions) -> bool:
+    """Whether the middle between the weights at the start and at the end is a network too: of a head that
+    starts trained, with the statistics that both share."""
+    tuned = request.tune not in ADDED and request.algorithm not in OWN_KEYS
+    return tuned and request.head_start != "random" and "training" not in (net.norms, request.norms)
 
 
 def takes_sizes(data: str | None) -> bool:

@@ -14,7 +14,7 @@ from ssl_mix.runs.reading import load_whole
 FORMAT = "ssl-mix checkpoint 1"
 CURRENT, PREVIOUS = "checkpoint.pt", "checkpoint.previous.pt"
 OF_A_RUN: dict[str, type] = {
-    **dict.fromkeys(("student", "teacher", "optimizer", "algorithm", "bank", "meter"), dict),
+    **dict.fromkeys(("student", "teacher", "start", "optimizer", "algorithm", "bank", "meter"), dict),
     "identity": str,
     "step": int,
     "seconds": float,

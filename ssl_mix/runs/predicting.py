@@ -2,39 +2,93 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple, Protocol
 
+import torch
+from torch import Tensor, nn
+
+from ssl_mix.augment.views import Views
 from ssl_mix.datasets.ahead import FilesAhead
 from ssl_mix.datasets.assembly import scaled_notes
 from ssl_mix.datasets.formats import others_note
 from ssl_mix.datasets.listing import look_through
 from ssl_mix.datasets.originals import Form
 from ssl_mix.errors import UserError
-from ssl_mix.evaluation import predict_probabilities
+from ssl_mix.evaluation import predict_logits
 from ssl_mix.runs.answers import Predictions
 from ssl_mix.runs.data_options import Progress
-from ssl_mix.runs.trained import TrainedRun
 
 
-def predict(trained: TrainedRun, paths: Sequence[Path], *, progress: Progress | None = None) -> Predictions:
+class Predictor(Protocol):
+    """A trained run, or an exported network."""
+
+    @property
+    def net(self) -> nn.Module:
+        """Logits of what the views make of stored images."""
+
+    @property
+    def augmentation(self) -> Views:
+        """The views."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network is."""
+
+    @property
+    def form(self) -> Form:
+        """How images are stored."""
+
+
+class FileAnswers(NamedTuple):
+    """Logits of files.
+
+    Attributes:
+        files: all, in the order in which they were given.
+        logits: of those that could be read, (N, C) float32.
+        broken: files that could not, each with the reason.
+        notes: what the user must be told of the others.
+    """
+
+    files: list[Path]
+    logits: Tensor
+    broken: list[tuple[Path, str]]
+    notes: tuple[str, ...]
+
+
+def predict(
+    trained: Predictor,
+    paths: Sequence[Path],
+    *,
+    temperature: float = 1.0,
+    progress: Progress | None = None,
+) -> Predictions:
     """Class probabilities of images, resized and cut as in training, by what the network sees of their
     center.
 
     Args:
-        trained: from ``load_trained``.
+        trained: from ``load_trained``, or an exported network.
         paths: files, and folders that are searched for images.
+        temperature: that logits are divided by.
         progress: told how far reading the images is.
 
     Raises:
         ValueError: a path is missing, or a folder without images.
     """
+    found = answer_files(trained, paths, progress=progress)
+    return Predictions(found.files, (found.logits / temperature).softmax(dim=1), found.broken, found.notes)
+
+
+def answer_files(
+    trained: Predictor, paths: Sequence[Path], *, progress: Progress | None = None
+) -> FileAnswers:
+    """Logits of images; else as :func:`predict`."""
     looked = [find_images(path) for path in paths]
     files = [file for found, _ in looked for file in found]
-    form = Form(trained.stored_size, trained.shape[0], trained.run.data.fit)
-    images = FilesAhead(files, form, progress=progress)
-    answers = predict_probabilities(trained.net, images, trained.augmentation, trained.device)
+    images = FilesAhead(files, trained.form, progress=progress)
+    logits = predict_logits(trained.net, images, trained.augmentation, trained.device)
     broken = [(files[position], why) for position, why in sorted(images.broken.items())]
     notes = [note for _, told in looked for note in told]
-    return Predictions(files, answers[images.kept], broken, (*notes, *scaled_notes(images.scaled)))
+    return FileAnswers(files, logits[images.kept], broken, (*notes, *scaled_notes(images.scaled)))
 
 
 def find_images(path: Path) -> tuple[list[Path], list[str]]:

@@ -34,7 +34,7 @@ def read_test_part(
     options: DataOptions, form: Form, classes: tuple[str, ...], progress: Progress | None
 ) -> Tested:
     """The test part that the options name: of images of your own that part alone, wherever those are that
-    were learned from.
+    were learned from, and of a data set with a name the images of your own that take its place.
 
     Args:
         options: of a run.
@@ -45,11 +45,11 @@ def read_test_part(
     Raises:
         ValueError: there is none, or one with other classes.
     """
-    place = own_test(options) if options.source == OWN else None
+    place = own_test(options) if options.source == OWN or options.test is not None else None
     if place is not None and not place.exists():
         raise UserError(f"the test images {place} cannot be found: name those to evaluate on with `test`")
     if place is not None:
-        return _read(place, form, classes, progress)
+        return read_test(place, form, classes, progress)
     data = options.load(progress) if options.source != OWN else None
     if data is None or data.test is None:
         raise UserError("this run has no test images: give `test=DIR` with one sub-folder per class")
@@ -81,7 +81,12 @@ def readable(images: ImageSource) -> tuple[Tensor, list[str]]:
     return torch.tensor(images.kept), [*told, *scaled_notes(images.scaled)]
 
 
-def _read(place: Path, form: Form, classes: tuple[str, ...], progress: Progress | None) -> Tested:
+def read_test(place: Path, form: Form, classes: tuple[str, ...], progress: Progress | None) -> Tested:
+    """The images with labels of a folder or a table, of those classes.
+
+    Raises:
+        ValueError: there are no labels, or none of those classes.
+    """
     found = read_form(place, "test", workers=0, progress=None)
     if found.labels is None or found.images.files is None:
         raise UserError(f"{place}: expected images with labels, got images alone")

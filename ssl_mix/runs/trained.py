@@ -1,6 +1,5 @@
 """Use what a run has learned: its teacher, its pseudo-labels, and how good it is."""
 
-import dataclasses
 import logging
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,24 +8,22 @@ from typing import Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from ssl_mix.augment import Augmentation
-from ssl_mix.augment.crops import Crops
 from ssl_mix.banks import NEVER
-from ssl_mix.datasets import ImageSource, Split
+from ssl_mix.datasets import Split
 from ssl_mix.datasets.given import read_images
 from ssl_mix.datasets.matched_classes import match_test
 from ssl_mix.datasets.originals import Form
 from ssl_mix.engine.execution import resolve_device
 from ssl_mix.errors import UserError, check_choice
-from ssl_mix.evaluation import accuracy, predict_probabilities
+from ssl_mix.evaluation import predict_logits, predict_probabilities
 from ssl_mix.models.lora import merged
 from ssl_mix.models.pretrained import restore_source_head
 from ssl_mix.runs.answers import PredictedLabel
 from ssl_mix.runs.changes import check_belongs
 from ssl_mix.runs.checkpoint import CURRENT, OF_A_RUN, load_checkpoint
-from ssl_mix.runs.data_options import DataOptions, Progress
 from ssl_mix.runs.evaluation import Evaluation, evaluation_of
 from ssl_mix.runs.folder import CONFIG, SPLIT, read_config
 from ssl_mix.runs.given import Given
@@ -34,12 +31,11 @@ from ssl_mix.runs.head import whole_networks
 from ssl_mix.runs.identity import identity_of
 from ssl_mix.runs.reading import reading
 from ssl_mix.runs.run import Run
-from ssl_mix.runs.tested import read_test_part, readable
+from ssl_mix.runs.temperature import read_temperature
 from ssl_mix.transfer.head_net import on_body_as
 from ssl_mix.types import Task
 
 Weights = Literal["last", "best"]
-MARGIN = 8 / 7
 log = logging.getLogger("ssl_mix")
 
 
@@ -75,17 +71,31 @@ class TrainedRun:
     device: torch.device
     warnings: tuple[str, ...]
 
-    def predict_proba(self, images: Any) -> npt.NDArray[np.float32]:
+    def predict_proba(self, images: Any, *, calibrated: bool = False) -> npt.NDArray[np.float32]:
         """Class probabilities of images, (N, C) float32, by the EMA teacher.
 
         Args:
             images: a folder, a list of files, a table, arrays or a Dataset, as :func:`ssl_mix.fit` takes
                 them.
+            calibrated: divide the logits by the temperature that ``ssl-mix evaluate RUN --suite calibration``
+                has fitted.
 
         Raises:
-            ValueError: they have none of the forms, or one of them cannot be read.
+            ValueError: they have none of the forms, or one of them cannot be read; there is no temperature.
         """
-        return self._probabilities(read_images(images, self._form, "unlabeled").source).numpy()
+        temperature = self.temperature if calibrated else 1.0
+        source = read_images(images, self.form, "unlabeled").source
+        logits = predict_logits(self.net, source, self.augmentation, self.device)
+        return (logits / temperature).softmax(dim=1).numpy()
+
+    @property
+    def temperature(self) -> float:
+        """What logits are divided by for calibrated probabilities.
+
+        Raises:
+            ValueError: none was fitted for these weights.
+        """
+        return read_temperature(self.folder, self.step)
 
     def predict(self, images: Any) -> list[str]:
         """The likeliest class of each image, by name; see :meth:`predict_proba`."""
@@ -100,13 +110,14 @@ class TrainedRun:
         Raises:
             ValueError: there are no labels, or a number or only names that are no class of the run.
         """
-        found = read_images(test, self._form, "test")
+        found = read_images(test, self.form, "test")
         if found.labels is None:
             raise UserError("test: expected images with labels, got images alone")
         matched = match_test(found.labels, self.classes, known=found.classes)
         for note in matched.notes:
             log.warning(note)
-        answers = self._probabilities(found.source, torch.tensor(matched.kept))
+        kept = torch.tensor(matched.kept)
+        answers = predict_probabilities(self.net, found.source, self.augmentation, self.device, indices=kept)
         evaluation = evaluation_of(answers, torch.tensor(matched.numbers), self.classes)
         return evaluation._replace(notes=tuple(matched.notes))
 
@@ -124,11 +135,9 @@ class TrainedRun:
         ]
 
     @property
-    def _form(self) -> Form:
+    def form(self) -> Form:
+        """How its images are stored."""
         return Form(self.stored_size, self.shape[0], self.run.data.fit)
-
-    def _probabilities(self, images: ImageSource, indices: Tensor | None = None) -> Tensor:
-        return predict_probabilities(self.net, images, self.augmentation, self.device, indices=indices)
 
 
 def load_trained(
@@ -210,58 +219,3 @@ def _weights(state: dict[str, Any], weights: Weights, folder: Path) -> dict[str,
     if best is None:
         raise UserError(f"{folder} has no best weights: train with `validation=SHARE` to find some")
     return best
-
-
-def evaluate(
-    trained: TrainedRun,
-    *,
-    data_dir: str | None = None,
-    test: str | None = None,
-    crops: Crops = "center",
-    progress: Progress | None = None,
-) -> Evaluation:
-    """Accuracy of the teacher on the test part of the run's data.
-
-    Args:
-        trained: from ``load_trained``.
-        data_dir: where the files of a data set with a name are now; default: where they were.
-        test: another folder or table of test images, of classes of the run.
-        crops: "center", or the mean over "ten". For those, images that were stored at the size of what the
-            network sees are read at 8/7 of it, as 256 is of 224.
-        progress: told how far reading the images is.
-
-    Raises:
-        ValueError: the data cannot be read, have no test part, or other classes; ten crops of data that have
-            a size of their own.
-    """
-    check_choice("crops", crops, get_args(Crops))
-    options = trained.run.data
-    options = dataclasses.replace(
-        options, data_dir=data_dir or options.data_dir, test=test or options.test
-    ).absolute()
-    augmentation = trained.augmentation
-    if crops == "ten":
-        options = _with_margin(options, trained)
-        augmentation = dataclasses.replace(augmentation, size=trained.shape[1])
-    form = Form(options.stored_size or trained.stored_size, trained.shape[0], options.fit)
-    part = read_test_part(options, form, trained.classes, progress)
-    answers = predict_probabilities(trained.net, part.images, augmentation, trained.device, crops=crops)
-    rows, told = readable(part.images)
-    found = evaluation_of(answers[rows], part.labels[rows], trained.classes)
-    if trained.probe is not None:
-        answers = predict_probabilities(trained.probe, part.images, augmentation, trained.device, crops=crops)
-        found = found._replace(probe_accuracy=accuracy(answers[rows], part.labels[rows]))
-    return found._replace(notes=(*part.notes, *told))
-
-
-def _with_margin(options: DataOptions, trained: TrainedRun) -> DataOptions:
-    """Options that store images larger than what the network sees."""
-    size = trained.shape[1]
-    if trained.stored_size > size:
-        return options
-    if not options.in_files:
-        raise UserError(
-            f"`crops=ten` needs images larger than the {size}x{size} pixels that the network sees; those "
-            f"of `data={options.data}` have a size of their own: take `crops=center`"
-        )
-    return dataclasses.replace(options, stored_size=round(size * MARGIN))

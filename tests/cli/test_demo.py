@@ -18,7 +18,8 @@ from weights_package import install_weights
 from ssl_mix.cli.main import main
 from ssl_mix.cli.photo_demo import explanation, rows_of, show
 from ssl_mix.datasets import DATASETS, DataSet, ImageSet, ResidentImages, load_caltech_mini
-from ssl_mix.runs.trained import evaluate, load_trained
+from ssl_mix.runs.answered import evaluate
+from ssl_mix.runs.trained import load_trained
 
 ROOT = Path(__file__).resolve().parents[2]
 QUICK = ["--seeds", "1", "--steps", "2"]

@@ -87,7 +87,7 @@ def test_a_pipe_that_is_closed_early_ends_in_silence(
         (["auto", *DIGITS, "--net", "small-cnn", "--out", "x"], "ssl_mix.recipes.auto.learned_features"),
         (["auto", *DIGITS, "--net", "small-cnn", "--out", "x"], "ssl_mix.recipes.auto.search"),
         (["check", "fixmatch", *DIGITS], "ssl_mix.cli.check.prepare"),
-        (["evaluate", "run"], "ssl_mix.cli.use.evaluate"),
+        (["evaluate", "run"], "ssl_mix.cli.evaluate.answer_test_part"),
         (["predict", "run", ".", "--out", "p.csv"], "ssl_mix.cli.use.predict"),
         (["resume", "run"], "ssl_mix.cli.use.reopen"),
     ],
@@ -106,7 +106,8 @@ def test_a_signal_outside_training_is_one_line(
         os.kill(os.getpid(), number)
         time.sleep(5)
 
-    monkeypatch.setattr("ssl_mix.cli.use.load", lambda *_: object())
+    for command in ("use", "evaluate"):
+        monkeypatch.setattr(f"ssl_mix.cli.{command}.load", lambda *_: object())
     monkeypatch.setattr("ssl_mix.recipes.auto.learned_features", lambda *_: None)
     monkeypatch.setattr(place, interrupted)
     with pytest.raises(SystemExit) as stop:

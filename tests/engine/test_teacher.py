@@ -52,6 +52,25 @@ def test_recursion(decay: float, warmup: bool, buffers: str, dtype: torch.dtype,
         assert all(np.abs(actual[name] - expected[name]).max() <= tolerance for name in expected)
 
 
+@pytest.mark.parametrize("share", [0.25, 0.5])
+@pytest.mark.parametrize("buffers", ["copy", "average"])
+def test_a_share_stays_where_it_began(share: float, buffers: str) -> None:
+    """Weights of averages add up to one, so that it is the share of the start beside the plain average."""
+    draw, student = np.random.default_rng(0), network()
+    start = arrays(student)
+    plain = Teacher(student, decay=0.9, buffers=buffers)
+    pulled = Teacher(student, decay=0.9, buffers=buffers, start_share=share)
+    for t in range(20):
+        shake(student, draw)
+        plain.update(t)
+        pulled.update(t)
+    for name, value in arrays(pulled.net).items():
+        average = arrays(plain.net)[name]
+        expected = (1 - share) * average + share * start[name] if averages(name, buffers) else average
+        assert np.abs(value - expected).max() <= 1e-12, name
+    assert all((value == start[name]).all() for name, value in arrays(pulled.start).items())
+
+
 @pytest.mark.parametrize(
     ("step", "expected"), [(0, 0.1), (1, 2 / 11), (8, 0.5), (990, 0.991), (10**6, 0.999)]
 )

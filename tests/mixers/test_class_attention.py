@@ -89,6 +89,14 @@ def test_timm(options: dict[str, Any], prefix: int) -> None:
     np.testing.assert_allclose(attention.numpy(), expected, rtol=2e-4, atol=1e-6)
 
 
+def test_heads_apart_have_the_mean_of_all() -> None:
+    net = sharpened(timm.models.VisionTransformer(img_size=(32, 48), patch_size=8, **SIZES))
+    with capture_class_attention(net, each_head=True) as attention:
+        net(images())
+    assert attention().shape == (3, 2, 24) and not torch.equal(attention()[:, 0], attention()[:, 1])
+    torch.testing.assert_close(attention().mean(1), captured(net, images()))
+
+
 def test_timm_distilled() -> None:
     net = sharpened(timm.models.deit.VisionTransformerDistilled(img_size=(32, 48), patch_size=8, **SIZES))
     np.testing.assert_allclose(

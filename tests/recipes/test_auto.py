@@ -13,7 +13,7 @@ from ssl_mix.cli.main import main
 from ssl_mix.datasets import choose_split
 from ssl_mix.errors import UserError
 from ssl_mix.recipes.ladder import FIXMATCH, PROBE, PROTOTYPES, RUNGS, Climbed, choose, folds
-from ssl_mix.runs.trained import evaluate
+from ssl_mix.runs.answered import evaluate
 
 WORDS = "--data digits --net small-cnn --pretrained none --feature-views 2 --batch-size 16 --steps 20"
 OPTIONS: dict[str, Any] = {

@@ -20,12 +20,13 @@ from ssl_mix.recipes import body as body_module
 from ssl_mix.recipes.auto import Found, chosen_options
 from ssl_mix.recipes.body import Body, body_run, climb_body, compared, plan, start_body
 from ssl_mix.recipes.ladder import PROBE, PROTOTYPES, RUNGS, Climbed, folds, head_on, run_of
+from ssl_mix.runs.answered import evaluate
 from ssl_mix.runs.features import Features
 from ssl_mix.runs.given import Given
 from ssl_mix.runs.head import learned_features
 from ssl_mix.runs.prepared import read_data
 from ssl_mix.runs.session import reopen
-from ssl_mix.runs.trained import evaluate, load_trained
+from ssl_mix.runs.trained import load_trained
 from ssl_mix.transfer.head_net import standardized
 
 OPTIONS: dict[str, Any] = {

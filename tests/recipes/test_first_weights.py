@@ -93,9 +93,34 @@ def test_every_algorithm_follows_weights_of_every_source_and_says_so(
 
 
 @pytest.mark.parametrize("name", list(ALGORITHMS))
+def test_the_middle_of_start_and_end_is_kept_where_it_is_a_network(
+    name: str, sources: dict[str, dict[str, str]]
+) -> None:
+    def share(**options: Any) -> float:
+        return build_run(name, {"train": "images", **sources["file"], **options})[0].config.start_share
+
+    learns_from_it = name in ("mean-teacher", "self-tuning", "bi-tuning")
+    assert share() == (0.0 if learns_from_it or name == "stochnorm" else 0.5)
+    others = ({"head_start": "random"}, {"tune": "head"}, {"tune": "lora"}, {"norms": "training"})
+    assert [share(**other) for other in others] == [0.0] * 4
+    assert share(start_share=0.2, tune="head") == 0.2
+
+
+@pytest.mark.parametrize("name", list(ALGORITHMS))
+def test_gradients_of_a_contrast_through_a_new_projector_are_clipped(
+    name: str, sources: dict[str, dict[str, str]]
+) -> None:
+    run, [note] = build_run(name, {"train": "images", **sources["file"]})
+    contrastive = name in ("self-tuning", "bi-tuning")
+    assert run.config.clip_grad == (1.0 if contrastive else None)
+    assert ("`clip_grad=1.0` (" in note) == contrastive
+
+
+@pytest.mark.parametrize("name", list(ALGORITHMS))
 def test_without_weights_no_default_is_that_of_weights(name: str) -> None:
     run, notes = build_run(name, {"train": "images", "net": "small-cnn", "pretrained": "none"})
     assert run.config.steps == 1000 and run.net.resolved().norms == "training" and notes == ()
+    assert run.config.start_share == 0
 
 
 @pytest.mark.parametrize(

@@ -15,12 +15,13 @@ from ssl_mix.algorithms import UDA, FixMatch, MeanTeacher, Supervised
 from ssl_mix.cli.main import main
 from ssl_mix.engine.optimizer import learning_rate
 from ssl_mix.mixing.terms import MixingTerms
+from ssl_mix.runs.answered import evaluate
 from ssl_mix.runs.changes import Changes, extension_notes, moved
 from ssl_mix.runs.checkpoint import read_checkpoint
 from ssl_mix.runs.data_options import DataOptions
 from ssl_mix.runs.folder import read_config, read_metrics
 from ssl_mix.runs.session import reopen
-from ssl_mix.runs.trained import evaluate, load_trained
+from ssl_mix.runs.trained import load_trained
 
 TRAIN = [
     "train",

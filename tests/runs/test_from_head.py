@@ -8,9 +8,10 @@ import torch
 from halved import assert_goes_on_to_the_bit
 
 from ssl_mix.recipes.build import build_run
+from ssl_mix.runs.answered import evaluate
 from ssl_mix.runs.net_options import NetOptions
 from ssl_mix.runs.session import Session, reopen, start
-from ssl_mix.runs.trained import evaluate, load_trained
+from ssl_mix.runs.trained import load_trained
 
 OPTIONS: dict[str, Any] = {"data": "digits", "labels_per_class": 3, "batch_size": 16, "threads": 1}
 HEAD = {"net": "small-cnn", "pretrained": "none", "tune": "head", "head_start": "probe", "feature_views": 2}

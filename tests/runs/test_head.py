@@ -11,9 +11,10 @@ from ssl_mix.augment.cached import CachedViews
 from ssl_mix.errors import UserError
 from ssl_mix.recipes.build import build_run, fields_of, takes_mixing
 from ssl_mix.runs import features as features_module
+from ssl_mix.runs.answered import evaluate
 from ssl_mix.runs.head import check_head_alone
 from ssl_mix.runs.session import Session, reopen, start
-from ssl_mix.runs.trained import evaluate, load_trained
+from ssl_mix.runs.trained import load_trained
 
 ABLE = [name for name, cls in ALGORITHMS.items() if not cls.needs_body]
 OPTIONS: dict[str, Any] = {

@@ -13,10 +13,11 @@ from ssl_mix.algorithms import ALGORITHMS
 from ssl_mix.cli.main import main
 from ssl_mix.errors import UserError
 from ssl_mix.recipes.build import build_run
+from ssl_mix.runs.answered import evaluate
 from ssl_mix.runs.net_options import NetOptions
 from ssl_mix.runs.prepared import prepare
 from ssl_mix.runs.session import Session, reopen, start
-from ssl_mix.runs.trained import evaluate, load_trained
+from ssl_mix.runs.trained import load_trained
 
 needs_peft = pytest.mark.skipif(
     importlib.util.find_spec("peft") is None, reason="needs peft: pip install 'ssl-mix[lora]'"

@@ -51,7 +51,7 @@ def assert_same_run(first: Path, second: Path) -> None:
     """Both folders hold the same bits: weights, teacher, optimizer, bank, metrics, guesses."""
     a, b = read_checkpoint(first / CURRENT), read_checkpoint(second / CURRENT)
     assert a["step"] == b["step"]
-    for part in ("student", "teacher", "bank", "algorithm"):
+    for part in ("student", "teacher", "start", "bank", "algorithm"):
         assert a[part].keys() == b[part].keys()
         assert all(torch.equal(a[part][name], b[part][name]) for name in a[part]), part
     for slot, values in a["optimizer"]["state"].items():
@@ -88,11 +88,12 @@ def test_a_run_folder_is_complete(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("stops", [[1], [4], [5, 6, 11]])
-def test_stopped_and_resumed_is_the_same_run(tmp_path: Path, stops: list[int]) -> None:
-    run = quick(MixingTerms(mix="dm-as"))
+@pytest.mark.parametrize("share", [0.0, 0.5])
+def test_stopped_and_resumed_is_the_same_run(tmp_path: Path, stops: list[int], share: float) -> None:
+    run = quick(MixingTerms(mix="dm-as"), start_share=share)
     whole, pieces = tmp_path / "whole", tmp_path / "pieces"
     train(start(run, whole))
-    opened = start(quick(MixingTerms(mix="dm-as")), pieces)
+    opened = start(quick(MixingTerms(mix="dm-as"), start_share=share), pieces)
     for stop in stops:
         stop_after(opened.trainer, stop)
         assert not train(opened)

@@ -19,12 +19,13 @@ from ssl_mix.augment import Augmentation
 from ssl_mix.cli.main import main
 from ssl_mix.datasets import decode
 from ssl_mix.evaluation import accuracy, predict_probabilities
+from ssl_mix.runs.answered import evaluate
 from ssl_mix.runs.checkpoint import CURRENT, read_checkpoint
 from ssl_mix.runs.data_options import DataOptions
 from ssl_mix.runs.predicting import predict
 from ssl_mix.runs.run import Run
 from ssl_mix.runs.session import reopen, start
-from ssl_mix.runs.trained import evaluate, load_trained
+from ssl_mix.runs.trained import load_trained
 
 CPU = torch.device("cpu")
 CLASSES = ("blue", "green", "red")

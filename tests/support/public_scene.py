@@ -20,6 +20,7 @@ ROOMS = ("augment", "evaluation", "losses", "mixers", "mixing")
 CLASSES = 5
 # Containers, types, builders and checks, which are handed no tensors.
 NO_TENSORS = {
+    "evaluation": {"CORRUPTIONS", "MixedAnswers", "Reliability", "Temperature"},
     "mixers": {"MIXERS", "Mixed", "MixedBatch", "Mixer", "MixerName", "Pair", "build_mixer"},
     "mixing": {"Pool", "check_composition"},
 }
@@ -262,6 +263,28 @@ def accuracy_inputs(count: int) -> dict[str, Any]:
     return {"probabilities": probabilities, "labels": torch.arange(count) % CLASSES}
 
 
+def of_probs(function: Callable[..., Any]) -> Entry:
+    def inputs(count: int) -> dict[str, Any]:
+        given = accuracy_inputs(count)
+        return {"probs": given["probabilities"], "labels": given["labels"]}
+
+    return Entry(function, inputs, ("probs",), shares=("probs",), labels=("labels",))
+
+
+def of_logits(function: Callable[..., Any]) -> Entry:
+    return Entry(function, lambda n: {"logits": pair_inputs(n)["logits"]})
+
+
+def temperature_inputs(count: int) -> dict[str, Any]:
+    given = pair_inputs(count)
+    return {"logits": given["logits"], "labels": given["labels_a"]}
+
+
+def ood_inputs(count: int) -> dict[str, Any]:
+    inside, outside = torch.randn(2, count, generator=draw(29))
+    return {"in_scores": inside + 1, "out_scores": outside}
+
+
 def stored(function: Callable[..., Any]) -> Entry:
     """Of stored images."""
 
@@ -276,7 +299,53 @@ def bytes_of(count: int) -> Tensor:
     return torch.randint(256, (count, 3, 16, 16), generator=draw(24)).to(torch.uint8)
 
 
+def boxes_of(count: int, seed: int) -> Tensor:
+    corner, size = torch.rand(2, count, 2, generator=draw(seed))
+    return torch.cat((corner, corner + size), 1)
+
+
+def masks_of(count: int, seed: int) -> Tensor:
+    return torch.rand(count, 6, 6, generator=draw(seed)) < 0.5
+
+
+def answer_inputs(count: int) -> dict[str, Any]:
+    return {name: value for name, value in pair_inputs(count).items() if name != "lam"}
+
+
+def pixel_counts(count: int) -> dict[str, Any]:
+    return {"confusion": torch.arange(1, count**2 + 1).view(count, count)}
+
+
 EVALUATION = {
+    "aurra": of_probs(evaluation.aurra),
+    "bootstrap_intervals": Entry(
+        lambda **given: list(evaluation.bootstrap_intervals(**given, resamples=20).values()),
+        accuracy_inputs,
+        ("probabilities",),
+        labels=("labels",),
+    ),
+    "brier_score": of_probs(evaluation.brier_score),
+    "energy": of_logits(evaluation.energy),
+    "expected_calibration_error": of_probs(evaluation.expected_calibration_error),
+    "fit_temperature": Entry(evaluation.fit_temperature, temperature_inputs, labels=("labels",)),
+    "max_logit": of_logits(evaluation.max_logit),
+    "max_softmax": of_logits(evaluation.max_softmax),
+    "negative_log_likelihood": of_probs(evaluation.negative_log_likelihood),
+    "ood_metrics": Entry(
+        lambda **given: list(evaluation.ood_metrics(**given).values()),
+        ood_inputs,
+        ("in_scores", "out_scores"),
+    ),
+    "reliability": of_probs(evaluation.reliability),
+    "response_accuracy": of_probs(evaluation.response_accuracy),
+    "rms_calibration_error": of_probs(evaluation.rms_calibration_error),
+    "top_k_accuracy": Entry(
+        lambda **given: evaluation.top_k_accuracy(**given, k=2),
+        accuracy_inputs,
+        ("probabilities",),
+        labels=("labels",),
+        nan_is_wrong=True,
+    ),
     "class_weights": Entry(
         lambda labels: evaluation.class_weights(labels, CLASSES),
         lambda n: {"labels": torch.arange(n) % CLASSES},
@@ -285,6 +354,45 @@ EVALUATION = {
     ),
     "confusion_matrix": Entry(
         evaluation.confusion_matrix, accuracy_inputs, ("probabilities",), labels=("labels",)
+    ),
+    "attention_masks": Entry(
+        evaluation.attention_masks,
+        lambda n: {"attention": torch.rand(n, 9, generator=draw(31))},
+        ("attention",),
+    ),
+    "box_iou": Entry(
+        evaluation.box_iou,
+        lambda n: {"boxes": boxes_of(n, 32), "truth": boxes_of(n, 33)},
+        ("boxes", "truth"),
+    ),
+    "boxes_of_masks": Entry(evaluation.boxes_of_masks, lambda n: {"masks": masks_of(n, 34)}, ()),
+    "corrupt": Entry(
+        lambda images: evaluation.corrupt(images, "elastic_transform", 3, draw(35)),
+        lambda n: {"images": bytes_of(n)},
+        (),
+    ),
+    "corruption_errors": Entry(
+        evaluation.corruption_errors,
+        lambda n: {"errors": torch.rand(n, 5, generator=draw(36))},
+        ("errors",),
+        shares=("errors",),
+    ),
+    "equivariance_error": Entry(
+        evaluation.equivariance_error, feature_inputs, ("mixed", "clean_a", "clean_b"), shares=("lam",)
+    ),
+    "jaccard_index": Entry(
+        evaluation.jaccard_index, lambda n: {"masks": masks_of(n, 37), "truth": masks_of(n, 38)}, ()
+    ),
+    "mixed_answers": Entry(
+        evaluation.mixed_answers, answer_inputs, labels=("labels_a", "labels_b"), nan_is_wrong=True
+    ),
+    "patch_drop": Entry(
+        lambda images, saliency: evaluation.patch_drop(images, 0.4, 4, order="salient", saliency=saliency),
+        lambda n: {"images": bytes_of(n), "saliency": torch.rand(n, 16, 16, generator=draw(39))},
+        ("saliency",),
+    ),
+    "patch_shuffle": Entry(
+        lambda images: evaluation.patch_shuffle(images, 4, draw(40)), lambda n: {"images": bytes_of(n)}, ()
     ),
     "macro_f1": Entry(evaluation.macro_f1, accuracy_inputs, ("probabilities",), labels=("labels",)),
     "accuracy": Entry(
@@ -297,7 +405,17 @@ EVALUATION = {
         labels=("labels",),
         nan_is_wrong=True,
     ),
+    "class_ious": Entry(evaluation.class_ious, pixel_counts, ()),
+    "mean_iou": Entry(evaluation.mean_iou, pixel_counts, ()),
+    "mean_pixel_accuracy": Entry(evaluation.mean_pixel_accuracy, pixel_counts, ()),
+    "pixel_confusion": Entry(
+        lambda predicted, truth: evaluation.pixel_confusion(predicted, truth, CLASSES),
+        lambda n: {"predicted": torch.arange(n) % CLASSES, "truth": torch.arange(n) % 2},
+        (),
+        labels=("predicted", "truth"),
+    ),
     "plain_features": stored(evaluation.plain_features),
+    "predict_logits": stored(evaluation.predict_logits),
     "predict_probabilities": stored(evaluation.predict_probabilities),
 }
 

@@ -1,0 +1,85 @@
+"""How often the run is right, how far that could be off, and what is easily had."""
+
+from typing import Any
+
+import torch
+from matplotlib.figure import Figure
+
+from ssl_mix.errors import UserError
+from ssl_mix.evaluation import bootstrap_intervals, top_k_accuracy
+from ssl_mix.runs.first_probe import first_probe_accuracy
+from ssl_mix.suites.suite import Scene
+from ssl_mix.suites.words import images, percent
+
+NAMED, COUNTED = 60, 15  # classes whose names, and whose counts of images, can be read in a picture
+MEASURES = {
+    "accuracy": "accuracy",
+    "top_5_accuracy": "top-5 accuracy",
+    "mean_class_accuracy": "mean accuracy of classes",
+    "macro_f1": "macro F1",
+}
+
+
+def measure(scene: Scene) -> dict[str, Any]:
+    """Accuracies in all and by class with intervals, and those of the commonest class and a linear probe."""
+    answered = scene.answered
+    found, logits, labels = answered.evaluation(), answered.logits, answered.labels
+    numbers = found.plain()
+    if logits.shape[1] > 5:
+        numbers["top_5_accuracy"] = top_k_accuracy(logits, labels, 5)
+    numbers["intervals"] = bootstrap_intervals(logits, labels, seed=scene.options.suite_seed)
+    commonest = int(labels.bincount().argmax())
+    numbers["majority_class"] = answered.classes[commonest]
+    numbers["majority_accuracy"] = float((labels == commonest).double().mean())
+    if numbers["probe_accuracy"] is None:
+        try:
+            numbers["probe_accuracy"] = first_probe_accuracy(answered, scene.progress)
+        except (UserError, OSError) as error:
+            numbers["no_probe"] = str(error)
+    cells = found.confusion.nonzero()
+    counts = found.confusion[cells[:, 0], cells[:, 1]]
+    numbers["confusion"] = torch.cat((cells, counts[:, None]), dim=1).tolist()
+    return numbers
+
+
+def rows(numbers: dict[str, Any]) -> list[tuple[str, str]]:
+    """Every number in words."""
+    count, own, probe = images(numbers["images"]), numbers["accuracy"], numbers["probe_accuracy"]
+    found = []
+    for name, what in MEASURES.items():
+        if name in numbers:
+            low, high = (percent(end) for end in numbers["intervals"][name])
+            interval = f"95 % interval {low} to {high}"
+            found.append((what, f"{percent(numbers[name])} of {count}, {interval}"))
+    majority = f"{percent(numbers['majority_accuracy'])} of {count}"
+    found.append((f"always {numbers['majority_class']}, the commonest class", majority))
+    what = "linear probe on the features before training"
+    if probe is None:
+        return [*found, (what, f"not known: {numbers['no_probe']}")]
+    lead = f"{abs(100 * (own - probe)):.2f} points {'below' if own < probe else 'above'} it"
+    return [*found, (what, f"{percent(probe)} of {count}: the run is {lead}")]
+
+
+def draw(numbers: dict[str, Any]) -> Figure | None:
+    """The confusion matrix: a row for each true class, the shares of it that are taken for each class."""
+    names = list(numbers["per_class"])
+    table = torch.zeros(len(names), len(names))
+    for true, predicted, count in numbers["confusion"]:
+        table[true, predicted] = count
+    size = 3.4 + (0.14 * len(names) if len(names) <= NAMED else 3.2)
+    figure = Figure(figsize=(size + 0.8, size), layout="constrained")
+    axes = figure.add_subplot()
+    shares = table / table.sum(dim=1, keepdim=True).clamp(min=1)
+    shown = axes.imshow(shares.numpy(), cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
+    figure.colorbar(shown, ax=axes, label="share of the true class", shrink=0.8)
+    axes.set_xlabel("predicted class")
+    axes.set_ylabel("true class")
+    axes.set_title(f"{percent(numbers['accuracy'])} of {images(numbers['images'])}")
+    if len(names) <= NAMED:
+        axes.set_xticks(range(len(names)), names, rotation=90, fontsize="small")
+        axes.set_yticks(range(len(names)), names, fontsize="small")
+    if len(names) <= COUNTED:
+        for true, predicted, count in numbers["confusion"]:
+            color = "white" if shares[true, predicted] > 0.5 else "black"
+            axes.text(predicted, true, str(count), ha="center", va="center", color=color, fontsize="x-small")
+    return figure

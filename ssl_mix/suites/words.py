@@ -1,0 +1,11 @@
+"""Numbers in words."""
+
+
+def percent(value: float, digits: int = 2) -> str:
+    """A share of 1 in percent."""
+    return f"{100 * value:.{digits}f} %"
+
+
+def images(count: int) -> str:
+    """How many images."""
+    return f"{count} image" + ("s" if count != 1 else "")
