@@ -91,7 +91,7 @@ def wrong_labels(probabilities: Tensor, labels: Tensor) -> WrongLabels:
 
     Source: Northcutt et al., "Confident Learning: Estimating Uncertainty in Dataset Labels" (JAIR 2021), the
     off-diagonal of the confident joint, ranked by self-confidence: ``filter_by="low_self_confidence"`` of
-    cleanlab. Those that count as another class themselves were found less often where it was measured.
+    cleanlab.
     """
     check_probabilities(probabilities)
     check_label_range(labels, probabilities.shape[1], "labels", unknown=False)
