@@ -48,6 +48,8 @@ COMMANDS = {
     "pseudo-labels": Command("use:pseudo_labels", "write what a run predicted for each unlabeled image"),
     "report": Command("report:report", "one page about one or several runs, to look at and to pass on"),
     "compare": Command("report:compare_command", "a table of several runs with paired differences"),
+    "suggest": Command("suggest:suggest", "choose which unlabeled images to label next"),
+    "audit": Command("audit:audit", "find labels that are probably wrong"),
     "transfer": Command("transfer:transfer", "train a network on masks, and score its segmentations"),
     "show-mixers": Command("show_mixers:show_mixers", "draw what every mixer does to images of yours"),
     "list": Command("use:list_command", "algorithms, mixing, mixers, networks, data sets, recipes"),

@@ -16,7 +16,6 @@ from ssl_mix.runs.checkpoint import CURRENT, OF_A_RUN, load_checkpoint, save_che
 from ssl_mix.runs.data_options import Progress
 from ssl_mix.runs.features import Features
 from ssl_mix.runs.folder import (
-    CONFIG,
     FILES,
     LABELS,
     SPLIT,
@@ -24,15 +23,15 @@ from ssl_mix.runs.folder import (
     Record,
     check_run_folder,
     create_run_folder,
-    read_config,
     read_metrics,
     write_text,
 )
 from ssl_mix.runs.given import Given
 from ssl_mix.runs.head import reopened_features, save_body
-from ssl_mix.runs.identity import check_same, identity_of
-from ssl_mix.runs.prepared import begin, prepare, read_data
+from ssl_mix.runs.identity import identity_of
+from ssl_mix.runs.prepared import begin, prepare
 from ssl_mix.runs.reading import reading
+from ssl_mix.runs.reread import reread
 from ssl_mix.runs.run import Run
 from ssl_mix.runs.stopping import Stopped, stop_cleanly
 
@@ -114,6 +113,7 @@ def start(
     given: Given = Given(),  # noqa: B008 (a tuple)
     features: Features | None = None,
     net: nn.Module | None = None,
+    split: Split | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Session:
@@ -125,6 +125,7 @@ def start(
         given: data and network that take the place of those that the run names.
         features: see :func:`ssl_mix.runs.prepared.prepare`.
         net: likewise.
+        split: likewise.
         overwrite: replace a run that the folder holds.
         progress: told how far reading the images is.
 
@@ -132,7 +133,7 @@ def start(
         ValueError: anything the user can mend; no folder has been made or replaced then.
     """
     check_run_folder(folder, overwrite=overwrite)  # before minutes of reading
-    run, data, split, features, trainer, first, notes = prepare(run, given, features, progress, net)
+    run, data, split, features, trainer, first, notes = prepare(run, given, features, progress, net, split)
     told = None if first is None else first._asdict()
     description = run.describe(data, split) | {"given": given.describe(), "start": told}
     create_run_folder(folder, description, overwrite=overwrite)
@@ -168,17 +169,9 @@ def reopen(
     Raises:
         ValueError: no run there, its data or settings have changed, or no checkpoint is whole.
     """
-    description = read_config(folder)
-    with reading(folder / CONFIG):
-        run = changes.moved(Run.from_description(description))
-        recorded = identity_of(description)
-        given.check(description["given"])
-    data = read_data(run, given, progress)
-    split = Split.load(folder / SPLIT)
+    description, run, data, split, now = reread(folder, given=given, changes=changes, progress=progress)
     read_metrics(folder)  # damaged ones are refused before anything is changed
-    now = run.describe(data, split)
     identity = identity_of(now)
-    check_same(recorded, identity, folder / CONFIG)
     state, refused = load_checkpoint(folder, OF_A_RUN)
     if state is not None:
         check_belongs(state, identity, description, folder)

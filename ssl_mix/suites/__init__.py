@@ -25,8 +25,8 @@ ABOUT = {
     pseudo_labels: "coverage, precision and class bias of pseudo-labels",
 }
 SUITES = {
-    module.__name__.rpartition(".")[2].replace("_", "-"): Suite(about, module.measure, module.rows, module.draw)
-    for module, about in ABOUT.items()
+    suite.__name__.rpartition(".")[2].replace("_", "-"): Suite(about, suite.measure, suite.rows, suite.draw)
+    for suite, about in ABOUT.items()
 }
 
 __all__ = ["DEFAULTS", "SUITES", "Scene", "Suite", "SuiteOptions"]
