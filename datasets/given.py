@@ -177,6 +177,7 @@ def read_images(
 def load_table(
     table: Path,
     test: Path | None = None,
+    unlabeled: Path | None = None,
     *,
     image_size: int = SIZE,
     fit: Fit = "cut",
@@ -189,6 +190,7 @@ def load_table(
     Args:
         table: a ``.csv`` or ``.tsv`` file, to whose folder its paths are relative.
         test: another one, or a folder with one sub-folder of test images per class.
+        unlabeled: a folder of more images without labels.
         image_size: see ``as_dataset``, as the following.
         fit: "cut" or "squash".
         memory_budget: bytes.
@@ -208,7 +210,7 @@ def load_table(
         raise UserError(f"expected a table in a .csv or .tsv file, got {table}")
     return as_dataset(
         table,
-        None,
+        unlabeled,
         test,
         image_size=image_size,
         fit=fit,

@@ -36,7 +36,7 @@ def load_own_images(
         train: holds a sub-folder of training images per class.
         test: holds the same sub-folders of test images.
         labeled: the same as ``train``, with all images labeled.
-        unlabeled: goes with ``labeled``: holds images without labels, flat or nested.
+        unlabeled: goes with ``labeled`` or ``table``: holds images without labels, flat or nested.
         table: a ``.csv`` or ``.tsv`` file with the columns "file" and "label", see ``load_table``.
         image_size: side in pixels at which images are stored, at least 8.
         fit: how they become square: "cut" to the central square, or the whole image "squash".
@@ -63,7 +63,7 @@ def load_own_images(
         "progress": progress,
     }
     if table:
-        return load_table(table, test, **reading)
+        return load_table(table, test, unlabeled, **reading)
     if labeled and unlabeled:
         return load_two_folders(labeled, unlabeled, test, **reading)
     folder = train or labeled
@@ -84,5 +84,5 @@ def _check(given: Mapping[str, Path | None]) -> None:
     names = [name for name, value in given.items() if value is not None]
     if names == ["unlabeled"]:
         raise UserError("`unlabeled` needs `labeled` beside it: one folder with labels and one without")
-    if len(names) > 1 and names[0] in ("train", "table"):
+    if len(names) > 1 and names[0] in ("train", "table") and names != ["table", "unlabeled"]:
         raise UserError(f"`{names[0]}` holds all training images: leave out it or `{names[1]}`")

@@ -26,6 +26,8 @@ class Split:
         unlabeled: to learn from without labels.
         seed: of the choice.
         sha256: of ``labeled`` as little-endian int64 bytes, in hexadecimal.
+        added: labels of images that the data set has none of, or others: (position, class) of some labeled
+            ones.
 
     Examples:
         >>> labels = torch.tensor([0, 0, 0, 1, 1, 1])
@@ -39,6 +41,7 @@ class Split:
     unlabeled: tuple[int, ...]
     seed: int
     sha256: str
+    added: tuple[tuple[int, int], ...] = ()
 
     def save(self, path: Path) -> None:
         """Write the split as JSON."""
@@ -54,7 +57,8 @@ class Split:
         try:
             content = json.loads(path.read_text())
             parts = {name: tuple(content[name]) for name in ("labeled", "validation", "unlabeled")}
-            split = cls(**parts, seed=content["seed"], sha256=content["sha256"])
+            added = tuple((int(position), int(label)) for position, label in content["added"])
+            split = cls(**parts, seed=content["seed"], sha256=content["sha256"], added=added)
             found = checksum(split.labeled)
         except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
             raise UserError(f"expected a split in {path}, cannot read one: {error!r}") from error

@@ -9,6 +9,7 @@ from ssl_mix.datasets.class_names import Label, plain_label
 from ssl_mix.errors import UserError
 
 FILE, LABEL = "file", "label"
+SUGGESTED = ("class", "confidence", "score")  # beside them in what ``ssl-mix suggest`` writes
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 NAMED = 3
 
@@ -26,7 +27,7 @@ def read_table(table: Any, where: str) -> tuple[list[Path], list[Label]]:
     Args:
         table: path of a ``.csv`` or ``.tsv`` file in UTF-8, to whose folder its paths are relative, or a data
             frame with paths relative to the current folder. Without a column "label", or where that is empty,
-            labels are unknown.
+            labels are unknown. Columns that ``ssl-mix suggest`` adds are passed over.
         where: which part it is, for messages.
 
     Raises:
@@ -34,10 +35,10 @@ def read_table(table: Any, where: str) -> tuple[list[Path], list[Label]]:
     """
     if isinstance(table, str | Path):
         where, folder = str(table), Path(table).parent
-        columns = _read_csv(Path(table))
+        columns = read_columns(Path(table))
     else:
         folder, columns = Path(), {str(name): list(table[name]) for name in table.columns}
-    unknown = [name for name in columns if name not in (FILE, LABEL)]
+    unknown = [name for name in columns if name not in (FILE, LABEL, *SUGGESTED)]
     if unknown or FILE not in columns:
         wrong = f"unknown column {unknown[0]!r}" if unknown else f"no column {FILE!r}"
         raise UserError(f"{where}: {wrong}, expected the columns {FILE!r} and {LABEL!r}")
@@ -70,7 +71,12 @@ def check_files(files: Iterable[Path], where: str) -> list[Path]:
     return listed
 
 
-def _read_csv(path: Path) -> dict[str, list[Any]]:
+def read_columns(path: Path) -> dict[str, list[Any]]:
+    """The columns of a ``.csv`` or ``.tsv`` file by their names, without spaces around the cells.
+
+    Raises:
+        ValueError: it cannot be read, a row has another number of cells, or a column is named twice.
+    """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             header, *rows = [

@@ -21,7 +21,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks import auto_tables, gpu_tables, head_tables, speed_tables
+from benchmarks import auto_tables, gpu_tables, head_tables, labeling_tables, speed_tables
 
 ROOT = Path(__file__).resolve().parents[1]
 MIXES = ("none", "mixup", "dm", "mce", "as", "dm-as")
@@ -266,7 +266,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "auto-rungs": partial(of_lines, "auto", auto_tables.rungs),
     **{name: partial(of_lines, "head_study", rows) for name, rows in head_tables.TABLES.items()},
     **{f"gpu-{part}": partial(of_lines, "gpu_checks", vars(gpu_tables)[part]) for part in GPU_PARTS},
-    **{name: partial(of_lines, *made_of) for name, made_of in speed_tables.TABLES.items()},
+    **{name: partial(of_lines, *of) for name, of in (speed_tables.TABLES | labeling_tables.TABLES).items()},
 }
 
 

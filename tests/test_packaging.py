@@ -123,9 +123,10 @@ def test_bare_name_is_left_to_others(name: Any, tmp_path: Path) -> None:
     assert not Path(found.stdout.strip()).is_relative_to(ROOT / name)
 
 
-def test_wheel_holds_the_sources_the_photographs_and_nothing_else(wheel: Any) -> None:
+def test_wheel_holds_the_sources_the_photographs_the_page_and_nothing_else(wheel: Any) -> None:
     photographs = {f"ssl_mix/datasets/caltech_mini.{kind}" for kind in ("zip", "txt")}
-    expected = {"ssl_mix/py.typed", *photographs}
+    page = {f"ssl_mix/reports/page.{kind}" for kind in ("html", "css", "js")}
+    expected = {"ssl_mix/py.typed", *photographs, *page}
     for name, path in sources().items():
         folder = name.replace(".", "/")
         expected.add(f"{folder}/__init__.py" if path.name == "__init__.py" else f"{folder}.py")

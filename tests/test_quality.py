@@ -35,7 +35,7 @@ FLOORS = (
     {"runs"},
     {"export", "suites"},
     {"reports"},
-    {"recipes", "segmentation"},
+    {"labeling", "recipes", "segmentation"},
     {"cli"},
     {"__main__"},
 )

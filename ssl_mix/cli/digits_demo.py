@@ -13,8 +13,12 @@ from rich.table import Table
 from ssl_mix.cli.terminal import console, say, training_bar
 from ssl_mix.recipes.build import build_run
 from ssl_mix.reports import write_reports
-from ssl_mix.reports.html import REPORT, Section, render
+from ssl_mix.reports.blocks import Commands, Section, Text
+from ssl_mix.reports.blocks import Table as TableBlock
+from ssl_mix.reports.comparison import compare
+from ssl_mix.reports.page import REPORT
 from ssl_mix.reports.plots import plot_comparison, save_png
+from ssl_mix.reports.runs_page import runs_page
 from ssl_mix.reports.summary import Summary, summarize
 from ssl_mix.runs.folder import Record, create_run_folder, read_metrics, write_text
 from ssl_mix.runs.session import start
@@ -94,16 +98,17 @@ def finish(out: Path, results: dict[str, list[list[Record]]], labels_per_class: 
     for row in rows:
         table.add_row(*row)
     console.print(table)
-    figure = plot_comparison(results)
-    save_png(figure, out / PLOT)
+    save_png(plot_comparison(results), out / PLOT)
     write_text(
         out / RESULTS, json.dumps({k: [asdict(s) for s in v] for k, v in summaries.items()}, indent=2) + "\n"
     )
-    sections = [
-        Section(title, text=EXPLANATION, rows=[HEADER, *rows], figure=figure),
-        Section("Next", commands=NEXT),
-    ]
-    write_text(out / REPORT, render("Learning digits from few labels", sections))
+    page = runs_page(
+        compare([out]),
+        title="Learning digits from few labels",
+        before=[Text(EXPLANATION), TableBlock(rows, HEADER, title)],
+        after=[Section("Next", [Commands(NEXT)])],
+    )
+    write_text(out / REPORT, page)
     console.print(EXPLANATION, highlight=False)
     say(f"\nPlot    {out / PLOT}\nReport  {out / REPORT}\nCurves  tensorboard --logdir {out}\n")
     say("Next:\n" + NEXT)

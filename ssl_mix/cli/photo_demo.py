@@ -23,8 +23,12 @@ from ssl_mix.recipes.build import build_run
 from ssl_mix.recipes.ladder import PROBE, run_of
 from ssl_mix.reports import write_reports
 from ssl_mix.reports.answers import draw_answers
-from ssl_mix.reports.html import REPORT, Section, render
+from ssl_mix.reports.blocks import Commands, Section, Text
+from ssl_mix.reports.blocks import Table as TableBlock
+from ssl_mix.reports.comparison import compare
+from ssl_mix.reports.page import REPORT, png_figure
 from ssl_mix.reports.plots import save_png
+from ssl_mix.reports.runs_page import runs_page
 from ssl_mix.runs.features import Features
 from ssl_mix.runs.folder import create_run_folder, write_text
 from ssl_mix.runs.head import cached_features
@@ -150,17 +154,19 @@ def finish(
     """Print the table, write picture, report and ``results.json``, and say what to type next."""
     assert data.test is not None
     first = {name: splits[0].predicted for name, splits in answers.items()}
-    figure = draw_answers(data.test, first, data.classes)
-    save_png(figure, out / PICTURE)
+    save_png(draw_answers(data.test, first, data.classes), out / PICTURE)
     write_text(out / RESULTS, json.dumps(results, indent=2) + "\n")
-    title, rows, text = title_of(results), rows_of(results), explanation(results)
     commands = next_commands(out)
-    sections = [
-        Section(title, text=text, rows=[HEADER, *rows]),
-        Section("Right and wrong, by the labels of seed 0", figure=figure),
-        Section("Next", commands=commands),
-    ]
-    write_text(out / REPORT, render("Photographs with few labels", sections))
+    page = runs_page(
+        compare([out]),
+        title="Photographs with few labels",
+        before=[Text(explanation(results)), TableBlock(rows_of(results), HEADER, title_of(results))],
+        after=[
+            Section("Right and wrong", [png_figure(out / PICTURE, "by the labels of seed 0")]),
+            Section("Next", [Commands(commands)]),
+        ],
+    )
+    write_text(out / REPORT, page)
     show(results)
     say(f"\nPicture {out / PICTURE}\nReport  {out / REPORT}\nCurves  tensorboard --logdir {out}\n")
     say("Next:\n" + commands)

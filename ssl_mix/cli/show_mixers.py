@@ -3,23 +3,20 @@
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ssl_mix.algorithms import Supervised
 from ssl_mix.augment import Augmentation
 from ssl_mix.cli.terminal import reading_bar, say, warn
 from ssl_mix.cli.use import check_writable
 from ssl_mix.datasets import DataSet
 from ssl_mix.errors import UserError, check_count
-from ssl_mix.mixers import MIXERS, Mixed, Mixer, Pair, build_mixer
+from ssl_mix.mixers import Mixer
 from ssl_mix.reports.mixer_grid import Panel, draw_mixers
+from ssl_mix.reports.mixing_shown import SHARES, choose_rows, learned_mixers, mix_with_all, resized
 from ssl_mix.reports.plots import save_png
 from ssl_mix.runs.data_options import DataOptions
 from ssl_mix.runs.net_options import NetOptions
 from ssl_mix.runs.trained import load_trained
-
-SHARES = (0.35, 0.5, 0.7)
 
 
 def show_mixers(
@@ -74,22 +71,8 @@ def show_mixers(
 def choose_images(data: DataSet, count: int, seed: int) -> tuple[Tensor, Tensor]:
     """``count`` training images, uint8 (count, C, H, W), and their classes, neighbors of different classes
     where possible."""
-    labels = data.train.labels
-    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
-    by_class = [order[labels[order] == label].tolist() for label in range(len(data.classes))]
-    by_class = [members for members in by_class if members]
-    if not by_class:
-        raise UserError(f"{data.name} has no labeled images to show")
-    turns = [divmod(turn, len(by_class)) for turn in range(count)]
-    chosen = [by_class[place][number % len(by_class[place])] for number, place in turns]
-    index = torch.tensor(chosen)
-    return next(iter(data.train.images.batches([index], torch.device("cpu")))), labels[index]
-
-
-def resized(pictures: Tensor, size: int) -> Tensor:
-    """uint8 images with sides of ``size`` pixels."""
-    values = F.interpolate(pictures.float(), (size, size), mode="bilinear", antialias=True)
-    return values.round().clamp(0, 255).to(torch.uint8)
+    index = torch.tensor(choose_rows(data.train.labels, len(data.classes), count, seed))
+    return next(iter(data.train.images.batches([index], torch.device("cpu")))), data.train.labels[index]
 
 
 def network(run: Path | None, data: DataSet) -> tuple[nn.Module, Augmentation, dict[str, Mixer]]:
@@ -109,51 +92,4 @@ def network(run: Path | None, data: DataSet) -> tuple[nn.Module, Augmentation, d
         raise UserError(
             f"{run} knows other classes ({', '.join(trained.classes[:5])}, ...) than these images have"
         )
-    algorithm = trained.run.algorithm
-    learned: dict[str, Mixer] = {}
-    if isinstance(algorithm, Supervised):
-        learned[algorithm.mixing.mixer] = algorithm.built_mixer
-    return trained.net, trained.augmentation, learned
-
-
-def mix_with_all(
-    pictures: Tensor,
-    labels: Tensor,
-    net: nn.Module,
-    augmentation: Augmentation,
-    trained: dict[str, Mixer],
-    seed: int,
-) -> tuple[dict[str, Mixed], dict[str, str]]:
-    """Each other image mixed with the one after it by every mixer, as values in [0, 1]; and why a mixer is
-    left out.
-
-    All mixers are asked for the same shares and draw from the same seed.
-    """
-    images = augmentation.normalize(pictures)
-    mean, std = (torch.tensor(values)[:, None, None] for values in (augmentation.mean, augmentation.std))
-    found, refused = {}, {}
-    for name in MIXERS:
-        mixer = trained.get(name) or build_mixer(name)
-        if mixer.hidden:
-            refused[name] = "it mixes hidden layers, which are no images"
-            continue
-        try:
-            mixed = mix_pairs(mixer, images, labels, net, seed)
-        except UserError as error:
-            refused[name] = str(error)
-        else:
-            found[name] = mixed._replace(images=mixed.images.detach() * std + mean)
-    return found, refused
-
-
-def mix_pairs(mixer: Mixer, images: Tensor, labels: Tensor, net: nn.Module, seed: int) -> Mixed:
-    """The images at even places mixed with those at odd ones; a learned mixer that no run has trained gets a
-    fresh block."""
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
-        mixer.prepare(net, (images.shape[1], images.shape[2], images.shape[3]))
-    pair = Pair(images[0::2], images[1::2], net=net)
-    saliency = mixer.saliency(images, labels, net)
-    if saliency is not None:
-        pair = pair._replace(saliency_a=saliency[0::2], saliency_b=saliency[1::2])
-    return mixer.blend(pair, torch.tensor(SHARES), torch.Generator().manual_seed(seed))
+    return trained.net, trained.augmentation, learned_mixers(trained.run.algorithm)

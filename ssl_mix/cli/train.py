@@ -12,7 +12,8 @@ from ssl_mix.cli.words import Words, read_words
 from ssl_mix.errors import UserError
 from ssl_mix.recipes.build import Built, build_run, defaults_of
 from ssl_mix.reports import write_reports
-from ssl_mix.reports.html import REPORT, summary_rows
+from ssl_mix.reports.page import REPORT
+from ssl_mix.reports.summary import summary_rows
 from ssl_mix.runs.run import Run
 from ssl_mix.runs.session import Session, start
 from ssl_mix.runs.stopping import Stopped

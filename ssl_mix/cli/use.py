@@ -22,6 +22,7 @@ from ssl_mix.models import MODELS
 from ssl_mix.recipes import RECIPES
 from ssl_mix.reports.csv_files import prediction_rows, pseudo_label_rows, write_csv
 from ssl_mix.runs.changes import Changes
+from ssl_mix.runs.more_labels import start_with_labels
 from ssl_mix.runs.predicting import predict
 from ssl_mix.runs.session import reopen
 from ssl_mix.runs.trained import TrainedRun, Weights, load_trained
@@ -50,23 +51,48 @@ def check_writable(out: Path, name: str = "out", *, overwrite: bool = False) -> 
         raise UserError(f"{out} is there already: choose another --{name}, or replace it with --overwrite")
 
 
-def resume(run: RunFolder, *, data_root: Path | None = None, steps: int | None = None) -> None:
-    """Go on with a run that was stopped or killed, to the same bits as if it had not been.
+def resume(
+    run: RunFolder,
+    *,
+    data_root: Path | None = None,
+    steps: int | None = None,
+    label: Path | None = None,
+    out: Path | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Go on with a run that was stopped or killed, to the same bits as if it had not been; or, with --label,
+    with more labels in a new folder.
 
     Args:
         run: folder of the run.
         data_root: folder that holds the images now, if they have moved since: it takes the place of the
             folders above them.
         steps: make the run longer, finished or not: its new length in all. Learning rate and whatever else
-            depends on the length are from then on those of a run of that length; a note names them.
+            depends on the length are from then on those of a run of that length; a note names them. With
+            --label: the length of the new run.
+        label: table of labels for images that had none, as ssl-mix suggest writes and you fill in: a .csv or
+            .tsv file with the columns "file" (or "index") and "label". Rows without a label are passed over.
+        out: with --label, the folder of the new run, which begins with the weights of this one; this one
+            stays as it is.
+        overwrite: with --label, replace a run that this folder holds.
     """
     if is_segmentation(run):
-        if data_root is not None or steps is not None:
-            raise UserError("a transfer goes on as it began: leave out `data_root` and `steps`")
+        if overwrite or any(given is not None for given in (data_root, steps, label, out)):
+            raise UserError("a transfer goes on as it began: leave out all but its folder")
         resume_transfer(run)
         return
+    changes = Changes(data_root, steps)
+    if label is None and (out is not None or overwrite):
+        raise UserError("`out` is for a run with more labels: give them with `label`, or leave it out")
+    if label is not None and out is None:
+        raise UserError("a run with more labels goes to a new folder: name it with `out`")
     with reading_bar() as progress:
-        opened = reopen(run, changes=Changes(data_root, steps), progress=progress)
+        if label is None or out is None:
+            opened = reopen(run, changes=changes, progress=progress)
+        else:
+            opened = start_with_labels(
+                run, label, out, changes=changes, overwrite=overwrite, progress=progress
+            )
     finish(opened)
 
 

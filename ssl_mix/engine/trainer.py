@@ -14,16 +14,18 @@ from ssl_mix.algorithm import Algorithm
 from ssl_mix.banks import PseudoLabelBank
 from ssl_mix.datasets import DataSet, ImageSet, Split
 from ssl_mix.engine.checks import check_kinds, check_network, output_of, warn_of_weights
+from ssl_mix.engine.class_watch import ClassWatch, bank_scores, class_remedies
 from ssl_mix.engine.config import TrainConfig
 from ssl_mix.engine.execution import autocast, compiled, own_state, resolve_device
 from ssl_mix.engine.feed import Feed, RawBatch
 from ssl_mix.engine.meter import DivergedError, Meter
 from ssl_mix.engine.optimizer import body_of, build_optimizer, learning_rate
 from ssl_mix.engine.pace import Pace
+from ssl_mix.engine.scores import scores_on_test
 from ssl_mix.engine.teacher import teacher_of
 from ssl_mix.engine.update import Update, parts_of
 from ssl_mix.engine.watch import Watch, remedies, watched
-from ssl_mix.evaluation import accuracy, macro_f1, mean_class_accuracy, predict_probabilities
+from ssl_mix.evaluation import accuracy, predict_probabilities
 from ssl_mix.randomness import stream_generator
 from ssl_mix.types import Nets, Step, Task
 
@@ -89,7 +91,8 @@ class Trainer:
         self.update = Update(self.optimizer, config, self.device)
         self.nets = Nets(self._runnable(student), self.teacher.net)
         self.bank = PseudoLabelBank(task.num_unlabeled, task.num_classes).to(self.device)
-        self.meter, self.watch, self.pace = Meter(), Watch(config.steps), Pace(feed.images_per_step, 0)
+        self.meter, self.pace = Meter(), Pace(feed.images_per_step, 0)
+        self.watch, self.class_watch = Watch(config.steps), ClassWatch(config.steps)
         self.step, self.stop, self.seconds = 0, False, 0.0
         self.best: dict[str, Any] | None = None
 
@@ -110,7 +113,8 @@ class Trainer:
         where due, the accuracies of the teacher.
 
         Warns:
-            UserWarning: the loss rises, or labeled images are forgotten: ``ssl_mix.engine.watch.Watch``.
+            UserWarning: the loss rises, or labeled images are forgotten: ``ssl_mix.engine.watch.Watch``; one
+                class swallows the others: ``ssl_mix.engine.class_watch.ClassWatch``.
 
         Raises:
             DivergedError: a loss term became NaN or infinite.
@@ -174,6 +178,13 @@ class Trainer:
         if found:
             warnings.warn(f"{found}: {remedies(self.algorithm, self.student)}", stacklevel=3)
 
+    def _watch_classes(self) -> None:
+        labels = self.data.train.labels[torch.tensor(self.split.labeled)]
+        prior = torch.bincount(labels, minlength=len(self.data.classes))
+        found = self.class_watch.look(self.step, self.bank, prior, self.data.classes)
+        if found:
+            warnings.warn(f"{found}: {class_remedies(self.algorithm)}", stacklevel=4)
+
     def _labeled_accuracy(self) -> float:
         """Of the student, on plain labeled images."""
         index = torch.tensor(watched(self.split.labeled))
@@ -213,19 +224,17 @@ class Trainer:
         if self.split.validation:
             found["validation_accuracy"] = self._validate()
         if self.config.test_scored == "always" or self._is_over():
-            found |= self._test_scores(self.teacher.net)
+            found |= scores_on_test(self.teacher.net, self.data, self.device)
         if self.best is not None and self._is_over():
             best = copy.deepcopy(self.teacher.net)
             best.load_state_dict(self.best["teacher"])
-            scores = self._test_scores(best)
+            scores = scores_on_test(best, self.data, self.device)
             found |= {f"{name}_best": value for name, value in scores.items()}
         if self.algorithm.unlabeled_views:
-            found["bank_coverage"] = self.bank.coverage().item()
             truth = self.data.train.labels[self.feed.unlabeled].to(self.device)
-            found["bank_precision"] = self.bank.precision(truth).item()
+            found |= bank_scores(self.bank, truth, self.data.classes)
             found["bank_agreement"] = self._agreement()
-            counts = zip(self.data.classes, self.bank.class_counts().tolist(), strict=True)
-            found |= {f"pseudo_labels/{name}": count for name, count in counts}
+            self._watch_classes()
         return {name: value for name, value in found.items() if not math.isnan(value)}
 
     def _is_over(self) -> bool:
@@ -245,19 +254,6 @@ class Trainer:
         return predict_probabilities(
             self.teacher.net, part.images, self.data.augmentation, self.device, indices=indices
         )
-
-    def _test_scores(self, net: nn.Module) -> dict[str, float]:
-        """Accuracy on the test part, of all images and as a mean over classes, and macro F1; nothing where
-        there is no such part."""
-        if self.data.test is None:
-            return {}
-        answers = predict_probabilities(net, self.data.test.images, self.data.augmentation, self.device)
-        labels = self.data.test.labels
-        return {
-            "test_accuracy": accuracy(answers, labels),
-            "test_mean_class_accuracy": mean_class_accuracy(answers, labels),
-            "test_macro_f1": macro_f1(answers, labels),
-        }
 
     def _agreement(self) -> float:
         """Share of unlabeled images, of 1000 spread evenly, that teacher and student last took for the same
@@ -280,6 +276,7 @@ class Trainer:
             "bank": self.bank.state_dict(),
             "meter": self.meter.state_dict(),
             "watch": self.watch.state_dict(),
+            "class_watch": self.class_watch.over,
             "best": self.best,
         }
 
@@ -296,4 +293,5 @@ class Trainer:
         self.update.load_state_dict(state)
         self.meter.load_state_dict(state["meter"], self.device)
         self.watch.load_state_dict(state["watch"], self.device)
+        self.class_watch.over = state["class_watch"]
         self.step, self.seconds, self.best = state["step"], state["seconds"], state.get("best")

@@ -17,10 +17,12 @@ from ssl_mix.evaluation.calibration import (
     reliability,
     rms_calibration_error,
 )
+from ssl_mix.evaluation.class_bias import ClassBias, class_bias
 from ssl_mix.evaluation.confusion import class_weights, confusion_matrix, macro_f1
 from ssl_mix.evaluation.corruption_error import corruption_errors
 from ssl_mix.evaluation.corruptions import CORRUPTIONS, corrupt
 from ssl_mix.evaluation.features import plain_features
+from ssl_mix.evaluation.intervals import Difference, paired_difference, share_interval
 from ssl_mix.evaluation.mixed import MixedAnswers, equivariance_error, mixed_answers
 from ssl_mix.evaluation.out_of_distribution import energy, max_logit, max_softmax, ood_metrics
 from ssl_mix.evaluation.patches import patch_drop, patch_shuffle
@@ -32,6 +34,8 @@ from ssl_mix.evaluation.top_k import top_k_accuracy
 
 __all__ = [
     "CORRUPTIONS",
+    "ClassBias",
+    "Difference",
     "MixedAnswers",
     "Reliability",
     "Temperature",
@@ -42,6 +46,7 @@ __all__ = [
     "box_iou",
     "boxes_of_masks",
     "brier_score",
+    "class_bias",
     "class_ious",
     "class_weights",
     "confusion_matrix",
@@ -61,6 +66,7 @@ __all__ = [
     "mixed_answers",
     "negative_log_likelihood",
     "ood_metrics",
+    "paired_difference",
     "patch_drop",
     "patch_shuffle",
     "pixel_confusion",
@@ -70,5 +76,6 @@ __all__ = [
     "reliability",
     "response_accuracy",
     "rms_calibration_error",
+    "share_interval",
     "top_k_accuracy",
 ]

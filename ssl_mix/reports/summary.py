@@ -71,3 +71,33 @@ def _at_best_validation(records: list[Record]) -> float | None:
         return records[-1]["test_accuracy_best"]
     both = [record for record in records if {"test_accuracy", "validation_accuracy"} <= record.keys()]
     return max(both, key=lambda record: record["validation_accuracy"])["test_accuracy"] if both else None
+
+
+def summary_rows(summary: Summary, test_images: int = 0) -> list[tuple[str, str]]:
+    """The summary as (what, value) rows; what is not known is left out.
+
+    Args:
+        summary: of a run.
+        test_images: how many there are, told beside the accuracies on them where it is given.
+    """
+    many = summary.evaluations > 10
+    several = {
+        "test accuracy, median of the last 10 evaluations": summary.median10,
+        **({"test accuracy, median of the last 20 evaluations": summary.median20} if many else {}),
+        "test accuracy, best (picked on the test part: not a fair estimate)": summary.best,
+    }
+    shares = {
+        "test accuracy, linear probe on frozen features (before training)": summary.probe,
+        "test accuracy, the start: probe and prototypes (before training)": summary.start,
+        "test accuracy, last": summary.last,
+        **(several if summary.evaluations > 1 else {}),
+        "test accuracy where validation was best": summary.at_best_validation,
+        "unlabeled images whose pseudo-label counted when last seen": summary.coverage,
+        "right among those": summary.precision,
+        "predicted alike by teacher and student": summary.agreement,
+        "training time spent waiting for images": summary.data_wait,
+    }
+    of = {name: f" of {test_images} images" for name in shares if test_images and name.startswith("test")}
+    known = {name: value for name, value in shares.items() if value is not None}
+    rows = [(name, f"{100 * value:.2f} %{of.get(name, '')}") for name, value in known.items()]
+    return [*rows, ("seconds", f"{summary.seconds:.1f}")]

@@ -1,8 +1,9 @@
 """The files of a run.
 
 ``config.json`` (everything that defines the run, with versions), ``split.json`` (labeled indices and their
-SHA-256), ``metrics.jsonl`` (one record a line), ``files.json`` (names of the training images, where they are
-files), TensorBoard events, ``checkpoint.pt`` and the one before it, ``pseudo_labels.csv``, ``report.html``.
+SHA-256), ``labels.json`` (class of each training image, -1 where unknown: for reports, never for training),
+``metrics.jsonl`` (one record a line), ``files.json`` (names of the training images, where they are files),
+TensorBoard events, ``checkpoint.pt`` and the one before it, ``pseudo_labels.csv``, ``report.html``.
 """
 
 import contextlib
@@ -18,6 +19,7 @@ from torch.utils.tensorboard import SummaryWriter
 from ssl_mix.errors import UserError
 
 CONFIG, SPLIT, METRICS, FILES = "config.json", "split.json", "metrics.jsonl", "files.json"
+LABELS = "labels.json"
 FORMAT = "ssl-mix run 1"
 CONTENT = ("algorithm", "data", "net", "train", "dataset", "versions", "given")  # of config.json
 Record = dict[str, float]

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from ssl_mix.datasets import DataSet, Split
+from ssl_mix.datasets.added_labels import with_added_labels
 from ssl_mix.datasets.copies import copy_notes
 from ssl_mix.engine.trainer import Trainer
 from ssl_mix.models.pretrained import loading_notes
@@ -50,6 +51,7 @@ def prepare(
     features: Features | None = None,
     progress: Progress | None = None,
     net: nn.Module | None = None,
+    split: Split | None = None,
 ) -> Prepared:
     """Read the data and make the trainer; refuses whatever cannot be trained.
 
@@ -61,6 +63,7 @@ def prepare(
         progress: told how far reading the images is.
         net: to begin with, in place of the one that the options name or that was handed over, of the same
             kind.
+        split: which images are labeled, in place of the choice that the options make.
 
     Raises:
         ValueError: anything the user can mend.
@@ -73,7 +76,8 @@ def prepare(
     run = replace(run.settled(), config=replace(run.config, threads=threads))
     run.data.check_test_is_apart()
     data = read_data(run, given, progress) if features is None else features.images
-    split = run.data.choose_split(data, run.config.seed)
+    split = run.data.choose_split(data, run.config.seed) if split is None else split
+    data = with_added_labels(data, split)
     if run.net.tune == "head" and features is None:
         features = learned_features(
             run, data, split, given.network(len(data.classes), run.config.seed), progress

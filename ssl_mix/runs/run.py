@@ -99,6 +99,7 @@ class Run:
                 "classes": list(data.classes),
                 "image_shape": list(data.augmentation.seen(data.train.images.shape)),
                 "stored_size": data.train.images.shape[1],
+                "test_images": 0 if data.test is None else len(data.test.labels),
                 "augmentation": dataclasses.asdict(data.of_pixels),
                 "fingerprint": data.fingerprint(),
                 "split_sha256": split.sha256,

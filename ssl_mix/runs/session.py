@@ -9,29 +9,29 @@ from typing import Any
 import torch
 from torch import nn
 
-from ssl_mix.datasets import Split
+from ssl_mix.datasets import DataSet, Split
 from ssl_mix.engine.trainer import Trainer
 from ssl_mix.runs.changes import Changes, check_belongs, extension_notes
 from ssl_mix.runs.checkpoint import CURRENT, OF_A_RUN, load_checkpoint, save_checkpoint
 from ssl_mix.runs.data_options import Progress
 from ssl_mix.runs.features import Features
 from ssl_mix.runs.folder import (
-    CONFIG,
     FILES,
+    LABELS,
     SPLIT,
     MetricsWriter,
     Record,
     check_run_folder,
     create_run_folder,
-    read_config,
     read_metrics,
     write_text,
 )
 from ssl_mix.runs.given import Given
 from ssl_mix.runs.head import reopened_features, save_body
-from ssl_mix.runs.identity import check_same, identity_of
-from ssl_mix.runs.prepared import begin, prepare, read_data
+from ssl_mix.runs.identity import identity_of
+from ssl_mix.runs.prepared import begin, prepare
 from ssl_mix.runs.reading import reading
+from ssl_mix.runs.reread import reread
 from ssl_mix.runs.run import Run
 from ssl_mix.runs.stopping import Stopped, stop_cleanly
 
@@ -47,6 +47,7 @@ class Session:
         notes: what the user must be told.
         baseline: accuracies without training of a run from weights, which stand in its records beside its
             own; see :class:`ssl_mix.runs.starts.Start`.
+        images: those behind the features that a trainer of a head alone has; None where it has them itself.
     """
 
     folder: Path
@@ -54,6 +55,7 @@ class Session:
     identity: dict[str, Any]
     notes: tuple[str, ...]
     baseline: Mapping[str, float] = field(default_factory=dict)
+    images: DataSet | None = None
 
     @property
     def finished(self) -> bool:
@@ -111,6 +113,7 @@ def start(
     given: Given = Given(),  # noqa: B008 (a tuple)
     features: Features | None = None,
     net: nn.Module | None = None,
+    split: Split | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Session:
@@ -122,6 +125,7 @@ def start(
         given: data and network that take the place of those that the run names.
         features: see :func:`ssl_mix.runs.prepared.prepare`.
         net: likewise.
+        split: likewise.
         overwrite: replace a run that the folder holds.
         progress: told how far reading the images is.
 
@@ -129,17 +133,19 @@ def start(
         ValueError: anything the user can mend; no folder has been made or replaced then.
     """
     check_run_folder(folder, overwrite=overwrite)  # before minutes of reading
-    run, data, split, features, trainer, first, notes = prepare(run, given, features, progress, net)
+    run, data, split, features, trainer, first, notes = prepare(run, given, features, progress, net, split)
     told = None if first is None else first._asdict()
     description = run.describe(data, split) | {"given": given.describe(), "start": told}
     create_run_folder(folder, description, overwrite=overwrite)
     split.save(folder / SPLIT)
+    write_text(folder / LABELS, json.dumps(data.train.labels.tolist()))
     if data.train.files is not None:
         write_text(folder / FILES, json.dumps(data.train.files))
     if features is not None:
         features.save(folder)
         save_body(folder, features, split)
-    session = Session(folder, trainer, identity_of(description), notes, {} if first is None else first.scores)
+    baseline = {} if first is None else first.scores
+    session = Session(folder, trainer, identity_of(description), notes, baseline, data)
     if any(part is not None for part in (given.net, features, net)):
         session.save()  # its weights are written nowhere else
     return session
@@ -163,17 +169,9 @@ def reopen(
     Raises:
         ValueError: no run there, its data or settings have changed, or no checkpoint is whole.
     """
-    description = read_config(folder)
-    with reading(folder / CONFIG):
-        run = changes.moved(Run.from_description(description))
-        recorded = identity_of(description)
-        given.check(description["given"])
-    data = read_data(run, given, progress)
-    split = Split.load(folder / SPLIT)
+    description, run, data, split, now = reread(folder, given=given, changes=changes, progress=progress)
     read_metrics(folder)  # damaged ones are refused before anything is changed
-    now = run.describe(data, split)
     identity = identity_of(now)
-    check_same(recorded, identity, folder / CONFIG)
     state, refused = load_checkpoint(folder, OF_A_RUN)
     if state is not None:
         check_belongs(state, identity, description, folder)
@@ -200,7 +198,7 @@ def reopen(
     if changes != Changes():
         changes.write(folder, description, run, data)
         identity = identity_of(run.describe(data, split))
-    return Session(folder, trainer, identity, tuple(refused), baseline_of(description))
+    return Session(folder, trainer, identity, tuple(refused), baseline_of(description), data)
 
 
 def baseline_of(description: dict[str, Any]) -> dict[str, float]:

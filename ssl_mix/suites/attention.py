@@ -35,12 +35,12 @@ def measure(scene: Scene) -> dict[str, Any]:
     numbers |= {"mass": options.attention_mass, "notes": []}
     kept: list[Tensor] = []
     shown: list[dict[str, Any]] = []
-    for stored, _ in scene.batches(rows):
-        attention = grid_attention(scene, stored)
+    for seen, _ in scene.batches(rows):
+        attention = grid_attention(scene, seen)
         mean = attention.mean(dim=1)
         kept.append(attention_masks(mean.flatten(1), options.attention_mass).double().mean(dim=1))
         wanted = SHOWN - len(shown)
-        pairs = zip(_seen(scene, stored)[:wanted], mean[:wanted], strict=True)
+        pairs = zip(seen[:wanted], mean[:wanted], strict=True)
         shown += [_example(*pair) for pair in pairs]
         numbers["heads"], numbers["grid"] = attention.shape[1:3]
     numbers |= {"kept_area": float(torch.cat(kept).mean()), "shown": shown}
@@ -55,21 +55,16 @@ def measure(scene: Scene) -> dict[str, Any]:
     return numbers
 
 
-def grid_attention(scene: Scene, stored: Tensor) -> Tensor:
-    """Attention of the class token in the last block to the patches of stored images (n, C, H, W):
-    (n, heads, g, g) float32 on the CPU."""
-    trained = scene.answered.trained
-    with torch.inference_mode(), capture_class_attention(trained.net, each_head=True) as attention:
-        trained.net(trained.augmentation.normalize(_seen(scene, stored)))
+def grid_attention(scene: Scene, seen: Tensor) -> Tensor:
+    """Attention of the class token in the last block to the patches of images (n, C, H, W) as the network
+    sees them: (n, heads, g, g) float32 on the CPU."""
+    with capture_class_attention(scene.answered.trained.net, each_head=True) as attention:
+        scene.logits(seen)
     found = attention().cpu()
     side = math.isqrt(found.shape[2])
     if side**2 != found.shape[2]:
         raise UserError(f"{found.shape[2]} patches make no square, as those of square images do")
     return found.view(*found.shape[:2], side, side)
-
-
-def _seen(scene: Scene, stored: Tensor) -> Tensor:
-    return scene.answered.trained.augmentation.plain(stored)
 
 
 def _files(scene: Scene) -> list[Path]:
@@ -98,7 +93,7 @@ def _looked(scene: Scene, located: Located) -> Iterator[tuple[Path, Tensor]]:
     chunks = torch.split(torch.arange(len(source)), at_once(source.shape, CHUNK[trained.device.type]))
     side = trained.shape[1]
     for chunk, stored in zip(chunks, source.batches(chunks, trained.device), strict=True):
-        attention = grid_attention(scene, stored)
+        attention = grid_attention(scene, trained.augmentation.plain(stored))
         every = torch.cat((attention.mean(dim=1, keepdim=True), attention), dim=1)
         kept = attention_masks(every.flatten(2), scene.options.attention_mass).view(every.shape)
         large = spread(kept.flatten(0, 1), side, side).view(*kept.shape[:2], side, side)

@@ -31,20 +31,11 @@ def right_after(scene: Scene, changes: Mapping[Key, Change], label: str) -> dict
     draws = {key: stream_generator(scene.options.suite_seed, f"{label}/{key}") for key in changes}
     right, done, total = dict.fromkeys(changes, 0), 0, len(rows) * len(changes)
     for images, labels in scene.batches(rows):
-        seen = scene.answered.trained.augmentation.plain(images)
         for key, change in changes.items():
-            found = scene.logits(change(seen, draws[key])).argmax(dim=1)
-            right[key] += int((found == labels).sum())
+            right[key] += scene.right(change(images, draws[key]), labels)
             done += len(images)
-            if scene.progress is not None:
-                scene.progress(label, done, total)
+            scene.tell(label, done, total)
     return {key: count / len(rows) for key, count in right.items()}
-
-
-def accuracy_of_sample(scene: Scene) -> float:
-    """Share of the sample that is right as it is."""
-    rows, answered = sampled_rows(scene), scene.answered
-    return float((answered.logits[rows].argmax(dim=1) == answered.labels[rows]).double().mean())
 
 
 def chance_of_sample(scene: Scene) -> float:

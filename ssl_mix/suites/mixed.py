@@ -29,13 +29,12 @@ def measure(scene: Scene) -> dict[str, Any]:
     found: list[list[dict[str, Tensor]]] = [[] for _ in LAMS]
     done = 0
     for (a, labels_a), (b, labels_b) in zip(scene.batches(rows), scene.batches(partners), strict=True):
-        pair = _normalized(scene, a), _normalized(scene, b)
+        pair = scene.normalized(a), scene.normalized(b)
         labels = {"labels_a": labels_a, "labels_b": labels_b}
         for place, mixed in enumerate(_answers(scene, mixer, pair, labels, generator)):
             found[place].append({**labels, **mixed})
         done += len(a)
-        if scene.progress is not None:
-            scene.progress("mixing images", done, len(rows))
+        scene.tell("mixing images", done, len(rows))
     numbers = {"mixer": scene.options.mixed_mixer, "images": len(rows), "of": len(scene.answered.labels)}
     curves = [_measures(_joined(parts)) for parts in found]
     shares = [float(_joined(parts)["lam"].mean()) for parts in found]
@@ -70,11 +69,6 @@ def partners_of(labels: Tensor, rows: Tensor, generator: torch.Generator) -> Ten
         raise UserError("mixed images are of two classes, and the test images that are looked at have one")
     drawn = (torch.rand(len(rows), generator=generator, dtype=torch.float64) * others).long()
     return order[(counts.cumsum(0)[own] + drawn) % len(rows)]  # from behind the own class on, round the end
-
-
-def _normalized(scene: Scene, images: Tensor) -> Tensor:
-    augmentation = scene.answered.trained.augmentation
-    return augmentation.normalize(augmentation.plain(images))
 
 
 def _answers(

@@ -23,22 +23,21 @@ class SuiteOptions:
         suite_seed: of whatever a suite draws.
         ood: images of no class of the run, for the suite of that name: a folder, or the name of a data set,
             whose test part is taken.
-        corruptions_dir: folder of the published files of CIFAR-10-C or CIFAR-100-C (gaussian_noise.npy, ...,
-            labels.npy), for the suite corruption in place of images that it makes.
-        shift_dir: folder of the published files of CIFAR-10.1 or CIFAR-10.2, for the same suite.
-        masks: folder of masks, for the suite attention: indices of classes with 0 for the background, named
-            like the test images; or one of Pascal's layout, with JPEGImages and SegmentationClass.
-        boxes: folder of XML files with boxes in the layout of ImageNet and Pascal, named like the test
-            images, for the suite attention.
-        attention_mass: share of the attention that a mask is to hold.
+        shifted: folder with files of CIFAR-10-C or CIFAR-100-C (gaussian_noise.npy ... and labels.npy),
+            CIFAR-10.1 (cifar10.1_v6_data.npy and cifar10.1_v6_labels.npy) or CIFAR-10.2 (cifar102_test.npz).
+        masks: folder of masks, for the suite attention: PNGs of the numbers of classes, 0 for the background
+            and 255 for what does not count, named like the test images; or one of Pascal's layout, with
+            JPEGImages and SegmentationClass.
+        boxes: folder of XML files with boxes as ImageNet and Pascal have them, named like the test images, or
+            with JPEGImages beside them, for the same suite.
+        attention_mass: share of the attention that its masks are to hold.
         mixed_mixer: which mixer the suite mixed looks at.
     """
 
     limit: int = 1000
     suite_seed: int = 0
     ood: str | None = None
-    corruptions_dir: str | None = None
-    shift_dir: str | None = None
+    shifted: str | None = None
     masks: str | None = None
     boxes: str | None = None
     attention_mass: float = 0.6
@@ -71,21 +70,35 @@ class Scene:
         return torch.randperm(count, generator=generator)[: self.options.limit].sort().values
 
     def batches(self, rows: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-        """The stored test images (n, C, H, W) uint8 of ``rows``, on the device of the network, with their
+        """What the network sees of the test images of ``rows``, (n, C, H, W) uint8, on its device, with their
         labels (n,)."""
         found, device = self.answered, self.answered.trained.device
         chunks = torch.split(rows, at_once(found.images.shape, CHUNK[device.type]))
         positions = (found.positions[chunk] for chunk in chunks)
         for chunk, images in zip(chunks, found.images.batches(positions, device), strict=True):
-            yield images, found.labels[chunk].to(device)
+            yield found.trained.augmentation.plain(images), found.labels[chunk].to(device)
+
+    def normalized(self, images: Tensor) -> Tensor:
+        """What the network is given of images (n, C, H, W) uint8 as it sees them."""
+        return self.answered.trained.augmentation.normalize(images)
 
     @torch.inference_mode()
     def logits(self, images: Tensor) -> Tensor:
-        """(n, C) float32 of stored images (n, C, H, W) uint8, altered or not."""
+        """(n, C) float32 of images (n, C, H, W) as the network sees them, uint8, altered or not; floats are
+        normalized already."""
         trained = self.answered.trained
-        seen = trained.augmentation.normalize(trained.augmentation.plain(images))
+        seen = images if images.is_floating_point() else self.normalized(images)
         logits: Tensor = self.answered.of_columns(trained.net(seen))
         return logits.float()
+
+    def right(self, images: Tensor, labels: Tensor) -> int:
+        """How many of such images have their label for the likeliest class."""
+        return int((self.logits(images).argmax(dim=1) == labels).sum())
+
+    def tell(self, what: str, done: int, total: int) -> None:
+        """Say how far a suite is."""
+        if self.progress is not None:
+            self.progress(what, done, total)
 
 
 class Suite(NamedTuple):

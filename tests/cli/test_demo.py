@@ -65,7 +65,7 @@ def test_photographs_end_in_a_table_a_picture_and_a_report(
     assert results["chosen"][0] in output
     assert np.asarray(Image.open("demo/answers.png").convert("L")).std() > 20  # something is drawn
     report = Path("demo/report.html").read_text()
-    assert "<svg" in report and "fine-tuning" in report and "ssl-mix predict" in report
+    assert "data:image/png" in report and "fine-tuning" in report and "ssl-mix predict" in report
     check_mistakes([], capsys)
 
 

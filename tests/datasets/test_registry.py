@@ -80,7 +80,6 @@ def test_a_test_part_is_not_taken_from_the_folder_for_data_beside_a_named_traini
             "`train` holds all training images: leave out it or `labeled`",
         ),
         ({"train": "a", "table": "b"}, "`train` holds all training images: leave out it or `table`"),
-        ({"table": "a", "unlabeled": "b"}, "`table` holds all training images: leave out it or `unlabeled`"),
         ({"data": "digits", "labeled": "a"}, "`data=digits` takes no `labeled`, only these do: folder"),
     ],
 )

@@ -38,10 +38,25 @@ NUMBERS = ("0", "-1", "1", "2", "3", "0.5", "1e3", "nan", "inf", "x", "", "--", 
 WORDS = ("", "x", "none", "nowhere", "0", "--help", "caf\xe9", "a b", "runs/x", ".")
 LAST = ["--data", "digits", "--steps", "2", "--batch-size", "3", "--threads", "1", "--net", "small-cnn"]
 OTHERS = {
-    "resume": ("--data-root", "--steps"),
-    "evaluate": ("--test", "--crops", "--weights", "--device", "--confusion", "--json", "--data-dir"),
+    "resume": ("--data-root", "--steps", "--label", "--out"),
+    "suggest": ("--n", "--by", "--unlabeled", "--net", "--out"),
+    "audit": ("--data", "--net", "--image-size", "--out"),
+    "evaluate": (
+        "--test",
+        "--crops",
+        "--weights",
+        "--device",
+        "--confusion",
+        "--json",
+        "--data-dir",
+        "--suite",
+    ),
     "predict": ("--out", "--top", "--weights", "--device"),
     "pseudo-labels": ("--out",),
+    "export": ("--to", "--out", "--weights", "--calibrated"),
+    "transfer": ("--from", "--images", "--masks", "--out", "--head"),
+    "report": ("--out", "--no-details"),
+    "compare": ("--csv", "--latex", "--markdown"),
     "list": (),
 }
 

@@ -16,9 +16,8 @@ from ssl_mix.cli.main import main
 from ssl_mix.cli.train import read_run
 from ssl_mix.evaluation import plain_features
 from ssl_mix.models import SmallCNN
-from ssl_mix.reports.html import summary_rows
-from ssl_mix.reports.plots import plot_metrics
-from ssl_mix.reports.summary import summarize
+from ssl_mix.reports.curves import charts
+from ssl_mix.reports.summary import summarize, summary_rows
 from ssl_mix.runs.folder import read_metrics
 from ssl_mix.runs.session import Session, reopen, start
 
@@ -80,9 +79,9 @@ def test_the_probe_stands_beside_every_result(
     probe_row = next(value for name, value in rows.items() if "linear probe" in name)
     assert probe_row == f"{100 * told()['scores']['probe_accuracy']:.2f} %"
     assert "linear probe" in Path("run/report.html").read_text()
-    axes = next(a for a in plot_metrics(records).axes if a.get_title() == "accuracy")
-    dashed = [line for line in axes.lines if line.get_linestyle() == "--"]
-    assert [line.get_label() for line in dashed][0] == "probe accuracy"
+    levels = dict(charts(records)[0].levels)
+    probe = 100 * told()["scores"]["probe_accuracy"]
+    assert levels["linear probe on test images"] == pytest.approx(probe)
     main(["evaluate", "run"])
     assert "linear probe" in capsys.readouterr().out
 

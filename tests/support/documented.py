@@ -13,7 +13,8 @@ def commands_of(text: str) -> list[str]:
     """Every ``ssl-mix`` command of a text that names where it writes, each once, on one line."""
     joined = text.replace("\\\n", " ")
     found = re.findall(
-        r"ssl-mix (?:demo|train|resume|predict|transfer|show-mixers)[^`\n|]*--out [^`\n]*", joined
+        r"ssl-mix (?:demo|train|resume|predict|suggest|audit|transfer|show-mixers)[^`\n|]*--out [^`\n]*",
+        joined,
     )
     return sorted({" ".join(command.split()) for command in found})
 

@@ -20,7 +20,16 @@ ROOMS = ("augment", "evaluation", "losses", "mixers", "mixing")
 CLASSES = 5
 # Containers, types, builders and checks, which are handed no tensors.
 NO_TENSORS = {
-    "evaluation": {"CORRUPTIONS", "MixedAnswers", "Reliability", "Temperature"},
+    "evaluation": {
+        "CORRUPTIONS",
+        "ClassBias",
+        "Difference",
+        "MixedAnswers",
+        "Reliability",
+        "Temperature",
+        "paired_difference",
+        "share_interval",
+    },
     "mixers": {"MIXERS", "Mixed", "MixedBatch", "Mixer", "MixerName", "Pair", "build_mixer"},
     "mixing": {"Pool", "check_composition"},
 }
@@ -345,6 +354,11 @@ EVALUATION = {
         ("probabilities",),
         labels=("labels",),
         nan_is_wrong=True,
+    ),
+    "class_bias": Entry(
+        lambda **given: [found for found in evaluation.class_bias(**given) if isinstance(found, float)],
+        lambda n: {"counts": torch.arange(n) + 1, "prior": torch.arange(n).flip(0) + 1},
+        (),
     ),
     "class_weights": Entry(
         lambda labels: evaluation.class_weights(labels, CLASSES),

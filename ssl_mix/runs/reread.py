@@ -1,0 +1,63 @@
+"""What a run learned from, read again: its data as they were, with the labels that were added to them."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ssl_mix.datasets import DataSet, Split
+from ssl_mix.datasets.added_labels import with_added_labels
+from ssl_mix.runs.changes import Changes
+from ssl_mix.runs.data_options import Progress
+from ssl_mix.runs.folder import CONFIG, SPLIT, read_config
+from ssl_mix.runs.given import Given
+from ssl_mix.runs.identity import check_same, identity_of
+from ssl_mix.runs.prepared import read_data
+from ssl_mix.runs.reading import reading
+from ssl_mix.runs.run import Run
+
+
+class Reread(NamedTuple):
+    """A run and what it learned from.
+
+    Attributes:
+        description: the content of its ``config.json``.
+        run: what defines it, with its data where they are now.
+        data: the images, with added labels.
+        split: which of them are labeled.
+        now: what ``config.json`` would hold were it begun now.
+    """
+
+    description: dict[str, Any]
+    run: Run
+    data: DataSet
+    split: Split
+    now: dict[str, Any]
+
+
+def reread(
+    folder: Path,
+    *,
+    given: Given = Given(),  # noqa: B008 (a tuple)
+    changes: Changes = Changes(),  # noqa: B008 (a tuple)
+    progress: Progress | None = None,
+) -> Reread:
+    """The run in ``folder`` with its data.
+
+    Args:
+        folder: of the run.
+        given: what was handed over when it began.
+        changes: where its data are now.
+        progress: told how far reading the images is.
+
+    Raises:
+        ValueError: no run there, or its data or settings have changed.
+    """
+    description = read_config(folder)
+    with reading(folder / CONFIG):
+        run = changes.moved(Run.from_description(description))
+        recorded = identity_of(description)
+        given.check(description["given"])
+    split = Split.load(folder / SPLIT)
+    data = with_added_labels(read_data(run, given, progress), split)
+    now = run.describe(data, split)
+    check_same(recorded, identity_of(now), folder / CONFIG)
+    return Reread(description, run, data, split, now)
