@@ -21,7 +21,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks import auto_tables, gpu_tables, head_tables, labeling_tables, speed_tables
+from benchmarks import auto_tables, default_tables, gpu_tables, head_tables, labeling_tables, speed_tables
 
 ROOT = Path(__file__).resolve().parents[1]
 MIXES = ("none", "mixup", "dm", "mce", "as", "dm-as")
@@ -263,6 +263,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "strong-bounds": bounds,
     "supervised-mixing": supervised_mixing,
     "auto": partial(of_lines, "auto", auto_tables.beside_probe),
+    "defaults": partial(of_lines, "default_runs", default_tables.beside_probe),
     "auto-rungs": partial(of_lines, "auto", auto_tables.rungs),
     **{name: partial(of_lines, "head_study", rows) for name, rows in head_tables.TABLES.items()},
     **{f"gpu-{part}": partial(of_lines, "gpu_checks", vars(gpu_tables)[part]) for part in GPU_PARTS},
