@@ -106,7 +106,7 @@ def test_a_signal_outside_training_is_one_line(
         os.kill(os.getpid(), number)
         time.sleep(5)
 
-    for command in ("use", "evaluate"):
+    for command in ("evaluate", "use"):  # which has its own name for it
         monkeypatch.setattr(f"ssl_mix.cli.{command}.load", lambda *_: object())
     monkeypatch.setattr("ssl_mix.recipes.auto.learned_features", lambda *_: None)
     monkeypatch.setattr(place, interrupted)
