@@ -102,10 +102,10 @@ def rows(data: DataSet, found: Sequence[Finding]) -> Iterable[list[str]]:
 def write_sheet(path: Path, data: DataSet, found: Sequence[Finding]) -> None:
     """Draw what was found, with the reasons."""
     words = []
-    for number, one in enumerate(found, 1):
+    for one in found:
         given = data.classes[int(data.train.labels[one.position])]
         becomes = "" if one.suggested is None else f" -> {data.classes[one.suggested]}?"
-        words.append([f"{number} {Path(name_of(data, one.position)).name}", one.reason, f"{given}{becomes}"])
+        words.append([Path(name_of(data, one.position)).name, one.reason, f"{given}{becomes}"])
     write_contact_sheet(path, data.train.images, [one.position for one in found], words)
 
 

@@ -144,12 +144,12 @@ def rows(scene: Scene, wanted: Wanted) -> Iterable[list[str]]:
 
 
 def captions(scene: Scene, wanted: Wanted) -> list[list[str]]:
-    """Words below the images: number and file, and what they are taken for."""
+    """Words below the images: the file, and what it is taken for."""
     found = []
-    for number, position in enumerate(wanted.positions, 1):
+    for position in wanted.positions:
         name, confidence = answer(scene, position)
         file = Path(name_of(scene.data, position)).name
-        found.append([f"{number} {file}", *([f"{name} {float(confidence):.0%}"] if name else [])])
+        found.append([file, *([f"{name} {float(confidence):.0%}"] if name else [])])
     return found
 
 

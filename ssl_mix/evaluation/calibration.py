@@ -15,15 +15,17 @@ class Reliability(NamedTuple):
     """Images put in bins by confidence, from the least to the most; of the bins that have any.
 
     Attributes:
+        number: which of all bins each is, from 0 on, (B,) int64.
         images: of each bin, (B,) int64.
         confidence: mean of their largest probabilities, (B,) float64.
         accuracy: share of them that is right, (B,) float64.
 
     Examples:
-        >>> Reliability(torch.tensor([3]), torch.tensor([0.9]), torch.tensor([0.6])).gaps
+        >>> Reliability(torch.tensor([14]), torch.tensor([3]), torch.tensor([0.9]), torch.tensor([0.6])).gaps
         tensor([0.3000])
     """
 
+    number: Tensor
     images: Tensor
     confidence: Tensor
     accuracy: Tensor
@@ -37,6 +39,11 @@ class Reliability(NamedTuple):
     def weights(self) -> Tensor:
         """Share of the images that is in each bin."""
         return self.images.double() / self.images.sum()
+
+    @property
+    def error(self) -> float:
+        """The mean of the gaps over the images."""
+        return float((self.weights * self.gaps).sum())
 
 
 def reliability(probs: Tensor, labels: Tensor, *, bins: int = 15, binning: Binning = "width") -> Reliability:
@@ -63,14 +70,24 @@ def reliability(probs: Tensor, labels: Tensor, *, bins: int = 15, binning: Binni
     check_count("bins", bins)
     check_choice("binning", binning, get_args(Binning))
     confidence, right = confidences(probs, labels)
-    if binning == "mass":
-        sizes = [len(part) for part in confidence.tensor_split(bins)]
-        place = torch.arange(bins).repeat_interleave(torch.tensor(sizes))
-    else:
-        place = torch.bucketize(confidence, torch.arange(1, bins, dtype=torch.float64) / bins)
+    if binning == "width":
+        return of_equal_width(confidence, right, bins)
+    sizes = [len(part) for part in confidence.tensor_split(bins)]
+    return _in_bins(torch.arange(bins).repeat_interleave(torch.tensor(sizes)), confidence, right)
+
+
+def of_equal_width(confidence: Tensor, right: Tensor, bins: int) -> Reliability:
+    """:func:`reliability` of confidences (N,) float64 in any order, each right (1) or not (0), (N,) float64,
+    in bins of equal width."""
+    place = torch.bucketize(confidence, torch.arange(1, bins, dtype=torch.float64) / bins)
+    return _in_bins(place, confidence, right)
+
+
+def _in_bins(place: Tensor, confidence: Tensor, right: Tensor) -> Reliability:
     images = torch.bincount(place)
-    sums = (torch.bincount(place, weights=values)[images > 0] for values in (confidence, right))
-    return Reliability(images[images > 0], *(total / images[images > 0] for total in sums))
+    number = images.nonzero()[:, 0]
+    sums = (torch.bincount(place, weights=values)[number] for values in (confidence, right))
+    return Reliability(number, images[number], *(total / images[number] for total in sums))
 
 
 def expected_calibration_error(
@@ -98,8 +115,7 @@ def expected_calibration_error(
         >>> round(expected_calibration_error(probs, torch.tensor([0, 0])), 6)  # (|1 - 0.9| + |0 - 0.75|) / 2
         0.425
     """
-    found = reliability(probs, labels, bins=bins, binning=binning)
-    return float((found.weights * found.gaps).sum())
+    return reliability(probs, labels, bins=bins, binning=binning).error
 
 
 def rms_calibration_error(probs: Tensor, labels: Tensor, *, bins: int = 15) -> float:

@@ -32,7 +32,7 @@ def write_contact_sheet(
         path: of the file.
         images: to choose from.
         positions: of those that are drawn, in order.
-        words: lines below each; what is too long for an image ends in dots.
+        words: lines below each, the first after its number from 1 on; too long ones lose their beginning.
     """
     write_whole(path, lambda file: contact_sheet(images, positions, words).save(file, "JPEG", quality=88))
 
@@ -52,7 +52,8 @@ def contact_sheet(
         left, top = GAP + place % columns * (SIDE + GAP), GAP + place // columns * height
         sheet.paste(thumbnail(as_picture(batch[0])), (left, top))
         for number, line in enumerate(told):
-            pen.text((left, top + SIDE + LINE * number), fitting(line), fill=INK, font=font())
+            begin = "" if number else f"{place + 1} "
+            pen.text((left, top + SIDE + LINE * number), fitting(line, begin), fill=INK, font=font())
     return sheet
 
 
@@ -70,10 +71,11 @@ def font() -> ImageFont.FreeTypeFont:
     return ImageFont.truetype(Path(matplotlib.get_data_path(), "fonts/ttf/DejaVuSans.ttf"), LETTERS)
 
 
-def fitting(line: str) -> str:
-    """A line that is no wider than an image; of a longer one the end, which tells files apart."""
-    cut = line
+def fitting(line: str, begin: str = "") -> str:
+    """A line that is no wider than an image; of a longer one the end, which tells files apart, after what it
+    begins with."""
+    cut = begin + line
     while font().getlength(cut) > SIDE and len(line) > 1:
         line = line[1:]
-        cut = f"...{line}"
+        cut = f"{begin}...{line}"
     return cut

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from ssl_mix.evaluation import share_interval
+from ssl_mix.evaluation.calibration import of_equal_width
 from ssl_mix.reports.blocks import Block, Fold, Matrix, Number, Reliability, Table, Text
 from ssl_mix.reports.told import Shown
 
@@ -30,26 +31,21 @@ def share_cell(right: int, total: int) -> tuple[Number | str, Number, str]:
 
 def confidence_blocks(shown: Shown) -> list[Block]:
     """Accuracy by confidence: whether the run knows what it knows."""
-    right = shown.predicted == shown.labels
-    place = (shown.confidence.double() * BINS).ceil().clamp(1, BINS).long() - 1  # (from, to]
-    bins, rows, gap = [], [], 0.0
-    for number in range(BINS):
-        members = place == number
-        count = int(members.sum())
-        if not count:
-            continue
-        hits, sure = int(right[members].sum()), shown.confidence[members].double().mean().item()
+    right = (shown.predicted == shown.labels).double()
+    confidence = shown.confidence.double()
+    found = of_equal_width(confidence, right, BINS)
+    bins, rows = [], []
+    for number, count, sure, share in zip(*(column.tolist() for column in found), strict=True):
         low, high = 100 * number / BINS, 100 * (number + 1) / BINS
-        bins.append((low, high, 100 * hits / count, 100 * sure, count))
-        gap += abs(hits / count - sure) * count / len(shown)
-        accuracy, images, interval = share_cell(hits, count)
+        bins.append((low, high, 100 * share, 100 * sure, count))
+        accuracy, images, interval = share_cell(round(share * count), count)
         rows.append((f"{low:.0f} to {high:.0f} %", percent(sure), accuracy, interval, images))
-    mean = shown.confidence.double().mean().item() - right.double().mean().item()
+    mean = (confidence - right).mean().item()
     kind = "more sure than right" if mean > 0 else "less sure than right"
     text = (
         f"On average the run is {kind}, by {abs(100 * mean):.1f} points; expected calibration error "
-        f"{percent(gap)} ({BINS} bins, {len(shown)} images). Were it perfectly calibrated, bars would end "
-        "at the dots; paler bars hold fewer images."
+        f"{percent(found.error)} ({BINS} bins, {len(shown)} images). Were it perfectly calibrated, bars would "
+        "end at the dots; paler bars hold fewer images."
     )
     header = ("confidence", "mean confidence", "accuracy", "95 % interval", "images")
     return [Text(text), Reliability(bins), Fold("The same as a table", [Table(rows, header)])]

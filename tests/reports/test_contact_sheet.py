@@ -38,6 +38,9 @@ def test_long_names_keep_their_end_within_an_image() -> None:
     cut = fitting("a/very/long/path/to/somebody/else/birds/robin/image_0001.jpg")
     assert cut.startswith("...") and cut.endswith("image_0001.jpg") and font().getlength(cut) <= SIDE
     assert fitting("short") == "short"
+    numbered = fitting("a_photograph_of_somebody_0001.jpg", "12 ")
+    assert numbered.startswith("12 ...") and numbered.endswith("0001.jpg")
+    assert font().getlength(numbered) <= SIDE
 
 
 def test_a_sheet_of_very_many_and_of_one_is_a_jpeg(tmp_path: Path) -> None:
