@@ -120,7 +120,8 @@ class Run:
         if description.get("format") != FORMAT:
             raise UserError(
                 f"expected a run (config of format {FORMAT!r}), found {description.get('format')!r}; "
-                "a demo's runs are the folders inside it"
+                "a demo's runs are the folders inside it, and a transfer to segmentation has its scores in "
+                "segmentation.json"
             )
         keywords = dict(description["algorithm"])
         algorithm = ALGORITHMS[keywords.pop("name")]
