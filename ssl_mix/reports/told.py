@@ -29,7 +29,8 @@ from ssl_mix.runs.reading import reading
 from ssl_mix.runs.session import Session
 from ssl_mix.runs.trained import TrainedRun, load_trained
 
-CPU = torch.device("cpu")
+NO_TEST = "This run has no test images."
+NO_PSEUDO = "Its algorithm makes no pseudo-labels."
 
 
 @dataclass(frozen=True)
@@ -158,10 +159,6 @@ def told_in(folder: Path, device: str = "auto", progress: Progress | None = None
     return Told(
         *about, tested, unlabeled, _attempt(lambda: pseudo_label_numbers(folder, bank, classes)), mixed
     )
-
-
-NO_TEST = "This run has no test images."
-NO_PSEUDO = "Its algorithm makes no pseudo-labels."
 
 
 def check_describes(config: Mapping[str, Any], folder: Path) -> None:
