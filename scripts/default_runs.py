@@ -2,7 +2,8 @@
 
 ``python scripts/default_runs.py --root DIR --net WEIGHTS --labels 5 --splits 5 --runs DIR`` trains each
 algorithm on each choice of labels from the images in ROOT/train, tests on ROOT/test, and writes a JSON line
-for each to ``scripts/results/default_runs.jsonl``. Cells whose line is there are left out.
+for each to ``scripts/results/default_runs.jsonl``. Cells whose line is there are left out. An algorithm may
+come with options: ``--algorithms fixmatch "fixmatch --mix dm-as"``.
 """
 
 import argparse
@@ -72,7 +73,7 @@ def missing(asked: argparse.Namespace) -> Iterator[dict[str, Any]]:
 
 def measured(asked: argparse.Namespace, cell: dict[str, Any]) -> dict[str, Any]:
     """Train one cell with the defaults: its accuracies in the end and without training."""
-    folder = asked.runs / "-".join(str(cell[key]) for key in KEYS)
+    folder = asked.runs / "-".join(str(cell[key]).replace(" ", "") for key in KEYS)
     options = {
         "train": asked.root / "train",
         "test": asked.root / "test",
@@ -86,7 +87,7 @@ def measured(asked: argparse.Namespace, cell: dict[str, Any]) -> dict[str, Any]:
     }
     words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
     began = time.perf_counter()
-    ssl_mix(["train", cell["algorithm"], "--overwrite", *words])
+    ssl_mix(["train", *cell["algorithm"].split(), "--overwrite", *words])
     last = read_metrics(folder)[-1]
     names = ("test_accuracy", "probe_accuracy", "start_accuracy")
     settings = {key: read_config(folder)["train"][key] for key in ("steps", "batch_size", "lr")}
