@@ -5,11 +5,17 @@ if __name__ != "ssl_mix.algorithms":
     raise ImportError(f"this folder is the package ssl_mix.algorithms, not {__name__!r}")
 
 from ssl_mix.algorithm import Algorithm  # noqa: E402
+from ssl_mix.algorithms.adamatch import AdaMatch  # noqa: E402
 from ssl_mix.algorithms.bi_tuning import BiTuning  # noqa: E402
 from ssl_mix.algorithms.bss import BSS  # noqa: E402
 from ssl_mix.algorithms.co_tuning import CoTuning  # noqa: E402
+from ssl_mix.algorithms.dash import Dash  # noqa: E402
+from ssl_mix.algorithms.debiasmatch import DebiasMatch  # noqa: E402
+from ssl_mix.algorithms.defixmatch import DeFixMatch  # noqa: E402
 from ssl_mix.algorithms.delta import DELTA  # noqa: E402
+from ssl_mix.algorithms.dst import DST  # noqa: E402
 from ssl_mix.algorithms.fine_tuning import FineTuning  # noqa: E402
+from ssl_mix.algorithms.finessl import FineSSL  # noqa: E402
 from ssl_mix.algorithms.fixmatch import FixMatch  # noqa: E402
 from ssl_mix.algorithms.flexmatch import FlexMatch  # noqa: E402
 from ssl_mix.algorithms.freematch import FreeMatch  # noqa: E402
@@ -18,8 +24,10 @@ from ssl_mix.algorithms.mean_teacher import MeanTeacher  # noqa: E402
 from ssl_mix.algorithms.mixmatch import MixMatch  # noqa: E402
 from ssl_mix.algorithms.pi_model import PiModel  # noqa: E402
 from ssl_mix.algorithms.pseudo_label import PseudoLabel  # noqa: E402
+from ssl_mix.algorithms.refixmatch import ReFixMatch  # noqa: E402
 from ssl_mix.algorithms.remixmatch import ReMixMatch  # noqa: E402
 from ssl_mix.algorithms.self_tuning import SelfTuning  # noqa: E402
+from ssl_mix.algorithms.sequencematch import SequenceMatch  # noqa: E402
 from ssl_mix.algorithms.softmatch import SoftMatch  # noqa: E402
 from ssl_mix.algorithms.stochnorm import StochNorm  # noqa: E402
 from ssl_mix.algorithms.supervised import Supervised  # noqa: E402
@@ -49,6 +57,14 @@ ALGORITHMS: dict[str, type[Algorithm]] = {
     "flexmatch": FlexMatch,
     "freematch": FreeMatch,
     "softmatch": SoftMatch,
+    "dash": Dash,
+    "adamatch": AdaMatch,
+    "defixmatch": DeFixMatch,
+    "refixmatch": ReFixMatch,
+    "sequencematch": SequenceMatch,
+    "debiasmatch": DebiasMatch,
+    "dst": DST,
+    "finessl": FineSSL,
     **TRANSFER,
 }
 
@@ -75,4 +91,12 @@ __all__ = [
     "SoftMatch",
     "StochNorm",
     "Supervised",
+    "AdaMatch",
+    "Dash",
+    "DebiasMatch",
+    "DeFixMatch",
+    "DST",
+    "FineSSL",
+    "ReFixMatch",
+    "SequenceMatch",
 ]

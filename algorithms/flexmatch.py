@@ -83,8 +83,7 @@ class FlexMatch(Algorithm):
 
     def thresholds(self, num_classes: int) -> Tensor:
         """tau_c of every class, (C,)."""
-        slots = self.image_class + 1
-        counts = slots.new_zeros(num_classes + 1).scatter_add_(0, slots, torch.ones_like(slots)).float()
+        counts = class_counts(self.image_class, num_classes)
         never, learned = counts[0], counts[1:]
         most = learned.max()
         beta = learned / (torch.maximum(most, never) if self.threshold_warmup else most).clamp(min=1)
@@ -110,10 +109,26 @@ class FlexMatch(Algorithm):
         return step_output(terms, mixed, pseudo, carry | news)
 
     def commit(self, carry: dict[str, Tensor]) -> None:
-        """Enter the confident pseudo-labels of the step; where an image occurs twice, its last confident
-        pseudo-label counts."""
-        rest = dict(carry)
-        slots, labels, learned = (rest.pop(name) for name in ("indices", "labels", "learned"))
-        last = last_positions(slots, len(self.image_class), learned > 0)
-        self.image_class[slots] = torch.where(last >= 0, labels[last], self.image_class[slots])
-        super().commit(rest)
+        """Enter the confident pseudo-labels of the step, see :func:`enter_classes`."""
+        super().commit(enter_classes(self.image_class, carry))
+
+
+def class_counts(image_class: Tensor, num_classes: int) -> Tensor:
+    """How many images are of each class, (C + 1,) float; of none the first.
+
+    Args:
+        image_class: class of each image, (U,) int64; -1 for none.
+        num_classes: C.
+    """
+    slots = image_class + 1
+    return slots.new_zeros(num_classes + 1).scatter_add_(0, slots, torch.ones_like(slots)).float()
+
+
+def enter_classes(image_class: Tensor, carry: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Write the "labels" of a step to the classes (U,) of the images at "indices" where "learned" says so;
+    where an image occurs twice, its last such label counts. Returns the rest of the news."""
+    rest = dict(carry)
+    slots, labels, learned = (rest.pop(name) for name in ("indices", "labels", "learned"))
+    last = last_positions(slots, len(image_class), learned > 0)
+    image_class[slots] = torch.where(last >= 0, labels[last], image_class[slots])
+    return rest

@@ -30,7 +30,8 @@ class Algorithm(nn.Module):
     wants that called first. ``docs/examples/own_loop.py`` is such a loop in full.
 
     Attributes:
-        labeled_views: views of the labeled images that ``forward`` reads ("plain", "weak", "strong").
+        labeled_views: views of the labeled images that ``forward`` reads ("plain", "weak", "medium",
+            "strong").
         unlabeled_views: views of the unlabeled images; empty for an algorithm that needs none.
         unlabeled_ratio: unlabeled images per labeled one in a batch (mu).
         body_parts: names of modules that ``extend`` adds to the network and that learn at the rate of its

@@ -202,6 +202,8 @@ class Adjuster(nn.Module):
         labeled: tuple[Tensor, Tensor],
         unlabeled: Tensor,
         step: Step,
+        *,
+        shown: Tensor | None = None,
     ) -> Adjusted:
         """Smooth and align.
 
@@ -211,6 +213,8 @@ class Adjuster(nn.Module):
             labeled: images (B, ...) of the step and their classes, (B,) int64.
             unlabeled: images that p is about, (N, ...).
             step: where training stands.
+            shown: what stands for the classes of the labeled images in the alignment, (B, C); default: 1 for
+                the class of each.
         """
         p, (images, labels) = probabilities.detach(), labeled
         news: dict[str, Tensor] = {}
@@ -221,8 +225,8 @@ class Adjuster(nn.Module):
         news["mean_prediction"] = self._average("mean_prediction", p.mean(dim=0), step)
         wanted: Tensor | float = 1 / p.shape[1]
         if self.options.align == "labeled":
-            shares = F.one_hot(labels, p.shape[1]).to(p.dtype).mean(dim=0)
-            wanted = news["class_share"] = self._average("class_share", shares, step)
+            classes = F.one_hot(labels, p.shape[1]).to(p.dtype) if shown is None else shown
+            wanted = news["class_share"] = self._average("class_share", classes.mean(dim=0), step)
         return Adjusted(align(p, news["mean_prediction"], wanted), p, _named(news))
 
     def select(self, pseudo: PseudoLabels, adjusted: Adjusted) -> tuple[PseudoLabels, dict[str, Tensor]]:

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ssl_mix.augment.views import VIEWS, kind_of
+from ssl_mix.augment.views import kind_of
 from ssl_mix.errors import UserError, check_count, nearest
+
+KEPT = ("plain", "weak", "strong")  # kinds of views
 
 
 def view_names(count: int) -> tuple[str, ...]:
@@ -18,7 +20,7 @@ def view_names(count: int) -> tuple[str, ...]:
     """
     check_count("feature_views", count)
     numbers = ["", *map(str, range(2, count + 1))]
-    return ("plain", *(f"{kind}{number}" for kind in VIEWS[1:] for number in numbers))
+    return ("plain", *(f"{kind}{number}" for kind in KEPT[1:] for number in numbers))
 
 
 class CachedViews:
@@ -75,11 +77,11 @@ class CachedViews:
 
     def _rows(self, images: Tensor, name: str, generator: torch.Generator) -> Tensor:
         kind = kind_of(name)
-        if kind not in VIEWS:
-            raise UserError(f"unknown view {name!r}: choose {', '.join(VIEWS)}.{nearest(name, VIEWS)}")
+        if kind not in KEPT:
+            raise UserError(f"unknown view {name!r}: choose {', '.join(KEPT)}.{nearest(name, KEPT)}")
         if kind == "plain":
             return images
-        first = 1 + self.count * (VIEWS.index(kind) - 1)
+        first = 1 + self.count * (KEPT.index(kind) - 1)
         drawn = torch.randint(first, first + self.count, images.shape, generator=generator)
         return images + drawn.to(images.device, non_blocking=True)
 

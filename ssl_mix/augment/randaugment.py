@@ -38,6 +38,7 @@ class RandAugment:
     Args:
         variant: "torchssl", "kekmodel", "google" or "self-tuning", see ``ssl_mix.augment.pools``.
         geometry: factor on the ranges of rotation, shear and translation; below 1 for tiny images.
+        draws: operations for each image; default: as many as the variant has.
 
     Raises:
         ValueError: the variant is unknown.
@@ -49,6 +50,7 @@ class RandAugment:
 
     variant: Variant = "torchssl"
     geometry: float = 1.0
+    draws: int | None = None
 
     def __post_init__(self) -> None:
         check_choice("variant", self.variant, POOLS)
@@ -70,7 +72,7 @@ class RandAugment:
     def sample(self, count: int, height: int, width: int, generator: torch.Generator) -> Choices:
         """Draw operations and magnitudes for ``count`` images of ``height`` x ``width`` pixels."""
         pool = POOLS[self.variant]
-        shape = (pool.draws, count)
+        shape = (self.draws or pool.draws, count)
         operation = torch.randint(len(OPERATIONS), shape, generator=generator)
         applied, level, sign = torch.rand(3, *shape, dtype=torch.float64, generator=generator).unbind(0)
         operation = operation.where(applied < pool.probability, OPERATIONS.index("identity"))

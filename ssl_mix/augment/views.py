@@ -16,7 +16,7 @@ from ssl_mix.augment.resized_crop import random_resized_crop
 from ssl_mix.augment.weak import flip_and_crop
 from ssl_mix.errors import UserError, nearest
 
-VIEWS = ("plain", "weak", "strong")
+VIEWS = ("plain", "weak", "medium", "strong")
 Crop = Literal["pad", "resized"]
 
 
@@ -117,7 +117,7 @@ class Augmentation:
         self, images: Tensor, names: Sequence[str], generator: torch.Generator, *, channels_last: bool = False
     ) -> dict[str, Tensor]:
         """Normalized views by name: "plain": the center; "weak": flip and crop; "strong": weak, then
-        RandAugment, then Cutout.
+        RandAugment, then Cutout; "medium": the same with one operation of RandAugment.
 
         A number behind a name ("weak2") makes another view of that kind, drawn by itself.
 
@@ -148,5 +148,6 @@ class Augmentation:
         weak = flip_and_crop(images, flip=self.flip, padding=padding, size=self.size, generator=generator)
         if kind == "weak":
             return weak
-        altered = RandAugment(self.variant, self.geometry)(weak, generator=generator)
+        draws = 1 if kind == "medium" else None
+        altered = RandAugment(self.variant, self.geometry, draws)(weak, generator=generator)
         return cutout(altered, variant=self.variant, generator=generator)

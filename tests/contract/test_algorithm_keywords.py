@@ -34,15 +34,18 @@ def test_the_tables_name_algorithms_that_there_are() -> None:
     assert EVERYTHING.keys() | REFUSED.keys() | BAD.keys() <= ALGORITHMS.keys()
 
 
-def loss_of(name: str, keywords: dict[str, Any]) -> tuple[float, float, float, int]:
-    """The loss of a step and of the next one, the running statistics behind them, and mu."""
+def loss_of(name: str, keywords: dict[str, Any]) -> tuple[float, float, float, float, int]:
+    """The loss of a step and of the next one, the slope of the first, the running statistics, and mu."""
     algorithm: Any = ALGORITHMS[name](**keywords)
     nets, batch = networks(algorithm), random_batch(algorithm)
     first = algorithm(nets, batch, step())
+    first.loss.backward()
+    slopes = [weight.grad for weight in nets.student.parameters() if weight.grad is not None]
+    slope = sum(gradient.double().abs().sum().item() for gradient in slopes)
     algorithm.commit(first.carry)
     second = algorithm(nets, batch, step())
     moved = sum(buffer.double().sum().item() for buffer in nets.student.buffers())
-    return first.loss.item(), second.loss.item(), moved, algorithm.unlabeled_ratio
+    return first.loss.item(), second.loss.item(), slope, moved, algorithm.unlabeled_ratio
 
 
 def changes_something(name: str, base: dict[str, Any], keyword: str) -> bool:

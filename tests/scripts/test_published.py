@@ -39,6 +39,8 @@ def module(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
         ("cifar100", 400, "softmatch", "USB", BEST, "WRN-28-2", 49.64, 1.46),
         ("cifar100", 10000, "mixmatch", "USB", BEST, "WRN-28-2", 32.10, 0.13),
         ("cifar100", 2500, "uda", "USB", BEST, "WRN-28-2", 34.37, 0.28),
+        ("svhn", 1000, "adamatch", "USB", BEST, "WRN-28-2", 2.04, 0.02),
+        ("cifar100", 400, "dash", "USB", BEST, "WRN-28-2", 53.98, 2.31),
         ("svhn", 250, "flexmatch", "USB", BEST, "WRN-28-2", 5.02, 1.2),
         ("cifar10", 40, "fixmatch", "Sohn", LAST_20, "WRN-28-2", 13.81, 3.37),
         ("cifar100", 10000, "fixmatch", "Sohn", LAST_20, "WRN-28-8", 22.60, 0.12),

@@ -37,6 +37,14 @@ EVERYTHING: dict[str, list[dict[str, Any]]] = {
     "flexmatch": [{"threshold": 0.5}, {"threshold": 0.6, "threshold_warmup": False, "mixing": MIXED}],
     "freematch": [{}, {"average_decay": 0.1, "fairness_weight": 0.5, "mixing": MIXED}],
     "softmatch": [{}, {"average_decay": 0.1, "mixing": MIXED}],
+    "dash": [{"lowest_loss": 0.7}, {"lowest_loss": 0.7, "falls": 3, "warmup": 0.25, "mixing": MIXED}],
+    "adamatch": [{"threshold": 0.8}, {"threshold": 0.8, "mixing": MIXED}],
+    "defixmatch": [{"threshold": 0.5}, {"threshold": 0.5, "mixing": MIXED}],
+    "refixmatch": [{"threshold": 0.5}, {"threshold": 0.5, "mixing": MIXED}],
+    "sequencematch": [{"threshold": 0.5}, {"threshold": 0.5, "mixing": MIXED}],
+    "debiasmatch": [{"threshold": 0.5}, {"threshold": 0.5, "mixing": MIXED}],
+    "dst": [{"threshold": 0.5, "width": 16}, {"threshold": 0.5, "width": 16, "mixing": MIXED}],
+    "finessl": [{"threshold": 0.5}, {"threshold": 0.5, "mixing": MIXED}],
     "fine-tuning": [{}, {"mixing": replace(MIXED, mix_head="own")}],
     "l2-sp": [{}],
     "bss": [{}],
@@ -60,12 +68,14 @@ OTHER_MIXING = {
 OTHER_TARGETS = {"align": "none", "smooth_targets": 0.2, "balance_classes": False}
 # Options that mean nothing to an algorithm, which are refused there: supervised training mixes its whole
 # batch;
-# MixMatch and ReMixMatch mix by themselves, and take every pseudo-label; SoftMatch weighs them.
+# MixMatch and ReMixMatch mix by themselves, and take every pseudo-label; SoftMatch and FineSSL weigh them.
 REFUSED = {
     "supervised": {"mix_weight", "mix_ramp", "mix_head", "mix_variant"},
     "mixmatch": {"mixer", "mix_alpha", "mix_head", "balance_classes"},
     "remixmatch": {"mixer", "mix_alpha", "mix_head", "balance_classes"},
     "softmatch": {"balance_classes"},
+    "defixmatch": {"balance_classes"},
+    "finessl": {"balance_classes"},
 }
 # What must be refused besides negative numbers, counts of zero and choices that are none.
 BAD: dict[str, list[dict[str, Any]]] = {
@@ -85,6 +95,14 @@ BAD: dict[str, list[dict[str, Any]]] = {
         {"lowest_threshold": 0.9, "highest_threshold": 0.8},
     ],
     "softmatch": [{"average_decay": 1.5}, {"sigmas": 0.0}],
+    "dash": [{"warmup": 1.5}, {"gamma": 0.9}, {"lowest_loss": 0.0}, {"temperature": 0.0}],
+    "adamatch": [{"threshold": 1.5}, {"ramp": 1.5}],
+    "defixmatch": [{"threshold": 1.5}],
+    "refixmatch": [{"threshold": 1.5}, {"temperature": 0.0}],
+    "sequencematch": [{"threshold": 1.5}, {"temperature": 0.0}],
+    "debiasmatch": [{"threshold": 1.5}, {"average_decay": 1.5}],
+    "dst": [{"threshold": 1.5}, {"ramp": 0.0}],
+    "finessl": [{"threshold": 1.5}, {"smoothing": 1.5}],
     "fine-tuning": [{"threshold": 1.5}],
     "stochnorm": [{"probability": 1.1}],
     "co-tuning": [{"threshold": 1.5}],
