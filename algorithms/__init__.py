@@ -8,6 +8,8 @@ from ssl_mix.algorithm import Algorithm  # noqa: E402
 from ssl_mix.algorithms.bi_tuning import BiTuning  # noqa: E402
 from ssl_mix.algorithms.bss import BSS  # noqa: E402
 from ssl_mix.algorithms.co_tuning import CoTuning  # noqa: E402
+from ssl_mix.algorithms.comatch import CoMatch  # noqa: E402
+from ssl_mix.algorithms.crmatch import CRMatch  # noqa: E402
 from ssl_mix.algorithms.delta import DELTA  # noqa: E402
 from ssl_mix.algorithms.fine_tuning import FineTuning  # noqa: E402
 from ssl_mix.algorithms.fixmatch import FixMatch  # noqa: E402
@@ -15,11 +17,15 @@ from ssl_mix.algorithms.flexmatch import FlexMatch  # noqa: E402
 from ssl_mix.algorithms.freematch import FreeMatch  # noqa: E402
 from ssl_mix.algorithms.l2_sp import L2SP  # noqa: E402
 from ssl_mix.algorithms.mean_teacher import MeanTeacher  # noqa: E402
+from ssl_mix.algorithms.meta_pseudo_labels import MetaPseudoLabels  # noqa: E402
 from ssl_mix.algorithms.mixmatch import MixMatch  # noqa: E402
 from ssl_mix.algorithms.pi_model import PiModel  # noqa: E402
 from ssl_mix.algorithms.pseudo_label import PseudoLabel  # noqa: E402
 from ssl_mix.algorithms.remixmatch import ReMixMatch  # noqa: E402
+from ssl_mix.algorithms.s4l import S4L  # noqa: E402
 from ssl_mix.algorithms.self_tuning import SelfTuning  # noqa: E402
+from ssl_mix.algorithms.simmatch import SimMatch  # noqa: E402
+from ssl_mix.algorithms.simmatchv2 import SimMatchV2  # noqa: E402
 from ssl_mix.algorithms.softmatch import SoftMatch  # noqa: E402
 from ssl_mix.algorithms.stochnorm import StochNorm  # noqa: E402
 from ssl_mix.algorithms.supervised import Supervised  # noqa: E402
@@ -49,6 +55,12 @@ ALGORITHMS: dict[str, type[Algorithm]] = {
     "flexmatch": FlexMatch,
     "freematch": FreeMatch,
     "softmatch": SoftMatch,
+    "comatch": CoMatch,
+    "simmatch": SimMatch,
+    "simmatchv2": SimMatchV2,
+    "crmatch": CRMatch,
+    "s4l": S4L,
+    "meta-pseudo-labels": MetaPseudoLabels,
     **TRANSFER,
 }
 
@@ -57,21 +69,27 @@ __all__ = [
     "BSS",
     "DELTA",
     "L2SP",
+    "S4L",
     "TRANSFER",
     "UDA",
     "VAT",
     "BiTuning",
+    "CRMatch",
+    "CoMatch",
     "CoTuning",
     "FineTuning",
     "FixMatch",
     "FlexMatch",
     "FreeMatch",
     "MeanTeacher",
+    "MetaPseudoLabels",
     "MixMatch",
     "PiModel",
     "PseudoLabel",
     "ReMixMatch",
     "SelfTuning",
+    "SimMatch",
+    "SimMatchV2",
     "SoftMatch",
     "StochNorm",
     "Supervised",
