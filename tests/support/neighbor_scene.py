@@ -47,7 +47,7 @@ def aligned(logits: Array, scene: Scene) -> Array:
 def attention(query: Array, keys: Array, temperature: float) -> Array:
     """Weights of the keys for one query, a sum in a loop."""
     powers = np.array([np.exp(query @ key / temperature) for key in keys])
-    return powers / powers.sum()
+    return np.asarray(powers / powers.sum())
 
 
 def cross_entropy(logits: Array, targets: Array) -> Array:
