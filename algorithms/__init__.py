@@ -19,6 +19,7 @@ from ssl_mix.algorithms.l2_sp import L2SP  # noqa: E402
 from ssl_mix.algorithms.mean_teacher import MeanTeacher  # noqa: E402
 from ssl_mix.algorithms.meta_pseudo_labels import MetaPseudoLabels  # noqa: E402
 from ssl_mix.algorithms.mixmatch import MixMatch  # noqa: E402
+from ssl_mix.algorithms.noisy_student import NoisyStudent  # noqa: E402
 from ssl_mix.algorithms.pi_model import PiModel  # noqa: E402
 from ssl_mix.algorithms.pseudo_label import PseudoLabel  # noqa: E402
 from ssl_mix.algorithms.remixmatch import ReMixMatch  # noqa: E402
@@ -61,6 +62,7 @@ ALGORITHMS: dict[str, type[Algorithm]] = {
     "crmatch": CRMatch,
     "s4l": S4L,
     "meta-pseudo-labels": MetaPseudoLabels,
+    "noisy-student": NoisyStudent,
     **TRANSFER,
 }
 
@@ -84,6 +86,7 @@ __all__ = [
     "MeanTeacher",
     "MetaPseudoLabels",
     "MixMatch",
+    "NoisyStudent",
     "PiModel",
     "PseudoLabel",
     "ReMixMatch",
