@@ -9,6 +9,8 @@ from ssl_mix.algorithms.adamatch import AdaMatch  # noqa: E402
 from ssl_mix.algorithms.bi_tuning import BiTuning  # noqa: E402
 from ssl_mix.algorithms.bss import BSS  # noqa: E402
 from ssl_mix.algorithms.co_tuning import CoTuning  # noqa: E402
+from ssl_mix.algorithms.comatch import CoMatch  # noqa: E402
+from ssl_mix.algorithms.crmatch import CRMatch  # noqa: E402
 from ssl_mix.algorithms.dash import Dash  # noqa: E402
 from ssl_mix.algorithms.debiasmatch import DebiasMatch  # noqa: E402
 from ssl_mix.algorithms.defixmatch import DeFixMatch  # noqa: E402
@@ -21,13 +23,18 @@ from ssl_mix.algorithms.flexmatch import FlexMatch  # noqa: E402
 from ssl_mix.algorithms.freematch import FreeMatch  # noqa: E402
 from ssl_mix.algorithms.l2_sp import L2SP  # noqa: E402
 from ssl_mix.algorithms.mean_teacher import MeanTeacher  # noqa: E402
+from ssl_mix.algorithms.meta_pseudo_labels import MetaPseudoLabels  # noqa: E402
 from ssl_mix.algorithms.mixmatch import MixMatch  # noqa: E402
+from ssl_mix.algorithms.noisy_student import NoisyStudent  # noqa: E402
 from ssl_mix.algorithms.pi_model import PiModel  # noqa: E402
 from ssl_mix.algorithms.pseudo_label import PseudoLabel  # noqa: E402
 from ssl_mix.algorithms.refixmatch import ReFixMatch  # noqa: E402
 from ssl_mix.algorithms.remixmatch import ReMixMatch  # noqa: E402
+from ssl_mix.algorithms.s4l import S4L  # noqa: E402
 from ssl_mix.algorithms.self_tuning import SelfTuning  # noqa: E402
 from ssl_mix.algorithms.sequencematch import SequenceMatch  # noqa: E402
+from ssl_mix.algorithms.simmatch import SimMatch  # noqa: E402
+from ssl_mix.algorithms.simmatchv2 import SimMatchV2  # noqa: E402
 from ssl_mix.algorithms.softmatch import SoftMatch  # noqa: E402
 from ssl_mix.algorithms.stochnorm import StochNorm  # noqa: E402
 from ssl_mix.algorithms.supervised import Supervised  # noqa: E402
@@ -65,6 +72,13 @@ ALGORITHMS: dict[str, type[Algorithm]] = {
     "debiasmatch": DebiasMatch,
     "dst": DST,
     "finessl": FineSSL,
+    "comatch": CoMatch,
+    "simmatch": SimMatch,
+    "simmatchv2": SimMatchV2,
+    "crmatch": CRMatch,
+    "s4l": S4L,
+    "meta-pseudo-labels": MetaPseudoLabels,
+    "noisy-student": NoisyStudent,
     **TRANSFER,
 }
 
@@ -73,21 +87,28 @@ __all__ = [
     "BSS",
     "DELTA",
     "L2SP",
+    "S4L",
     "TRANSFER",
     "UDA",
     "VAT",
     "BiTuning",
+    "CRMatch",
+    "CoMatch",
     "CoTuning",
     "FineTuning",
     "FixMatch",
     "FlexMatch",
     "FreeMatch",
     "MeanTeacher",
+    "MetaPseudoLabels",
     "MixMatch",
+    "NoisyStudent",
     "PiModel",
     "PseudoLabel",
     "ReMixMatch",
     "SelfTuning",
+    "SimMatch",
+    "SimMatchV2",
     "SoftMatch",
     "StochNorm",
     "Supervised",

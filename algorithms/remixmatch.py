@@ -16,14 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ssl_mix.algorithm import Algorithm, parts, step_output
-from ssl_mix.errors import (
-    UserError,
-    check_choice,
-    check_count,
-    check_not_negative,
-    check_positive,
-    check_share,
-)
+from ssl_mix.augment.rotations import check_square, random_turns
+from ssl_mix.errors import check_choice, check_count, check_not_negative, check_positive, check_share
 from ssl_mix.mixing.pool import LamPer, mix_pool, one_hot
 from ssl_mix.mixing.terms import MixingTerms
 from ssl_mix.mixing.words import Mix
@@ -104,10 +98,7 @@ class ReMixMatch(Algorithm):
 
     def extend(self, net: nn.Module, task: Task) -> nn.Module:
         """A head that tells four rotations from the features."""
-        if task.image_shape[1] != task.image_shape[2]:
-            raise UserError(
-                f"ReMixMatch rotates images by quarter turns: they must be square, got {task.image_shape}"
-            )
+        check_square("ReMixMatch", task.image_shape)
         self.rotation_head = new_head(feature_width(net), 4)
         return super().extend(net, task)
 
@@ -147,10 +138,7 @@ class ReMixMatch(Algorithm):
 
     def _rotation(self, net: nn.Module, images: Tensor, step: Step) -> Tensor:
         """Cross-entropy of telling by how many quarter turns, drawn anew, each image was rotated."""
-        turns = torch.randint(4, (len(images),), generator=step.generator)
-        turns = turns.to(images.device, non_blocking=True)
-        turned = torch.stack([torch.rot90(images, quarter, (2, 3)) for quarter in range(4)], dim=1)
-        picked = turned[torch.arange(len(images), device=images.device), turns]
+        picked, turns = random_turns(images, step.generator)
         with frozen_running_statistics(net):
             features = backbone(net).features(picked)
         return F.cross_entropy(full_precision(self.rotation_head(features)), turns)

@@ -31,7 +31,7 @@ from ssl_mix.mixing.terms import MixingTerms
 from ssl_mix.mixing.words import Mix
 from ssl_mix.passes import backbone, batch_statistics, full_precision
 from ssl_mix.targets import PLAIN, Adjuster, Targets, hard_pseudo_labels, predicted
-from ssl_mix.transfer.heads import add_projector, projected
+from ssl_mix.transfer.heads import add_projector, embedded, projected
 from ssl_mix.types import Batch, Nets, Samples, Step, StepOutput, Task
 
 
@@ -102,13 +102,9 @@ class SelfTuning(Algorithm):
         self.queue = ClassQueue(task.num_classes, self.depth, self.width)
         return super().extend(net, task)
 
-    @torch.no_grad()
     def begin(self, nets: Nets, labeled: Iterable[tuple[Tensor, Tensor]]) -> None:
         """Fill the queue with keys of the labeled images."""
-        teacher = backbone(nets.teacher)
-        found = [(projected(nets.teacher, teacher.features(images)), labels) for images, labels in labeled]
-        keys, classes = (torch.cat(part) for part in zip(*found, strict=True))
-        self.queue.fill(keys, classes)
+        self.queue.fill(*embedded(nets.teacher, labeled))
 
     def forward(self, nets: Nets, batch: Batch, step: Step) -> StepOutput:
         """The loss of one batch."""

@@ -1,4 +1,4 @@
-"""Memory over the unlabeled images."""
+"""Memory of images, their pseudo-labels and their keys."""
 
 import torch
 from torch import Tensor, nn
@@ -26,15 +26,15 @@ def last_positions(slots: Tensor, size: int, counted: Tensor | None = None) -> T
     return position.new_full((size,), -1).scatter_reduce_(0, slots, position, "amax")[slots]
 
 
-def known_indices(indices: Tensor | None) -> Tensor:
-    """The positions of a batch, for what remembers single images.
+def known_indices(indices: Tensor | None, part: str = "unlabeled") -> Tensor:
+    """The positions of a batch in the labeled or unlabeled part, for what remembers single images.
 
     Raises:
         ValueError: there are none.
     """
     if indices is None:
         raise UserError(
-            "what remembers single images needs their positions in the unlabeled part, got None: "
+            f"what remembers single images needs their positions in the {part} part, got None: "
             "Samples(views, indices=positions)"
         )
     return indices
@@ -231,3 +231,51 @@ class ClassQueue(nn.Module):
         for label in sorted(set(labels.tolist())):
             own = keys[labels == label].to(self.keys)
             self.keys[label] = own[torch.arange(depth, device=own.device) % len(own)]
+
+
+class LabeledBank(nn.Module):
+    """The last key and the class of each labeled image, one slot per image.
+
+    Attributes:
+        keys: normalized, (L, E) float32; zeros where there is none yet.
+        truth: classes, (L, C) float32 one-hot; zeros where there is no key yet.
+
+    Args:
+        num_labeled: L.
+        num_classes: C.
+        width: E, of a key.
+
+    Raises:
+        ValueError: it is not known how many labeled images there are.
+    """
+
+    keys: Tensor
+    truth: Tensor
+
+    def __init__(self, num_labeled: int, num_classes: int, width: int) -> None:
+        super().__init__()
+        if num_labeled < 1:
+            raise UserError(
+                "a memory of the labeled images needs to know how many there are: "
+                f"Task(..., num_labeled=NUMBER), got {num_labeled}"
+            )
+        self.register_buffer("keys", torch.zeros(num_labeled, width))
+        self.register_buffer("truth", torch.zeros(num_labeled, num_classes))
+
+    @torch.no_grad()
+    def with_batch(self, keys: Tensor, labels: Tensor, slots: Tensor) -> tuple[Tensor, Tensor]:
+        """What ``keys`` and ``truth`` become with keys (N, E), classes (N,) and slots (N,) of a batch
+        entered, of an image that occurs twice the last."""
+        last = last_positions(slots, len(self.keys))
+        truth = nn.functional.one_hot(labels[last], self.truth.shape[1]).to(self.truth.dtype)
+        found = self.keys.index_put((slots,), keys[last].to(self.keys.dtype))
+        return found, self.truth.index_put((slots,), truth)
+
+    def enter(self, keys: Tensor, labels: Tensor, slots: Tensor) -> None:
+        """Enter them."""
+        for old, new in zip((self.keys, self.truth), self.with_batch(keys, labels, slots), strict=True):
+            old.copy_(new)
+
+    def fill(self, keys: Tensor, labels: Tensor) -> None:
+        """Enter the keys (L, E) and classes (L,) of all labeled images, in their order."""
+        self.enter(keys, labels, torch.arange(len(keys), device=keys.device))

@@ -126,11 +126,13 @@ class Task(NamedTuple):
         num_classes: C.
         num_unlabeled: images in the unlabeled part.
         image_shape: (C, H, W) of the images.
+        num_labeled: images in the labeled part, for what remembers each of them.
     """
 
     num_classes: int
     num_unlabeled: int
     image_shape: tuple[int, int, int]
+    num_labeled: int = 0
 
 
 class PseudoLabels(NamedTuple):

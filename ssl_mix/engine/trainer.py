@@ -76,7 +76,7 @@ class Trainer:
         self.device = resolve_device(config.device)
         self.data, self.split, self.algorithm = data, split, algorithm
         self.feed = feed = Feed(algorithm, data, split, config, self.device)
-        task = Task(len(data.classes), len(split.unlabeled), feed.shape)
+        task = Task(len(data.classes), len(split.unlabeled), feed.shape, len(split.labeled))
         with own_state(config, self.device, "trial"):
             check_network(net, feed.shape, task.num_classes, config)
         layout = torch.channels_last if config.channels_last else torch.contiguous_format

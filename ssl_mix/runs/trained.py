@@ -172,7 +172,7 @@ def load_trained(
     check_belongs(state, identity, description, folder)
     chosen, place = _weights(state, weights, folder), resolve_device(device)
     with reading(folder / CURRENT), torch.random.fork_rng(devices=[]):  # first weights are drawn in vain
-        task = Task(len(classes), len(state["bank"]["label"]), shape)
+        task = Task(len(classes), len(state["bank"]["label"]), shape, len(Split.load(folder / SPLIT).labeled))
         trained, probe = _network(folder, run, given.network(len(classes)), chosen["teacher"], task)
         run.algorithm.load_state_dict(state["algorithm"])
     return TrainedRun(

@@ -1,10 +1,12 @@
 """Layers that read the features of a network: new heads, and what transfer methods add."""
 
+from collections.abc import Iterable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ssl_mix.passes import backbone
+from ssl_mix.passes import backbone, full_precision
 
 
 def new_head(width: int, outputs: int, *, bias: bool = True) -> nn.Linear:
@@ -42,6 +44,51 @@ def projected(net: nn.Module, features: Tensor) -> Tensor:
     better."""
     found: Tensor = net.get_submodule("projector")(features)
     return F.normalize(found.to(torch.promote_types(found.dtype, torch.float32)), dim=1)
+
+
+class Projectors(nn.Module):
+    """The mean of what several projectors of two layers, drawn apart, make of features (N, D): (N, width).
+
+    Args:
+        features: D.
+        width: of what comes out.
+        count: of projectors.
+
+    Source: two layers: Chen et al., "SimCLR" (ICML 2020); several: Nguyen, "Debiasing, Calibrating, and
+    Improving Semi-supervised Learning Performance via Simple Ensemble Projector" (EPASS, WACV 2024), which
+    takes 3.
+    """
+
+    def __init__(self, features: int, width: int, count: int) -> None:
+        super().__init__()
+        self.parts = nn.ModuleList(
+            nn.Sequential(new_head(features, features), nn.ReLU(), new_head(features, width))
+            for _ in range(count)
+        )
+
+    def forward(self, features: Tensor) -> Tensor:
+        """See the class."""
+        return torch.stack([part(features) for part in self.parts]).mean(dim=0)
+
+
+def add_projectors(net: nn.Module, width: int, count: int = 1) -> None:
+    """Give ``net`` a ``projector`` that is the mean of ``count`` projectors of two layers."""
+    net.projector = Projectors(feature_width(net), width, count)
+
+
+def encoded(net: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
+    """Logits (N, C) and embeddings, which are what ``projected`` makes of the features, of images; in a
+    student they move the running batch-norm statistics."""
+    features = backbone(net).features(images)
+    return full_precision(backbone(net).head(features)), projected(net, features)
+
+
+@torch.no_grad()
+def embedded(net: nn.Module, labeled: Iterable[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    """Projected features (n, width) and labels (n,) of images that come chunk by chunk."""
+    found = [(projected(net, backbone(net).features(images)), labels) for images, labels in labeled]
+    keys, classes = (torch.cat(part) for part in zip(*found, strict=True))
+    return keys, classes
 
 
 def add_mix_head(net: nn.Module) -> None:

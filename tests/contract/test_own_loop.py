@@ -23,7 +23,7 @@ from ssl_mix.models import build_model
 from ssl_mix.targets import hard_pseudo_labels
 
 UNLABELED = 12
-REMEMBERS = {"flexmatch", "finessl"}  # these need to know which image is which
+REMEMBERS = {"finessl", "flexmatch", "simmatch", "simmatchv2"}  # these need to know which image is which
 
 
 def views(names: tuple[str, ...], count: int) -> dict[str, Tensor]:
@@ -31,7 +31,8 @@ def views(names: tuple[str, ...], count: int) -> dict[str, Tensor]:
 
 
 def batch_for(algorithm: Algorithm, indices: Tensor | None) -> Batch:
-    labeled = Samples(views(algorithm.labeled_views, 6), target=torch.arange(6) % 3)
+    positions = None if indices is None else torch.arange(6)
+    labeled = Samples(views(algorithm.labeled_views, 6), positions, torch.arange(6) % 3)
     if not algorithm.unlabeled_views:
         return Batch(labeled)
     return Batch(labeled, Samples(views(algorithm.unlabeled_views, UNLABELED), indices))
@@ -40,7 +41,7 @@ def batch_for(algorithm: Algorithm, indices: Tensor | None) -> Batch:
 def loop(algorithm: Algorithm, indices: Tensor | None) -> list[StepOutput]:
     """Three steps of the loop of ``Algorithm``'s docstring."""
     torch.manual_seed(0)
-    student = algorithm.extend(build_model("small-cnn", 3, channels=1), Task(3, UNLABELED, (1, 8, 8)))
+    student = algorithm.extend(build_model("small-cnn", 3, channels=1), Task(3, UNLABELED, (1, 8, 8), 6))
     teacher = Teacher(student, decay=0.9)
     optimizer = torch.optim.SGD([*student.parameters(), *algorithm.parameters()], lr=0.1)
     outputs = []
@@ -66,7 +67,7 @@ def test_an_algorithm_needs_no_indices_and_no_generator(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(REMEMBERS))
 def test_what_remembers_single_images_asks_for_their_indices(name: str) -> None:
-    with pytest.raises(UserError, match="positions in the unlabeled part, got None"):
+    with pytest.raises(UserError, match="positions in the (un)?labeled part, got None"):
         loop(ALGORITHMS[name](), None)
 
 

@@ -123,7 +123,10 @@ def cell(values: list[float], digits: int = 1) -> str:
 def test_the_semi_supervised_tables_hold_what_was_measured() -> None:
     lines, text = read("cifar_ssl"), page("results/semi-supervised")
     rows = {(x["identity"]["dataset.name"], x["algorithm"], x["mix"]) for x in lines}
-    assert rows >= {("digits", name, "none") for name in ALGORITHMS.keys() - TRANSFER.keys()}
+    unmeasured = set(re.findall("`([a-z0-9-]+)`", page("semi-supervised").split("Not measured yet:")[1]))
+    wanted = ALGORITHMS.keys() - TRANSFER.keys() - unmeasured
+    assert wanted | unmeasured <= ALGORITHMS.keys()
+    assert {name for data, name, mix in rows if (data, mix) == ("digits", "none")} >= wanted
     for data, algorithm, mix in rows:
         found = [
             100 - x["error_last"]

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ssl_mix.algorithms import ALGORITHMS
 from ssl_mix.types import Batch, Nets, Samples, Step, Task
 
-CLASSES, UNLABELED = 5, 40
+CLASSES, UNLABELED, LABELED = 5, 40, 12
 SHAPE = (12, 2, 2)
 PIXELS = 48
 SIZES = [(5, 9), (1, 3), (3, 8)]
@@ -69,7 +69,7 @@ class Scene:
         self.algorithm: Any = ALGORITHMS[name](**options)
         net = Recorder(self.draw, scale)
         self.teacher: Any = Recorder(self.draw, scale)
-        self.student: Any = self.algorithm.extend(net, Task(CLASSES, UNLABELED, SHAPE))
+        self.student: Any = self.algorithm.extend(net, Task(CLASSES, UNLABELED, SHAPE, LABELED))
         self.algorithm.double()
         self.refresh()
 
