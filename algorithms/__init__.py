@@ -13,9 +13,11 @@ from ssl_mix.algorithms.fine_tuning import FineTuning  # noqa: E402
 from ssl_mix.algorithms.fixmatch import FixMatch  # noqa: E402
 from ssl_mix.algorithms.flexmatch import FlexMatch  # noqa: E402
 from ssl_mix.algorithms.freematch import FreeMatch  # noqa: E402
+from ssl_mix.algorithms.iomatch import IOMatch  # noqa: E402
 from ssl_mix.algorithms.l2_sp import L2SP  # noqa: E402
 from ssl_mix.algorithms.mean_teacher import MeanTeacher  # noqa: E402
 from ssl_mix.algorithms.mixmatch import MixMatch  # noqa: E402
+from ssl_mix.algorithms.openmatch import OpenMatch  # noqa: E402
 from ssl_mix.algorithms.pi_model import PiModel  # noqa: E402
 from ssl_mix.algorithms.pseudo_label import PseudoLabel  # noqa: E402
 from ssl_mix.algorithms.remixmatch import ReMixMatch  # noqa: E402
@@ -49,6 +51,8 @@ ALGORITHMS: dict[str, type[Algorithm]] = {
     "flexmatch": FlexMatch,
     "freematch": FreeMatch,
     "softmatch": SoftMatch,
+    "openmatch": OpenMatch,
+    "iomatch": IOMatch,
     **TRANSFER,
 }
 
@@ -66,8 +70,10 @@ __all__ = [
     "FixMatch",
     "FlexMatch",
     "FreeMatch",
+    "IOMatch",
     "MeanTeacher",
     "MixMatch",
+    "OpenMatch",
     "PiModel",
     "PseudoLabel",
     "ReMixMatch",

@@ -126,11 +126,13 @@ class Task(NamedTuple):
         num_classes: C.
         num_unlabeled: images in the unlabeled part.
         image_shape: (C, H, W) of the images.
+        class_shares: how often labeled images of each class are drawn, C shares; () where that is not known.
     """
 
     num_classes: int
     num_unlabeled: int
     image_shape: tuple[int, int, int]
+    class_shares: tuple[float, ...] = ()
 
 
 class PseudoLabels(NamedTuple):

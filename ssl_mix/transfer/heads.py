@@ -44,6 +44,12 @@ def projected(net: nn.Module, features: Tensor) -> Tensor:
     return F.normalize(found.to(torch.promote_types(found.dtype, torch.float32)), dim=1)
 
 
+def added_layer(net: nn.Module, name: str) -> nn.Module:
+    """The layer that an algorithm gave to ``net`` by that name, or to the classifier on its body, see
+    :class:`ssl_mix.transfer.head_net.OnBody`."""
+    return (net if hasattr(net, name) else net.get_submodule("top")).get_submodule(name)
+
+
 def add_mix_head(net: nn.Module) -> None:
     """Give ``net`` a second classifier, ``mix_head``, for mixed images alone."""
     net.mix_head = new_head(feature_width(net), backbone(net).head.out_features)
