@@ -41,6 +41,7 @@ METHODS: dict[str, list[tuple[str, dict[str, Any]]]] = {
         ("fixmatch", SSL | {"balanced": True}),
         ("fixmatch", SSL | {"align": "uniform"}),
         ("fixmatch", SSL | {"balance_classes": True}),
+        ("fixmatch", SSL | {"adaptive_thresholds": True}),
     ],
     "open": [
         ("supervised", {}),

@@ -59,15 +59,20 @@ OTHER_MIXING = {
     "mix_head": "own",
     "mix_variant": "openmixup",
 }
-OTHER_TARGETS = {"align": "none", "smooth_targets": 0.2, "balance_classes": False}
+OTHER_TARGETS = {
+    "align": "none",
+    "smooth_targets": 0.2,
+    "balance_classes": False,
+    "adaptive_thresholds": True,
+}
 # Options that mean nothing to an algorithm, which are refused there: supervised training mixes its whole
 # batch;
 # MixMatch and ReMixMatch mix by themselves, and take every pseudo-label; SoftMatch weighs them.
 REFUSED = {
     "supervised": {"mix_weight", "mix_ramp", "mix_head", "mix_variant"},
-    "mixmatch": {"mixer", "mix_alpha", "mix_head", "balance_classes"},
-    "remixmatch": {"mixer", "mix_alpha", "mix_head", "balance_classes"},
-    "softmatch": {"balance_classes"},
+    "mixmatch": {"mixer", "mix_alpha", "mix_head", "balance_classes", "adaptive_thresholds"},
+    "remixmatch": {"mixer", "mix_alpha", "mix_head", "balance_classes", "adaptive_thresholds"},
+    "softmatch": {"balance_classes", "adaptive_thresholds"},
 }
 # What must be refused besides negative numbers, counts of zero and choices that are none.
 BAD: dict[str, list[dict[str, Any]]] = {
