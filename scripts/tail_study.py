@@ -24,7 +24,7 @@ from ssl_mix.recipes.build import build_run
 from ssl_mix.runs.prepared import prepare
 
 OUT = Path(__file__).parent / "results" / "tail_study.jsonl"
-COMMON = {"data": "digits", "net": "small-cnn", "steps": 600, "batch_size": 16, "threads": 1}
+COMMON = {"data": "digits", "net": "small-cnn", "steps": 300, "batch_size": 16, "threads": 1}
 PARTS: dict[str, dict[str, Any]] = {
     "tail": {"labels_per_class": 50, "imbalance": 50.0, "imbalance_unlabeled": 50.0},
     "open": {"labels_per_class": 4, "unknown_classes": 4},
@@ -56,6 +56,7 @@ METHODS: dict[str, list[tuple[str, dict[str, Any]]]] = {
 def main(arguments: Sequence[str] | None = None) -> None:
     """Train what is missing, and write a line for each run."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--parts", nargs="+", default=list(METHODS), choices=list(METHODS))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=COMMON["steps"])
     parser.add_argument("--out", type=Path, default=OUT)
@@ -63,8 +64,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     there = asked.out.read_text().splitlines() if asked.out.exists() else []
     known = [{key: line[key] for key in ("part", "method", "seed")} for line in map(json.loads, there)]
     for seed in range(asked.seeds):
-        for part, methods in METHODS.items():
-            for algorithm, options in methods:
+        for part in asked.parts:
+            for algorithm, options in METHODS[part]:
                 cell = {"part": part, "method": name_of(algorithm, options), "seed": seed}
                 if cell not in known:
                     found = measured(algorithm, options | {"steps": asked.steps}, part, seed)
