@@ -101,17 +101,24 @@ class Targets:
                 "share: leave out one of them"
             )
 
-    def check(self, name: str, *, used: bool = True, selected: bool = True) -> "Targets":
+    def check(
+        self, name: str, *, used: bool = True, selected: bool = True, threshold: bool = True
+    ) -> "Targets":
         """These options, as ones of an algorithm.
 
         Args:
             name: of the algorithm.
             used: whether it makes pseudo-labels, which some do for mixing alone.
             selected: whether some pseudo-labels count and others do not.
+            threshold: whether it chooses those that do by itself.
 
         Raises:
             ValueError: an option has no effect on it.
         """
+        if self.adaptive_thresholds and not threshold:
+            raise UserError(
+                f"`adaptive_thresholds` follows a threshold, and {name} has none here: leave it out"
+            )
         given = [f.name for f in fields(self) if getattr(self, f.name) != f.default]
         if given and not used:
             raise UserError(

@@ -65,6 +65,14 @@ OTHER_TARGETS = {
     "balance_classes": False,
     "adaptive_thresholds": True,
 }
+UNTHRESHOLDED = (
+    "pi-model",
+    "mean-teacher",
+    "vat",
+    "fine-tuning",
+    "co-tuning",
+    "self-tuning",
+)  # by themselves
 # Options that mean nothing to an algorithm, which are refused there: supervised training mixes its whole
 # batch;
 # MixMatch and ReMixMatch mix by themselves, and take every pseudo-label; SoftMatch weighs them.
@@ -73,6 +81,7 @@ REFUSED = {
     "mixmatch": {"mixer", "mix_alpha", "mix_head", "balance_classes", "adaptive_thresholds"},
     "remixmatch": {"mixer", "mix_alpha", "mix_head", "balance_classes", "adaptive_thresholds"},
     "softmatch": {"balance_classes", "adaptive_thresholds"},
+    **dict.fromkeys(UNTHRESHOLDED, {"adaptive_thresholds"}),
 }
 # What must be refused besides negative numbers, counts of zero and choices that are none.
 BAD: dict[str, list[dict[str, Any]]] = {
