@@ -99,10 +99,10 @@ class IOMatch(Algorithm):
         views = x, u.views["weak"], u.views["strong"]
         features, sizes = backbone(nets.student).features(torch.cat(views)), [len(view) for view in views]
         logits = full_precision(backbone(nets.student).head(features))
-        logits_x, logits_weak, logits_strong = logits.split(sizes)
+        logits_x, logits_weak, logits_strong = torch.split(logits, sizes)
         own, of_all = added_layer(nets.student, "open_heads")(features)
-        odds_x, odds_weak, _ = inlier_log_odds(full_precision(own)).split(sizes)
-        _, _, open_strong = full_precision(of_all).split(sizes)
+        odds_x, odds_weak, _ = torch.split(inlier_log_odds(full_precision(own)), sizes)
+        _, _, open_strong = torch.split(full_precision(of_all), sizes)
 
         adjusted = self.adjust(predicted(logits_weak), nets, (x, labels), u.views["weak"], step)
         p = adjusted.probabilities

@@ -95,11 +95,10 @@ class OpenMatch(Algorithm):
         x, labels, u = parts(self, batch)
         views = (x, *(u.views[name] for name in self.unlabeled_views))
         features, sizes = backbone(nets.student).features(torch.cat(views)), [len(view) for view in views]
-        logits_x, logits_weak, _, logits_strong = full_precision(backbone(nets.student).head(features)).split(
-            sizes
-        )
+        logits = full_precision(backbone(nets.student).head(features))
+        logits_x, logits_weak, _, logits_strong = torch.split(logits, sizes)
         odds = inlier_log_odds(full_precision(added_layer(nets.student, "ova_head")(features)))
-        odds_x, odds_weak, odds_weak2, _ = odds.split(sizes)
+        odds_x, odds_weak, odds_weak2, _ = torch.split(odds, sizes)
 
         adjusted = self.adjust(predicted(logits_weak), nets, (x, labels), u.views["weak"], step)
         confident = hard_pseudo_labels(adjusted.probabilities, u.indices, self.threshold)

@@ -154,19 +154,14 @@ def choose_split(
             f"validation={validation} of {max(map(len, chosen))} labeled images per class holds out none: "
             "raise the share or the number of labels"
         )
-    labeled = sorted(
-        i for member, last in zip(chosen, held, strict=True) for i in member[: len(member) - last]
-    )
-    held_out = sorted(
-        i for member, last in zip(chosen, held, strict=True) for i in member[len(member) - last :]
-    )
+    pairs = list(zip(chosen, held, strict=True))
+    labeled = sorted(i for member, last in pairs for i in member[: len(member) - last])
+    held_out = sorted(i for member, last in pairs for i in member[len(member) - last :])
     used = set(held_out) if include_labeled else {*held_out, *labeled}
     unlabeled = tuple(i for i in range(len(labels)) if i not in used)
     if imbalance_unlabeled is not None or unlabeled_per_class is not None:
         ratio = 1.0 if imbalance_unlabeled is None else imbalance_unlabeled
-        check_ratio("imbalance_unlabeled", ratio, either_way=True)
-        strangers = set() if foreign is None else {*torch.nonzero(foreign).flatten().tolist()}
-        unlabeled = _tail(unlabeled, labels, strangers, ratio, unlabeled_per_class, seed, classes)
+        unlabeled = _tail(unlabeled, labels, foreign, ratio, unlabeled_per_class, seed, classes)
     return Split(tuple(labeled), tuple(held_out), unlabeled, seed, checksum(labeled))
 
 
@@ -187,13 +182,15 @@ def _members(labels: Tensor, num_classes: int) -> list[list[int]]:
 def _tail(
     unlabeled: Iterable[int],
     labels: Tensor,
-    strangers: set[int],
+    foreign: Tensor | None,
     ratio: float,
     most: int | None,
     seed: int,
     classes: Sequence[str],
 ) -> tuple[int, ...]:
-    """The first unlabeled images of each class by rank, as many as a long tail has, and all strangers."""
+    """The first unlabeled images of each class by rank, as many as a long tail has, and all foreign ones."""
+    check_ratio("imbalance_unlabeled", ratio, either_way=True)
+    strangers = set() if foreign is None else {*torch.nonzero(foreign).flatten().tolist()}
     members: list[list[int]] = [[] for _ in classes]
     for position in ranked({*unlabeled} - strangers, f"{seed}/split"):
         if labels[position] < 0:

@@ -63,7 +63,7 @@ def shot_groups(class_counts: Tensor) -> dict[str, Tensor]:
     """The classes with the "many", "medium" and "few" of the labels (C,), see :func:`shot_accuracies`."""
     order, third = class_counts.cpu().argsort(descending=True, stable=True), len(class_counts) // 3
     sizes = [third, len(order) - 2 * third, third]
-    return dict(zip(("many", "medium", "few"), order.split(sizes), strict=True))
+    return dict(zip(("many", "medium", "few"), torch.split(order, sizes), strict=True))
 
 
 def _recalls(probabilities: Tensor, labels: Tensor) -> Tensor:

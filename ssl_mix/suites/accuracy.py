@@ -37,7 +37,7 @@ def measure(scene: Scene) -> dict[str, Any]:
     numbers["intervals"] = bootstrap_intervals(logits, labels, seed=scene.options.suite_seed)
     counts = labeled_counts(answered.trained.folder, len(answered.trained.classes))
     counts = counts if answered.columns is None else counts[answered.columns]
-    if counts.unique().numel() > 1:
+    if len({*counts.tolist()}) > 1:
         numbers["geometric_mean_recall"] = geometric_mean_recall(logits, labels)
         numbers["shots"] = shot_accuracies(logits, labels, counts)
         groups = {name: counts[group].tolist() for name, group in shot_groups(counts).items()}

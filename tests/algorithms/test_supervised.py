@@ -256,7 +256,7 @@ def test_a_prior_adjusts_the_logits_of_the_loss_alone(mix: Any) -> None:
         algorithm.extend(net, Task(CLASSES, 0, (3, 16, 16), shares))
     found = adjusted(Nets(net, net), batch, Step(0, 10, stream())).loss
     with torch.no_grad():
-        net.head.bias += 0.7 * torch.tensor(shares).log()
+        net.head.bias.add_(0.7 * torch.tensor(shares).log())
     expected = plain(Nets(net, net), batch, Step(0, 10, stream())).loss
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
 
