@@ -129,7 +129,7 @@ class LogitAdjustedLoss(nn.Module):
     Examples:
         >>> LogitAdjustedLoss(torch.tensor([3, 1]))(torch.zeros(2, 2), torch.tensor([0, 1]))
         tensor(0.8370)
-        >>> mixed = MixedTarget(torch.tensor([0]), torch.tensor([1]), torch.tensor([0.7]))
+        >>> mixed = (torch.tensor([0]), torch.tensor([1]), torch.tensor([0.7]))
         >>> criterion = LogitAdjustedLoss(torch.tensor([2, 1, 1]), criterion=DecoupledMixupLoss(eta=0.1))
         >>> criterion(torch.zeros(1, 3), mixed)  # 0.7 log 2 + 0.3 log 4 + 0.1 (log 1.5 + log 2)
         tensor(1.0109)
