@@ -132,7 +132,7 @@ class LogitAdjustedLoss(nn.Module):
         >>> mixed = (torch.tensor([0]), torch.tensor([1]), torch.tensor([0.7]))
         >>> criterion = LogitAdjustedLoss(torch.tensor([2, 1, 1]), criterion=DecoupledMixupLoss(eta=0.1))
         >>> criterion(torch.zeros(1, 3), mixed)  # 0.7 log 2 + 0.3 log 4 + 0.1 (log 1.5 + log 2)
-        tensor(1.0109)
+        tensor(1.0110)
     """
 
     class_counts: Tensor

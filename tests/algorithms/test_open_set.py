@@ -8,12 +8,14 @@ import torch
 from algorithm_scene import CLASSES, make, networks, random_batch, step
 from torch import Tensor, nn
 
-from ssl_mix import Batch, Samples, UserError
+from ssl_mix import Batch, Samples, Task, UserError
 from ssl_mix.algorithms import FixMatch, IOMatch, OpenMatch, Supervised
 from ssl_mix.engine.guard import without_rejected
+from ssl_mix.models import SmallCNN
 from ssl_mix.recipes.build import build_run
 from ssl_mix.runs.prepared import prepare
 from ssl_mix.targets import PLAIN
+from ssl_mix.transfer.head_net import HeadNet, OnBody
 
 
 def softmax(scores: Any) -> Any:
@@ -114,6 +116,17 @@ def test_iomatch_is_its_formula() -> None:
     odds = [np.log((1 - c[-1]) / c[-1]) for c in chances]
     np.testing.assert_allclose(score.detach().numpy(), odds, rtol=1e-3, atol=1e-4)
     assert logits_.shape == (len(score), CLASSES)
+
+
+@pytest.mark.parametrize("algorithm", [OpenMatch(), IOMatch(width=8)], ids=["openmatch", "iomatch"])
+def test_a_head_on_its_body_knows_what_the_head_alone_knows(algorithm: Any) -> None:
+    body = SmallCNN(CLASSES, channels=1).eval()
+    width = body.head.in_features
+    top = algorithm.extend(HeadNet(width, CLASSES), Task(CLASSES, 8, (width, 1, 1)))
+    whole = OnBody(body, top, torch.zeros(width))
+    images = torch.randn(3, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    found, expected = algorithm.open_set(whole, images), algorithm.open_set(top, whole.features(images))
+    assert all(map(torch.equal, found, expected))
 
 
 class Sums(nn.Module):
