@@ -21,11 +21,13 @@ from ssl_mix.algorithms.finessl import FineSSL  # noqa: E402
 from ssl_mix.algorithms.fixmatch import FixMatch  # noqa: E402
 from ssl_mix.algorithms.flexmatch import FlexMatch  # noqa: E402
 from ssl_mix.algorithms.freematch import FreeMatch  # noqa: E402
+from ssl_mix.algorithms.iomatch import IOMatch  # noqa: E402
 from ssl_mix.algorithms.l2_sp import L2SP  # noqa: E402
 from ssl_mix.algorithms.mean_teacher import MeanTeacher  # noqa: E402
 from ssl_mix.algorithms.meta_pseudo_labels import MetaPseudoLabels  # noqa: E402
 from ssl_mix.algorithms.mixmatch import MixMatch  # noqa: E402
 from ssl_mix.algorithms.noisy_student import NoisyStudent  # noqa: E402
+from ssl_mix.algorithms.openmatch import OpenMatch  # noqa: E402
 from ssl_mix.algorithms.pi_model import PiModel  # noqa: E402
 from ssl_mix.algorithms.pseudo_label import PseudoLabel  # noqa: E402
 from ssl_mix.algorithms.refixmatch import ReFixMatch  # noqa: E402
@@ -79,6 +81,8 @@ ALGORITHMS: dict[str, type[Algorithm]] = {
     "s4l": S4L,
     "meta-pseudo-labels": MetaPseudoLabels,
     "noisy-student": NoisyStudent,
+    "openmatch": OpenMatch,
+    "iomatch": IOMatch,
     **TRANSFER,
 }
 
@@ -99,10 +103,12 @@ __all__ = [
     "FixMatch",
     "FlexMatch",
     "FreeMatch",
+    "IOMatch",
     "MeanTeacher",
     "MetaPseudoLabels",
     "MixMatch",
     "NoisyStudent",
+    "OpenMatch",
     "PiModel",
     "PseudoLabel",
     "ReMixMatch",

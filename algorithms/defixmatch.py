@@ -54,11 +54,12 @@ class DeFixMatch(Algorithm):
         check_share("threshold", threshold)
         check_not_negative("unlabeled_weight", unlabeled_weight)
         check_count("unlabeled_ratio", unlabeled_ratio)
-        if targets.balance_classes:
-            raise UserError(
-                "`balance_classes` chooses among unlabeled images, and DeFixMatch must choose labeled ones "
-                "by the same rule: leave it out"
-            )
+        for option in ("balance_classes", "adaptive_thresholds"):
+            if getattr(targets, option):
+                raise UserError(
+                    f"`{option}` chooses among unlabeled images, and DeFixMatch must choose labeled ones "
+                    "by the same rule: leave it out"
+                )
         self.threshold = threshold
         self.unlabeled_weight = unlabeled_weight
         self.unlabeled_ratio = unlabeled_ratio

@@ -64,7 +64,9 @@ class FineTuning(Algorithm):
         self.labeled_views = (view,)
         self.mixing = MixingTerms.of(mixing).check_added()
         name, mixing = type(self).__name__, self.mixing
-        self.targets = targets.check(name, used=mixing.asymmetric, selected=mixing.masked)
+        self.targets = targets.check(
+            name, used=mixing.asymmetric, selected=mixing.masked, threshold=threshold > 0
+        )
         self.adjust = Adjuster(targets)
         self.unlabeled_views = (view,) if self.mixing.asymmetric else ()
 

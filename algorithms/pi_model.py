@@ -59,7 +59,7 @@ class PiModel(Algorithm):
         self.ramp = ramp
         self.unlabeled_ratio = unlabeled_ratio
         self.mixing = MixingTerms.of(mixing).check_added()
-        self.targets = targets.check("PiModel", selected=self.mixing.masked)
+        self.targets = targets.check("PiModel", selected=self.mixing.masked, threshold=False)
         self.adjust = Adjuster(targets)
 
     def forward(self, nets: Nets, batch: Batch, step: Step) -> StepOutput:

@@ -60,7 +60,9 @@ class S4L(Algorithm):
         check_count("unlabeled_ratio", unlabeled_ratio)
         self.rotation_weight, self.unlabeled_ratio = rotation_weight, unlabeled_ratio
         self.mixing = MixingTerms.of(mixing).check_added()
-        self.targets = targets.check("S4L", used=self.mixing.asymmetric, selected=self.mixing.masked)
+        self.targets = targets.check(
+            "S4L", used=self.mixing.asymmetric, selected=self.mixing.masked, threshold=False
+        )
         self.adjust = Adjuster(targets)
 
     def extend(self, net: nn.Module, task: Task) -> nn.Module:

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from ssl_mix.algorithm import Algorithm, check_batch
-from ssl_mix.errors import check_choice, check_not_negative, check_share
-from ssl_mix.losses import semantic_equivariance
+from ssl_mix.errors import UserError, check_choice, check_not_negative, check_share
+from ssl_mix.losses import adjusted_logits, semantic_equivariance
 from ssl_mix.mixers import (
     Mixer,
     StopAfter,
@@ -38,6 +38,8 @@ class Supervised(Algorithm):
         regularizer_weight: weight of the regularizer.
         stop_mixing: share of the steps at the end that see plain images (ES).
         label_smoothing: of the cross-entropy.
+        logit_adjustment: tau; for the loss, of mixed images too, logits are ``z + tau log pi`` with the class
+            shares pi of the labeled draws, see :func:`ssl_mix.losses.adjusted_logits`. 1: balanced softmax.
         view: "weak": flip and crop; "strong": RandAugment and Cutout too.
         mixing: "mixup" or "dm", the mixer, alpha and eta ("as" needs an algorithm that makes pseudo-labels).
 
@@ -54,6 +56,7 @@ class Supervised(Algorithm):
         regularizer_weight: float = 1.0,
         stop_mixing: float = 0.0,
         label_smoothing: float = 0.0,
+        logit_adjustment: float = 0.0,
         view: Literal["weak", "strong"] = "weak",
         mixing: MixingTerms | Mix = "none",
     ) -> None:
@@ -62,11 +65,14 @@ class Supervised(Algorithm):
         check_choice("view", view, ("weak", "strong"))
         check_not_negative("regularizer_weight", regularizer_weight)
         check_share("stop_mixing", stop_mixing)
+        check_not_negative("logit_adjustment", logit_adjustment)
+        if logit_adjustment and criterion == "bce":
+            raise UserError("`logit_adjustment` belongs to `criterion=ce`: bce knows no other classes")
         self.mixing = MixingTerms.of(mixing)
         self.criterion, self.label_policy = criterion, label_policy
         self.regularizer, self.regularizer_weight = regularizer, regularizer_weight
         self.stop_mixing, self.label_smoothing = stop_mixing, label_smoothing
-        self.view, self.labeled_views = view, (view,)
+        self.logit_adjustment, self.view, self.labeled_views = logit_adjustment, view, (view,)
         check_composition(
             self.mixing, label_policy=label_policy, regularizer=regularizer, stop_mixing=stop_mixing
         )
@@ -78,8 +84,14 @@ class Supervised(Algorithm):
 
     def extend(self, net: nn.Module, task: Task) -> nn.Module:
         """Get the mixer ready for the network, and try one tiny batch, so that what does not fit is refused
-        at
-        once."""
+        at once."""
+        if self.logit_adjustment:
+            shares = (
+                task.class_shares or (1.0,) * task.num_classes
+            )  # of a run that is opened: its state has them
+            if not all(shares):
+                raise UserError("`logit_adjustment` needs labels of every class, and one has none")
+            self.register_buffer("class_shares", torch.tensor(shares))
         if self.mixing.mix == "none":
             return net
         self.built_mixer = self._new_mixer()  # a learned one starts afresh in each run
@@ -97,12 +109,16 @@ class Supervised(Algorithm):
         stop = StopAfter(self.built_mixer, self.stop_mixing)
         mixer = stop(step.progress)
         if isinstance(mixer, Unmixed):
-            terms = {"loss/labeled": self._loss.plain(nets.student(x), labels)}
+            terms = {"loss/labeled": self._loss.plain(self._adjusted(nets.student(x)), labels)}
         else:
             terms = self._mixed(mixer, nets, x, labels, step.generator)
         weights = {"loss/sem": self.regularizer_weight}
         total = sum((weights.get(name, 1.0) * value for name, value in terms.items()), start=x.new_zeros(()))
         return StepOutput(total, {name: value.detach() for name, value in terms.items()}, {})
+
+    def _adjusted(self, logits: Tensor) -> Tensor:
+        tau = self.logit_adjustment
+        return adjusted_logits(logits, self.get_buffer("class_shares"), tau=tau) if tau else logits
 
     def _mixed(
         self, mixer: Mixer, nets: Nets, x: Tensor, labels: Tensor, generator: torch.Generator
@@ -123,11 +139,11 @@ class Supervised(Algorithm):
         if attention is not None:
             assert mixed.mask is not None  # check_composition refuses hidden layers
             target = target._replace(lam=transmix_lam(attention(), mixed.mask, target.lam))
-        terms = {"loss/labeled": self._loss(logits, target, generator)}
+        terms = {"loss/labeled": self._loss(self._adjusted(logits), target, generator)}
         if clean is not None:
             partner = clean.index_select(0, mixed.partner)
             terms["loss/sem"] = semantic_equivariance(features, clean, partner, mixed.target.lam)
         if mixed.loss is not None:  # AutoMix and SAMix teach the network plain images too
-            plain = self._loss.plain(net(x) if clean is None else net.head(clean), labels)
+            plain = self._loss.plain(self._adjusted(net(x) if clean is None else net.head(clean)), labels)
             terms |= {"loss/mixer": mixed.loss, "loss/plain": plain}
         return terms

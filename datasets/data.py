@@ -30,6 +30,8 @@ class ImageSet:
         files: N names of files, or None where the images have none.
         digests: N check sums, equal for copies: of the files, or of the pixels as they were given; None where
             they are unknown.
+        foreign: (N,) bool, which images are known to be of no class of the data set, for measurements alone;
+            None where nobody knows. Their label is -1.
 
     Raises:
         ValueError: the lengths differ, or the labels are not int64 on the CPU.
@@ -44,6 +46,7 @@ class ImageSet:
     labels: Tensor
     files: tuple[str, ...] | None = None
     digests: tuple[bytes, ...] | None = None
+    foreign: Tensor | None = None
 
     def __post_init__(self) -> None:
         if self.labels.dtype != torch.int64 or self.labels.device.type != "cpu" or self.labels.ndim != 1:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 
+from ssl_mix.datasets.long_tail import check_ratio, long_tail
 from ssl_mix.errors import UserError
 
 
@@ -13,8 +14,9 @@ def label_counts(
     labels_total: int | None = None,
     per_class: int | None = None,
     rate: float | None = None,
+    imbalance: float | None = None,
 ) -> list[int]:
-    """The number of labels to use of each class: the same for all, or a share of each.
+    """The number of labels to use of each class: the same for all, a share of each, or a long tail.
 
     A share gives ``ceil(rate * n_c)``, as the published lists of fine-grained transfer have it, which equal
     no rounding down or to the nearest. Without any number all labels are used.
@@ -25,6 +27,8 @@ def label_counts(
         labels_total: labels in all, a multiple of C.
         per_class: labels of each class.
         rate: share of each class's images, in (0, 1]; of a class that has any, at least one.
+        imbalance: ratio of a long tail, at least 1, in which the first class has ``per_class`` labels, see
+            :func:`ssl_mix.datasets.long_tail.long_tail`.
 
     Returns:
         C numbers, none above its n_c.
@@ -32,6 +36,14 @@ def label_counts(
     Raises:
         ValueError: a number is out of range, or a class has too few images.
     """
+    if imbalance is not None:
+        check_ratio("imbalance", imbalance)
+        if rate is not None or labels_total is not None:
+            raise UserError(
+                "`imbalance` takes `labels_per_class`, those of the commonest class, and neither `labels` "
+                "nor `label_rate`: leave them out"
+            )
+        return long_tail(sizes, classes, imbalance, per_class)
     if rate is not None:
         if not 0 < rate <= 1:
             raise UserError(f"the label rate must lie in (0, 1], got {rate}")

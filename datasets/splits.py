@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ssl_mix.datasets.label_counts import check_one_choice, label_counts
 from ssl_mix.datasets.label_range import check_label_range
+from ssl_mix.datasets.long_tail import check_ratio, long_tail
 from ssl_mix.errors import UserError
 
 NAMED = 3
@@ -75,12 +76,17 @@ def choose_split(
     per_class: int | None = None,
     rate: float | None = None,
     listed: Sequence[int] | None = None,
+    imbalance: float | None = None,
+    imbalance_unlabeled: float | None = None,
+    unlabeled_per_class: int | None = None,
+    foreign: Tensor | None = None,
     seed: int,
     validation: float = 0.0,
     include_labeled: bool = False,
     classes: Sequence[str],
 ) -> Split:
-    """Choose the labeled images of each class: the same number of each, a share of each, or listed ones.
+    """Choose the labeled images of each class: the same number of each, a share of each, a long tail, or
+    listed ones.
 
     Within a class, images are ranked by the SHA-256 of ``seed/split/position`` and the first ones are
     taken. The choice is thus the same on every machine, independent of every other random stream, and nested:
@@ -95,13 +101,20 @@ def choose_split(
         per_class: labeled images of each class.
         rate: share of each class's n_c labeled images to take, in (0, 1]: ``ceil(rate * n_c)`` of them.
         listed: positions of the images to take, exactly these, some of each class.
+        imbalance: ratio of a long tail of labeled images, at least 1; ``per_class`` are those of the first
+            class then, the commonest.
+        imbalance_unlabeled: ratio of a long tail of unlabeled images, likewise, or negative for one in which
+            the last class is the commonest; the others are left out of the split.
+        unlabeled_per_class: unlabeled images of the commonest class; default: as many as there are.
+        foreign: (N,) bool, images of no class, which no tail leaves out.
         seed: of the ranks.
         validation: share of each class's chosen images to hold out, in [0, 1), rounded down, never all.
         include_labeled: let the unlabeled part hold the labeled images too, as the CIFAR benchmarks do.
         classes: C names, for messages.
 
     Raises:
-        ValueError: the numbers contradict each other or the data, or a label is none of the classes.
+        ValueError: the numbers contradict each other or the data, a label is none of the classes, or there is
+            to be a tail of unlabeled images whose classes are not known.
 
     Examples:
         >>> labels = torch.tensor([0, 0, 0, 0, 1, 1])
@@ -114,6 +127,8 @@ def choose_split(
     if len(classes) != num_classes:
         raise UserError(f"classes must be {num_classes} names (num_classes), got {len(classes)}")
     check_label_range(labels, num_classes, "images to learn from", unknown=True)
+    if imbalance is not None and listed is not None:
+        raise UserError("a label list names the images to take: leave out it or `imbalance`")
     check_one_choice(
         labels_in_all=labels_total,
         labels_per_class=per_class,
@@ -129,22 +144,24 @@ def choose_split(
         labels_total=labels_total,
         per_class=per_class,
         rate=rate,
+        imbalance=imbalance,
     )
-    chosen = [ranked(member, f"{seed}/split")[:count] for member, count in zip(members, counts, strict=True)]
+    order = [ranked(member, f"{seed}/split") for member in members]
+    chosen = [member[:count] for member, count in zip(order, counts, strict=True)]
     held = [_held_out(len(member), validation) for member in chosen]
     if validation and not any(held):
         raise UserError(
             f"validation={validation} of {max(map(len, chosen))} labeled images per class holds out none: "
             "raise the share or the number of labels"
         )
-    labeled = sorted(
-        i for member, last in zip(chosen, held, strict=True) for i in member[: len(member) - last]
-    )
-    held_out = sorted(
-        i for member, last in zip(chosen, held, strict=True) for i in member[len(member) - last :]
-    )
+    pairs = list(zip(chosen, held, strict=True))
+    labeled = sorted(i for member, last in pairs for i in member[: len(member) - last])
+    held_out = sorted(i for member, last in pairs for i in member[len(member) - last :])
     used = set(held_out) if include_labeled else {*held_out, *labeled}
     unlabeled = tuple(i for i in range(len(labels)) if i not in used)
+    if imbalance_unlabeled is not None or unlabeled_per_class is not None:
+        ratio = 1.0 if imbalance_unlabeled is None else imbalance_unlabeled
+        unlabeled = _tail(unlabeled, labels, foreign, ratio, unlabeled_per_class, seed, classes)
     return Split(tuple(labeled), tuple(held_out), unlabeled, seed, checksum(labeled))
 
 
@@ -160,6 +177,31 @@ def checksum(positions: Iterable[int]) -> str:
 
 def _members(labels: Tensor, num_classes: int) -> list[list[int]]:
     return [torch.nonzero(labels == label).flatten().tolist() for label in range(num_classes)]
+
+
+def _tail(
+    unlabeled: Iterable[int],
+    labels: Tensor,
+    foreign: Tensor | None,
+    ratio: float,
+    most: int | None,
+    seed: int,
+    classes: Sequence[str],
+) -> tuple[int, ...]:
+    """The first unlabeled images of each class by rank, as many as a long tail has, and all foreign ones."""
+    check_ratio("imbalance_unlabeled", ratio, either_way=True)
+    strangers = set() if foreign is None else {*torch.nonzero(foreign).flatten().tolist()}
+    members: list[list[int]] = [[] for _ in classes]
+    for position in ranked({*unlabeled} - strangers, f"{seed}/split"):
+        if labels[position] < 0:
+            raise UserError(
+                "`imbalance_unlabeled` and `unlabeled_per_class` choose images by their classes, which of "
+                "some unlabeled ones are not known: leave them out"
+            )
+        members[int(labels[position])].append(position)
+    counts = long_tail([len(member) for member in members], classes, ratio, most)
+    kept = {i for member, count in zip(members, counts, strict=True) for i in member[:count]}
+    return tuple(sorted(kept | (strangers & {*unlabeled})))
 
 
 def _only_listed(members: list[list[int]], listed: Sequence[int], classes: Sequence[str]) -> list[list[int]]:

@@ -29,6 +29,7 @@ from benchmarks import (
     labeling_tables,
     speed_tables,
     suite_tables,
+    tail_tables,
 )
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -272,6 +273,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "strong-bounds": bounds,
     "supervised-mixing": supervised_mixing,
     "auto": partial(of_lines, "auto", auto_tables.beside_probe),
+    "tail": partial(of_lines, "tail_study", tail_tables.of_tail),
+    "open-set": partial(of_lines, "tail_study", tail_tables.of_open_set),
     "defaults": partial(of_lines, "default_runs", default_tables.beside_probe),
     "auto-rungs": partial(of_lines, "auto", auto_tables.rungs),
     **{name: partial(of_lines, "head_study", rows) for name, rows in head_tables.TABLES.items()},

@@ -4,9 +4,11 @@ import inspect
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from ssl_mix.errors import UserError
+from ssl_mix.passes import full_precision
 from ssl_mix.types import Batch, Nets, PseudoLabels, Samples, Step, StepOutput, Task
 
 
@@ -74,6 +76,19 @@ class Algorithm(nn.Module):
         """The loss of one batch. Changes no buffer, mutates no input, never waits for the device."""
         raise NotImplementedError
 
+    def open_set(self, net: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits (N, C) of images, and how much each looks like one of the classes, (N,): higher means more.
+
+        Here: the negative free energy ``log sum_c exp(logits_c)`` (Liu et al., "Energy-based
+        Out-of-distribution Detection", NeurIPS 2020).
+
+        Args:
+            net: student or teacher.
+            images: (N, ...), normalized.
+        """
+        logits = full_precision(net(images))
+        return logits, logits.logsumexp(dim=1)
+
     def commit(self, carry: dict[str, Tensor]) -> None:
         """Write the news of a finished step to the buffers, each to that of its name: the only place where
         they change."""
@@ -87,6 +102,25 @@ class Algorithm(nn.Module):
     def extra_repr(self) -> str:
         """The hyper-parameters, for ``print(algorithm)``."""
         return ", ".join(f"{name}={value!r}" for name, value in self.hyperparameters().items())
+
+
+class Scored(nn.Module):
+    """A view of a network that answers with one column more: what :meth:`Algorithm.open_set` says of each
+    image; it holds no weights of its own.
+
+    Args:
+        algorithm: that trained it.
+        net: the network.
+    """
+
+    def __init__(self, algorithm: Algorithm, net: nn.Module) -> None:
+        super().__init__()
+        self.algorithm, self.net = algorithm, net
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits and scores (N, C + 1) of images."""
+        logits, score = self.algorithm.open_set(self.net, images)
+        return torch.cat((logits, score[:, None]), dim=1)
 
 
 def check_batch(algorithm: Algorithm, batch: Batch) -> None:

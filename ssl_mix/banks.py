@@ -124,16 +124,19 @@ class PseudoLabelBank(nn.Module):
 
 
 class ClassQuota(nn.Module):
-    """Which pseudo-labels count, so that each class has as many: of every class the most confident ones.
+    """Which pseudo-labels count: of every class the most confident ones, as many of each or as large a share.
 
-    Every unlabeled image is remembered with its last pseudo-label. ``K = ceil(P / C)``, where the algorithm's
-    own rule lets P of them pass, is what each class gets: a pseudo-label counts if its confidence is among
-    the K highest of all that are of its class; of equals the first image is first. A class that fewer images
-    are taken for has fewer.
+    Every unlabeled image is remembered with its last pseudo-label, and one counts if its confidence is among
+    the K_c highest of all that are of its class c; of equals the first image is first. Without a ``head``
+    class ``K_c = ceil(P / C)``, where the algorithm's own rule lets P of them pass; a class that fewer images
+    are taken for has fewer. With one ``K_c = floor(rho n_c)``: n_c images are taken for class c, and the
+    algorithm's own rule lets the share rho of those of the head class pass; while there are none of those,
+    that rule is kept.
 
     Args:
         num_unlabeled: U, images in the unlabeled part.
         num_classes: C.
+        head: the class with the most labels, whose share the others get; None for equal numbers.
 
     Attributes:
         label: class predicted last, (U,) int64; -1 before the first pseudo-label.
@@ -142,17 +145,19 @@ class ClassQuota(nn.Module):
 
     Source: Huang et al., "Unsupervised Prompt Learning for Vision-Language Models" (2022), section 3.2, and
     Menghini et al., "Enhancing CLIP with CLIP" (NeurIPS 2023), which take the K most confident of each class
-    once in a round; Zou et al., "Class-Balanced Self-Training" (ECCV 2018), which rank within a class.
-    Differs: the memory lets every step choose, and K follows the algorithm's own rule, not a number.
+    once in a round; Zou et al., "Class-Balanced Self-Training" (ECCV 2018), which rank within a class. With a
+    head class: Guo and Li, "Class-Imbalanced Semi-Supervised Learning with Adaptive Thresholding" (Adsh, ICML
+    2022), Algorithm 1, where the K_c-th confidence is the threshold of class c. Differs: the memory lets
+    every step choose, where these do once in a round; K follows the algorithm's own rule, not a number.
     """
 
     label: Tensor
     confidence: Tensor
     passed: Tensor
 
-    def __init__(self, num_unlabeled: int, num_classes: int) -> None:
+    def __init__(self, num_unlabeled: int, num_classes: int, head: int | None = None) -> None:
         super().__init__()
-        self.num_classes = num_classes
+        self.num_classes, self.head = num_classes, head
         self.register_buffer("label", torch.full((num_unlabeled,), NEVER))
         self.register_buffer("confidence", torch.zeros(num_unlabeled))
         self.register_buffer("passed", torch.zeros(num_unlabeled, dtype=torch.bool))
@@ -173,9 +178,20 @@ class ClassQuota(nn.Module):
         for name, values in given.items():
             old = getattr(self, name)
             news[name] = old.index_put((slots,), values[winner].to(old.dtype))
-        label, quota = news["label"], -(-news["passed"].sum() // self.num_classes)
-        chosen = self._ranks(label, news["confidence"])[slots] < quota
+        label = news["label"]
+        chosen = self._ranks(label, news["confidence"])[slots] < self._quotas(label, news["passed"])[slots]
+        if self.head is not None:
+            chosen = torch.where((label == self.head).any(), chosen, news["passed"][slots])
         return (chosen & (label[slots] == pseudo.labels)).to(pseudo.mask.dtype), news
+
+    def _quotas(self, label: Tensor, passed: Tensor) -> Tensor:
+        """How many pseudo-labels count of the class of each image, (U,) int64."""
+        if self.head is None:
+            return (-(-passed.sum() // self.num_classes)).expand(len(label))
+        groups = label + 1
+        sizes = groups.new_zeros(self.num_classes + 1).scatter_add_(0, groups, torch.ones_like(groups))
+        own = label == self.head
+        return (sizes * (own & passed).sum() // own.sum().clamp(min=1))[groups]
 
     def _ranks(self, label: Tensor, confidence: Tensor) -> Tensor:
         """How many images of the same class come before each, (U,) int64."""

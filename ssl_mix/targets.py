@@ -80,6 +80,8 @@ class Targets:
             the network predicts.
         balance_classes: take as many pseudo-labels as the algorithm would, but the most confident ones of
             each class, as many of each.
+        adaptive_thresholds: take of each class the most confident pseudo-labels, the same share of all that
+            are of it that the algorithm takes of the class with the most labels (Adsh): for long tails.
 
     Raises:
         ValueError: an option is unknown or out of range.
@@ -88,32 +90,46 @@ class Targets:
     align: Align = "none"
     smooth_targets: float = 0.0
     balance_classes: bool = False
+    adaptive_thresholds: bool = False
 
     def __post_init__(self) -> None:
         check_choice("align", self.align, get_args(Align))
         check_share("smooth_targets", self.smooth_targets)
+        if self.balance_classes and self.adaptive_thresholds:
+            raise UserError(
+                "`balance_classes` takes as many pseudo-labels of each class, `adaptive_thresholds` the same "
+                "share: leave out one of them"
+            )
 
-    def check(self, name: str, *, used: bool = True, selected: bool = True) -> "Targets":
+    def check(
+        self, name: str, *, used: bool = True, selected: bool = True, threshold: bool = True
+    ) -> "Targets":
         """These options, as ones of an algorithm.
 
         Args:
             name: of the algorithm.
             used: whether it makes pseudo-labels, which some do for mixing alone.
             selected: whether some pseudo-labels count and others do not.
+            threshold: whether it chooses those that do by itself.
 
         Raises:
             ValueError: an option has no effect on it.
         """
+        if self.adaptive_thresholds and not threshold:
+            raise UserError(
+                f"`adaptive_thresholds` follows a threshold, and {name} has none here: leave it out"
+            )
         given = [f.name for f in fields(self) if getattr(self, f.name) != f.default]
         if given and not used:
             raise UserError(
                 f"`{given[0]}` concerns pseudo-labels, and {name} makes them for `mix=as` and `mix=dm-as` "
                 "alone: choose one of them too"
             )
-        if self.balance_classes and not selected:
-            raise UserError(
-                f"`balance_classes` chooses which pseudo-labels count, and {name} chooses none: leave it out"
-            )
+        for option in ("balance_classes", "adaptive_thresholds"):
+            if getattr(self, option) and not selected:
+                raise UserError(
+                    f"`{option}` chooses which pseudo-labels count, and {name} chooses none: leave it out"
+                )
         return self
 
 
@@ -191,8 +207,10 @@ class Adjuster(nn.Module):
         if options.smooth_targets:
             self.register_buffer("prototypes", torch.zeros(classes, feature_width(net)))
             self.register_buffer("known", torch.zeros(classes, dtype=torch.bool))
-        if options.balance_classes:
-            self.quota = ClassQuota(task.num_unlabeled, classes)
+        if options.balance_classes or options.adaptive_thresholds:
+            shares = task.class_shares or (1.0,)
+            head = shares.index(max(shares)) if options.adaptive_thresholds else None
+            self.quota = ClassQuota(task.num_unlabeled, classes, head)
 
     @torch.no_grad()
     def forward(
@@ -230,9 +248,9 @@ class Adjuster(nn.Module):
         return Adjusted(align(p, news["mean_prediction"], wanted), p, _named(news))
 
     def select(self, pseudo: PseudoLabels, adjusted: Adjusted) -> tuple[PseudoLabels, dict[str, Tensor]]:
-        """The pseudo-labels with those that count chosen anew where classes are to be balanced, see
+        """The pseudo-labels with those that count chosen anew where each class is to have its own, see
         :class:`ssl_mix.banks.ClassQuota`; and all news of the step."""
-        if not self.options.balance_classes:
+        if not (self.options.balance_classes or self.options.adaptive_thresholds):
             return pseudo, adjusted.news
         mask, news = self.quota(pseudo)
         return pseudo._replace(mask=mask), adjusted.news | _named(news, "quota.")

@@ -127,12 +127,14 @@ class Task(NamedTuple):
         num_unlabeled: images in the unlabeled part.
         image_shape: (C, H, W) of the images.
         num_labeled: images in the labeled part, for what remembers each of them.
+        class_shares: how often labeled images of each class are drawn, C shares; () where that is not known.
     """
 
     num_classes: int
     num_unlabeled: int
     image_shape: tuple[int, int, int]
     num_labeled: int = 0
+    class_shares: tuple[float, ...] = ()
 
 
 class PseudoLabels(NamedTuple):

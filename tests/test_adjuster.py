@@ -197,3 +197,31 @@ def test_a_quota_asks_for_positions() -> None:
 def test_bad_options_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
         Targets(**options)
+
+
+def test_adaptive_thresholds_are_those_of_adsh() -> None:
+    """Guo and Li, Algorithm 1, class by class: of each the share that passes in the head class."""
+    generator = np.random.default_rng(3)
+    labels, confidence = generator.integers(3, size=60), generator.random(60)
+    passed = confidence >= 0.6
+    rho = passed[labels == 1].mean()
+    expected = np.zeros(60)
+    for label in range(3):
+        own = np.flatnonzero(labels == label)
+        best = own[np.argsort(-confidence[own])]
+        expected[best[: int(rho * len(own) + 1e-9)]] = 1
+    pseudo = PseudoLabels(torch.arange(60), *map(torch.tensor, (labels, confidence, passed.astype(float))))
+    quota = ClassQuota(60, 3, head=1)
+    found, _ = quota(pseudo)
+    assert found.tolist() == expected.tolist() and 0 < found.sum() < 60
+    assert found[labels == 1].tolist() == passed[labels == 1].tolist()
+    without = pseudo._replace(labels=torch.tensor(labels).clamp(min=2))
+    assert quota(without)[0].tolist() == passed.tolist()  # nothing is known of the head class
+
+
+def test_the_head_class_is_that_with_the_most_labels() -> None:
+    adjust = Adjuster(Targets(adaptive_thresholds=True))
+    adjust.extend(torch.nn.Identity(), Task(3, 10, (1, 8, 8), class_shares=(0.2, 0.5, 0.3)))
+    assert adjust.quota.head == 1
+    with pytest.raises(UserError, match="leave out one of them"):
+        Targets(adaptive_thresholds=True, balance_classes=True)

@@ -24,6 +24,7 @@ from ssl_mix.reports.csv_files import prediction_rows, pseudo_label_rows, write_
 from ssl_mix.runs.changes import Changes
 from ssl_mix.runs.more_labels import start_with_labels
 from ssl_mix.runs.predicting import predict
+from ssl_mix.runs.rejecting import choose_rejection
 from ssl_mix.runs.session import reopen
 from ssl_mix.runs.trained import TrainedRun, Weights, load_trained
 from ssl_mix.segmentation.run import is_segmentation
@@ -103,6 +104,7 @@ def predict_command(
     out: Path,
     top: int = 5,
     calibrated: bool = False,
+    reject: float | None = None,
     weights: Weights = "last",
     device: str = "auto",
     overwrite: bool = False,
@@ -120,6 +122,8 @@ def predict_command(
         top: how many classes to name for each image.
         calibrated: make the confidence what it says, by the temperature that ssl-mix evaluate RUN --suite
             calibration has fitted; the classes stay as they are.
+        reject: answer "none of these" for images that look less like one of the classes than all but this
+            share of the images that --validation held out, or else of the labeled ones; 0.05 is usual.
         weights: the "last" ones, or those that were "best" on the part that --validation held out.
         device: "auto", "cpu" or "cuda".
         overwrite: replace a file that is there.
@@ -130,16 +134,25 @@ def predict_command(
         raise UserError("no image to predict: give files or folders after the run")
     if run.is_file() and calibrated:
         raise UserError(f"{run} is an exported network, which has no temperature: `calibrated` is for runs")
+    if run.is_file() and reject is not None:
+        raise UserError(f"{run} is an exported network, without images to choose by: `reject` is for runs")
+    if reject is not None and not 0 <= reject < 1:
+        raise UserError(f"reject is a share of images of the classes, in [0, 1), got {reject}")
     trained = Exported(run) if run.is_file() else load(run, device, weights)
     temperature = trained.temperature if calibrated and isinstance(trained, TrainedRun) else 1.0
     with reading_bar() as progress:
-        found = predict(trained, paths, temperature=temperature, progress=progress)
+        rejection = None
+        if reject is not None and isinstance(trained, TrainedRun):
+            rejection = choose_rejection(trained, reject, progress)
+        found = predict(trained, paths, temperature=temperature, rejection=rejection, progress=progress)
     for note in found.notes:
         warn(note)
     for path, reason in found.broken:
         warn(f"cannot read {path}: {reason}")
     count = write_csv(out, prediction_rows(found, trained.classes, top)) - len(found.broken)
     failed = f", and {len(found.broken)} files that cannot be read" if found.broken else ""
+    if rejection is not None and found.rejected is not None:
+        say(f"none of these: {int(found.rejected.sum())} images; {rejection.note}")
     say(f"{count} predictions{failed} in {out}")
     if not count:
         sys.exit(1)

@@ -10,6 +10,7 @@ from ssl_mix.algorithm import Algorithm
 from ssl_mix.datasets import DataSet, Split
 from ssl_mix.engine.config import TrainConfig
 from ssl_mix.engine.execution import half_precision, kept_buffers, resolve_device
+from ssl_mix.engine.guard import without_rejected
 from ssl_mix.errors import UserError
 from ssl_mix.models.first_weights import is_trained
 from ssl_mix.passes import backbone, is_backbone
@@ -75,13 +76,14 @@ def check_network(net: nn.Module, shape: tuple[int, int, int], num_classes: int,
             module.training = True
 
 
-def output_of(algorithm: Algorithm, nets: Nets, batch: Batch, step: Step) -> StepOutput:
-    """What an algorithm makes of a batch.
+def output_of(algorithm: Algorithm, nets: Nets, batch: Batch, step: Step, reject: float = 0.0) -> StepOutput:
+    """What an algorithm makes of a batch without the share ``reject`` of its unlabeled images.
 
     Raises:
         ValueError: batch norm gets one value for each channel, which has no deviation.
     """
     try:
+        batch = without_rejected(algorithm, nets.teacher, batch, reject)
         output: StepOutput = algorithm(nets, batch, step)
     except ValueError as error:
         if "more than 1 value per channel" not in str(error):

@@ -31,6 +31,8 @@ class TrainConfig:
         clip_grad: largest length of the gradient of all weights together; a longer one is shortened to it.
             Default: none.
         balanced: draw the labeled images of all classes equally often, however many each has.
+        reject: share of the unlabeled images of each step that is left out, in [0, 1): those that look least
+            like one of the classes, by their energy or by what the algorithm has for it.
         class_weights: weight of each class, in the order of the names: its labeled images are drawn that much
             more often, which weighs their losses so on the average. With "balanced" leave them out.
         optimizer: "sgd" or "adamw".
@@ -75,6 +77,7 @@ class TrainConfig:
     accumulate: int = 1
     clip_grad: float | None = None
     balanced: bool = False
+    reject: float = 0.0
     class_weights: tuple[float, ...] = ()
     optimizer: Literal["sgd", "adamw"] = "sgd"
     lr: float = 0.03
@@ -124,6 +127,8 @@ class TrainConfig:
             object.__setattr__(self, name, tuple(getattr(self, name)))  # JSON knows lists alone
         for weight in self.class_weights:
             check_positive("class_weights", weight)
+        if not 0 <= self.reject < 1:
+            raise UserError(f"reject must lie in [0, 1), got {self.reject}: something must be left")
         if self.balanced and self.class_weights:
             raise UserError("`balanced` draws all classes alike: leave out it or `class_weights`")
         for milestone in self.milestones:

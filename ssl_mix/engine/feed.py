@@ -13,7 +13,7 @@ from ssl_mix.datasets.weighted import WeightedIndex
 from ssl_mix.engine.config import TrainConfig
 from ssl_mix.errors import UserError, check_count
 from ssl_mix.randomness import stream_generator
-from ssl_mix.types import Batch, Samples
+from ssl_mix.types import Batch, Samples, Task
 
 
 class RawSamples(NamedTuple):
@@ -67,11 +67,32 @@ class Feed:
         self.unlabeled = torch.tensor(split.unlabeled, dtype=torch.int64)
         self.labels = data.train.labels[self.labeled].to(device)
         self.shape = data.augmentation.seen(data.train.images.shape)
+        if config.reject and not algorithm.unlabeled_views:
+            raise UserError(
+                f"`reject` leaves unlabeled images out, and {type(algorithm).__name__} reads none here: "
+                "leave it out"
+            )
         if config.class_weights and len(config.class_weights) != len(data.classes):
             raise UserError(
                 f"`class_weights` must be one for each of the {len(data.classes)} classes, got "
                 f"{len(config.class_weights)}"
             )
+
+    @property
+    def task(self) -> Task:
+        """What there is to learn from."""
+        counts = len(self.data.classes), len(self.unlabeled)
+        return Task(*counts, self.shape, len(self.labeled), self.class_shares)
+
+    @property
+    def class_shares(self) -> tuple[float, ...]:
+        """How often a labeled image of each class is drawn, C shares that sum to 1."""
+        config, classes = self.config, len(self.data.classes)
+        counts = torch.bincount(self.labels.cpu(), minlength=classes).double()
+        if config.balanced or config.class_weights:
+            weights = torch.tensor(config.class_weights or [1.0] * classes, dtype=torch.float64)
+            counts = (counts > 0) * weights if config.balanced else counts * weights
+        return tuple((counts / counts.sum()).tolist())
 
     @property
     def images_per_step(self) -> int:

@@ -18,6 +18,7 @@ from ssl_mix.engine.class_watch import ClassWatch, bank_scores, class_remedies
 from ssl_mix.engine.config import TrainConfig
 from ssl_mix.engine.execution import autocast, compiled, own_state, resolve_device
 from ssl_mix.engine.feed import Feed, RawBatch
+from ssl_mix.engine.guard import rejection
 from ssl_mix.engine.meter import DivergedError, Meter
 from ssl_mix.engine.optimizer import body_of, build_optimizer, learning_rate
 from ssl_mix.engine.pace import Pace
@@ -27,7 +28,7 @@ from ssl_mix.engine.update import Update, parts_of
 from ssl_mix.engine.watch import Watch, remedies, watched
 from ssl_mix.evaluation import accuracy, predict_probabilities
 from ssl_mix.randomness import stream_generator
-from ssl_mix.types import Nets, Step, Task
+from ssl_mix.types import Nets, Step
 
 
 class Trainer:
@@ -76,7 +77,7 @@ class Trainer:
         self.device = resolve_device(config.device)
         self.data, self.split, self.algorithm = data, split, algorithm
         self.feed = feed = Feed(algorithm, data, split, config, self.device)
-        task = Task(len(data.classes), len(split.unlabeled), feed.shape, len(split.labeled))
+        task = feed.task
         with own_state(config, self.device, "trial"):
             check_network(net, feed.shape, task.num_classes, config)
         layout = torch.channels_last if config.channels_last else torch.contiguous_format
@@ -155,11 +156,12 @@ class Trainer:
 
     def _train_step(self, raw: RawBatch) -> None:
         config, step = self.config, self.step
-        batch, mixing = self.feed.augment(raw, step), stream_generator(config.seed, "mixing", step)
+        batch = self.feed.augment(raw, step)
+        place = Step(step, config.steps, stream_generator(config.seed, "mixing", step))
         self.optimizer.zero_grad(set_to_none=True)
         for part in parts_of(batch, config.accumulate):
             with autocast(config, self.device):
-                output = output_of(self.algorithm, self.nets, part, Step(step, config.steps, mixing))
+                output = output_of(self.algorithm, self.nets, part, place, config.reject)
             self.update.backward(output.loss)
             self.algorithm.commit(output.carry)
             metrics = {"loss": output.loss, **output.metrics}
@@ -220,7 +222,7 @@ class Trainer:
             return self._evaluate()
 
     def _evaluate(self) -> dict[str, float]:
-        found: dict[str, float] = {}
+        found = rejection(self.algorithm, self.teacher.net, self.data, self.feed.unlabeled, self.device)
         if self.split.validation:
             found["validation_accuracy"] = self._validate()
         if self.config.test_scored == "always" or self._is_over():

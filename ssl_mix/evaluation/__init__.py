@@ -23,6 +23,7 @@ from ssl_mix.evaluation.corruption_error import corruption_errors
 from ssl_mix.evaluation.corruptions import CORRUPTIONS, corrupt
 from ssl_mix.evaluation.features import plain_features
 from ssl_mix.evaluation.intervals import Difference, paired_difference, share_interval
+from ssl_mix.evaluation.long_tail import geometric_mean_recall, shot_accuracies
 from ssl_mix.evaluation.mixed import MixedAnswers, equivariance_error, mixed_answers
 from ssl_mix.evaluation.out_of_distribution import energy, max_logit, max_softmax, ood_metrics
 from ssl_mix.evaluation.patches import patch_drop, patch_shuffle
@@ -56,6 +57,7 @@ __all__ = [
     "equivariance_error",
     "expected_calibration_error",
     "fit_temperature",
+    "geometric_mean_recall",
     "jaccard_index",
     "macro_f1",
     "max_logit",
@@ -77,5 +79,6 @@ __all__ = [
     "response_accuracy",
     "rms_calibration_error",
     "share_interval",
+    "shot_accuracies",
     "top_k_accuracy",
 ]

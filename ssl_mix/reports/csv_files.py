@@ -15,6 +15,7 @@ from ssl_mix.runs.folder import FILES, SPLIT, write_whole
 from ssl_mix.runs.reading import reading
 
 PSEUDO_LABELS = "pseudo_labels.csv"
+NONE = "none of these"
 DIGITS = "{:.6f}"
 
 
@@ -50,7 +51,8 @@ def pseudo_label_rows(
 def prediction_rows(found: Predictions, classes: Sequence[str], top: int = 5) -> Iterable[list[str]]:
     """Rows of predictions: file, class, confidence, the next likely classes, and for a file that cannot be
     read the reason in place of all those. The first row names the columns; files are in the order in which
-    they were given.
+    they were given. An image that was rejected has "none of these" for its class, without a confidence, and
+    the likeliest classes behind it.
 
     Args:
         found: of N files.
@@ -61,16 +63,19 @@ def prediction_rows(found: Predictions, classes: Sequence[str], top: int = 5) ->
     ranks = [f"{name}_{rank}" for rank in range(2, count + 1) for name in ("class", "confidence")]
     yield ["file", "class", "confidence", *ranks, "error"]
     confidences, positions = found.probabilities.topk(count, dim=1)
-    answers = iter(zip(confidences.tolist(), positions.tolist(), strict=True))
+    rejected = [False] * len(positions) if found.rejected is None else found.rejected.tolist()
+    answers = iter(zip(confidences.tolist(), positions.tolist(), rejected, strict=True))
     broken = dict(found.broken)
     for file in found.files:
         if file in broken:
             yield [str(file), *[""] * (2 * count), broken[file]]
             continue
-        pairs = (
+        *likely, none = next(answers)
+        pairs = [
             (classes[position], DIGITS.format(confidence))
-            for confidence, position in zip(*next(answers), strict=True)
-        )
+            for confidence, position in zip(*likely, strict=True)
+        ]
+        pairs = [(NONE, ""), *pairs[:-1]] if none else pairs
         yield [str(file), *(cell for pair in pairs for cell in pair), ""]
 
 

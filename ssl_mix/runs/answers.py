@@ -31,9 +31,11 @@ class Predictions(NamedTuple):
         probabilities: of those that could be read, (N, C) float32.
         broken: files that could not, each with the reason.
         notes: what the user must be told of the others.
+        rejected: which of those that could be read are of no class, (N,) bool; None where nobody asked.
     """
 
     files: list[Path]
     probabilities: Tensor
     broken: list[tuple[Path, str]]
     notes: tuple[str, ...]
+    rejected: Tensor | None = None

@@ -13,6 +13,7 @@ from ssl_mix.datasets.copies import Drop
 from ssl_mix.datasets.decode import Fit
 from ssl_mix.datasets.pixel_statistics import for_channels
 from ssl_mix.datasets.registry import check_taken, default_of, takes
+from ssl_mix.datasets.unknown_classes import with_unknown_classes
 from ssl_mix.errors import UserError, check_choice, check_count, check_positive, check_share
 
 OWN = "folder"
@@ -47,6 +48,14 @@ class DataOptions:
             numbers of published lists.
         label_list: file that names the images whose labels to use, one path a line; a number behind it is
             ignored.
+        imbalance: use the labels of a long tail: the commonest class, the first, has this many times as many
+            as the rarest, the last, and numbers fall exponentially in between. `labels_per_class` are then
+            those of the commonest.
+        imbalance_unlabeled: leave unlabeled images out so that they have a long tail too, of this ratio; -100
+            is one of 100 in which the last class is the commonest.
+        unlabeled_per_class: unlabeled images of the commonest class; default: as many as there are.
+        unknown_classes: let the last so many classes be ones that nobody has labeled: their images stay among
+            the unlabeled ones, and none is in the test part.
         include_labeled: let the unlabeled part hold the labeled images too, as the CIFAR benchmarks do.
         validation: share of the labeled images to hold out, in [0, 1).
         split_seed: of the choice of labeled images; default: the seed of the run.
@@ -87,6 +96,10 @@ class DataOptions:
     labels_per_class: int | None = None
     label_rate: float | None = None
     label_list: str | None = None
+    imbalance: float | None = None
+    imbalance_unlabeled: float | None = None
+    unlabeled_per_class: int | None = None
+    unknown_classes: int = 0
     include_labeled: bool = False
     validation: float = 0.0
     split_seed: int | None = None
@@ -117,7 +130,7 @@ class DataOptions:
         return self.adjust(DATASETS[self.source](Path(self.data_dir), **self._keywords(progress)))
 
     def adjust(self, data: DataSet) -> DataSet:
-        """The data with the normalization and the augmentation that the options ask for."""
+        """The data with the normalization, the augmentation and the classes that the options ask for."""
         wanted = {"crop": self.crop, "variant": self.randaugment}
         given: dict[str, Any] = {name: value for name, value in wanted.items() if value is not None}
         channels = data.train.images.shape[0]
@@ -126,7 +139,8 @@ class DataOptions:
                 given[name] = for_channels(channels, name, getattr(self, name))
         if self.stored_size is not None and self.stored_size != self._seen_size:
             given |= {"size": self._seen_size, "padding": 0}  # what is stored beside a crop makes it move
-        return dataclasses.replace(data, augmentation=dataclasses.replace(data.of_pixels, **given))
+        altered = dataclasses.replace(data, augmentation=dataclasses.replace(data.of_pixels, **given))
+        return with_unknown_classes(altered, self.unknown_classes)
 
     @property
     def source(self) -> str:
@@ -216,6 +230,10 @@ class DataOptions:
             per_class=self.labels_per_class,
             rate=self.label_rate,
             listed=listed,
+            imbalance=self.imbalance,
+            imbalance_unlabeled=self.imbalance_unlabeled,
+            unlabeled_per_class=self.unlabeled_per_class,
+            foreign=data.train.foreign,
             seed=seed if self.split_seed is None else self.split_seed,
             validation=self.validation,
             include_labeled=self.include_labeled,

@@ -17,6 +17,7 @@ from ssl_mix.errors import UserError
 from ssl_mix.evaluation import predict_logits
 from ssl_mix.runs.answers import Predictions
 from ssl_mix.runs.data_options import Progress
+from ssl_mix.runs.rejecting import Rejection
 
 
 class Predictor(Protocol):
@@ -60,6 +61,7 @@ def predict(
     paths: Sequence[Path],
     *,
     temperature: float = 1.0,
+    rejection: Rejection | None = None,
     progress: Progress | None = None,
 ) -> Predictions:
     """Class probabilities of images, resized and cut as in training, by what the network sees of their
@@ -69,23 +71,32 @@ def predict(
         trained: from ``load_trained``, or an exported network.
         paths: files, and folders that are searched for images.
         temperature: that logits are divided by.
+        rejection: of images of no class.
         progress: told how far reading the images is.
 
     Raises:
         ValueError: a path is missing, or a folder without images.
     """
-    found = answer_files(trained, paths, progress=progress)
-    return Predictions(found.files, (found.logits / temperature).softmax(dim=1), found.broken, found.notes)
+    found = answer_files(trained, paths, None if rejection is None else rejection.net, progress=progress)
+    logits, rejected = found.logits, None
+    if rejection is not None:
+        logits, rejected = logits[:, :-1], logits[:, -1] < rejection.threshold
+    probabilities = (logits / temperature).softmax(dim=1)
+    return Predictions(found.files, probabilities, found.broken, found.notes, rejected)
 
 
 def answer_files(
-    trained: Predictor, paths: Sequence[Path], *, progress: Progress | None = None
+    trained: Predictor,
+    paths: Sequence[Path],
+    net: nn.Module | None = None,
+    *,
+    progress: Progress | None = None,
 ) -> FileAnswers:
-    """Logits of images; else as :func:`predict`."""
+    """Logits of images, by ``net`` where one is given; else as :func:`predict`."""
     looked = [find_images(path) for path in paths]
     files = [file for found, _ in looked for file in found]
     images = FilesAhead(files, trained.form, progress=progress)
-    logits = predict_logits(trained.net, images, trained.augmentation, trained.device)
+    logits = predict_logits(net or trained.net, images, trained.augmentation, trained.device)
     broken = [(files[position], why) for position, why in sorted(images.broken.items())]
     notes = [note for _, told in looked for note in told]
     return FileAnswers(files, logits[images.kept], broken, (*notes, *scaled_notes(images.scaled)))

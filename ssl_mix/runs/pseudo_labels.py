@@ -29,6 +29,12 @@ def known_labels(folder: Path) -> Tensor:
         return torch.tensor(json.loads((folder / LABELS).read_text()), dtype=torch.int64)
 
 
+def labeled_counts(folder: Path, num_classes: int) -> Tensor:
+    """Labeled images that a run learned from, of each of C classes, (C,) int64."""
+    labels = known_labels(folder)[torch.tensor(Split.load(folder / SPLIT).labeled)]
+    return torch.bincount(labels, minlength=num_classes)
+
+
 def pseudo_label_numbers(folder: Path, bank: Mapping[str, Tensor], classes: Sequence[str]) -> dict[str, Any]:
     """The numbers of the ``pseudo-labels`` suite, ready for JSON.
 

@@ -6,8 +6,15 @@ import torch
 from matplotlib.figure import Figure
 
 from ssl_mix.errors import UserError
-from ssl_mix.evaluation import bootstrap_intervals, top_k_accuracy
+from ssl_mix.evaluation import (
+    bootstrap_intervals,
+    geometric_mean_recall,
+    shot_accuracies,
+    top_k_accuracy,
+)
+from ssl_mix.evaluation.long_tail import shot_groups
 from ssl_mix.runs.first_probe import first_probe_accuracy
+from ssl_mix.runs.pseudo_labels import labeled_counts
 from ssl_mix.suites.suite import Scene
 from ssl_mix.suites.words import images, percent
 
@@ -28,6 +35,13 @@ def measure(scene: Scene) -> dict[str, Any]:
     if logits.shape[1] > 5:
         numbers["top_5_accuracy"] = top_k_accuracy(logits, labels, 5)
     numbers["intervals"] = bootstrap_intervals(logits, labels, seed=scene.options.suite_seed)
+    counts = labeled_counts(answered.trained.folder, len(answered.trained.classes))
+    counts = counts if answered.columns is None else counts[answered.columns]
+    if len({*counts.tolist()}) > 1:
+        numbers["geometric_mean_recall"] = geometric_mean_recall(logits, labels)
+        numbers["shots"] = shot_accuracies(logits, labels, counts)
+        groups = {name: counts[group].tolist() for name, group in shot_groups(counts).items()}
+        numbers["shot_labels"] = {name: [min(own), max(own), len(own)] for name, own in groups.items() if own}
     commonest = int(labels.bincount().argmax())
     numbers["majority_class"] = answered.classes[commonest]
     numbers["majority_accuracy"] = float((labels == commonest).double().mean())
@@ -51,6 +65,13 @@ def rows(numbers: dict[str, Any]) -> list[tuple[str, str]]:
             low, high = (percent(end) for end in numbers["intervals"][name])
             interval = f"95 % interval {low} to {high}"
             found.append((what, f"{percent(numbers[name])} of {count}, {interval}"))
+    if "shots" in numbers:
+        found.append(("geometric mean of recalls", f"{percent(numbers['geometric_mean_recall'])} of {count}"))
+        for name, value in numbers["shots"].items():
+            fewest, most, classes = numbers["shot_labels"][name]
+            labeled = str(most) if fewest == most else f"{fewest} to {most}"
+            of = f"a mean over {classes} classes with {labeled} labels each"
+            found.append((f"{name}-shot accuracy", f"{percent(value)}, {of}"))
     majority = f"{percent(numbers['majority_accuracy'])} of {count}"
     found.append((f"always {numbers['majority_class']}, the commonest class", majority))
     what = "linear probe on the features before training"

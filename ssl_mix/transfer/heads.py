@@ -91,6 +91,12 @@ def embedded(net: nn.Module, labeled: Iterable[tuple[Tensor, Tensor]]) -> tuple[
     return keys, classes
 
 
+def added_layer(net: nn.Module, name: str) -> nn.Module:
+    """The layer that an algorithm gave to ``net`` by that name, or to the classifier on its body, see
+    :class:`ssl_mix.transfer.head_net.OnBody`."""
+    return (net if hasattr(net, name) else net.get_submodule("top")).get_submodule(name)
+
+
 def add_mix_head(net: nn.Module) -> None:
     """Give ``net`` a second classifier, ``mix_head``, for mixed images alone."""
     net.mix_head = new_head(feature_width(net), backbone(net).head.out_features)

@@ -6,9 +6,23 @@ from typing import Any, get_args
 import pytest
 import torch
 import torch.nn.functional as F
+from algorithm_scene import blobs
 
-from ssl_mix import Batch, MixedTarget, MixingTerms, Nets, Samples, Step, StepOutput, Task, UserError
+from ssl_mix import (
+    Batch,
+    MixedTarget,
+    MixingTerms,
+    Nets,
+    Samples,
+    Step,
+    StepOutput,
+    Task,
+    TrainConfig,
+    Trainer,
+    UserError,
+)
 from ssl_mix.algorithms import Supervised
+from ssl_mix.datasets import choose_split
 from ssl_mix.losses import lumix_cross_entropy, lumix_lam, lumix_regularizer
 from ssl_mix.mixers import MIXERS, CutMix, MixerName, Mixup
 from ssl_mix.mixing.criterion import Criterion, LabelPolicy, MixingLoss
@@ -229,3 +243,40 @@ def test_a_learned_mixer_starts_afresh_in_each_run() -> None:
             for parameter in algorithm.parameters():
                 parameter.add_(1)
     assert states[0] and all(torch.equal(one, other) for one, other in zip(*states, strict=True))
+
+
+@pytest.mark.parametrize("mix", ["none", "mixup", "dm"])
+def test_a_prior_adjusts_the_logits_of_the_loss_alone(mix: Any) -> None:
+    shares = (0.4, 0.3, 0.2, 0.1)
+    plain, adjusted = (
+        Supervised(logit_adjustment=tau, mixing=MixingTerms(mix=mix, eta=0.5)) for tau in (0.0, 0.7)
+    )
+    net, batch = network(), Batch(Samples({"weak": X}, torch.arange(6), LABELS), None)
+    for algorithm in (plain, adjusted):
+        algorithm.extend(net, Task(CLASSES, 0, (3, 16, 16), class_shares=shares))
+    found = adjusted(Nets(net, net), batch, Step(0, 10, stream())).loss
+    with torch.no_grad():
+        net.head.bias.add_(0.7 * torch.tensor(shares).log())
+    expected = plain(Nets(net, net), batch, Step(0, 10, stream())).loss
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        ({}, [0.4, 0.2, 0.2, 0.2]),
+        ({"balanced": True}, [0.25] * 4),
+        ({"class_weights": (1.0, 2.0, 1.0, 1.0)}, [1 / 3, 1 / 3, 1 / 6, 1 / 6]),
+    ],
+)
+def test_the_prior_is_of_what_is_drawn(config: dict[str, Any], expected: list[float]) -> None:
+    data = blobs(40)
+    split = choose_split(data.train.labels, CLASSES, listed=[0, 4, 1, 2, 3], seed=0, classes=data.classes)
+    algorithm = Supervised(logit_adjustment=1.0)
+    Trainer(algorithm, SmallCNN(CLASSES, channels=1), data, split, TrainConfig(steps=1, **config))
+    assert algorithm.get_buffer("class_shares").tolist() == pytest.approx(expected)
+
+
+def test_a_prior_is_of_cross_entropy() -> None:
+    with pytest.raises(UserError, match="`logit_adjustment` belongs to `criterion=ce`"):
+        Supervised(logit_adjustment=1.0, criterion="bce")

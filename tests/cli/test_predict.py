@@ -166,3 +166,38 @@ def test_the_estimate_is_no_more_than_what_a_step_takes() -> None:
     net = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.ReLU(), torch.nn.Conv2d(8, 4, 3, stride=2))
     assert layer_bytes(net, (3, 16, 16)) == 4 * (8 * 14 * 14 + 4 * 6 * 6)
     assert layer_bytes(torch.nn.Embedding(3, 4), (3, 16, 16)) == 0  # looks at numbers
+
+
+@pytest.mark.parametrize("held_out", [True, False])
+def test_images_below_the_line_are_none_of_these(held_out: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    train("--labels-per-class", "4", *(["--validation", "0.5"] if held_out else []))
+    trained, split = ssl_mix.load("run", device="cpu"), json.loads(Path("run", SPLIT).read_text())
+    files = json.loads(Path("run/files.json").read_text())
+    own = [files[position] for position in split["validation" if held_out else "labeled"]]
+
+    def energies(paths: list[str]) -> list[float]:
+        images = torch.stack([torch.from_numpy(np.array(Image.open(p))).permute(2, 0, 1) for p in paths])
+        with torch.no_grad():
+            logits = trained.net(trained.augmentation.normalize(trained.augmentation.plain(images)))
+        return logits.logsumexp(dim=1).tolist()
+
+    line = sorted(energies(own))[int(0.5 * (len(own) - 1))]
+    new = sorted(str(path) for path in Path("new").iterdir())
+    capsys.readouterr()
+    main(["predict", "run", "new", "--out", "p.csv", "--reject", "0.5", "--top", "2"])
+    found, sure = rows("p.csv"), dict(zip(new, energies(new), strict=True))
+    for row in found:
+        rejected = sure[row["file"]] < line
+        assert (row["class"] == "none of these") is rejected
+        assert (row["confidence"] == "") is rejected and row["class_2"] in ("dark", "light")
+    count = sum(row["class"] == "none of these" for row in found)
+    said = " ".join(capsys.readouterr().out.split())
+    assert f"none of these: {count} images; 50.0% of the {len(own)} images with labels that were" in said
+    assert ("held out lie" if held_out else "learned from lie") in said
+
+
+def test_a_line_is_for_runs_and_a_share(capsys: pytest.CaptureFixture[str]) -> None:
+    train()
+    with pytest.raises(SystemExit):
+        main(["predict", "run", "new", "--out", "p.csv", "--reject", "1"])
+    assert "in [0, 1), got 1.0" in " ".join(capsys.readouterr().err.split())

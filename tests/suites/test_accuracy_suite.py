@@ -54,6 +54,23 @@ def test_every_number_has_an_interval_and_what_it_is_held_against(
     assert (total, right / total) == (360, pytest.approx(numbers["accuracy"]))
 
 
+def test_unequal_labels_have_groups_of_classes(scene: Scene, numbers: dict[str, Any], tmp_path: Path) -> None:
+    assert "shots" not in numbers and not any("shot" in what for what, _ in accuracy.rows(numbers))
+    labels = scene.answered.labels
+    tail = ["--labels-per-class", "20", "--imbalance", "20", "--steps", "2"]
+    main(["train", "supervised", "--data", "digits", *tail, "--out", str(tmp_path / "tail")])
+    answered = replace(scene.answered, trained=load_trained(tmp_path / "tail", "cpu"))
+    found = accuracy.measure(replace(scene, answered=answered))
+    right = scene.answered.logits.argmax(dim=1) == labels
+    recalls = [float(right[labels == label].double().mean()) for label in range(10)]
+    assert found["geometric_mean_recall"] == pytest.approx(float(np.prod(recalls)) ** 0.1)
+    expected = {"many": recalls[:3], "medium": recalls[3:7], "few": recalls[7:]}
+    assert found["shots"] == pytest.approx({name: np.mean(part) for name, part in expected.items()})
+    said = dict(accuracy.rows(found))
+    assert "3 classes with 10 to 20 labels each" in said["many-shot accuracy"]
+    assert "3 classes with 1 labels each" in said["few-shot accuracy"]
+
+
 def test_the_probe_is_that_of_features_of_the_first_weights(scene: Scene, numbers: dict[str, Any]) -> None:
     """Of a network made anew, from the seed of the weights."""
     data, trained = load_digits_data(), scene.answered.trained

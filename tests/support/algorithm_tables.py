@@ -55,6 +55,8 @@ EVERYTHING: dict[str, list[dict[str, Any]]] = {
     "s4l": [{}, {"mixing": MIXED}],
     "meta-pseudo-labels": [{"ramp": 0.9}, {"ramp": 0.9, "mixing": MIXED}],
     "noisy-student": [{"threshold": 0.5}, {"threshold": 0.5, "mixing": MIXED}],
+    "openmatch": [{}, {"warmup": 0.5, "mixing": MIXED}],
+    "iomatch": [{"threshold": 0.5}, {"threshold": 0.5, "width": 16, "warmup": 0.5, "mixing": MIXED}],
     "fine-tuning": [{}, {"mixing": replace(MIXED, mix_head="own")}],
     "l2-sp": [{}],
     "bss": [{}],
@@ -75,17 +77,32 @@ OTHER_MIXING = {
     "mix_head": "own",
     "mix_variant": "openmixup",
 }
-OTHER_TARGETS = {"align": "none", "smooth_targets": 0.2, "balance_classes": False}
+OTHER_TARGETS = {
+    "align": "none",
+    "smooth_targets": 0.2,
+    "balance_classes": False,
+    "adaptive_thresholds": True,
+}
+UNTHRESHOLDED = (
+    "pi-model",
+    "mean-teacher",
+    "vat",
+    "s4l",
+    "fine-tuning",
+    "co-tuning",
+    "self-tuning",
+)  # by themselves
 # Options that mean nothing to an algorithm, which are refused there: supervised training mixes its whole
 # batch;
 # MixMatch and ReMixMatch mix by themselves, and take every pseudo-label; SoftMatch and FineSSL weigh them.
 REFUSED = {
     "supervised": {"mix_weight", "mix_ramp", "mix_head", "mix_variant"},
-    "mixmatch": {"mixer", "mix_alpha", "mix_head", "balance_classes"},
-    "remixmatch": {"mixer", "mix_alpha", "mix_head", "balance_classes"},
-    "softmatch": {"balance_classes"},
-    "defixmatch": {"balance_classes"},
-    "finessl": {"balance_classes"},
+    "defixmatch": {"balance_classes", "adaptive_thresholds"},
+    "finessl": {"balance_classes", "adaptive_thresholds"},
+    "mixmatch": {"mixer", "mix_alpha", "mix_head", "balance_classes", "adaptive_thresholds"},
+    "remixmatch": {"mixer", "mix_alpha", "mix_head", "balance_classes", "adaptive_thresholds"},
+    "softmatch": {"balance_classes", "adaptive_thresholds"},
+    **dict.fromkeys(UNTHRESHOLDED, {"adaptive_thresholds"}),
 }
 # What must be refused besides negative numbers, counts of zero and choices that are none.
 BAD: dict[str, list[dict[str, Any]]] = {
@@ -119,6 +136,8 @@ BAD: dict[str, list[dict[str, Any]]] = {
     "crmatch": [{"threshold": 1.5}],
     "meta-pseudo-labels": [{"threshold": 1.5}, {"temperature": 0.0}, {"ramp": 2.0}],
     "noisy-student": [{"threshold": 1.5}],
+    "openmatch": [{"threshold": 1.5}, {"warmup": 1.5}],
+    "iomatch": [{"threshold": 1.5}, {"open_threshold": 1.5}, {"warmup": 1.5}],
     "fine-tuning": [{"threshold": 1.5}],
     "stochnorm": [{"probability": 1.1}],
     "co-tuning": [{"threshold": 1.5}],

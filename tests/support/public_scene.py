@@ -111,7 +111,30 @@ def multiway_inputs(count: int) -> dict[str, Any]:
     return {"logits": pair_inputs(count)["logits"], "labels": labels, "weights": weights}
 
 
+COUNTS = torch.tensor([9.0, 5.0, 3.0, 2.0, 1.0])
+
+
+def labeled_inputs(count: int) -> dict[str, Any]:
+    return {"logits": pair_inputs(count)["logits"], "labels": torch.arange(count) % CLASSES}
+
+
 LOSSES = {
+    "BalancedSoftmaxLoss": of_criterion(lambda: losses.BalancedSoftmaxLoss(COUNTS)),
+    "LogitAdjustedLoss": of_criterion(lambda: losses.LogitAdjustedLoss(COUNTS, 0.5)),
+    "adjusted_logits": Entry(
+        lambda logits: losses.adjusted_logits(logits, COUNTS),
+        lambda n: {"logits": pair_inputs(n)["logits"]},
+    ),
+    "balanced_softmax_cross_entropy": Entry(
+        lambda logits, labels: losses.balanced_softmax_cross_entropy(logits, labels, COUNTS),
+        labeled_inputs,
+        labels=("labels",),
+    ),
+    "logit_adjusted_cross_entropy": Entry(
+        lambda logits, labels: losses.logit_adjusted_cross_entropy(logits, labels, COUNTS),
+        labeled_inputs,
+        labels=("labels",),
+    ),
     "AsymmetricMixupLoss": of_criterion(losses.AsymmetricMixupLoss),
     "DecoupledMixupBCELoss": of_criterion(losses.DecoupledMixupBCELoss),
     "DecoupledMixupLoss": of_criterion(losses.DecoupledMixupLoss),
@@ -407,6 +430,17 @@ EVALUATION = {
     ),
     "patch_shuffle": Entry(
         lambda images: evaluation.patch_shuffle(images, 4, draw(40)), lambda n: {"images": bytes_of(n)}, ()
+    ),
+    "geometric_mean_recall": Entry(
+        evaluation.geometric_mean_recall, accuracy_inputs, ("probabilities",), labels=("labels",)
+    ),
+    "shot_accuracies": Entry(
+        lambda probabilities, labels: torch.tensor(
+            list(evaluation.shot_accuracies(probabilities, labels, COUNTS).values())
+        ),
+        accuracy_inputs,
+        ("probabilities",),
+        labels=("labels",),
     ),
     "macro_f1": Entry(evaluation.macro_f1, accuracy_inputs, ("probabilities",), labels=("labels",)),
     "accuracy": Entry(

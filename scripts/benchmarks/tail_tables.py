@@ -1,0 +1,43 @@
+"""Tables of long tails and of images of no class: lines of ``scripts/tail_study.py``."""
+
+import statistics
+from collections.abc import Sequence
+from typing import Any
+
+Line = dict[str, Any]
+Table = tuple[Sequence[str], list[list[str]]]
+TAIL = {
+    "accuracy": "test_accuracy",
+    "many": "many",
+    "medium": "medium",
+    "few": "few",
+    "geometric mean": "geometric_mean_recall",
+}
+OPEN = {"accuracy": "test_accuracy", "AUROC of rejection": "rejection_auroc"}
+
+
+def of_tail(lines: Sequence[Line]) -> Table:
+    """A row for each method on the long tail."""
+    return _of_part(lines, "tail", TAIL)
+
+
+def of_open_set(lines: Sequence[Line]) -> Table:
+    """A row for each method where unlabeled images may be of no class."""
+    return _of_part(lines, "open", OPEN)
+
+
+def _of_part(lines: Sequence[Line], part: str, columns: dict[str, str]) -> Table:
+    """Means and deviations over seeds in per cent, in the order of the lines."""
+    found: dict[str, list[Line]] = {}
+    for line in lines:
+        if line["part"] == part:
+            found.setdefault(line["method"], []).append(line)
+    rows = [
+        [f"`{method}`", *(_cell([100 * line[name] for line in own]) for name in columns.values())]
+        for method, own in found.items()
+    ]
+    return ["method", *columns], rows
+
+
+def _cell(values: Sequence[float]) -> str:
+    return f"{statistics.mean(values):.1f} +- {statistics.stdev(values) if len(values) > 1 else 0:.1f}"
