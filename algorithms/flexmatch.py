@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ssl_mix.algorithm import Algorithm, parts, step_output
-from ssl_mix.banks import NEVER, known_indices, last_positions
+from ssl_mix.banks import LastClasses, known_indices
 from ssl_mix.errors import check_choice, check_count, check_not_negative, check_share
 from ssl_mix.mixing.terms import MixingTerms
 from ssl_mix.mixing.words import Mix
@@ -44,14 +44,14 @@ class FlexMatch(Algorithm):
         targets: what makes pseudo-labels less biased before they are held against the thresholds.
 
     Attributes:
-        image_class: class that each unlabeled image was last confidently taken for, (U,) int64; -1 for never.
+        learned: the class that each unlabeled image was last confidently taken for, and counts of those.
 
     Raises:
         ValueError: an argument is out of range.
     """
 
     unlabeled_views = ("weak", "strong")
-    image_class: Tensor
+    learned: LastClasses
 
     def __init__(
         self,
@@ -78,13 +78,12 @@ class FlexMatch(Algorithm):
 
     def extend(self, net: nn.Module, task: Task) -> nn.Module:
         """A slot for each unlabeled image."""
-        self.register_buffer("image_class", torch.full((task.num_unlabeled,), NEVER))
+        self.learned = LastClasses(task.num_unlabeled, task.num_classes)
         return super().extend(net, task)
 
-    def thresholds(self, num_classes: int) -> Tensor:
+    def thresholds(self) -> Tensor:
         """tau_c of every class, (C,)."""
-        slots = self.image_class + 1
-        counts = slots.new_zeros(num_classes + 1).scatter_add_(0, slots, torch.ones_like(slots)).float()
+        counts = self.learned.counts.float()
         never, learned = counts[0], counts[1:]
         most = learned.max()
         beta = learned / (torch.maximum(most, never) if self.threshold_warmup else most).clamp(min=1)
@@ -98,7 +97,7 @@ class FlexMatch(Algorithm):
 
         adjusted = self.adjust(predicted(logits_weak), nets, (x, labels), u.views["weak"], step)
         learned = hard_pseudo_labels(adjusted.probabilities, u.indices, self.threshold)
-        flexible = self.thresholds(logits_weak.shape[1])[learned.labels]
+        flexible = self.thresholds()[learned.labels]
         passing = learned._replace(mask=(learned.confidence >= flexible).float())
         pseudo, news = self.adjust.select(passing, adjusted)
         supervised = F.cross_entropy(logits_x, labels)
@@ -114,6 +113,5 @@ class FlexMatch(Algorithm):
         pseudo-label counts."""
         rest = dict(carry)
         slots, labels, learned = (rest.pop(name) for name in ("indices", "labels", "learned"))
-        last = last_positions(slots, len(self.image_class), learned > 0)
-        self.image_class[slots] = torch.where(last >= 0, labels[last], self.image_class[slots])
+        self.learned.update(slots, labels, learned > 0)
         super().commit(rest)
