@@ -40,6 +40,10 @@ WITHOUT_GRAY = {"LAB": "RGB", "La": "LA"}  # modes that Pillow makes no gray of,
 Fit = Literal["cut", "squash"]
 
 
+class UnreadableError(UserError):
+    """A file cannot be read as an image."""
+
+
 def decode(path: str | PathLike[str], size: int, channels: int = 3, fit: Fit = "cut") -> Tensor:
     """Read one image: upright, made square, resized.
 
@@ -74,7 +78,7 @@ def decode(path: str | PathLike[str], size: int, channels: int = 3, fit: Fit = "
         with quiet():
             return torch.from_numpy(np.ascontiguousarray(read_image(path, size, channels, fit)[0]))
     except Exception as error:  # broken files make Pillow raise almost anything
-        raise UserError(f"{path} cannot be read as an image: {reason(error)}") from error
+        raise UnreadableError(f"{path} cannot be read as an image: {reason(error)}") from error
 
 
 def check_channels(channels: int) -> None:

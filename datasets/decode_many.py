@@ -6,23 +6,27 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import MappingProxyType
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from ssl_mix.datasets.decode import About, Fit, Scaled, check_channels, quiet, read_image, reason
+from ssl_mix.datasets.mapped import MappedImages
 
 CHUNK = 32
 Found = TypeVar("Found")
 Progress = Callable[[str, int, int], None]
+Outcome = About | str  # of a file: what is told of its image, or why it cannot be read
 
 
 class Reading(NamedTuple):
     """What came out of a list of files.
 
     Attributes:
-        images: (K, C, size, size) uint8, or None where only the files were checked.
+        images: (K, C, size, size) uint8, in memory or mapped, or None where only the files were checked.
         kept: positions in the list of the K images that could be read, ascending.
         broken: the other files, each with the reason.
         enlarged: how many of the K images were smaller than ``size``.
@@ -30,7 +34,7 @@ class Reading(NamedTuple):
         scaled: how many images had samples of more than 8 bits, by how those were scaled.
     """
 
-    images: Tensor | None
+    images: Tensor | MappedImages | None
     kept: list[int]
     broken: list[tuple[Path, str]]
     enlarged: int
@@ -69,7 +73,7 @@ def decode_all(
         (torch.Size([1, 3, 8, 8]), [0], ['labels.txt'])
     """
     reading = read_all(paths, size, channels, fit, keep=True, progress=progress, label=label)
-    assert reading.images is not None
+    assert isinstance(reading.images, Tensor)
     return reading.images, reading.kept, reading.broken
 
 
@@ -86,32 +90,48 @@ def read_all(
     """As ``decode_all``, with more to tell; ``keep=False`` checks the files and keeps no pixels."""
     check_channels(channels)
     images = torch.empty((len(paths) if keep else 0, channels, size, size), dtype=torch.uint8)
-    pixels = images.numpy()
+    outcomes = outcomes_of(paths, (size, channels, fit), images.numpy() if keep else None, progress, label)
+    reading = reading_of(paths, outcomes, images if keep else None)
+    if keep and reading.broken:
+        return reading._replace(images=images[torch.tensor(reading.kept, dtype=torch.int64)])
+    return reading
 
-    def read(position: int) -> About | str:
+
+class Pixels(Protocol):
+    """Where images go, each to its position."""
+
+    def __setitem__(self, position: int, image: npt.NDArray[np.uint8], /) -> None: ...
+
+
+def outcomes_of(
+    paths: Sequence[Path],
+    form: tuple[int, int, Fit],
+    pixels: Pixels | None,
+    progress: Progress | None,
+    label: str,
+) -> list[Outcome]:
+    """Decode files in threads, into ``pixels`` where those are given; what came out of each, in order."""
+
+    def read(position: int) -> Outcome:
         try:
-            image, about = read_image(paths[position], size, channels, fit)
+            image, about = read_image(paths[position], *form)
         except Exception as error:  # broken files make Pillow raise almost anything
             return reason(error)
-        if keep:
+        if pixels is not None:
             pixels[position] = image
         return about
 
-    outcomes = in_threads(read, len(paths), progress, label)
+    return in_threads(read, len(paths), progress, label)
+
+
+def reading_of(paths: Sequence[Path], outcomes: Sequence[Outcome], images: Tensor | None) -> Reading:
+    """What came out of a list of files, all told."""
     kept = [position for position, outcome in enumerate(outcomes) if not isinstance(outcome, str)]
-    broken = [(path, what) for path, what in zip(paths, outcomes, strict=True) if isinstance(what, str)]
-    if keep and broken:
-        images = images[torch.tensor(kept, dtype=torch.int64)]
+    broken = [(paths[at], what) for at, what in enumerate(outcomes) if isinstance(what, str)]
     good = [outcome for outcome in outcomes if not isinstance(outcome, str)]
     scaled = Counter(found.scaled for found in good if found.scaled is not None)
-    return Reading(
-        images if keep else None,
-        kept,
-        broken,
-        sum(found.small for found in good),
-        [found.digest for found in good],
-        scaled,
-    )
+    enlarged, digests = sum(found.small for found in good), [found.digest for found in good]
+    return Reading(images, kept, broken, enlarged, digests, scaled)
 
 
 def available_cpus() -> int:
@@ -120,17 +140,17 @@ def available_cpus() -> int:
 
 
 def in_threads(
-    read: Callable[[int], Found], count: int, progress: Progress | None, label: str
+    read: Callable[[int], Found], count: int, progress: Progress | None, label: str, *, chunk: int = CHUNK
 ) -> list[Found]:
     """``read`` of 0 to ``count`` - 1, in order, in as many threads as there are processors, with progress."""
 
     def read_chunk(start: int) -> list[Found]:
-        return [read(position) for position in range(start, min(start + CHUNK, count))]
+        return [read(position) for position in range(start, min(start + chunk, count))]
 
     outcomes: list[Found] = []
     with quiet(), ThreadPoolExecutor(available_cpus()) as pool:
-        for chunk in pool.map(read_chunk, range(0, count, CHUNK)):
-            outcomes += chunk
+        for found in pool.map(read_chunk, range(0, count, chunk)):
+            outcomes += found
             if progress is not None:
                 progress(label, len(outcomes), count)
     return outcomes

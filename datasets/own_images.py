@@ -26,6 +26,8 @@ def load_own_images(
     fit: Fit = "cut",
     memory_budget: int | None = None,
     drop_copies: Drop = "none",
+    cache_images: Path | None = None,
+    workers: int | None = None,
     progress: Progress | None = None,
 ) -> DataSet:
     """Your own images: one sub-folder per class, a folder with labels and one without, or a table.
@@ -44,6 +46,8 @@ def load_own_images(
             of the free memory.
         drop_copies: leave out training images that are test images too or in two classes, and all but one of
             several: "exact" by the bytes of their files, "near" by what they look like (with imagehash).
+        cache_images: folder for decoded images, which later runs read there, see ``read_cached``.
+        workers: processes that read images which are not kept in memory; default: up to 8.
         progress: told (what is done, files done, files in all).
 
     Raises:
@@ -60,6 +64,8 @@ def load_own_images(
         "fit": fit,
         "memory_budget": memory_budget,
         "drop_copies": drop_copies,
+        "cache_images": cache_images,
+        "workers": workers,
         "progress": progress,
     }
     if table:

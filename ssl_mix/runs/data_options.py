@@ -13,11 +13,19 @@ from ssl_mix.datasets.copies import Drop
 from ssl_mix.datasets.decode import Fit
 from ssl_mix.datasets.pixel_statistics import for_channels
 from ssl_mix.datasets.registry import check_taken, default_of, takes
-from ssl_mix.errors import UserError, check_choice, check_count, check_positive, check_share
+from ssl_mix.errors import (
+    UserError,
+    check_choice,
+    check_count,
+    check_not_negative,
+    check_positive,
+    check_share,
+)
 
 OWN = "folder"
 PATHS = ("train", "test", "labeled", "unlabeled", "table")
-LOADING = (*PATHS, "download", "extra", "image_size", "stored_size", "fit", "memory_gb", "drop_copies")
+SIZING = ("image_size", "stored_size", "fit")
+LOADING = (*PATHS, *SIZING, "download", "extra", "memory_gb", "drop_copies", "cache_images", "workers")
 ARGUMENTS = {"stored_size": "fit", "memory_gb": "memory_budget"}  # of loaders, where they are named otherwise
 Progress = Callable[[str, int, int], None]
 
@@ -72,6 +80,9 @@ class DataOptions:
         drop_copies: leave images of yours out of training that are test images too or in two classes, and all
             but one of several copies: "exact" by the bytes of their files, "near" by what they look like
             (needs imagehash: pip install 'ssl-mix[copies]').
+        cache_images: folder on a fast disk for the decoded images of folders and tables: they are decoded
+            once, and later runs with the same files read them there. The size is told before.
+        workers: processes that read images which are not kept in memory; default: one per processor, up to 8.
     """
 
     data: str | None = None
@@ -99,10 +110,12 @@ class DataOptions:
     std: tuple[float, ...] | None = None
     memory_gb: float | None = None
     drop_copies: Drop = "none"
+    cache_images: str | None = None
+    workers: int | None = None
 
     def absolute(self) -> "DataOptions":
         """The same with absolute paths, so that a run can be resumed from anywhere."""
-        paths = ("data_dir", *PATHS, "label_list")
+        paths = ("data_dir", *PATHS, "label_list", "cache_images")
         given = {name: value for name in paths if (value := getattr(self, name)) is not None}
         resolved: dict[str, Any] = {name: str(Path(value).absolute()) for name, value in given.items()}
         return dataclasses.replace(self, **resolved)
@@ -141,7 +154,7 @@ class DataOptions:
     def _given(self) -> dict[str, Any]:
         """The options for the loader that differ from their defaults."""
         given = {name: value for name in LOADING if (value := getattr(self, name)) != _DEFAULTS[name]}
-        return given | {name: Path(given[name]) for name in PATHS if name in given}
+        return given | {name: Path(given[name]) for name in (*PATHS, "cache_images") if name in given}
 
     def _keywords(self, progress: Progress | None) -> dict[str, Any]:
         given = self._given()
@@ -171,6 +184,7 @@ class DataOptions:
         check_choice("fit", self.fit, get_args(Fit))
         if self.memory_gb is not None:
             check_positive("memory_gb", self.memory_gb)
+        check_not_negative("workers", self.workers or 0)
         if self.stored_size is not None and self.in_files and self.stored_size < self._seen_size:
             raise UserError(
                 f"`stored_size` {self.stored_size} is below `image_size` {self._seen_size}: "
