@@ -121,7 +121,13 @@ def read_image(
     path: str | PathLike[str], size: int, channels: int, fit: Fit
 ) -> tuple[npt.NDArray[np.uint8], About]:
     """``decode`` to an array, without its care for errors."""
-    content = read_bytes(path)
+    return read_content(path, read_bytes(path), size, channels, fit)
+
+
+def read_content(
+    path: str | PathLike[str], content: bytes, size: int, channels: int, fit: Fit
+) -> tuple[npt.NDArray[np.uint8], About]:
+    """``read_image`` of what is in a file of that name."""
     image, scaled = open_image(path, content, reduced_to=2 * size)
     digest = hashlib.blake2b(content, digest_size=16).digest()
     return square(image, size, channels, fit), About(min(image.size) < size, digest, scaled)

@@ -89,8 +89,26 @@ def read_all(
 ) -> Reading:
     """As ``decode_all``, with more to tell; ``keep=False`` checks the files and keeps no pixels."""
     check_channels(channels)
-    images = torch.empty((len(paths) if keep else 0, channels, size, size), dtype=torch.uint8)
-    outcomes = outcomes_of(paths, (size, channels, fit), images.numpy() if keep else None, progress, label)
+    shape = len(paths), channels, size, size
+
+    def image_at(position: int) -> tuple[npt.NDArray[np.uint8], About]:
+        return read_image(paths[position], size, channels, fit)
+
+    return read_at(image_at, paths, shape, keep=keep, progress=progress, label=label)
+
+
+def read_at(
+    image_at: Callable[[int], tuple[npt.NDArray[np.uint8], About]],
+    paths: Sequence[Path],
+    shape: tuple[int, int, int, int],
+    *,
+    keep: bool,
+    progress: Progress | None,
+    label: str,
+) -> Reading:
+    """``read_all`` of images that ``image_at`` gives, (N, C, S, S) in all, whose names are ``paths``."""
+    images = torch.empty(shape if keep else (0, *shape[1:]), dtype=torch.uint8)
+    outcomes = outcomes_of(image_at, len(paths), images.numpy() if keep else None, progress, label)
     reading = reading_of(paths, outcomes, images if keep else None)
     if keep and reading.broken:
         return reading._replace(images=images[torch.tensor(reading.kept, dtype=torch.int64)])
@@ -104,24 +122,24 @@ class Pixels(Protocol):
 
 
 def outcomes_of(
-    paths: Sequence[Path],
-    form: tuple[int, int, Fit],
+    image_at: Callable[[int], tuple[npt.NDArray[np.uint8], About]],
+    count: int,
     pixels: Pixels | None,
     progress: Progress | None,
     label: str,
 ) -> list[Outcome]:
-    """Decode files in threads, into ``pixels`` where those are given; what came out of each, in order."""
+    """Decode images in threads, into ``pixels`` where those are given; what came out of each, in order."""
 
     def read(position: int) -> Outcome:
         try:
-            image, about = read_image(paths[position], *form)
+            image, about = image_at(position)
         except Exception as error:  # broken files make Pillow raise almost anything
             return reason(error)
         if pixels is not None:
             pixels[position] = image
         return about
 
-    return in_threads(read, len(paths), progress, label)
+    return in_threads(read, count, progress, label)
 
 
 def reading_of(paths: Sequence[Path], outcomes: Sequence[Outcome], images: Tensor | None) -> Reading:

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import PIL
 
-from ssl_mix.datasets.decode import About, Scaled
+from ssl_mix.datasets.decode import About, Scaled, read_image
 from ssl_mix.datasets.decode_many import Outcome, Progress, Reading, outcomes_of, reading_of
 from ssl_mix.datasets.mapped import MappedImages
 from ssl_mix.datasets.one_at_a_time import only_one
@@ -137,7 +137,11 @@ def _build(
         for old in _others(place.parent, place.name.partition("-")[0], place):
             _take_over(old, stamps, pixels, outcomes)
         wanted = [position for position, outcome in enumerate(outcomes) if outcome is None]
-        found = outcomes_of(files.chosen(wanted), form, _Rows(pixels, wanted), progress, label)
+
+        def image_at(number: int) -> tuple[npt.NDArray[np.uint8], About]:
+            return read_image(files[wanted[number]], *form)
+
+        found = outcomes_of(image_at, len(wanted), _Rows(pixels, wanted), progress, label)
         for position, outcome in zip(wanted, found, strict=True):
             outcomes[position] = outcome
         pixels.flush()

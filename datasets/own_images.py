@@ -10,7 +10,9 @@ from ssl_mix.datasets.data import DataSet
 from ssl_mix.datasets.decode import Fit
 from ssl_mix.datasets.decode_many import Progress
 from ssl_mix.datasets.folder import load_folder, load_two_folders
-from ssl_mix.datasets.given import load_table
+from ssl_mix.datasets.given import as_dataset, load_table
+from ssl_mix.datasets.huggingface_data import PREFIX
+from ssl_mix.datasets.tar_shards import shards_at
 from ssl_mix.errors import UserError
 
 
@@ -35,7 +37,8 @@ def load_own_images(
     Args:
         data_dir: holds the sub-folders ``train`` and, where there are test images, ``test``; read where
             nothing below is given.
-        train: holds a sub-folder of training images per class.
+        train: holds a sub-folder of training images per class; or tar archives in the naming of WebDataset,
+            or ``hf:NAME`` for a data set of Hugging Face, as the following.
         test: holds the same sub-folders of test images.
         labeled: the same as ``train``, with all images labeled.
         unlabeled: goes with ``labeled`` or ``table``: holds images without labels, flat or nested.
@@ -68,6 +71,8 @@ def load_own_images(
         "workers": workers,
         "progress": progress,
     }
+    if any(packs_images(str(path)) for path in (train, labeled, unlabeled, test) if path is not None):
+        return as_dataset(train or labeled or table, unlabeled, test, name="packed", **reading)
     if table:
         return load_table(table, test, unlabeled, **reading)
     if labeled and unlabeled:
@@ -80,6 +85,11 @@ def load_own_images(
                 f"`data=folder` needs `train=DIR` with one sub-folder of images per class; {folder} is none"
             )
     return load_folder(folder, test, **reading)
+
+
+def packs_images(path: str) -> bool:
+    """Whether a path means images inside other files: tar archives, or a data set of Hugging Face."""
+    return path.startswith(PREFIX) or bool(shards_at(path))
 
 
 def _if_there(folder: Path) -> Path | None:

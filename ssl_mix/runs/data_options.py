@@ -11,6 +11,7 @@ from ssl_mix.augment.views import Crop
 from ssl_mix.datasets import DATASETS, DataSet, Split, choose_split, read_label_list
 from ssl_mix.datasets.copies import Drop
 from ssl_mix.datasets.decode import Fit
+from ssl_mix.datasets.huggingface_data import PREFIX
 from ssl_mix.datasets.pixel_statistics import for_channels
 from ssl_mix.datasets.registry import check_taken, default_of, takes
 from ssl_mix.errors import (
@@ -42,7 +43,9 @@ class DataOptions:
             and no ``train``, it holds the sub-folders ``train`` and ``test``.
         download: fetch them if they are not there (nobody offers those of stanford-cars).
         extra: learn from the "extra" images of svhn too, as the published tables do.
-        train: folder with one sub-folder of training images per class.
+        train: folder with one sub-folder of training images per class; or tar archives in the naming of
+            WebDataset (KEY.jpg, KEY.cls): a folder, a file or a pattern; or hf:NAME for a data set of Hugging
+            Face: a folder or one of the hub. The same for ``test``, ``labeled`` and ``unlabeled``.
         test: folder with the same sub-folders of test images; with ``table``, maybe another table.
         labeled: folder with one sub-folder of labeled images per class; all of them are used as labeled.
             Alone it is the same as ``train``.
@@ -117,7 +120,7 @@ class DataOptions:
         """The same with absolute paths, so that a run can be resumed from anywhere."""
         paths = ("data_dir", *PATHS, "label_list", "cache_images")
         given = {name: value for name in paths if (value := getattr(self, name)) is not None}
-        resolved: dict[str, Any] = {name: str(Path(value).absolute()) for name, value in given.items()}
+        resolved: dict[str, Any] = {name: absolute(value) for name, value in given.items()}
         return dataclasses.replace(self, **resolved)
 
     def load(self, progress: Progress | None = None) -> DataSet:
@@ -235,6 +238,13 @@ class DataOptions:
             include_labeled=self.include_labeled,
             classes=data.classes,
         )
+
+
+def absolute(path: str) -> str:
+    """An absolute path; a name of Hugging Face's hub as it is."""
+    prefix, place = (PREFIX, path[len(PREFIX) :]) if path.startswith(PREFIX) else ("", path)
+    folder = place.partition("@")[0] if prefix else place
+    return path if prefix and not Path(folder).exists() else prefix + str(Path(place).absolute())
 
 
 _DEFAULTS = {field.name: field.default for field in dataclasses.fields(DataOptions)}

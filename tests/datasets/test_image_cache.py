@@ -36,7 +36,7 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         names.append(path.name if path.parent.name != "dog" else f"dog {path.name}")
         return read_image(path, *form)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("ssl_mix.datasets.decode_many.read_image", spy)
+    monkeypatch.setattr("ssl_mix.datasets.image_cache.read_image", spy)
     return names
 
 
@@ -55,7 +55,6 @@ def caches(train: Path) -> list[Path]:
 def test_files_are_decoded_once(train: Path, decoded: list[str]) -> None:
     told: list[tuple[str, int, int]] = []
     plain = load_folder(train, image_size=8)
-    del decoded[:]
     first = load(train, progress=lambda *values: told.append(values))
     assert len(decoded) == 4 and told[0] == (
         f"caching training images, 0.0 MiB in {train.parent / 'cache'}",
