@@ -236,8 +236,8 @@ def _glance_notes(sets: Mapping[str, ImageSet]) -> list[str]:
     if not count:
         return []
     return [
-        f"of {count:,} files only the first bytes were looked at, and copies were not looked for: "
-        "`ssl-mix check` reads them all"
+        f"of {count:,} files only the first bytes were looked at, which `ssl-mix check` reads to their ends; "
+        "copies were not looked for"
     ]
 
 

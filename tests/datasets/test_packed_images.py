@@ -139,18 +139,21 @@ def table(files: list[Path], labels: list[int]) -> Any:
     features = library.Features(
         {"image": library.Image(), "label": library.ClassLabel(names=["wren", "robin"])}
     )
-    return library.Dataset.from_dict({"image": list(map(str, files)), "label": labels}, features=features)
+    images = [{"bytes": file.read_bytes(), "path": file.name} for file in files]
+    arrow, parquet = importlib.import_module("pyarrow"), importlib.import_module("pyarrow.parquet")
+    columns = arrow.table({"image": images, "label": labels}, schema=features.arrow_schema)
+    folder = files[0].parent.parent / "parquet"
+    folder.mkdir()
+    parquet.write_table(columns, folder / "train-00000.parquet")
+    return library.load_dataset(str(folder), split="train", cache_dir=str(folder.parent / "cache"))
 
 
 @pytest.mark.parametrize("kind", ["object", "saved", "parquet"])
 def test_tables_of_hugging_face_are_data_sets(files: list[Path], tmp_path: Path, kind: str) -> None:
     found: Any = table(files, [0, 1, 1, 0, -1, 1])
-    folder = tmp_path / "table"
+    folder = tmp_path / ("saved" if kind == "saved" else "parquet")
     if kind == "saved":
         found.save_to_disk(folder)
-    if kind == "parquet":
-        folder.mkdir()
-        found.to_parquet(folder / "train-00000.parquet")
     data = as_dataset(found if kind == "object" else f"hf:{folder}", image_size=8, memory_budget=0, workers=1)
     assert data.classes == ("wren", "robin") and data.train.labels.tolist() == [0, 1, 1, 0, -1, 1]
     assert torch.equal(pixels(data), torch.stack([decode(file, 8) for file in files]))
