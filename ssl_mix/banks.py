@@ -35,8 +35,7 @@ def class_type(num_classes: int) -> torch.dtype:
 
 
 def confidences(doubt: Tensor) -> Tensor:
-    """Confidences (N,) float32 from how far they are from 1, which is what 16 bits are kept of: near 1, where
-    they matter, a confidence itself would be rounded to 0.0005."""
+    """Confidences (N,) float32 from how far they are from 1: 16 bits of that lose nothing near 1."""
     return 1 - doubt.float()
 
 
@@ -111,10 +110,9 @@ class PseudoLabelBank(nn.Module):
         Raises:
             ValueError: the pseudo-labels do not say of which images they are.
         """
-        place = self.label.device
+        place, columns = self.label.device, (pseudo.labels, pseudo.confidence, pseudo.mask)
         slots = known_indices(pseudo.indices).to(place)
         winner = last_positions(slots)
-        columns = (pseudo.labels, pseudo.confidence, pseudo.mask)
         label, confidence, mask = (column.to(place)[winner] for column in columns)
         label, passed = label.to(self.label.dtype), mask >= 0.5
         before, first, last = self.label[slots], self.first_passed[slots], self.last_passed[slots]
@@ -151,9 +149,8 @@ class PseudoLabelBank(nn.Module):
     def class_counts(self) -> Tensor:
         """Passed pseudo-labels per class, (C,) int64."""
         counts = torch.zeros(self.num_classes, dtype=torch.int64, device=self.label.device)
-        for label, passed in zip(
-            torch.split(self.label, CHUNK), torch.split(self.passed, CHUNK), strict=True
-        ):
+        parts = zip(torch.split(self.label, CHUNK), torch.split(self.passed, CHUNK), strict=True)
+        for label, passed in parts:
             counts.scatter_add_(0, label.long().clamp(min=0), passed.long())
         return counts
 
