@@ -20,10 +20,10 @@ from torch import Tensor, nn
 
 from ssl_mix.algorithm import Algorithm, check_batch, step_output
 from ssl_mix.algorithms.fine_tuning import View
-from ssl_mix.banks import ClassQueue
 from ssl_mix.errors import check_choice, check_count, check_not_negative, check_positive
 from ssl_mix.losses import group_contrast
 from ssl_mix.passes import backbone, batch_statistics, full_precision
+from ssl_mix.queues import ClassQueue
 from ssl_mix.transfer.heads import add_projector, feature_width, projected
 from ssl_mix.types import Batch, Nets, Step, StepOutput, Task
 

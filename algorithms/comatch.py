@@ -15,11 +15,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ssl_mix.algorithm import Algorithm, parts, step_output
-from ssl_mix.banks import ClassQueue
 from ssl_mix.errors import check_count, check_not_negative, check_positive, check_share
 from ssl_mix.mixing.pool import one_hot
 from ssl_mix.mixing.terms import MixingTerms
 from ssl_mix.mixing.words import Mix
+from ssl_mix.queues import ClassQueue
 from ssl_mix.targets import UNIFORM, Adjuster, Targets, hard_pseudo_labels, predicted
 from ssl_mix.transfer.heads import add_projectors, encoded
 from ssl_mix.transfer.neighbors import closeness

@@ -14,8 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ssl_mix.algorithm import Algorithm, parts, step_output
-from ssl_mix.algorithms.flexmatch import class_counts, enter_classes
-from ssl_mix.banks import NEVER, known_indices
+from ssl_mix.banks import LastClasses, known_indices
 from ssl_mix.errors import check_count, check_not_negative, check_share
 from ssl_mix.mixing.terms import MixingTerms
 from ssl_mix.mixing.words import Mix
@@ -50,15 +49,14 @@ class FineSSL(Algorithm):
         targets: what makes pseudo-labels less biased before they are held against the threshold.
 
     Attributes:
-        image_class: class that each unlabeled image was last confidently taken for, (U,) int64; -1 for
-        never.
+        learned: the class that each unlabeled image was last confidently taken for, and counts of those.
 
     Raises:
         ValueError: an argument is out of range; in ``extend``: the network has no linear head.
     """
 
     unlabeled_views = ("weak", "strong", "strong2")
-    image_class: Tensor
+    learned: LastClasses
 
     def __init__(
         self,
@@ -88,13 +86,13 @@ class FineSSL(Algorithm):
 
     def extend(self, net: nn.Module, task: Task) -> nn.Module:
         """A slot for each unlabeled image, and the auxiliary head."""
-        self.register_buffer("image_class", torch.full((task.num_unlabeled,), NEVER))
+        self.learned = LastClasses(task.num_unlabeled, task.num_classes)
         self.auxiliary = copy.deepcopy(backbone(net).head)
         return super().extend(net, task)
 
-    def margins(self, num_classes: int) -> Tensor:
+    def margins(self) -> Tensor:
         """d_c of every class, (C,)."""
-        learned = class_counts(self.image_class, num_classes)[1:]
+        learned = self.learned.counts[1:].float()
         beta = learned / learned.max().clamp(min=1)
         return self.margin * (beta.max() - beta.min()) * (1 - beta) / (1 + beta)
 
@@ -111,7 +109,7 @@ class FineSSL(Algorithm):
         adjusted = self.adjust(predicted(logits_weak), nets, (x, labels), views[1], step)
         learned = hard_pseudo_labels(adjusted.probabilities, u.indices, self.threshold)
         pseudo = learned._replace(mask=predicted(asked_weak).amax(dim=1))
-        twice, margins = learned.labels.repeat(2), self.margins(logits_x.shape[1])
+        twice, margins = learned.labels.repeat(2), self.margins()
         costs = margin_cross_entropy(logits_strong, twice, margins)
         smoothed = smoothed_labels(twice, logits_x.shape[1], self.smoothing).to(asked)
         taught = F.cross_entropy(asked_strong, smoothed, reduction="none")
@@ -127,8 +125,8 @@ class FineSSL(Algorithm):
         return step_output(terms, mixed, pseudo, carry | adjusted.news)
 
     def commit(self, carry: dict[str, Tensor]) -> None:
-        """Enter the confident pseudo-labels of the step, see :func:`enter_classes`."""
-        super().commit(enter_classes(self.image_class, carry))
+        """Enter the confident pseudo-labels of the step."""
+        super().commit(self.learned.enter(carry))
 
 
 def margin_cross_entropy(logits: Tensor, labels: Tensor, margins: Tensor) -> Tensor:

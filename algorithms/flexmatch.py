@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ssl_mix.algorithm import Algorithm, parts, step_output
-from ssl_mix.banks import NEVER, known_indices, last_positions
+from ssl_mix.banks import LastClasses, known_indices
 from ssl_mix.errors import check_choice, check_count, check_not_negative, check_share
 from ssl_mix.mixing.terms import MixingTerms
 from ssl_mix.mixing.words import Mix
@@ -44,14 +44,14 @@ class FlexMatch(Algorithm):
         targets: what makes pseudo-labels less biased before they are held against the thresholds.
 
     Attributes:
-        image_class: class that each unlabeled image was last confidently taken for, (U,) int64; -1 for never.
+        learned: the class that each unlabeled image was last confidently taken for, and counts of those.
 
     Raises:
         ValueError: an argument is out of range.
     """
 
     unlabeled_views = ("weak", "strong")
-    image_class: Tensor
+    learned: LastClasses
 
     def __init__(
         self,
@@ -78,12 +78,12 @@ class FlexMatch(Algorithm):
 
     def extend(self, net: nn.Module, task: Task) -> nn.Module:
         """A slot for each unlabeled image."""
-        self.register_buffer("image_class", torch.full((task.num_unlabeled,), NEVER))
+        self.learned = LastClasses(task.num_unlabeled, task.num_classes)
         return super().extend(net, task)
 
-    def thresholds(self, num_classes: int) -> Tensor:
+    def thresholds(self) -> Tensor:
         """tau_c of every class, (C,)."""
-        counts = class_counts(self.image_class, num_classes)
+        counts = self.learned.counts.float()
         never, learned = counts[0], counts[1:]
         most = learned.max()
         beta = learned / (torch.maximum(most, never) if self.threshold_warmup else most).clamp(min=1)
@@ -97,7 +97,7 @@ class FlexMatch(Algorithm):
 
         adjusted = self.adjust(predicted(logits_weak), nets, (x, labels), u.views["weak"], step)
         learned = hard_pseudo_labels(adjusted.probabilities, u.indices, self.threshold)
-        flexible = self.thresholds(logits_weak.shape[1])[learned.labels]
+        flexible = self.thresholds()[learned.labels]
         passing = learned._replace(mask=(learned.confidence >= flexible).float())
         pseudo, news = self.adjust.select(passing, adjusted)
         supervised = F.cross_entropy(logits_x, labels)
@@ -109,26 +109,5 @@ class FlexMatch(Algorithm):
         return step_output(terms, mixed, pseudo, carry | news)
 
     def commit(self, carry: dict[str, Tensor]) -> None:
-        """Enter the confident pseudo-labels of the step, see :func:`enter_classes`."""
-        super().commit(enter_classes(self.image_class, carry))
-
-
-def class_counts(image_class: Tensor, num_classes: int) -> Tensor:
-    """How many images are of each class, (C + 1,) float; of none the first.
-
-    Args:
-        image_class: class of each image, (U,) int64; -1 for none.
-        num_classes: C.
-    """
-    slots = image_class + 1
-    return slots.new_zeros(num_classes + 1).scatter_add_(0, slots, torch.ones_like(slots)).float()
-
-
-def enter_classes(image_class: Tensor, carry: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Write the "labels" of a step to the classes (U,) of the images at "indices" where "learned" says so;
-    where an image occurs twice, its last such label counts. Returns the rest of the news."""
-    rest = dict(carry)
-    slots, labels, learned = (rest.pop(name) for name in ("indices", "labels", "learned"))
-    last = last_positions(slots, len(image_class), learned > 0)
-    image_class[slots] = torch.where(last >= 0, labels[last], image_class[slots])
-    return rest
+        """Enter the confident pseudo-labels of the step."""
+        super().commit(self.learned.enter(carry))

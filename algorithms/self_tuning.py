@@ -24,12 +24,12 @@ from torch import Tensor, nn
 
 from ssl_mix.algorithm import Algorithm, check_batch, step_output
 from ssl_mix.algorithms.fine_tuning import View
-from ssl_mix.banks import ClassQueue
 from ssl_mix.errors import check_choice, check_count, check_not_negative, check_positive, check_share
 from ssl_mix.losses import group_contrast
 from ssl_mix.mixing.terms import MixingTerms
 from ssl_mix.mixing.words import Mix
 from ssl_mix.passes import backbone, batch_statistics, full_precision
+from ssl_mix.queues import ClassQueue
 from ssl_mix.targets import PLAIN, Adjuster, Targets, hard_pseudo_labels, predicted
 from ssl_mix.transfer.heads import add_projector, embedded, projected
 from ssl_mix.types import Batch, Nets, Samples, Step, StepOutput, Task

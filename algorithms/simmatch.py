@@ -18,11 +18,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ssl_mix.algorithm import Algorithm, parts, step_output
-from ssl_mix.banks import LabeledBank, known_indices
+from ssl_mix.banks import known_indices
 from ssl_mix.errors import check_count, check_not_negative, check_positive, check_share
 from ssl_mix.mixing.terms import MixingTerms
 from ssl_mix.mixing.words import Mix
 from ssl_mix.passes import batch_statistics
+from ssl_mix.queues import LabeledBank
 from ssl_mix.targets import UNIFORM, Adjuster, Targets, hard_pseudo_labels, predicted
 from ssl_mix.transfer.heads import add_projectors, embedded, encoded
 from ssl_mix.transfer.neighbors import closeness

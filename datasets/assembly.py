@@ -14,10 +14,13 @@ from ssl_mix.datasets.copies import Drop, keys_of, without_copies
 from ssl_mix.datasets.data import UNKNOWN, DataSet, ImageSet
 from ssl_mix.datasets.decode import Fit, Scaled
 from ssl_mix.datasets.decode_many import Progress, Reading
+from ssl_mix.datasets.image_cache import read_cached
 from ssl_mix.datasets.images import ImageSource, ResidentImages, StreamedImages, worker_count
+from ssl_mix.datasets.mapped import MappedImages
 from ssl_mix.datasets.near_copies import near_keys
 from ssl_mix.datasets.originals import Files, Form, Originals, Stored
 from ssl_mix.datasets.own_views import OwnViews, Transform
+from ssl_mix.datasets.packed import Paths
 from ssl_mix.datasets.pixel_statistics import channel_statistics
 from ssl_mix.errors import UserError
 
@@ -28,7 +31,7 @@ NAMED = 3
 class Listing(NamedTuple):
     """Files and their labels, -1 where unknown."""
 
-    files: list[Path]
+    files: Paths
     labels: list[int]
 
 
@@ -51,6 +54,7 @@ class Options(NamedTuple):
         workers: processes where they are streamed, see ``StreamedImages``.
         transforms: of the user, by the kind of view that they make.
         drop_copies: which copies are left out of the training images, see ``without_copies``.
+        cache_images: folder for the decoded images of files, or None, see ``read_cached``.
     """
 
     image_size: int
@@ -61,6 +65,7 @@ class Options(NamedTuple):
     workers: int | None = None
     transforms: Mapping[str, Transform] = MappingProxyType({})
     drop_copies: Drop = "none"
+    cache_images: Path | None = None
 
     @property
     def form(self) -> Form:
@@ -114,15 +119,26 @@ def assemble_parts(
     budget = (
         psutil.virtual_memory().available // 2 if options.memory_budget is None else options.memory_budget
     )
-    readings, sets = {}, {}
+    readings, sets, cached = {}, {}, []
     for what, part in parts.items():
-        label = f"reading {what} images"
-        readings[what] = part.images.read(
-            options.form, keep=needed <= budget, progress=options.progress, label=label
-        )
+        label, files = f"reading {what} images", part.images.files
+        if options.cache_images is not None and files is not None:
+            readings[what], note = read_cached(
+                files, options.form, options.cache_images, what, options.progress
+            )
+            cached.append(note)
+        else:
+            readings[what] = part.images.read(
+                options.form, keep=needed <= budget, progress=options.progress, label=label
+            )
         parts[what] = _kept(what, part, readings[what], classes)
         sets[what] = _image_set(parts[what], readings[what], options)
-    told = [*notes, *_memory_notes(needed, budget), *_reading_notes(list(readings.values()), size)]
+    told = [
+        *notes,
+        *(cached or _memory_notes(needed, budget)),
+        *_reading_notes(list(readings.values()), size),
+    ]
+    told += _glance_notes(sets)
     if options.drop_copies != "none":
         whole = len(parts["training"].labels)
         parts["training"], reading = _without_copies(
@@ -164,9 +180,11 @@ def _image_set(part: Part, reading: Reading, options: Options) -> ImageSet:
     images: ImageSource = (
         StreamedImages(Stored(part.images, options.form), options.shape, workers=options.workers)
         if reading.images is None
+        else reading.images
+        if isinstance(reading.images, MappedImages)
         else ResidentImages(reading.images)
     )
-    files = None if part.images.files is None else tuple(map(str, part.images.files))
+    files = None if part.images.files is None else part.images.files.names
     digests = None if reading.digests is None else tuple(reading.digests)
     return ImageSet(images, torch.tensor(part.labels, dtype=torch.int64), files, digests)
 
@@ -183,7 +201,9 @@ def _without_copies(
     labels = [part.labels[position] for position in kept]
     if lost := set(part.labels) - set(labels):
         raise UserError(f"`drop_copies={options.drop_copies}` leaves no image of {_named(lost, classes)}")
-    images = None if reading.images is None else reading.images[torch.tensor(kept)]
+    images = reading.images
+    if images is not None:
+        images = images.chosen(kept) if isinstance(images, MappedImages) else images[torch.tensor(kept)]
     digests = None if reading.digests is None else [reading.digests[position] for position in kept]
     return Part(part.images.subset(kept), labels), reading._replace(images=images, digests=digests)
 
@@ -205,7 +225,19 @@ def _memory_notes(needed: int, budget: int) -> list[str]:
         return []
     return [
         f"the images need {needed / 2**20:,.1f} MiB, more than the {budget / 2**20:,.1f} MiB they may "
-        "take: they are read from their files again and again, which is slower"
+        "take: they are read from their files again and again, which is slower; `cache_images=DIR` decodes "
+        "them once"
+    ]
+
+
+def _glance_notes(sets: Mapping[str, ImageSet]) -> list[str]:
+    """A note of files of which only the first bytes were looked at."""
+    count = sum(len(found.labels) for found in sets.values() if found.files and found.digests is None)
+    if not count:
+        return []
+    return [
+        f"of {count:,} files only the first bytes were looked at, which `ssl-mix check` reads to their ends; "
+        "copies were not looked for"
     ]
 
 

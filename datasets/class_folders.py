@@ -1,14 +1,16 @@
 """A folder with one sub-folder per class: which classes those are, and layouts that are something else."""
 
 import collections
-import itertools
+import os
 from collections.abc import Mapping, Sequence
+from itertools import chain, permutations
 from pathlib import Path
 from typing import NamedTuple
 
 from ssl_mix.datasets.class_names import listed, plain_name
 from ssl_mix.datasets.formats import others_note
 from ssl_mix.datasets.listing import check_folder, files_beside, is_junk, look_through
+from ssl_mix.datasets.packed import Paths
 from ssl_mix.errors import UserError
 
 # Names of the parts of a data set, of which two beside each other are no classes.
@@ -19,7 +21,7 @@ PARTS |= {"labeled", "labelled", "unlabeled", "unlabelled"}
 class ClassFolders(NamedTuple):
     """The images of each class, by its name and in the order of names, and what the user must be told."""
 
-    members: dict[str, list[Path]]
+    members: dict[str, Paths]
     notes: list[str]
 
 
@@ -45,18 +47,19 @@ def list_classes(folder: Path) -> ClassFolders:
         )
     _check_no_parts(folder, places)
     looked = {place: look_through(place, apart=places) for place in places}
-    members: dict[str, list[Path]] = {plain_name(place.name): [] for place in places}
+    parts: dict[str, list[Paths]] = {plain_name(place.name): [] for place in places}
     for place in places:
-        members[plain_name(place.name)] += looked[place].images
+        parts[plain_name(place.name)].append(looked[place].images)
+    members = {name: found[0] if len(found) == 1 else Paths(chain(*found)) for name, found in parts.items()}
     stray, others = files_beside(folder)
-    notes = [note for found in looked.values() for note in found.notes]
+    notes = [note for each in looked.values() for note in each.notes]
     notes += [f"{len(stray)} images directly in {folder} belong to no class: left out"] if stray else []
-    notes += others_note([*others, *(file for found in looked.values() for file in found.others)], folder)
+    notes += others_note([*others, *(file for each in looked.values() for file in each.others)], folder)
     notes += _name_notes(folder, places) + _layout_notes(folder, members)
     return ClassFolders(dict(sorted(members.items())), notes)
 
 
-def check_classes(members: Mapping[str, Sequence[Path]], folder: Path) -> None:
+def check_classes(members: Mapping[str, Paths], folder: Path) -> None:
     """Raise unless ``folder`` has two classes or more, each with an image."""
     if len(members) < 2:
         raise UserError(
@@ -104,12 +107,12 @@ def _name_notes(folder: Path, places: Sequence[Path]) -> list[str]:
     ]
 
 
-def _layout_notes(folder: Path, members: Mapping[str, Sequence[Path]]) -> list[str]:
+def _layout_notes(folder: Path, members: Mapping[str, Paths]) -> list[str]:
     """Of classes that look like parts of a data set: all images lie in sub-folders, several of the same
     names."""
     within = {name: _folders_within(folder, files) for name, files in members.items()}
     inner = {name: names for name, names in within.items() if len(names) > 1 and None not in names}
-    common = [pair for pair in itertools.permutations(inner, 2) if len(inner[pair[0]] & inner[pair[1]]) > 1]
+    common = [pair for pair in permutations(inner, 2) if len(inner[pair[0]] & inner[pair[1]]) > 1]
     shared = [name for name in inner if name.casefold() in PARTS or name in dict(common)]
     if not shared:
         return []
@@ -120,7 +123,8 @@ def _layout_notes(folder: Path, members: Mapping[str, Sequence[Path]]) -> list[s
     ]
 
 
-def _folders_within(folder: Path, files: Sequence[Path]) -> set[str | None]:
+def _folders_within(folder: Path, files: Paths) -> set[str | None]:
     """The sub-folders of a class folder in which its images lie; None for the class folder itself."""
-    parts = (file.relative_to(folder).parts for file in files)
-    return {names[1] if len(names) > 2 else None for names in parts}
+    parents = {os.path.dirname(name) for name in files.names}
+    parts = (Path(parent).relative_to(folder).parts for parent in parents)
+    return {names[1] if len(names) > 1 else None for names in parts}

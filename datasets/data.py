@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,7 +44,7 @@ class ImageSet:
 
     images: ImageSource
     labels: Tensor
-    files: tuple[str, ...] | None = None
+    files: Sequence[str] | None = None
     digests: tuple[bytes, ...] | None = None
     foreign: Tensor | None = None
 
@@ -114,8 +114,11 @@ class DataSet:
         for part in (self.train, self.test):
             if part is not None:
                 digest.update(part.labels.numpy().astype("<i8").tobytes())
-                sizes = list(zip(_below(part.files or ()), map(_size, part.files or ()), strict=True))
-                digest.update(repr((len(part.labels), sizes)).encode())
+                digest.update(f"({len(part.labels)}, [".encode())
+                files = part.files or ()
+                for number, entry in enumerate(zip(_below(files), map(_size, files), strict=True)):
+                    digest.update(f"{', ' if number else ''}{entry!r}".encode())
+                digest.update(b"])")
                 if part.files is None:
                     for batch in part.images.batches(_looked_at(part.images), torch.device("cpu")):
                         digest.update(batch.numpy().tobytes())
@@ -164,12 +167,15 @@ def _looked_at(images: ImageSource) -> tuple[Tensor, ...]:
     return torch.split(torch.arange(count) * len(images) // count, CHUNK)
 
 
-def _below(files: tuple[str, ...]) -> list[str]:
+def _below(files: Sequence[str]) -> Iterator[str]:
     """The names of files from the folder on that holds them all, which may move."""
-    paths = [os.path.abspath(file) for file in files]
-    above = os.path.commonpath([os.path.dirname(path) for path in paths]) if paths else ""
-    return [Path(os.path.relpath(path, above)).as_posix() for path in paths]
+    parents = {os.path.dirname(os.path.abspath(file)) for file in files}
+    start = len(os.path.join(os.path.commonpath(parents), "")) if parents else 0
+    return (os.path.abspath(file)[start:].replace(os.sep, "/") for file in files)
 
 
 def _size(file: str) -> int | None:
-    return os.path.getsize(file) if os.path.exists(file) else None
+    try:
+        return os.stat(file).st_size
+    except OSError:
+        return None

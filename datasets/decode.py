@@ -40,6 +40,10 @@ WITHOUT_GRAY = {"LAB": "RGB", "La": "LA"}  # modes that Pillow makes no gray of,
 Fit = Literal["cut", "squash"]
 
 
+class UnreadableError(UserError):
+    """A file cannot be read as an image."""
+
+
 def decode(path: str | PathLike[str], size: int, channels: int = 3, fit: Fit = "cut") -> Tensor:
     """Read one image: upright, made square, resized.
 
@@ -74,7 +78,7 @@ def decode(path: str | PathLike[str], size: int, channels: int = 3, fit: Fit = "
         with quiet():
             return torch.from_numpy(np.ascontiguousarray(read_image(path, size, channels, fit)[0]))
     except Exception as error:  # broken files make Pillow raise almost anything
-        raise UserError(f"{path} cannot be read as an image: {reason(error)}") from error
+        raise UnreadableError(f"{path} cannot be read as an image: {reason(error)}") from error
 
 
 def check_channels(channels: int) -> None:
@@ -117,7 +121,13 @@ def read_image(
     path: str | PathLike[str], size: int, channels: int, fit: Fit
 ) -> tuple[npt.NDArray[np.uint8], About]:
     """``decode`` to an array, without its care for errors."""
-    content = read_bytes(path)
+    return read_content(path, read_bytes(path), size, channels, fit)
+
+
+def read_content(
+    path: str | PathLike[str], content: bytes, size: int, channels: int, fit: Fit
+) -> tuple[npt.NDArray[np.uint8], About]:
+    """``read_image`` of what is in a file of that name."""
     image, scaled = open_image(path, content, reduced_to=2 * size)
     digest = hashlib.blake2b(content, digest_size=16).digest()
     return square(image, size, channels, fit), About(min(image.size) < size, digest, scaled)

@@ -22,6 +22,7 @@ from ssl_mix.datasets.data import DataSet, files_needed
 from ssl_mix.datasets.decode import Fit
 from ssl_mix.datasets.decode_many import Progress
 from ssl_mix.datasets.folder import list_parts
+from ssl_mix.datasets.packed import Paths
 
 IMAGE_SIZE = 224
 CUB_URL = "https://data.caltech.edu/records/65de6-vp158/files/CUB_200_2011.tgz"
@@ -106,7 +107,7 @@ _ARGUMENTS = """
 
 def listing(files: Iterable[str | PathLike[str]], labels: Iterable[int]) -> Listing:
     """Files and labels, whole numbers of any type, as torchvision or an annotation file has them."""
-    return Listing([Path(file) for file in files], [int(label) for label in labels])
+    return Listing(Paths(files), [int(label) for label in labels])
 
 
 def _cub(data_dir: Path, download: bool) -> Files:
@@ -166,7 +167,8 @@ def _from_torchvision(
         options = {"download": True} if download else {}
         parts = [source(str(data_dir), split=split, **options) for split in (*train, "test")]
         listings = [listing(*zip(*items(part), strict=True)) for part in parts]
-        joined = Listing(*(list(chain(*columns)) for columns in zip(*listings[:-1], strict=True)))
+        files, labels = (list(chain(*columns)) for columns in zip(*listings[:-1], strict=True))
+        joined = listing(files, labels)
         return Files(joined, listings[-1], tuple(parts[0].classes))
 
     return read

@@ -1,6 +1,6 @@
 """Data sets from folders of image files."""
 
-from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 
 from ssl_mix.datasets.assembly import Listing, Options, assemble
@@ -12,6 +12,7 @@ from ssl_mix.datasets.decode_many import Progress
 from ssl_mix.datasets.formats import others_note
 from ssl_mix.datasets.listing import check_folder, find_copies, look_through
 from ssl_mix.datasets.matched_classes import match_test
+from ssl_mix.datasets.packed import Paths
 from ssl_mix.errors import UserError
 
 
@@ -23,6 +24,8 @@ def load_folder(
     fit: Fit = "cut",
     memory_budget: int | None = None,
     drop_copies: Drop = "none",
+    cache_images: Path | None = None,
+    workers: int | None = None,
     progress: Progress | None = None,
 ) -> DataSet:
     """Your own images: one sub-folder per class, or a folder with labels and one without.
@@ -38,6 +41,8 @@ def load_folder(
             of the free memory.
         drop_copies: leave out training images that are test images too or in two classes, and all but one of
             several: "exact" by the bytes of their files, "near" by what they look like (with imagehash).
+        cache_images: folder for decoded images, which later runs read there, see ``read_cached``.
+        workers: processes that read images which are not kept in memory; default: up to 8.
         progress: told (what is done, files done, files in all) from the calling thread.
 
     Raises:
@@ -50,7 +55,15 @@ def load_folder(
     """
     listing, classes, notes = list_labeled(train)
     tested, told = _test_listing(test, classes)
-    options = Options(image_size, memory_budget, progress, fit, drop_copies=drop_copies)
+    options = Options(
+        image_size,
+        memory_budget,
+        progress,
+        fit,
+        workers=workers,
+        drop_copies=drop_copies,
+        cache_images=cache_images,
+    )
     return assemble(listing, tested, classes, notes + told, options)
 
 
@@ -72,6 +85,8 @@ def load_two_folders(
     fit: Fit = "cut",
     memory_budget: int | None = None,
     drop_copies: Drop = "none",
+    cache_images: Path | None = None,
+    workers: int | None = None,
     progress: Progress | None = None,
 ) -> DataSet:
     """Your own images, one folder with labels and one without.
@@ -86,6 +101,8 @@ def load_two_folders(
         fit: "cut" or "squash".
         memory_budget: bytes.
         drop_copies: "none", "exact" or "near".
+        cache_images: folder for decoded images.
+        workers: processes that read images.
         progress: told how far it is.
 
     Raises:
@@ -99,9 +116,18 @@ def load_two_folders(
     listing, classes, notes = list_labeled(labeled)
     files, told = list_unlabeled(unlabeled, listing.files)
     notes += told
-    listing = Listing(listing.files + files, listing.labels + [UNKNOWN] * len(files))
+    both = Paths(chain(listing.files.names, files.names))
+    listing = Listing(both, listing.labels + [UNKNOWN] * len(files))
     tested, more = _test_listing(test, classes)
-    options = Options(image_size, memory_budget, progress, fit, drop_copies=drop_copies)
+    options = Options(
+        image_size,
+        memory_budget,
+        progress,
+        fit,
+        workers=workers,
+        drop_copies=drop_copies,
+        cache_images=cache_images,
+    )
     return assemble(listing, tested, classes, [*notes, *more], options)
 
 
@@ -112,7 +138,7 @@ def list_labeled(folder: Path) -> tuple[Listing, tuple[str, ...], list[str]]:
     return _flat(members), tuple(members), notes
 
 
-def list_unlabeled(folder: Path, labeled: Sequence[Path]) -> tuple[list[Path], list[str]]:
+def list_unlabeled(folder: Path, labeled: Paths) -> tuple[Paths, list[str]]:
     """The files in ``folder`` and below but for copies of ``labeled`` ones, and notes.
 
     Raises:
@@ -122,7 +148,7 @@ def list_unlabeled(folder: Path, labeled: Sequence[Path]) -> tuple[list[Path], l
     looked = look_through(folder)
     found, notes = looked.images, [*looked.notes, *others_note(looked.others, folder)]
     copies = find_copies(found, labeled)
-    files = [file for file in found if file not in copies]
+    files = found.chosen(at for at in range(len(found)) if at not in copies) if copies else found
     if not files:
         why = f"{folder} holds no unlabeled images: found {len(found)}, {len(copies)} of them labeled"
         raise UserError("; ".join([why, *notes]))
@@ -137,11 +163,13 @@ def _test_listing(folder: Path | None, classes: tuple[str, ...]) -> tuple[Listin
     if folder is None:
         return None, []
     members, notes = list_classes(folder)
-    files = [file for found in members.values() for file in found]
+    files = _flat(members).files
     matched = match_test([name for name, found in members.items() for _ in found], classes, str(folder))
-    return Listing([files[position] for position in matched.kept], matched.numbers), notes + matched.notes
+    return Listing(files.chosen(matched.kept), matched.numbers), notes + matched.notes
 
 
-def _flat(members: dict[str, list[Path]]) -> Listing:
-    pairs = [(file, label) for label, files in enumerate(members.values()) for file in files]
-    return Listing([file for file, _ in pairs], [label for _, label in pairs])
+def _flat(members: dict[str, Paths]) -> Listing:
+    names = chain.from_iterable(files.names for files in members.values())
+    return Listing(
+        Paths(names), [label for label, files in enumerate(members.values()) for _ in range(len(files))]
+    )

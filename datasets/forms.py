@@ -2,6 +2,7 @@
 PyTorch."""
 
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,17 +10,20 @@ from ssl_mix.datasets.assembly import scaled_notes
 from ssl_mix.datasets.class_folders import check_classes, list_classes
 from ssl_mix.datasets.class_names import Label, plain_label, plain_labels
 from ssl_mix.datasets.decode_many import Progress
+from ssl_mix.datasets.encoded import Encoded
 from ssl_mix.datasets.formats import others_note
+from ssl_mix.datasets.huggingface_data import PREFIX, is_table_of_huggingface, open_table, read_huggingface
 from ssl_mix.datasets.listing import check_folder, look_through
 from ssl_mix.datasets.originals import Arrays, Files, Originals
 from ssl_mix.datasets.pixels import as_images, is_array
 from ssl_mix.datasets.tables import check_files, is_table, read_table
+from ssl_mix.datasets.tar_shards import read_shards, shards_at
 from ssl_mix.datasets.torch_items import EXPECTED, is_dataset, look_at
 from ssl_mix.errors import UserError
 
 FORMS = (
-    "a folder, a list of files, a table (a .csv or .tsv file or a data frame with the columns 'file' and "
-    f"'label'), arrays (X, y), or {EXPECTED}"
+    "a folder, tar archives, hf:NAME, a list of files, a table (a .csv or .tsv file or a data frame with the "
+    f"columns 'file' and 'label'), arrays (X, y), or {EXPECTED}"
 )
 
 
@@ -56,7 +60,16 @@ def read_form(value: Any, where: str, *, workers: int, progress: Progress | None
     if is_table(value):
         files, labels = read_table(value, where)
         return Given(Files(files), labels)
+    if isinstance(value, str | Path) and str(value).startswith(PREFIX):
+        value = open_table(str(value), where)
+    if is_table_of_huggingface(value):
+        table = read_huggingface(value, where)
+        return Given(Encoded(table.images), table.labels, table.classes)
     if isinstance(value, str | Path):
+        if archives := shards_at(str(value)):
+            shards = read_shards(archives, where)
+            known = any(label is not None for label in shards.labels)
+            return Given(Encoded(shards.images), shards.labels if known else None)
         return _folder(Path(value), where)
     if is_array(value):
         return _arrays(value, None, where)
@@ -87,8 +100,8 @@ def _folder(folder: Path, where: str) -> Given:
     if where == "labeled":
         check_classes(members, folder)
     labels: list[Label] = [name for name, files in members.items() for _ in files]
-    files = [file for files in members.values() for file in files]
-    return Given(Files(files), labels, tuple(members), notes=tuple(told))
+    names = chain.from_iterable(files.names for files in members.values())
+    return Given(Files(names), labels, tuple(members), notes=tuple(told))
 
 
 def _arrays(images: Any, labels: Any, where: str) -> Given:

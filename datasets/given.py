@@ -3,9 +3,7 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import psutil  # type: ignore[import-untyped]
+from typing import Any
 
 from ssl_mix.datasets.assembly import MIN_SIZE, Options, Part, assemble_parts
 from ssl_mix.datasets.class_names import Label, class_numbers, find_classes
@@ -14,10 +12,10 @@ from ssl_mix.datasets.data import UNKNOWN, DataSet
 from ssl_mix.datasets.decode import Fit
 from ssl_mix.datasets.decode_many import Progress
 from ssl_mix.datasets.forms import Given, read_form
-from ssl_mix.datasets.images import ImageSource, ResidentImages, StreamedImages, worker_count
+from ssl_mix.datasets.images import worker_count
+from ssl_mix.datasets.joined import Joined
 from ssl_mix.datasets.listing import find_copies
 from ssl_mix.datasets.matched_classes import match_test
-from ssl_mix.datasets.originals import Form, Joined, Stored
 from ssl_mix.datasets.own_views import Transform, first_view
 from ssl_mix.datasets.pixel_statistics import for_channels
 from ssl_mix.errors import UserError
@@ -40,6 +38,7 @@ def as_dataset(
     workers: int | None = None,
     memory_budget: int | None = None,
     drop_copies: Drop = "none",
+    cache_images: str | Path | None = None,
     progress: Progress | None = None,
     name: str = "given",
 ) -> DataSet:
@@ -89,6 +88,7 @@ def as_dataset(
         memory_budget: bytes that images not in memory yet may take; default: half of the free memory.
         drop_copies: leave out training images that are test images too or in two classes, and all but one of
             several: "exact" by their bytes, "near" by what they look like (with imagehash).
+        cache_images: folder for decoded images of files, which later runs read there.
         progress: told (what is done, images done, images in all).
         name: of the data set, for reports.
 
@@ -127,51 +127,12 @@ def as_dataset(
     if image_size is None:
         image_size, told = _common_size(parts)
         notes += told
-    options = Options(image_size, memory_budget, progress, fit, channels, workers, own, drop_copies)
+    cache = None if cache_images is None else Path(cache_images)
+    options = Options(image_size, memory_budget, progress, fit, channels, workers, own, drop_copies, cache)
     data = assemble_parts(name, train, tested, names, notes, options)
     given = {"mean": mean, "std": std}
     wanted: Any = {key: for_channels(channels, key, v) for key, v in given.items() if v is not None}
     return dataclasses.replace(data, augmentation=dataclasses.replace(data.of_pixels, **wanted))
-
-
-class ReadImages(NamedTuple):
-    """Images as they are stored, and their labels where they have some."""
-
-    source: ImageSource
-    labels: list[Label] | None
-    classes: tuple[str, ...] | None = None  # names of whole-numbered labels
-
-
-def read_images(
-    images: Any, form: Form, where: str = "images", *, progress: Progress | None = None
-) -> ReadImages:
-    """Images in any form that ``as_dataset`` takes, read when they are wanted where they need more than half
-    of the free memory.
-
-    Args:
-        images: a folder, files, a table, arrays or a Dataset.
-        form: how they are stored.
-        where: what they are called in messages; "unlabeled" for a folder without sub-folders.
-        progress: told how far reading them is.
-
-    Raises:
-        ValueError: they have none of the forms, or one of them cannot be read.
-    """
-    found = read_form(images, where, workers=worker_count(None), progress=progress)
-    keep = len(found.images) * form.channels * form.size**2 <= psutil.virtual_memory().available // 2
-    reading = found.images.read(form, keep=keep, progress=progress, label=f"reading {where} images")
-    if reading.broken:
-        path, reason = reading.broken[0]
-        raise UserError(
-            f"{where}: {len(reading.broken)} images cannot be read, the first because of: {reason} ({path})"
-        )
-    shape = form.channels, form.size, form.size
-    source: ImageSource = (
-        StreamedImages(Stored(found.images, form), shape)
-        if reading.images is None
-        else ResidentImages(reading.images)
-    )
-    return ReadImages(source, found.labels, found.classes)
 
 
 def load_table(
@@ -183,6 +144,8 @@ def load_table(
     fit: Fit = "cut",
     memory_budget: int | None = None,
     drop_copies: Drop = "none",
+    cache_images: Path | None = None,
+    workers: int | None = None,
     progress: Progress | None = None,
 ) -> DataSet:
     """Your own images in a table with the columns "file" and "label"; rows without a label are unlabeled.
@@ -195,6 +158,8 @@ def load_table(
         fit: "cut" or "squash".
         memory_budget: bytes.
         drop_copies: "none", "exact" or "near".
+        cache_images: folder for decoded images.
+        workers: processes that read images.
         progress: told how far it is.
 
     Raises:
@@ -216,6 +181,8 @@ def load_table(
         fit=fit,
         memory_budget=memory_budget,
         drop_copies=drop_copies,
+        cache_images=cache_images,
+        workers=workers,
         progress=progress,
         name="table",
     )
@@ -236,7 +203,7 @@ def _unlabeled(part: Given, labeled: Given) -> tuple[Given, list[str]]:
     if part.images.files is not None and labeled.images.files is not None:
         files = part.images.files
         copies = find_copies(files, labeled.images.files)
-        kept = [position for position, file in enumerate(files) if file not in copies]
+        kept = [position for position in range(len(files)) if position not in copies]
         if not kept:
             raise UserError(f"unlabeled: all {len(files)} images are labeled ones too (the same bytes)")
         if copies:

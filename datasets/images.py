@@ -2,6 +2,7 @@
 
 import multiprocessing
 import signal
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol, TypeVar
 
@@ -9,9 +10,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from ssl_mix.datasets.decode import UnreadableError
 from ssl_mix.datasets.decode_many import available_cpus
 from ssl_mix.datasets.pixels import as_images
-from ssl_mix.datasets.worker_signals import with_signals_restored
+from ssl_mix.datasets.worker_signals import batches_of
 from ssl_mix.errors import check_not_negative
 
 MAX_WORKERS = 8
@@ -97,7 +99,7 @@ class ResidentImages:
 
 class StreamedImages:
     """Images that are made when they are wanted: worker processes make each batch some steps before it is
-    due.
+    due. A file that cannot be read any more is a black image, of which a warning tells.
 
     The workers live as long as the iterator that ``batches`` returns.
 
@@ -126,8 +128,10 @@ class StreamedImages:
     def batches(self, indices: Iterable[Tensor], device: torch.device) -> Iterator[Tensor]:
         """See ``ImageSource``."""
         wanted = (index.tolist() for index in indices)
-        made = in_workers(self.items, wanted, _stacked, self.workers, pinned=device.type == "cuda")
-        for batch in made:
+        items, pinned = _OrBlack(self.items, self.shape), device.type == "cuda"
+        for batch, unread in in_workers(items, wanted, _stacked, self.workers, pinned=pinned):
+            for reason in unread:
+                warnings.warn(f"{reason}: a black image takes its place", stacklevel=2)
             yield batch.to(device, non_blocking=True)
 
 
@@ -147,6 +151,9 @@ def in_workers(
         collate: makes a batch of its items.
         workers: processes; 0 works in this one.
         pinned: in memory from which copies to a GPU need no waiting.
+
+    Raises:
+        ChildProcessError: a worker died, before the batch that is asked for.
     """
     loader: DataLoader[Any] = DataLoader(
         items,
@@ -158,7 +165,7 @@ def in_workers(
         worker_init_fn=_leave_signals_to_the_parent,
         generator=torch.Generator(),  # the loader's own draws must not move the global random state
     )
-    return with_signals_restored(loader) if workers else iter(loader)
+    return batches_of(loader) if workers else iter(loader)
 
 
 def _start_method() -> str:
@@ -166,9 +173,23 @@ def _start_method() -> str:
     return multiprocessing.get_start_method(allow_none=True) or multiprocessing.get_all_start_methods()[0]
 
 
-def _stacked(items: list[Any]) -> Tensor:
-    """A batch of items, as uint8."""
-    return as_images(torch.stack([torch.as_tensor(item) for item in items]), "images")
+class _OrBlack(Dataset[tuple[Any, str | None]]):
+    """Items, each with the reason why it could not be read and is black."""
+
+    def __init__(self, items: Dataset[Any], shape: tuple[int, int, int]) -> None:
+        self.items, self.shape = items, shape
+
+    def __getitem__(self, index: int) -> tuple[Any, str | None]:
+        try:
+            return self.items[index], None
+        except UnreadableError as error:
+            return torch.zeros(self.shape, dtype=torch.uint8), str(error)
+
+
+def _stacked(items: list[tuple[Any, str | None]]) -> tuple[Tensor, list[str]]:
+    """A batch of items, as uint8, and the reasons why some could not be read."""
+    images = torch.stack([torch.as_tensor(item) for item, _ in items])
+    return as_images(images, "images"), [reason for _, reason in items if reason is not None]
 
 
 def _leave_signals_to_the_parent(worker: int) -> None:

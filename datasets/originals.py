@@ -1,9 +1,8 @@
 """Images as they were given, in files, in arrays or in a Dataset of PyTorch, each kind behind one
 interface."""
 
-from collections import Counter
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterable, Sequence
+from os import PathLike
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -12,7 +11,9 @@ from torch.utils.data import Dataset
 
 from ssl_mix.datasets.decode import Fit, decode, open_image, quiet, size_in, square
 from ssl_mix.datasets.decode_many import CHUNK, Progress, Reading, in_threads, read_all
+from ssl_mix.datasets.glance import MANY, glance_all
 from ssl_mix.datasets.images import in_workers
+from ssl_mix.datasets.packed import Paths, packed
 from ssl_mix.datasets.pixels import Original, as_original, as_picture, digest_of, size_of, with_channels
 
 
@@ -37,7 +38,7 @@ class Originals(Protocol):
         files: their files, or None where they have none.
     """
 
-    files: list[Path] | None
+    files: Paths | None
 
     def __len__(self) -> int:
         """N."""
@@ -64,9 +65,9 @@ class Originals(Protocol):
 class Files:
     """Image files."""
 
-    def __init__(self, files: Sequence[Path]) -> None:
-        self.files: list[Path] | None = list(files)
-        self.paths = list(files)
+    def __init__(self, files: Iterable[str | PathLike[str]]) -> None:
+        self.paths = packed(files)
+        self.files: Paths | None = self.paths
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -87,11 +88,13 @@ class Files:
 
     def read(self, form: Form, *, keep: bool, progress: Progress | None, label: str) -> Reading:
         """See ``Originals``."""
+        if not keep and len(self) > MANY:
+            return glance_all(self.paths, progress, label)
         return read_all(self.paths, *form, keep=keep, progress=progress, label=label)
 
     def subset(self, positions: Sequence[int]) -> "Files":
         """See ``Originals``."""
-        return Files([self.paths[position] for position in positions])
+        return Files(self.paths.chosen(positions))
 
     def sizes(self) -> set[tuple[int, int]]:
         """See ``Originals``; files that are no images are passed over."""
@@ -110,7 +113,7 @@ class Arrays:
 
     def __init__(self, images: Tensor) -> None:
         self.images = images
-        self.files: list[Path] | None = None
+        self.files: Paths | None = None
 
     def __len__(self) -> int:
         return len(self.images)
@@ -166,7 +169,7 @@ class Items:
         self, image: Callable[[int], Any], shapes: Sequence[tuple[int, int]], *, workers: int
     ) -> None:
         self.image, self.shapes, self.workers = image, list(shapes), workers
-        self.files: list[Path] | None = None
+        self.files: Paths | None = None
 
     def __len__(self) -> int:
         return len(self.shapes)
@@ -208,65 +211,6 @@ class Items:
     def sizes(self) -> set[tuple[int, int]]:
         """See ``Originals``."""
         return set(self.shapes)
-
-
-class Joined:
-    """Images of several kinds, one behind the other."""
-
-    def __init__(self, parts: Sequence[Originals]) -> None:
-        self.parts = list(parts)
-        files = [part.files for part in parts if part.files is not None]
-        self.files = sum(files, []) if len(files) == len(parts) else None
-        self.starts = [sum(map(len, parts[:number])) for number in range(len(parts))]
-        self.places = [(part, position) for part in parts for position in range(len(part))]
-
-    def __len__(self) -> int:
-        return len(self.places)
-
-    def copied(self, form: Form) -> int:
-        """See ``Originals``."""
-        return sum(part.copied(form) for part in self.parts)
-
-    def original(self, position: int, channels: int) -> Original:
-        """See ``Originals``."""
-        part, within = self.places[position]
-        return part.original(within, channels)
-
-    def stored(self, position: int, form: Form) -> Tensor:
-        """See ``Originals``."""
-        part, within = self.places[position]
-        return part.stored(within, form)
-
-    def read(self, form: Form, *, keep: bool, progress: Progress | None, label: str) -> Reading:
-        """See ``Originals``."""
-        found = [part.read(form, keep=keep, progress=progress, label=label) for part in self.parts]
-        images = [reading.images for reading in found if reading.images is not None]
-        digests = [reading.digests for reading in found if reading.digests is not None]
-        return Reading(
-            torch.cat(images) if keep else None,
-            [
-                start + kept
-                for start, reading in zip(self.starts, found, strict=True)
-                for kept in reading.kept
-            ],
-            [entry for reading in found for entry in reading.broken],
-            sum(reading.enlarged for reading in found),
-            sum(digests, []) if len(digests) == len(found) else None,
-            sum((Counter(reading.scaled) for reading in found), Counter()),
-        )
-
-    def subset(self, positions: Sequence[int]) -> "Joined":
-        """See ``Originals``; the positions ascend."""
-        return Joined(
-            [
-                part.subset([at - start for at in positions if start <= at < start + len(part)])
-                for part, start in zip(self.parts, self.starts, strict=True)
-            ]
-        )
-
-    def sizes(self) -> set[tuple[int, int]]:
-        """See ``Originals``."""
-        return set().union(*(part.sizes() for part in self.parts))
 
 
 class Stored(Dataset[Tensor]):

@@ -10,7 +10,9 @@ from ssl_mix.datasets.data import DataSet
 from ssl_mix.datasets.decode import Fit
 from ssl_mix.datasets.decode_many import Progress
 from ssl_mix.datasets.folder import load_folder, load_two_folders
-from ssl_mix.datasets.given import load_table
+from ssl_mix.datasets.given import as_dataset, load_table
+from ssl_mix.datasets.huggingface_data import PREFIX
+from ssl_mix.datasets.tar_shards import shards_at
 from ssl_mix.errors import UserError
 
 
@@ -26,6 +28,8 @@ def load_own_images(
     fit: Fit = "cut",
     memory_budget: int | None = None,
     drop_copies: Drop = "none",
+    cache_images: Path | None = None,
+    workers: int | None = None,
     progress: Progress | None = None,
 ) -> DataSet:
     """Your own images: one sub-folder per class, a folder with labels and one without, or a table.
@@ -33,7 +37,8 @@ def load_own_images(
     Args:
         data_dir: holds the sub-folders ``train`` and, where there are test images, ``test``; read where
             nothing below is given.
-        train: holds a sub-folder of training images per class.
+        train: holds a sub-folder of training images per class; or tar archives in the naming of WebDataset,
+            or ``hf:NAME`` for a data set of Hugging Face, as the following.
         test: holds the same sub-folders of test images.
         labeled: the same as ``train``, with all images labeled.
         unlabeled: goes with ``labeled`` or ``table``: holds images without labels, flat or nested.
@@ -44,6 +49,8 @@ def load_own_images(
             of the free memory.
         drop_copies: leave out training images that are test images too or in two classes, and all but one of
             several: "exact" by the bytes of their files, "near" by what they look like (with imagehash).
+        cache_images: folder for decoded images, which later runs read there, see ``read_cached``.
+        workers: processes that read images which are not kept in memory; default: up to 8.
         progress: told (what is done, files done, files in all).
 
     Raises:
@@ -60,8 +67,12 @@ def load_own_images(
         "fit": fit,
         "memory_budget": memory_budget,
         "drop_copies": drop_copies,
+        "cache_images": cache_images,
+        "workers": workers,
         "progress": progress,
     }
+    if any(packs_images(str(path)) for path in (train, labeled, unlabeled, test) if path is not None):
+        return as_dataset(train or labeled or table, unlabeled, test, name="packed", **reading)
     if table:
         return load_table(table, test, unlabeled, **reading)
     if labeled and unlabeled:
@@ -74,6 +85,11 @@ def load_own_images(
                 f"`data=folder` needs `train=DIR` with one sub-folder of images per class; {folder} is none"
             )
     return load_folder(folder, test, **reading)
+
+
+def packs_images(path: str) -> bool:
+    """Whether a path means images inside other files: tar archives, or a data set of Hugging Face."""
+    return path.startswith(PREFIX) or bool(shards_at(path))
 
 
 def _if_there(folder: Path) -> Path | None:

@@ -1,6 +1,7 @@
 """Tables of image files and their labels: CSV files and data frames."""
 
 import csv
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -64,11 +65,23 @@ def check_files(files: Iterable[Path], where: str) -> list[Path]:
             f"{where}: {len(missing)} of {len(listed)} files are not there or no regular files: "
             f"{_named(missing)}"
         )
-    first = {file.resolve(): number for number, file in reversed(list(enumerate(listed)))}
-    twice = [file for number, file in enumerate(listed) if first[file.resolve()] != number]
+    places = _places(listed)
+    first = {place: number for number, place in reversed(list(enumerate(places)))}
+    twice = [file for number, file in enumerate(listed) if first[places[number]] != number]
     if twice:
         raise UserError(f"{where}: {len(twice)} of {len(listed)} files are named twice: {_named(twice)}")
     return listed
+
+
+def _places(files: Sequence[Path]) -> list[str]:
+    """Where files are, links followed; each folder is looked up once."""
+    folders = {folder: os.path.realpath(folder) for folder in {os.path.dirname(file) for file in files}}
+    return [
+        os.path.realpath(file)
+        if os.path.islink(file) or file.name == ".."
+        else os.path.join(folders[os.path.dirname(file)], file.name)
+        for file in files
+    ]
 
 
 def read_columns(path: Path) -> dict[str, list[Any]]:

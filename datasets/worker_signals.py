@@ -1,28 +1,40 @@
-"""PyTorch's loaders handle the signal of a dead worker process from the first one on; here until the last has
-done its work."""
+"""Loaders with worker processes that leave the signal handlers alone: a dead worker is found where a batch is
+asked for, while PyTorch's handler raises in the middle of a step."""
 
 import signal
-import threading
-from collections.abc import Iterable, Iterator
-from typing import Any, TypeVar
+from collections.abc import Iterator
+from typing import Any
 
+from torch.utils.data import DataLoader
 from torch.utils.data._utils import signal_handling
 
-Made = TypeVar("Made")
-_before: list[Any] = []  # the handler of before, once for each loader that is at work
 
+def batches_of(loader: DataLoader[Any]) -> Iterator[Any]:
+    """The batches of a loader with workers.
 
-def with_signals_restored(batches: Iterable[Made]) -> Iterator[Made]:
-    """The batches of a loader with workers, which leaves the signal as it was once none is at work."""
-    owned = hasattr(signal, "SIGCHLD") and threading.current_thread() is threading.main_thread()
-    if not owned:  # elsewhere Python lets no signal be handled, and PyTorch handles none
-        yield from batches
-        return
-    _before.append(_before[0] if _before else signal.getsignal(signal.SIGCHLD))
+    Raises:
+        ChildProcessError: a worker died, before the batch that is asked for.
+    """
+    set_before = signal_handling._SIGCHLD_handler_set
+    signal_handling._SIGCHLD_handler_set = True  # the loader now sets none
+    try:
+        batches = iter(loader)
+    finally:
+        signal_handling._SIGCHLD_handler_set = set_before
+    workers = list(batches._workers)  # type: ignore[attr-defined]
     try:
         yield from batches
-    finally:
-        handler = _before.pop()
-        if not _before and handler is not None:  # None: set by something else than Python
-            signal.signal(signal.SIGCHLD, handler)
-            signal_handling._SIGCHLD_handler_set = False  # the next loader, whosever, handles it again
+    except RuntimeError as error:
+        dead = next((worker for worker in workers if worker.exitcode), None)
+        if dead is None:
+            raise
+        raise ChildProcessError(
+            f"worker process {dead.pid}, which made images ready, {_ending(dead.exitcode)}: where the memory "
+            "did not suffice, let fewer work (`workers`) or store smaller images"
+        ) from error
+
+
+def _ending(status: int) -> str:
+    if status >= 0:
+        return f"ended with status {status}"
+    return f"was killed by {signal.Signals(-status).name}"

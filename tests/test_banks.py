@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from ssl_mix.banks import PseudoLabelBank, last_positions
+from ssl_mix.banks import LastClasses, PseudoLabelBank, class_type, last_positions
 from ssl_mix.types import PseudoLabels
 
 UNLABELED, CLASSES = 23, 4
@@ -29,7 +29,7 @@ def simulate(slots: list[dict[str, Any]], pseudo: PseudoLabels, step: int) -> No
     """The last guess of a batch counts; a first guess is no change."""
     last = {index: entry for index, *entry in zip(*(column.tolist() for column in pseudo), strict=True)}
     for index, (label, confidence, mask) in last.items():
-        slot = slots[index]
+        slot, confidence = slots[index], float(1 - np.float32(np.float16(1 - np.float32(confidence))))
         slot["changes"] += slot["label"] not in (-1, label)
         slot.update(label=label, confidence=confidence, passed=mask == 1)
         if mask == 1:
@@ -82,7 +82,7 @@ def test_the_last_of_several_guesses_in_one_batch_counts() -> None:
     )
     bank.update(pseudo, 5)
     assert bank.label.tolist() == [-1, 2, 1]
-    assert bank.confidence.tolist() == torch.tensor([0, 0.6, 0.7]).tolist()
+    assert bank.confidence.tolist() == pytest.approx([0, 0.6, 0.7], abs=2**-13)  # 11 bits of 0.4 and 0.3
     assert bank.passed.tolist() == [False, False, True]
     assert bank.first_passed.tolist() == bank.last_passed.tolist() == [-1, -1, 5]
     assert bank.changes.tolist() == [0, 0, 0]
@@ -148,7 +148,7 @@ def test_last_positions_against_a_loop() -> None:
     expected = [
         max((k for k in range(30) if slots[k] == slots[i] and counted[k]), default=-1) for i in range(30)
     ]
-    assert last_positions(torch.tensor(slots), 8, torch.tensor(counted)).tolist() == expected
+    assert last_positions(torch.tensor(slots), torch.tensor(counted)).tolist() == expected
 
 
 def test_the_bank_tells_changes_and_agreement() -> None:
@@ -170,3 +170,46 @@ def test_a_guess_that_weighs_less_than_half_has_not_passed() -> None:
     weights = torch.tensor([0.2, 0.5, 0.9])
     bank.update(PseudoLabels(torch.arange(3), torch.tensor([0, 1, 1]), torch.ones(3), weights), 0)
     assert bank.passed.tolist() == [False, True, True]
+
+
+def test_last_classes_against_a_dictionary() -> None:
+    draw, classes = np.random.default_rng(0), LastClasses(UNLABELED, CLASSES)
+    known = dict.fromkeys(range(UNLABELED), -1)
+    for _ in range(100):
+        slots, labels = draw.integers(UNLABELED, size=20), draw.integers(CLASSES, size=20)
+        counted = draw.random(20) < 0.3
+        classes.update(*map(torch.from_numpy, (slots, labels, counted)))
+        known |= {int(i): int(c) for i, c, k in zip(slots, labels, counted, strict=True) if k}
+        assert classes.label.tolist() == list(known.values())
+        assert classes.counts.tolist() == np.bincount([c + 1 for c in known.values()], minlength=5).tolist()
+
+
+@pytest.mark.parametrize(("count", "kind"), [(32767, torch.int16), (32768, torch.int32)])
+def test_the_type_of_class_numbers_holds_them_all(count: int, kind: torch.dtype) -> None:
+    assert class_type(count) == kind and torch.iinfo(kind).max >= count - 1
+
+
+def test_sixteen_bits_tell_confidences_near_one_apart() -> None:
+    bank, sure = PseudoLabelBank(3, 2), torch.tensor([0.9999, 0.99995, 0.99999])
+    bank.update(PseudoLabels(torch.arange(3), torch.zeros(3, dtype=torch.int64), sure, torch.ones(3)), 0)
+    torch.testing.assert_close(1 - bank.confidence, 1 - sure, rtol=2**-10, atol=2**-23)
+    assert sum(buffer.nbytes for buffer in bank.buffers()) == 17 * 3
+
+
+def test_a_step_takes_memory_for_its_batch_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    bank, learned = PseudoLabelBank(10**6, 10), LastClasses(10**6, 10)
+    taken: list[int] = []
+
+    class Watched(torch.overrides.TorchFunctionMode):
+        def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            found = function(*args, **(kwargs or {}))
+            if isinstance(found, torch.Tensor):
+                taken.append(found.numel())
+            return found
+
+    pseudo = guesses(np.random.default_rng(0), 50, 10**6)
+    with Watched():
+        bank.update(pseudo, 0)
+        learned.update(pseudo.indices, pseudo.labels, pseudo.mask > 0)
+    assert len(taken) > 20 and max(n for n in taken if n != 10**6) <= 50
+    assert taken.count(10**6) <= 20  # the buffers, asked for or written to in place

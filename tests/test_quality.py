@@ -29,7 +29,7 @@ FLOORS = (
     {"types"},
     {"passes", "randomness"},
     {"algorithm", "augment", "banks", "losses", "transfer"},
-    {"datasets", "mixers", "models", "targets"},
+    {"datasets", "mixers", "models", "queues", "targets"},
     {"evaluation", "mixing"},
     {"algorithms", "engine"},
     {"runs"},
@@ -49,6 +49,7 @@ LOOSE = {
     "algorithm",
     "targets",
     "banks",
+    "queues",
     "passes",
 }
 

@@ -23,12 +23,14 @@ from ssl_mix.datasets.decode_many import read_all
 from ssl_mix.datasets.formats import suffix_of, suffixes
 from ssl_mix.datasets.listing import look_through
 from ssl_mix.datasets.originals import Files
+from ssl_mix.datasets.packed import Paths
 from ssl_mix.engine.trainer import Trainer
 from ssl_mix.models import default_network
 from ssl_mix.runs.data_options import PATHS, DataOptions
 from ssl_mix.runs.folder import check_run_folder
 from ssl_mix.runs.prepared import Prepared, prepare
 
+NAMED = 3  # files
 MAX_ROWS = 20
 WARM_UP, TIMED = 1, 2
 Rows = list[tuple[str, str]]
@@ -140,12 +142,24 @@ def file_rows(prepared: Prepared) -> Rows:
     others = [file for file in files_below(prepared.run.data) if os.path.abspath(file) not in used]
     images = [file for file in others if suffix_of(file) in suffixes()]
     broken = {file for file, _ in read_all(images, 8, keep=False).broken}
+    told = [("broken", counted(broken)), *unread_rows(prepared.data)]
     return [
         ("files that are read", counted(map(Path, used))),
-        ("broken", counted(broken)),
+        *told,
         ("left out, see the notes", counted(file for file in images if file not in broken)),
         ("passed over, no images", counted(file for file in others if file not in set(images))),
     ]
+
+
+def unread_rows(data: DataSet) -> Rows:
+    """A row of the files that are broken though they begin as images, where no more was looked at so far."""
+    glanced = [images for images in sets_of(data) if images.files is not None and images.digests is None]
+    with reading_bar() as progress:
+        found = [read_all(Paths(images.files or ()), 8, keep=False, progress=progress) for images in glanced]
+    broken = [file for reading in found for file, _ in reading.broken]
+    more = f" and {len(broken) - NAMED} more" if len(broken) > NAMED else ""
+    named = ", ".join(map(str, broken[:NAMED])) + more
+    return [("broken, black in training", named or "none")] if glanced else []
 
 
 def files_below(options: DataOptions) -> list[Path]:

@@ -126,7 +126,7 @@ def reading_bar() -> Iterator[Callable[[str, int, int], None]]:
             if label not in tasks:
                 tasks[label] = bar.add_task(label, total=total)
             bar.update(tasks[label], completed=done)  # type: ignore[arg-type]
-            if bar.disable and time.perf_counter() - said > QUIET:
+            if bar.disable and (not done or time.perf_counter() - said > QUIET):
                 said = time.perf_counter()
                 print(f"{label}: {done} of {total}", file=sys.stderr, flush=True)
 

@@ -121,8 +121,7 @@ def finish(session: Session) -> None:
     if (summary.data_wait or 0.0) > MUCH_WAITING:
         warn(
             f"training waited {summary.data_wait:.0%} of its time for images to be read: keep them in "
-            "memory (--memory-gb), or "
-            "store smaller files"
+            "memory (--memory-gb), or decode them once (--cache-images DIR)"
         )
     if summary.last is not None and summary.last < (summary.probe or 0.0):
         warn(

@@ -91,7 +91,7 @@ class Trainer:
         self.optimizer = build_optimizer(nn.ModuleList([student, algorithm]), config, body)
         self.update = Update(self.optimizer, config, self.device)
         self.nets = Nets(self._runnable(student), self.teacher.net)
-        self.bank = PseudoLabelBank(task.num_unlabeled, task.num_classes).to(self.device)
+        self.bank = PseudoLabelBank(task.num_unlabeled, task.num_classes).near(self.device)
         self.meter, self.pace = Meter(), Pace(feed.images_per_step, 0)
         self.watch, self.class_watch = Watch(config.steps), ClassWatch(config.steps)
         self.step, self.stop, self.seconds = 0, False, 0.0

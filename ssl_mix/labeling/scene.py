@@ -10,6 +10,7 @@ from torch import Tensor
 from ssl_mix.datasets import DataSet, Split
 from ssl_mix.datasets.assembly import Listing, Options, assemble
 from ssl_mix.datasets.data import UNKNOWN
+from ssl_mix.datasets.packed import Paths
 from ssl_mix.engine.execution import resolve_device
 from ssl_mix.errors import UserError
 from ssl_mix.evaluation import plain_features
@@ -140,7 +141,7 @@ def read_unlabeled(folder: Path, size: int, progress: Progress | None = None) ->
         ValueError: there is none that can be read.
     """
     files, notes = find_images(folder)
-    listing = Listing([file.absolute() for file in files], [UNKNOWN] * len(files))
+    listing = Listing(Paths(file.absolute() for file in files), [UNKNOWN] * len(files))
     return assemble(listing, None, (), notes, Options(size, None, progress))
 
 

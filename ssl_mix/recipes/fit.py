@@ -22,7 +22,8 @@ from ssl_mix.runs.trained import TrainedRun, load_trained
 
 Record = dict[str, float]
 SIZING = ("image_size", "weak", "strong")  # options that decide the size of images
-FOR_DATA = ("classes", "image_size", "fit", "weak", "strong", "mean", "std", "workers", "drop_copies")
+VIEWS = ("weak", "strong", "mean", "std")
+FOR_DATA = ("classes", "image_size", "fit", *VIEWS, "workers", "drop_copies", "cache_images")
 log = logging.getLogger("ssl_mix")
 
 
@@ -61,7 +62,7 @@ def fit(
         on_record: called with each record of loss, metrics and accuracies.
         **options: any option of ``ssl-mix train``, with underscores: ``steps=2000``, ``lr=0.01``,
             ``threshold=0.9``, ``mix="dm-as"``, ``labels_per_class=4``; and ``weak=``, ``strong=`` (transforms
-            of your own), ``classes=``, ``workers=`` for data that are handed over.
+            of your own), ``classes=`` for data that are handed over.
 
     Returns:
         The trained network: ``.predict(images)``, ``.predict_proba(images)``, ``.evaluate(test)``.
@@ -122,7 +123,7 @@ def handed_over(
     parts = {"labeled": labeled, "unlabeled": unlabeled, "test": test}
     paths = {name: str(value) for name, value in parts.items() if isinstance(value, str | Path)}
     there = {name for name, value in parts.items() if value is not None}
-    if paths.keys() == there and not {"weak", "strong", "classes", "workers"} & options.keys():
+    if paths.keys() == there and not {"weak", "strong", "classes"} & options.keys():
         if Path(paths.get("labeled", "")).suffix in (".csv", ".tsv"):
             paths["table"] = paths.pop("labeled")
         return options | paths, Given(net=module)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ssl_mix.algorithm import Algorithm
 from ssl_mix.augment import Augmentation
-from ssl_mix.banks import NEVER
+from ssl_mix.banks import NEVER, confidences
 from ssl_mix.datasets import ImageSet, ImageSource, Split
 from ssl_mix.datasets.ahead import FilesAhead
 from ssl_mix.datasets.originals import Form
@@ -241,8 +241,8 @@ def _unlabeled(part: ImageSet, split: Split, bank: Mapping[str, Tensor]) -> Show
         part.images,
         positions,
         part.labels[positions],
-        bank["label"][slots],
-        bank["confidence"][slots],
+        bank["label"][slots].long(),
+        confidences(bank["doubt"][slots]),
         names,
         bank["changes"][slots],
     )

@@ -12,7 +12,7 @@ from ssl_mix.engine.optimizer import learning_rate
 from ssl_mix.errors import UserError
 from ssl_mix.runs.checkpoint import CURRENT
 from ssl_mix.runs.data_options import PATHS, DataOptions
-from ssl_mix.runs.folder import CONFIG, FILES, write_text
+from ssl_mix.runs.folder import CONFIG, FILES, write_names, write_text
 from ssl_mix.runs.identity import check_same
 from ssl_mix.runs.reading import reading
 from ssl_mix.runs.run import Run
@@ -64,7 +64,7 @@ class Changes(NamedTuple):
         if self.data_root is not None:
             description = description | {"data": dataclasses.asdict(run.data)}
             if data.train.files is not None:
-                write_text(folder / FILES, json.dumps(data.train.files))
+                write_names(folder / FILES, data.train.files)
         if self.steps is not None:
             before = [*description.get(LENGTHS, []), description["train"]["steps"]]
             train = description["train"] | {"steps": self.steps}

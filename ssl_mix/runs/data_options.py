@@ -11,14 +11,23 @@ from ssl_mix.augment.views import Crop
 from ssl_mix.datasets import DATASETS, DataSet, Split, choose_split, read_label_list
 from ssl_mix.datasets.copies import Drop
 from ssl_mix.datasets.decode import Fit
+from ssl_mix.datasets.huggingface_data import PREFIX
 from ssl_mix.datasets.pixel_statistics import for_channels
 from ssl_mix.datasets.registry import check_taken, default_of, takes
 from ssl_mix.datasets.unknown_classes import with_unknown_classes
-from ssl_mix.errors import UserError, check_choice, check_count, check_positive, check_share
+from ssl_mix.errors import (
+    UserError,
+    check_choice,
+    check_count,
+    check_not_negative,
+    check_positive,
+    check_share,
+)
 
 OWN = "folder"
 PATHS = ("train", "test", "labeled", "unlabeled", "table")
-LOADING = (*PATHS, "download", "extra", "image_size", "stored_size", "fit", "memory_gb", "drop_copies")
+SIZING = ("image_size", "stored_size", "fit")
+LOADING = (*PATHS, *SIZING, "download", "extra", "memory_gb", "drop_copies", "cache_images", "workers")
 ARGUMENTS = {"stored_size": "fit", "memory_gb": "memory_budget"}  # of loaders, where they are named otherwise
 Progress = Callable[[str, int, int], None]
 
@@ -35,7 +44,9 @@ class DataOptions:
             and no ``train``, it holds the sub-folders ``train`` and ``test``.
         download: fetch them if they are not there (nobody offers those of stanford-cars).
         extra: learn from the "extra" images of svhn too, as the published tables do.
-        train: folder with one sub-folder of training images per class.
+        train: folder with one sub-folder of training images per class; or tar archives in the naming of
+            WebDataset (KEY.jpg, KEY.cls): a folder, a file or a pattern; or hf:NAME for a data set of Hugging
+            Face: a folder or one of the hub. The same for ``test``, ``labeled`` and ``unlabeled``.
         test: folder with the same sub-folders of test images; with ``table``, maybe another table.
         labeled: folder with one sub-folder of labeled images per class; all of them are used as labeled.
             Alone it is the same as ``train``.
@@ -81,6 +92,9 @@ class DataOptions:
         drop_copies: leave images of yours out of training that are test images too or in two classes, and all
             but one of several copies: "exact" by the bytes of their files, "near" by what they look like
             (needs imagehash: pip install 'ssl-mix[copies]').
+        cache_images: folder on a fast disk for the decoded images of folders and tables: they are decoded
+            once, and later runs with the same files read them there. The size is told before.
+        workers: processes that read images which are not kept in memory; default: one per processor, up to 8.
     """
 
     data: str | None = None
@@ -112,12 +126,14 @@ class DataOptions:
     std: tuple[float, ...] | None = None
     memory_gb: float | None = None
     drop_copies: Drop = "none"
+    cache_images: str | None = None
+    workers: int | None = None
 
     def absolute(self) -> "DataOptions":
         """The same with absolute paths, so that a run can be resumed from anywhere."""
-        paths = ("data_dir", *PATHS, "label_list")
+        paths = ("data_dir", *PATHS, "label_list", "cache_images")
         given = {name: value for name in paths if (value := getattr(self, name)) is not None}
-        resolved: dict[str, Any] = {name: str(Path(value).absolute()) for name, value in given.items()}
+        resolved: dict[str, Any] = {name: absolute(value) for name, value in given.items()}
         return dataclasses.replace(self, **resolved)
 
     def load(self, progress: Progress | None = None) -> DataSet:
@@ -155,7 +171,7 @@ class DataOptions:
     def _given(self) -> dict[str, Any]:
         """The options for the loader that differ from their defaults."""
         given = {name: value for name in LOADING if (value := getattr(self, name)) != _DEFAULTS[name]}
-        return given | {name: Path(given[name]) for name in PATHS if name in given}
+        return given | {name: Path(given[name]) for name in (*PATHS, "cache_images") if name in given}
 
     def _keywords(self, progress: Progress | None) -> dict[str, Any]:
         given = self._given()
@@ -185,6 +201,7 @@ class DataOptions:
         check_choice("fit", self.fit, get_args(Fit))
         if self.memory_gb is not None:
             check_positive("memory_gb", self.memory_gb)
+        check_not_negative("workers", self.workers or 0)
         if self.stored_size is not None and self.in_files and self.stored_size < self._seen_size:
             raise UserError(
                 f"`stored_size` {self.stored_size} is below `image_size` {self._seen_size}: "
@@ -239,6 +256,13 @@ class DataOptions:
             include_labeled=self.include_labeled,
             classes=data.classes,
         )
+
+
+def absolute(path: str) -> str:
+    """An absolute path; a name of Hugging Face's hub as it is."""
+    prefix, place = (PREFIX, path[len(PREFIX) :]) if path.startswith(PREFIX) else ("", path)
+    folder = place.partition("@")[0] if prefix else place
+    return path if prefix and not Path(folder).exists() else prefix + str(Path(place).absolute())
 
 
 _DEFAULTS = {field.name: field.default for field in dataclasses.fields(DataOptions)}

@@ -10,7 +10,7 @@ import contextlib
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -109,6 +109,18 @@ def _record(line: bytes) -> Record | None:
 def write_text(path: Path, text: str) -> None:
     """Write a file whole or not at all."""
     write_whole(path, lambda file: file.write(text.encode("utf-8")))
+
+
+def write_names(path: Path, names: Iterable[str]) -> None:
+    """Write a JSON list of names whole or not at all, a name a line: of a million it takes no memory."""
+
+    def write(file: BinaryIO) -> None:
+        for number, name in enumerate(names):
+            file.write(b",\n" if number else b"[\n")
+            file.write(json.dumps(name).encode())
+        file.write(b"\n]")
+
+    write_whole(path, write)
 
 
 def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:

@@ -116,4 +116,4 @@ def find_images(path: Path) -> tuple[list[Path], list[str]]:
     notes = [*found.notes, *others_note(found.others, path)]
     if not found.images:
         raise UserError("; ".join([f"{path} holds no images", *notes]))
-    return found.images, notes
+    return list(found.images), notes

@@ -56,7 +56,7 @@ def pseudo_label_numbers(folder: Path, bank: Mapping[str, Tensor], classes: Sequ
     """
     split, labels = Split.load(folder / SPLIT), known_labels(folder)
     prior = torch.bincount(labels[torch.tensor(split.labeled)], minlength=len(classes))
-    truth, label = labels[torch.tensor(split.unlabeled, dtype=torch.int64)], bank["label"]
+    truth, label = labels[torch.tensor(split.unlabeled, dtype=torch.int64)], bank["label"].long()
     passed = bank["passed"] & (label != NEVER)
     judged = passed & (truth >= 0)
     right = int((judged & (label == truth)).sum())

@@ -24,6 +24,7 @@ from ssl_mix.runs.folder import (
     check_run_folder,
     create_run_folder,
     read_metrics,
+    write_names,
     write_text,
 )
 from ssl_mix.runs.given import Given
@@ -66,6 +67,7 @@ class Session:
         """Train to the end, or until a signal, writing metrics and checkpoints.
 
         Raises:
+            ChildProcessError: a worker process that reads images died; the steps before are saved.
             Stopped: Ctrl-C or SIGTERM came; the step in which it did is finished and saved.
             DivergedError: a loss term became NaN or infinite; the last checkpoint stays.
         """
@@ -84,6 +86,12 @@ class Session:
                     if trainer.config.saves_at(trainer.step):
                         self.save()
                     yield record
+        except ChildProcessError as error:  # a worker that reads images died, between two steps
+            self.save()
+            step = self.trainer.step
+            raise ChildProcessError(
+                f"{error}. Saved after step {step}: ssl-mix resume {self.folder}"
+            ) from error
         finally:
             writer.close()
         if not self.finished:
@@ -140,7 +148,7 @@ def start(
     split.save(folder / SPLIT)
     write_text(folder / LABELS, json.dumps(data.train.labels.tolist()))
     if data.train.files is not None:
-        write_text(folder / FILES, json.dumps(data.train.files))
+        write_names(folder / FILES, data.train.files)
     if features is not None:
         features.save(folder)
         save_body(folder, features, split)

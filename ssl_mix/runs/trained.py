@@ -11,11 +11,11 @@ import torch
 from torch import nn
 
 from ssl_mix.augment import Augmentation
-from ssl_mix.banks import NEVER
+from ssl_mix.banks import NEVER, confidences
 from ssl_mix.datasets import Split
-from ssl_mix.datasets.given import read_images
 from ssl_mix.datasets.matched_classes import match_test
 from ssl_mix.datasets.originals import Form
+from ssl_mix.datasets.read_images import read_images
 from ssl_mix.engine.execution import resolve_device
 from ssl_mix.errors import UserError, check_choice
 from ssl_mix.evaluation import predict_logits, predict_probabilities
@@ -126,7 +126,11 @@ class TrainedRun:
         split, bank = Split.load(self.folder / SPLIT), self.state["bank"]
         selects = self.run.algorithm.selects
         columns = zip(
-            split.unlabeled, *(bank[n].tolist() for n in ("label", "confidence", "passed")), strict=True
+            split.unlabeled,
+            bank["label"].tolist(),
+            confidences(bank["doubt"]).tolist(),
+            bank["passed"].tolist(),
+            strict=True,
         )
         return [
             PredictedLabel(place, self.classes[label], confidence, bool(passed) if selects else None)

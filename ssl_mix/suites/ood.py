@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from ssl_mix.datasets import DATASETS, ImageSource
-from ssl_mix.datasets.given import read_images
+from ssl_mix.datasets.read_images import read_images
 from ssl_mix.errors import UserError
 from ssl_mix.evaluation import energy, max_logit, max_softmax, ood_metrics, predict_logits
 from ssl_mix.runs.predicting import answer_files

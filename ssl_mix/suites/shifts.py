@@ -10,7 +10,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from ssl_mix.datasets.given import read_images
+from ssl_mix.datasets.read_images import read_images
 from ssl_mix.errors import UserError
 from ssl_mix.evaluation import CORRUPTIONS, corruption_errors
 from ssl_mix.evaluation.accuracy import CHUNK, at_once

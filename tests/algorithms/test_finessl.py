@@ -46,7 +46,7 @@ def test_three_steps() -> None:
             classes[slot] = y if m else classes[slot]
         scene.output = output
         scene.commit()
-        assert scene.algorithm.image_class.tolist() == list(classes.values())
+        assert scene.algorithm.learned.label.tolist() == list(classes.values())
     assert max(margins[0]) == 0 < max(margins[-1])
 
 

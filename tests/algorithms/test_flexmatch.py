@@ -20,7 +20,7 @@ def test_flexmatch_counts_as_a_dictionary_does_after_a_thousand_commits() -> Non
         first = {int(i): position for position, i in reversed(list(enumerate(half)))}
         for position, i in enumerate(scene.indices):
             scene.views["weak"][position] = scene.views["weak"][first[int(i)]]
-        state = {"image_class": np.array(list(known.values()))}
+        state = {"learned.label": np.array(list(known.values()))}
         with torch.no_grad():
             output = scene.run(number, 1000)
         scene.algorithm.commit(output.carry)
@@ -31,7 +31,7 @@ def test_flexmatch_counts_as_a_dictionary_does_after_a_thousand_commits() -> Non
         known |= {
             int(i): int(row.argmax()) for i, row in zip(scene.indices, p, strict=True) if row.max() >= 0.95
         }
-    assert scene.algorithm.image_class.tolist() == list(known.values())
+    assert scene.algorithm.learned.label.tolist() == list(known.values())
     assert len(set(known.values())) == CLASSES and -1 not in known.values()
 
 
@@ -39,5 +39,5 @@ def test_flexmatch_lets_every_guess_pass_until_one_is_confident() -> None:
     scene = Scene("flexmatch", scale=0.1)
     assert scene.run().pseudo.mask.all()
     scene.algorithm.commit(scene.output.carry)
-    assert (scene.algorithm.image_class == -1).all()
+    assert (scene.algorithm.learned.label == -1).all()
     assert scene.run().pseudo.mask.all()

@@ -8,8 +8,8 @@ import torch
 from neighbor_scene import Array, aligned, answers, attention, cross_entropy, hard, projecting
 from ssl_scene import CLASSES, LABELED, Scene
 
-from ssl_mix.banks import LabeledBank
 from ssl_mix.errors import UserError
+from ssl_mix.queues import LabeledBank
 from ssl_mix.types import Nets
 
 OPTIONS: dict[str, Any] = {"threshold": 0.5, "width": 6}

@@ -130,10 +130,15 @@ def test_state_over_twenty_steps(name: str, options: dict[str, float]) -> None:
         scene.refresh()
 
 
+def learned(classes: np.ndarray) -> dict[str, Any]:
+    """FlexMatch's state where images were taken for these classes."""
+    return {"learned.label": classes, "learned.counts": np.bincount(classes + 1, minlength=6)}
+
+
 STATES = {
-    "flexmatch": lambda draw: {
-        "image_class": draw.choice([-1, 0, 1, 2, 3, 4], UNLABELED, p=[0.25, 0.05, 0.1, 0.15, 0.2, 0.25])
-    },
+    "flexmatch": lambda draw: learned(
+        draw.choice([-1, 0, 1, 2, 3, 4], UNLABELED, p=[0.25, 0.05, 0.1, 0.15, 0.2, 0.25])
+    ),
     "freematch": lambda draw: {
         "global_threshold": draw.uniform(0.5, 1),
         "class_mean": draw.dirichlet(np.full(5, 9.0)),
@@ -166,7 +171,7 @@ def test_mask_and_loss_from_any_state(name: str, options: dict[str, Any]) -> Non
 def test_the_first_state(name: str) -> None:
     scene = Scene(name)
     states: dict[str, dict[str, Any]] = {
-        "flexmatch": {"image_class": np.full(UNLABELED, -1)},
+        "flexmatch": learned(np.full(UNLABELED, -1)),
         "freematch": {
             "global_threshold": 0.2,
             "class_mean": np.full(5, 0.2),

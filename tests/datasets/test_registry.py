@@ -40,7 +40,13 @@ def test_every_loader_takes_the_folder_for_data_and_options_by_name(name: str) -
 def test_every_option_is_taken_by_some_loader_and_by_no_other(option: str, tmp_path: Path) -> None:
     takers = {name for name in DATASETS if takes(name, ARGUMENTS.get(option, option))}
     assert takers
-    value: Any = {"download": True, "extra": True, "fit": "squash", "memory_gb": 1.0}.get(option, 64)
+    value: Any = {
+        "download": True,
+        "extra": True,
+        "fit": "squash",
+        "memory_gb": 1.0,
+        "cache_images": "x",
+    }.get(option, 64)
     for name in DATASETS.keys() - takers:
         given: dict[str, Any] = {option: str(value) if option in PATHS else value}
         with pytest.raises(UserError, match=f"`data={name}` takes no `{option}`, only these do: ") as caught:

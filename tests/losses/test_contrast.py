@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ssl_mix.banks import ClassQueue
 from ssl_mix.errors import UserError
 from ssl_mix.losses import group_contrast
+from ssl_mix.queues import ClassQueue
 
 
 def scene(count: int, classes: int = 5, depth: int = 4, width: int = 8, seed: int = 0) -> tuple[Tensor, ...]:

@@ -214,7 +214,7 @@ def flexmatch(
     unlabeled_weight: float = 1.0,
 ) -> tuple[np.float64, dict[str, np.float64], NDArray[Any]]:
     p = softmax(fixed["weak"])
-    beta = learning_status(state["image_class"], p.shape[1], threshold_warmup)
+    beta = learning_status(state["learned.label"], p.shape[1], threshold_warmup)
     keep = p.max(axis=1) >= threshold * MAPPINGS[mapping](beta[p.argmax(axis=1)])
     return weighted_hard(live, fixed, labels, keep, unlabeled_weight)
 
@@ -227,11 +227,14 @@ def flexmatch_state(
     threshold: float = 0.95,
     **_: Any,
 ) -> dict[str, NDArray[Any]]:
-    known = {i: int(c) for i, c in enumerate(state["image_class"])}
+    known = {i: int(c) for i, c in enumerate(state["learned.label"])}
     for i, row in zip(indices, softmax(fixed["weak"]), strict=True):
         if row.max() >= threshold:
             known[int(i)] = int(row.argmax())
-    return {"image_class": np.array([known[i] for i in range(len(known))])}
+    classes = np.array([known[i] for i in range(len(known))])
+    number = fixed["weak"].shape[1]
+    counts = np.array([(classes == label).sum() for label in range(-1, number)])
+    return {"learned.label": classes, "learned.counts": counts}
 
 
 def average(old: Any, new: Any, decay: float) -> Any:

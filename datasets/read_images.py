@@ -1,0 +1,52 @@
+"""Your own images in whatever form they are, without becoming a data set."""
+
+from typing import Any, NamedTuple
+
+import psutil  # type: ignore[import-untyped]
+
+from ssl_mix.datasets.class_names import Label
+from ssl_mix.datasets.decode_many import Progress
+from ssl_mix.datasets.forms import read_form
+from ssl_mix.datasets.images import ImageSource, ResidentImages, StreamedImages, worker_count
+from ssl_mix.datasets.originals import Form, Stored
+from ssl_mix.errors import UserError
+
+
+class ReadImages(NamedTuple):
+    """Images as they are stored, and their labels where they have some."""
+
+    source: ImageSource
+    labels: list[Label] | None
+    classes: tuple[str, ...] | None = None  # names of whole-numbered labels
+
+
+def read_images(
+    images: Any, form: Form, where: str = "images", *, progress: Progress | None = None
+) -> ReadImages:
+    """Images in any form that ``as_dataset`` takes, read when they are wanted where they need more than half
+    of the free memory.
+
+    Args:
+        images: a folder, files, a table, arrays or a Dataset.
+        form: how they are stored.
+        where: what they are called in messages; "unlabeled" for a folder without sub-folders.
+        progress: told how far reading them is.
+
+    Raises:
+        ValueError: they have none of the forms, or one of them cannot be read.
+    """
+    found = read_form(images, where, workers=worker_count(None), progress=progress)
+    keep = len(found.images) * form.channels * form.size**2 <= psutil.virtual_memory().available // 2
+    reading = found.images.read(form, keep=keep, progress=progress, label=f"reading {where} images")
+    if reading.broken:
+        path, reason = reading.broken[0]
+        raise UserError(
+            f"{where}: {len(reading.broken)} images cannot be read, the first because of: {reason} ({path})"
+        )
+    shape = form.channels, form.size, form.size
+    source: ImageSource = (
+        StreamedImages(Stored(found.images, form), shape)
+        if reading.images is None
+        else ResidentImages(reading.images)
+    )
+    return ReadImages(source, found.labels, found.classes)
