@@ -59,7 +59,8 @@ class AlignMix(LayerMixer):
 
     Source: Venkataramanan et al., "AlignMixup: Improving Representations by Interpolating Aligned Features"
     (CVPR 2022), without its autoencoder, as in its code. Differs from the code: lam and coin per sample; a
-    fixed number of rounds, where that waits for the device in each one to see whether it may stop.
+    fixed number of rounds, where that looks in each one whether it may stop, which it does early: its rows
+    are then as far from the sum 1 as with 20 rounds.
 
     Examples:
         >>> net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 1), torch.nn.Flatten(), torch.nn.Linear(16, 5))

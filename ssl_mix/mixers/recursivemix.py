@@ -18,6 +18,11 @@ class History(NamedTuple):
     Attributes:
         images: the images that were made, (N, C, H, W), detached.
         target: their labels, (N, classes) float.
+
+    Examples:
+        >>> _, _, history = RecursiveMix()(torch.zeros(3, 1, 8, 8), torch.eye(3), None)
+        >>> history.target.shape
+        torch.Size([3, 3])
     """
 
     images: Tensor
