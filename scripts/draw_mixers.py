@@ -47,7 +47,18 @@ def main() -> None:
         images, run = f"{folder}/images", f"{folder}/run"
         write_cuttings(Path(images))
         data = ["--data", "folder", "--train", images]
-        training = ["--net", "small-cnn", "--mixer", "automix", "--steps", "400", "--batch-size", "32"]
+        training = [
+            "--net",
+            "small-cnn",
+            "--mix",
+            "mixup",
+            "--mixer",
+            "automix",
+            "--steps",
+            "400",
+            "--batch-size",
+            "32",
+        ]
         ssl_mix(["train", "supervised", *data, "--image-size", "64", *training, "--out", run])
         ssl_mix(
             [

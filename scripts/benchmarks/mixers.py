@@ -115,6 +115,8 @@ def kornia_works(inputs: Inputs) -> Works:
     }
 
 
+# They ask vision transformers, which the networks here are not.
+TRANSFORMERS = {"tokenmixup"}
 PEERS = {"torchvision": torchvision_works, "timm": timm_works, "kornia": kornia_works}
 
 
@@ -175,7 +177,7 @@ def all_works(inputs: Inputs, only: list[str] | None) -> Works:
     for peer, make in PEERS.items():
         if wanted(peer) and installed[peer] != ABSENT:
             works |= make(inputs)
-    for name in filter(wanted, MIXERS):
+    for name in filter(wanted, [name for name in MIXERS if name not in TRANSFORMERS]):
         works |= our_works(name, inputs)
     return works
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from ssl_mix.errors import UserError, check_choice
+from ssl_mix.mixers.alignmix import AlignMix
 from ssl_mix.mixers.attentivemix import AttentiveMix
 from ssl_mix.mixers.automix import AutoMix
 from ssl_mix.mixers.class_attention import capture_class_attention
@@ -18,15 +19,22 @@ from ssl_mix.mixers.gridmix import GridMix
 from ssl_mix.mixers.manifoldmix import ManifoldMix
 from ssl_mix.mixers.mixer import Mixed, MixedBatch, Mixer, Pair
 from ssl_mix.mixers.mixup import Mixup
+from ssl_mix.mixers.moex import MoEx
 from ssl_mix.mixers.patch_mixup import PatchMixup
 from ssl_mix.mixers.patch_shuffle import PatchShuffle
+from ssl_mix.mixers.patchup import HardPatchUp, SoftPatchUp
 from ssl_mix.mixers.puzzlemix import PuzzleMix
 from ssl_mix.mixers.random_mixer import RandomMixer
+from ssl_mix.mixers.recursivemix import History, RecursiveMix
 from ssl_mix.mixers.resizemix import ResizeMix
 from ssl_mix.mixers.saliencymix import SaliencyMix
 from ssl_mix.mixers.samix import SAMix
 from ssl_mix.mixers.smoothmix import SmoothMix
+from ssl_mix.mixers.snapmix import SnapMix
 from ssl_mix.mixers.stop_after import StopAfter, Unmixed
+from ssl_mix.mixers.stylemix import StyleCutMix, StyleMix
+from ssl_mix.mixers.tokenmix import TokenMix
+from ssl_mix.mixers.tokenmixup import TokenMixup
 from ssl_mix.mixers.transmix import transmix_lam
 
 MixerName = Literal[
@@ -44,6 +52,15 @@ MixerName = Literal[
     "samix",
     "patchshuffle",
     "patchmixup",
+    "moex",
+    "patchup-hard",
+    "patchup-soft",
+    "alignmix",
+    "tokenmixup",
+    "snapmix",
+    "tokenmix",
+    "stylemix",
+    "stylecutmix",
 ]
 MIXERS: dict[str, Callable[..., Mixer]] = {
     "mixup": Mixup,
@@ -60,31 +77,51 @@ MIXERS: dict[str, Callable[..., Mixer]] = {
     "puzzlemix": PuzzleMix,
     "patchshuffle": PatchShuffle,
     "patchmixup": PatchMixup,
+    "snapmix": SnapMix,
+    "tokenmix": TokenMix,
+    "stylemix": StyleMix,
+    "stylecutmix": StyleCutMix,
+    "moex": MoEx,
+    "patchup-hard": HardPatchUp,
+    "patchup-soft": SoftPatchUp,
+    "alignmix": AlignMix,
+    "tokenmixup": TokenMixup,
 }
 
 __all__ = [
     "MIXERS",
+    "AlignMix",
     "AttentiveMix",
     "AutoMix",
     "CutMix",
     "FMix",
     "GridMix",
+    "HardPatchUp",
+    "History",
     "ManifoldMix",
     "Mixed",
     "MixedBatch",
     "Mixer",
     "MixerName",
     "Mixup",
+    "MoEx",
     "Pair",
     "PatchMixup",
     "PatchShuffle",
     "PuzzleMix",
     "RandomMixer",
+    "RecursiveMix",
     "ResizeMix",
     "SAMix",
     "SaliencyMix",
     "SmoothMix",
+    "SnapMix",
+    "SoftPatchUp",
     "StopAfter",
+    "StyleCutMix",
+    "StyleMix",
+    "TokenMix",
+    "TokenMixup",
     "Unmixed",
     "build_mixer",
     "capture_class_attention",

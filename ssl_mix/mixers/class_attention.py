@@ -95,7 +95,7 @@ def _reading(module: nn.Module) -> tuple[nn.Module, Reader] | None:
         for name in ("blocks_token_only", "cls_attn_blocks"):
             if hasattr(module, name):
                 return _of_class_blocks(_last_attention(module, name))
-        return _of_timm(_last_attention(module, "blocks"), getattr(module, "num_prefix_tokens", 1))
+        return attention_reader(_last_attention(module, "blocks"), getattr(module, "num_prefix_tokens", 1))
     if isinstance(getattr(module, "class_token", None), Tensor) and hasattr(module, "encoder"):
         return _of_torchvision(module.encoder.layers[-1].self_attention)  # type: ignore[union-attr, index]
     return None
@@ -118,7 +118,9 @@ def _last_attention(transformer: nn.Module, blocks: str) -> Any:
     return last
 
 
-def _of_timm(layer: Any, prefix: int) -> tuple[nn.Module, Reader]:
+def attention_reader(layer: Any, prefix: int) -> tuple[nn.Module, Reader]:
+    """A plain attention layer of timm, and how its input becomes the class token's attention to the patches,
+    which are the tokens behind the first ``prefix``; raises ValueError for other kinds."""
     parts = all(hasattr(layer, name) for name in ("qkv", "q_norm", "k_norm", "num_heads", "scale"))
     # Its kin, with rotary positions, biases or differences, have the same parts but other attentions.
     if not parts or type(layer).__name__ != "Attention" or not isinstance(layer.qkv, nn.Linear):

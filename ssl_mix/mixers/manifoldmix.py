@@ -1,24 +1,18 @@
 """ManifoldMix: blend what a hidden layer says of two images."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from ssl_mix.errors import UserError, check_positive
-from ssl_mix.mixers._common import check_float, composite, pair_up, resolve_lam
-from ssl_mix.mixers.hooks import check_net, find_layer, hidden_layer_names, replaced_output
-from ssl_mix.mixers.mixer import Mixed, MixedBatch, Mixer, Pair
-from ssl_mix.types import MixedTarget
-
-INPUT = "input"
+from ssl_mix.errors import check_positive
+from ssl_mix.mixers._common import composite, resolve_lam
+from ssl_mix.mixers.layer_mixer import Layer, LayerMixer
 
 
 @dataclass(frozen=True)
-class ManifoldMix(Mixer):
+class ManifoldMix(LayerMixer):
     """Blend the output of a hidden layer, or the images, each pair with a share of its own.
 
     ``h <- lam * h + (1 - lam) * h[partner]`` with one ``lam ~ Beta(alpha, alpha)`` per sample, at one layer
@@ -62,125 +56,16 @@ class ManifoldMix(Mixer):
     alpha: float = 2.0
     layers: Sequence[str | int] | None = None
 
-    needs: ClassVar[frozenset[str]] = frozenset({"net"})
-    hidden: ClassVar[bool] = True
-
     def __post_init__(self) -> None:
         check_positive("alpha", self.alpha)
-        given = self.layers
-        if given is None:
-            return
-        listed = isinstance(given, Sequence) and not isinstance(given, str)
-        if not given or not listed or not all(isinstance(layer, str | int) for layer in given):
-            raise UserError(f'layers must be names such as ("input", "layer1") or (0, 1), got {given!r}')
-        object.__setattr__(self, "layers", tuple(given))
+        self.check_layers()
 
-    def layer_names(self, net: nn.Module) -> list[str]:
-        """Names of the layers that may be mixed, "input" for the images; raises ValueError where the network
-        lacks one."""
-        chosen = (INPUT, *hidden_layer_names(net)[:2]) if self.layers is None else self.layers
-        names = [_name(net, layer) for layer in chosen]
-        for name in names:
-            if name != INPUT:
-                find_layer(net, name)
-        return names
+    def draw(self, lam: Tensor | float | None, images: Tensor, generator: torch.Generator | None) -> Tensor:
+        """One share per sample."""
+        return resolve_lam(lam, self.alpha, images, generator)
 
-    def prepare(self, net: nn.Module, image_shape: tuple[int, int, int]) -> None:
-        """Check that the network has the layers."""
-        del image_shape
-        self.layer_names(net)
-
-    def blend(self, pair: Pair, lam: Tensor | float | None, generator: torch.Generator | None) -> Mixed:
-        """Logits, in the place of images, of the network with one layer mixed."""
-        check_float(pair.images_a, self)
-        net = check_net(pair.net, self)
-        lam = resolve_lam(lam, self.alpha, pair.images_a, generator)
-        mask = lam[:, None, None, None]
-        name = self._draw_layer(net, generator)
-        if name == INPUT:
-            return Mixed(net(composite(pair.images_a, pair.images_b, mask)), lam, mask)
-        with replaced_output(net, name, lambda both: _blend(*_halves(both, len(lam), name), lam)):
-            return Mixed(net(torch.cat((pair.images_a, pair.images_b))), lam, mask)
-
-    def mix_batch(
-        self,
-        images: Tensor,
-        labels: Tensor,
-        *,
-        net: nn.Module | None = None,
-        generator: torch.Generator | None = None,
-    ) -> MixedBatch:
-        """Raises ValueError: there are no mixed images outside a forward pass."""
-        raise UserError(
-            "ManifoldMix mixes hidden layers, so that no batch of images can be handed on: "
-            "use `with mixer.applied(net, images, labels) as mixed: net(mixed.images)`"
-        )
-
-    def __call__(
-        self,
-        images: Tensor,
-        labels: Tensor,
-        *,
-        net: nn.Module | None = None,
-        generator: torch.Generator | None = None,
-    ) -> tuple[Tensor, MixedTarget]:
-        """Logits (N, C) of the mixed batch, from one forward pass of N images, and its labels."""
-        net = check_net(net, self)
-        with self.applied(net, images, labels, generator=generator) as mixed:
-            logits = net(mixed.images)
-        return logits, mixed.target
-
-    @contextmanager
-    def applied(
-        self,
-        net: nn.Module,
-        images: Tensor,
-        labels: Tensor,
-        *,
-        generator: torch.Generator | None = None,
-    ) -> Iterator[MixedBatch]:
-        """Within the block one forward pass of ``net`` on the batch's images is mixed; its mask is None."""
-        partner, labels_a, labels_b = pair_up(images, labels, generator)
-        check_float(images, self)
-        lam = resolve_lam(None, self.alpha, images, generator)
-        name = self._draw_layer(net, generator)
-        target = MixedTarget(labels_a, labels_b, lam)
-
-        def mix(values: Tensor) -> Tensor:
-            _check_rows(values, len(images), name)
-            return _blend(values, values.index_select(0, partner), lam)
-
-        mixing = nullcontext() if name == INPUT else replaced_output(net, name, mix)
-        with mixing:
-            yield MixedBatch(mix(images) if name == INPUT else images, target, partner, None)
-
-    def _draw_layer(self, net: nn.Module, generator: torch.Generator | None) -> str:
-        names = self.layer_names(net)
-        source = generator.device if generator is not None else "cpu"
-        return names[int(torch.randint(len(names), (), generator=generator, device=source))]
-
-
-def _name(net: nn.Module, layer: str | int) -> str:
-    if isinstance(layer, str):
-        return layer
-    names = (INPUT,) if layer == 0 else (INPUT, *hidden_layer_names(net))
-    if not 0 <= layer < len(names):
-        raise UserError(f"layers must lie in 0..{len(names) - 1} for this network, got {layer}")
-    return names[layer]
-
-
-def _check_rows(values: Tensor, rows: int, name: str) -> None:
-    if values.ndim == 0 or len(values) != rows:
-        raise UserError(
-            f"layer {name!r} must return ({rows}, ...), one row per image, got {tuple(values.shape)}: "
-            "choose another layer"
-        )
-
-
-def _halves(both: Tensor, count: int, name: str) -> tuple[Tensor, Tensor]:
-    _check_rows(both, 2 * count, name)
-    return both[:count], both[count:]
-
-
-def _blend(values_a: Tensor, values_b: Tensor, lam: Tensor) -> Tensor:
-    return composite(values_a, values_b, lam.view(-1, *[1] * (values_a.ndim - 1)))
+    def put(
+        self, layer: Layer, a: Tensor, b: Tensor, lam: Tensor, generator: torch.Generator | None
+    ) -> tuple[Tensor, Tensor]:
+        """Blend two outputs."""
+        return composite(a, b, lam.view(-1, *[1] * (a.ndim - 1))), lam

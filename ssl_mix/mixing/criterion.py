@@ -13,12 +13,13 @@ from ssl_mix.losses import (
     lumix_lam,
     lumix_regularizer,
 )
+from ssl_mix.mixers import MIXERS
 from ssl_mix.mixing.terms import MixingTerms
 from ssl_mix.types import MixedTarget
 
 Criterion = Literal["ce", "bce"]
 LabelPolicy = Literal["plain", "lumix", "transmix"]
-INTERPOLATING = ("mixup", "manifoldmix", "patchmixup")
+INTERPOLATING = ("mixup", "manifoldmix", "patchmixup", "moex", "patchup-soft", "alignmix", "stylemix")
 
 
 class MixingLoss:
@@ -118,7 +119,16 @@ def check_composition(
 
 
 NO_ATTENTION = {
-    "manifoldmix": "mixes hidden layers, so no patch belongs to one image",
+    **{
+        name: "mixes hidden layers, so no patch belongs to one image"
+        for name, mixer in MIXERS.items()
+        if getattr(mixer, "hidden", False)
+    },
+    **dict.fromkeys(
+        ("snapmix", "tokenmix"),
+        "weighs labels by what is shown, as TransMix does",
+    ),
+    **dict.fromkeys(("stylemix", "stylecutmix"), "mixes styles, so every patch belongs to both images"),
     "mixup": "gives every patch the same share, so attention to patches changes nothing",
     "patchshuffle": "shuffles the patches, so the mask does not say whose they are",
 }

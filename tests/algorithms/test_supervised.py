@@ -7,6 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from algorithm_scene import blobs
+from timm.models.vision_transformer import VisionTransformer
 
 from ssl_mix import (
     Batch,
@@ -26,7 +27,7 @@ from ssl_mix.datasets import choose_split
 from ssl_mix.losses import lumix_cross_entropy, lumix_lam, lumix_regularizer
 from ssl_mix.mixers import MIXERS, CutMix, MixerName, Mixup
 from ssl_mix.mixing.criterion import Criterion, LabelPolicy, MixingLoss
-from ssl_mix.models import SmallCNN, build_model
+from ssl_mix.models import SmallCNN, adapt, build_model
 
 CLASSES = 4
 X = torch.randn(6, 3, 16, 16, generator=torch.Generator().manual_seed(0))
@@ -52,6 +53,12 @@ def run(algorithm: Supervised, net: torch.nn.Module | None = None, *, number: in
     return output
 
 
+def transformer() -> torch.nn.Module:
+    """For the mixer that asks for one."""
+    torch.manual_seed(0)
+    return adapt(VisionTransformer(X.shape[2], 4, embed_dim=16, depth=2, num_heads=2, num_classes=CLASSES))
+
+
 def test_every_mixer_can_be_named() -> None:
     assert set(get_args(MixerName)) == set(MIXERS)
 
@@ -74,7 +81,7 @@ def test_every_combination_trains_or_is_refused(
         with pytest.raises(UserError, match="criterion=bce"):
             Supervised(**options)
         return
-    net = network()
+    net = transformer() if mixer == "tokenmixup" else network()
     output = run(Supervised(**options), net)
     output.loss.backward()
     gradients = [parameter.grad for parameter in net.parameters()]

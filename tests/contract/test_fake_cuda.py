@@ -13,6 +13,7 @@ import torch
 from algorithm_scene import CLASSES, make
 from algorithm_tables import both
 from fake_cuda import FakeCuda, HostWaits, backward_of, fake_cuda, like_inputs
+from mixer_scene import net_for
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicOutputShapeException
 
@@ -21,7 +22,6 @@ from ssl_mix.algorithms import ALGORITHMS
 from ssl_mix.engine import checks, execution
 from ssl_mix.engine import trainer as trainer_module
 from ssl_mix.mixers import MIXERS, build_mixer
-from ssl_mix.models import build_model
 
 # The one operation that waits for the GPU: eigenvalues. (MixMatch orders its batch on the CPU, which does
 # not.)
@@ -106,7 +106,7 @@ def test_a_step_in_parts_with_a_loss_scale_never_waits_either(
 @pytest.mark.parametrize("name", list(MIXERS))
 def test_mixer_never_waits_for_the_gpu(gpu: FakeCuda, name: str) -> None:
     mixer = build_mixer(name)
-    net = build_model("small-cnn", CLASSES)
+    net = net_for(mixer, CLASSES)
     mixer.prepare(net, (3, 32, 32))
     for module in (net, mixer):
         if isinstance(module, nn.Module):

@@ -10,6 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from mixer_scene import (
     BUILDERS,
+    BY_PIXEL,
     GIVEN,
     MIX,
     SHAPE,
@@ -30,7 +31,7 @@ from torch import nn
 from ssl_mix.mixers import build_mixer
 
 # The pixels of these are not where they were, so the mask does not tell from which pixel another comes.
-MOVING = {"resizemix", "patchshuffle", "puzzlemix"}
+MOVING = {"resizemix", "patchshuffle", "puzzlemix", "snapmix"}
 # These keep lam exactly, so that it has the distribution it is drawn from: to 1e-6, or to half a pixel.
 EXACT = {"mixup": 1e-6, "smoothmix": 1e-6, "patchmixup": 1e-6, "fmix": 0.5 / (24 * 40) + 1e-6}
 
@@ -38,7 +39,7 @@ EXACT = {"mixup": 1e-6, "smoothmix": 1e-6, "patchmixup": 1e-6, "fmix": 0.5 / (24
 DRAWN = {"mixup": 1e-6, "fmix": 0.5 / 96**2 + 1e-6, "gridmix": 0.03}
 
 
-@MIX
+@BY_PIXEL
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("lam", GIVEN)
 def test_label_weight_is_the_pixel_share(
@@ -52,7 +53,7 @@ def test_label_weight_is_the_pixel_share(
     check_share(mixed)
 
 
-@MIX
+@BY_PIXEL
 @pytest.mark.parametrize("lam", [None, 0.37])
 def test_the_mask_says_what_the_picture_shows(name: str, lam: Any, nets: dict[int, Net]) -> None:
     images_a, images_b = pictures(), pictures(seed=2)
@@ -66,7 +67,7 @@ def test_the_mask_says_what_the_picture_shows(name: str, lam: Any, nets: dict[in
         torch.testing.assert_close(mixed.images.double(), expected, rtol=0, atol=1e-6)
 
 
-@MIX
+@BY_PIXEL
 def test_the_mask_of_moved_pixels_is_that_of_ones_and_zeros(name: str, nets: dict[int, Net]) -> None:
     """Whatever moves, the mask is where the base image has come to lie: not transposed, for one."""
     ones = torch.ones(SHAPE)
@@ -135,7 +136,7 @@ def test_every_sample_has_its_own_lam(name: str, nets: dict[int, Net]) -> None:
     assert len(lam.unique()) >= (2 if name == "puzzlemix" else 15)
 
 
-@MIX
+@BY_PIXEL
 @settings(max_examples=12, deadline=None)
 @given(
     samples=st.integers(1, 7),

@@ -26,6 +26,7 @@ LABEL = [(name, key) for name, entry in NAMED.items() for key in entry.labels]
 OURS = [(n, k) for n, e in NAMED.items() for k in e.inputs(4) if not e.network]
 # What these look at need not be all they are given: two logits, the patches that are shown, nothing.
 NOT_READ = {
+    ("mixers.SnapMix", "images_b"),  # beyond the box that is read
     ("losses.lumix_lam", "logits"),
     ("mixers.PuzzleMix", "images_a"),
     ("mixers.PuzzleMix", "images_b"),

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from mixer_scene import net_for
 from shared_state import changes, shared_state
 from torch import nn
 from torch.utils.data import TensorDataset
@@ -91,7 +92,7 @@ def mix(name: str) -> None:
     draws = torch.Generator().manual_seed(0)
     mixer = build_mixer(name)
     state = torch.get_rng_state()
-    net = build_model("small-cnn", CLASSES)
+    net = net_for(mixer, CLASSES)
     mixer.prepare(net, (3, 32, 32))  # draws weights, where a mixer has some, as any module does
     torch.set_rng_state(state)
     images, labels = torch.zeros(4, 3, 32, 32), torch.arange(4) % CLASSES

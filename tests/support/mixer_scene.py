@@ -10,15 +10,23 @@ from typing import Any
 
 import pytest
 import torch
+from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
-from ssl_mix.mixers import MIXERS, CutMix, Mixup, Pair, RandomMixer, build_mixer
+from ssl_mix.mixers import MIXERS, CutMix, Mixup, Pair, RandomMixer, TokenMixup, build_mixer
 from ssl_mix.mixers.mixer import Mixed, Mixer
+from ssl_mix.models import adapt, build_model
 
 BUILDERS: dict[str, Callable[[], Mixer]] = {name: partial(build_mixer, name) for name in MIXERS}
 BUILDERS["random"] = lambda: RandomMixer({Mixup(): 1, CutMix(): 2}, prob=0.8)
 NAMES = [name for name, build in BUILDERS.items() if not build().hidden]
 MIX = pytest.mark.parametrize("name", NAMES)
+
+# What is mixed is content and style, so lam is no share of the pixels.
+STYLED = {"stylemix", "stylecutmix"}
+BY_PIXEL = pytest.mark.parametrize("name", [name for name in NAMES if name not in STYLED])
+# The labels of a batch follow what a network sees of the classes.
+BY_MEANING = STYLED | {"snapmix", "tokenmix"}
 
 # Shortest side in pixels, where that is not 1.
 SMALLEST = {"patchshuffle": 16}
@@ -45,6 +53,13 @@ class Net(nn.Module):
 
     def forward(self, images: Tensor) -> Any:
         return self.head(self.features(images))
+
+
+def net_for(mixer: Mixer, classes: int) -> nn.Module:
+    """A small network for 32 pixels that the mixer can ask: a transformer for TokenMixup."""
+    if not isinstance(mixer, TokenMixup):
+        return build_model("small-cnn", classes)
+    return adapt(VisionTransformer(32, 8, embed_dim=16, depth=2, num_heads=2, num_classes=classes))
 
 
 def generator(seed: int = 0) -> torch.Generator:

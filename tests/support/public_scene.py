@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from ssl_mix import augment, evaluation, losses, mixers
 from ssl_mix.datasets import ResidentImages
 from ssl_mix.mixing import MixingLoss, MixingTerms, mix_pool
+from ssl_mix.models import adapt
 from ssl_mix.types import MixedTarget, PseudoLabels, Step
 
 ROOMS = ("augment", "evaluation", "losses", "mixers", "mixing")
@@ -30,7 +31,7 @@ NO_TENSORS = {
         "paired_difference",
         "share_interval",
     },
-    "mixers": {"MIXERS", "Mixed", "MixedBatch", "Mixer", "MixerName", "Pair", "build_mixer"},
+    "mixers": {"History", "MIXERS", "Mixed", "MixedBatch", "Mixer", "MixerName", "Pair", "build_mixer"},
     "mixing": {"Pool", "check_composition"},
 }
 
@@ -196,6 +197,19 @@ def mix(mixer: mixers.Mixer, images_a: Tensor, images_b: Tensor, lam: Any) -> An
     return mixer.mix(images_a, images_b, **options)
 
 
+def recursive_call(images: Tensor, target: Tensor) -> Any:
+    history = mixers.History(torch.rand(9, 3, 8, 8, generator=draw(27)), torch.rand(9, 4, generator=draw(28)))
+    return mixers.RecursiveMix()(images, target, history, generator=draw(23))[:2]
+
+
+def transformer() -> nn.Module:
+    from timm.models.vision_transformer import VisionTransformer
+
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return adapt(VisionTransformer(24, 8, embed_dim=8, depth=2, num_heads=2, num_classes=CLASSES))
+
+
 def of_mixer(make: Callable[[], mixers.Mixer]) -> Entry:
     return Entry(
         lambda **inputs: mix(make(), **inputs),
@@ -218,7 +232,30 @@ def attention_call(images: Tensor) -> Tensor:
 
 
 MIXERS = {
+    "AlignMix": of_mixer(mixers.AlignMix),
     "AttentiveMix": of_mixer(mixers.AttentiveMix),
+    "HardPatchUp": of_mixer(lambda: mixers.HardPatchUp(layers=("input", "one"))),
+    "MoEx": of_mixer(mixers.MoEx),
+    "RecursiveMix": Entry(
+        recursive_call,
+        lambda n: {
+            "images": torch.rand(n, 3, 8, 8, generator=draw(24)),
+            "target": torch.rand(n, 4, generator=draw(25)),
+        },
+        ("images", "target"),
+    ),
+    "SnapMix": of_mixer(mixers.SnapMix),
+    "SoftPatchUp": of_mixer(lambda: mixers.SoftPatchUp(layers=("input", "one"))),
+    "StyleCutMix": of_mixer(mixers.StyleCutMix),
+    "StyleMix": of_mixer(mixers.StyleMix),
+    "TokenMix": of_mixer(mixers.TokenMix),
+    "TokenMixup": Entry(
+        lambda **inputs: mixers.TokenMixup().mix(net=transformer(), generator=draw(11), **inputs),
+        image_inputs,
+        ("images_a", "images_b"),
+        shares=("lam",),
+        network=True,
+    ),
     "AutoMix": of_mixer(mixers.AutoMix),
     "CutMix": of_mixer(mixers.CutMix),
     "FMix": of_mixer(mixers.FMix),
