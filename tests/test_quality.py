@@ -26,7 +26,7 @@ SCRIPTS = {
 # are named.
 FLOORS = (
     {"_version", "errors"},
-    {"types"},
+    {"ranks", "types"},
     {"passes", "randomness"},
     {"algorithm", "augment", "banks", "losses", "transfer"},
     {"datasets", "mixers", "models", "targets"},
@@ -50,6 +50,7 @@ LOOSE = {
     "targets",
     "banks",
     "passes",
+    "ranks",
 }
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
