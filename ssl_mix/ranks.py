@@ -57,7 +57,7 @@ def highest(number: int) -> int:
 
 def _plain_device() -> str:
     """Where small tensors can be exchanged: the CPU, unless NCCL is all there is."""
-    return "cuda" if dist.get_backend() == "nccl" else "cpu"
+    return "cpu" if "gloo" in str(dist.get_backend_config()) else "cuda"
 
 
 @torch.no_grad()

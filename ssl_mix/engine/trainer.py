@@ -142,9 +142,8 @@ class Trainer:
     def train_step(self, raw: RawBatch) -> None:
         """One step of training, without a host synchronization."""
         if self.step == 0:
-            with own_state(self.config, self.device, "begin"):
-                with rows_shared(*self.nets):
-                    self.algorithm.begin(self.nets, self.feed.plain_labeled())
+            with own_state(self.config, self.device, "begin"), rows_shared(*self.nets):
+                self.algorithm.begin(self.nets, self.feed.plain_labeled())
         with own_state(self.config, self.device, "network", self.step):
             self._train_step(raw)
         self.step += 1
