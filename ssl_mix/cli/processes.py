@@ -66,13 +66,23 @@ def own_gpu(gpus: int) -> int:
 
 @contextlib.contextmanager
 def told_to_torchrun() -> Iterator[None]:
-    """Let torchrun name the error that ends the block as the reason why the job failed."""
+    """Let torchrun name the error that ends the block as the reason why the job failed.
+
+    Raises:
+        ValueError: another process is gone.
+    """
+    from torch.distributed import DistError
     from torch.distributed.elastic.multiprocessing.errors import get_error_handler
 
     try:
         yield
     except Exception as error:
         get_error_handler().record_exception(error)
+        if isinstance(error, DistError) or "gloo" in str(error):
+            raise UserError(
+                "another process is gone, torchrun says why; the last checkpoint stays, and the same command "
+                "goes on from it"
+            ) from error
         raise
 
 
