@@ -2,6 +2,7 @@
 
 import multiprocessing
 import signal
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol, TypeVar
 
@@ -13,6 +14,7 @@ from ssl_mix.datasets.decode_many import available_cpus
 from ssl_mix.datasets.pixels import as_images
 from ssl_mix.datasets.worker_signals import with_signals_restored
 from ssl_mix.errors import check_not_negative
+from ssl_mix.ranks import all_rows, count, share_of
 
 MAX_WORKERS = 8
 Made = TypeVar("Made")
@@ -129,6 +131,23 @@ class StreamedImages:
         made = in_workers(self.items, wanted, _stacked, self.workers, pinned=device.type == "cuda")
         for batch in made:
             yield batch.to(device, non_blocking=True)
+
+
+def shared_batches(images: ImageSource, indices: Iterable[Tensor], device: torch.device) -> Iterator[Tensor]:
+    """``images.batches(indices, device)``, for which each of several processes reads its share of a batch
+    alone where images are made anew; all get all of them."""
+    if not isinstance(images, StreamedImages) or count() == 1:
+        yield from images.batches(indices, device)
+        return
+    sizes: deque[int] = deque()  # of the batches that are being made
+
+    def own() -> Iterator[Tensor]:
+        for index in indices:
+            sizes.append(len(index))
+            yield index[share_of(len(index))]
+
+    for batch in images.batches(own(), device):
+        yield all_rows(batch, sizes.popleft())
 
 
 def in_workers(

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ssl_mix.algorithm import Algorithm
 from ssl_mix.datasets import DataSet, ShuffledIndex, Split
+from ssl_mix.datasets.images import shared_batches
 from ssl_mix.datasets.weighted import WeightedIndex
 from ssl_mix.engine.config import TrainConfig
 from ssl_mix.errors import UserError, check_count
@@ -100,7 +101,7 @@ class Feed:
         own_views, own = self.data.own_views, self._own(views)
         if len(own) < len(views):
             wanted = (part[positions] for positions in order.from_step(start))
-            stored = self.data.train.images.batches(wanted, self.device)
+            stored = shared_batches(self.data.train.images, wanted, self.device)
         if own_views is not None and own:
             wanted = (part[positions] for positions in order.from_step(start))
             pinned = self.device.type == "cuda"

@@ -1,0 +1,99 @@
+"""Trainings in one process or in two, whose states can be compared: ``python two_processes.py RANK STORE OUT``
+does all of :data:`CASES` as one of two."""
+
+import sys
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from algorithm_scene import CLASSES, blobs, make
+from torch import nn
+from torch.utils.data import TensorDataset
+
+from ssl_mix import MixingTerms
+from ssl_mix.algorithms import ALGORITHMS
+from ssl_mix.datasets import StreamedImages, choose_split
+from ssl_mix.engine.config import TrainConfig
+from ssl_mix.engine.trainer import Trainer
+from ssl_mix.models import adapt
+from ssl_mix.targets import Targets
+
+PARTS = ("student", "teacher", "algorithm", "bank")
+BALANCED = Targets(align="labeled", smooth_targets=0.3, balance_classes=True)
+# What looks across a batch in other ways than an algorithm with its defaults: keywords, settings.
+OTHERS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
+    "no batch norm": ("flexmatch", {"threshold": 0.3}, {"net": "plain"}),
+    "parts of a batch": ("flexmatch", {"threshold": 0.3}, {"accumulate": 3, "clip_grad": 0.1}),
+    "odd parts of the pool": ("mixmatch", {"unlabeled_ratio": 2, "mixing": "dm"}, {}),
+    "adjusted targets": ("flexmatch", {"threshold": 0.3, "targets": BALANCED}, {}),
+    "a head of its own": ("fixmatch", {"mixing": MixingTerms(mix="dm-as", mix_head="own")}, {}),
+    "hidden layers": ("supervised", {"mixing": MixingTerms(mix="dm", mixer="manifoldmix")}, {}),
+    "gradients of images": ("supervised", {"mixing": MixingTerms(mix="dm", mixer="puzzlemix")}, {}),
+    "a learned mixer": ("supervised", {"mixing": MixingTerms(mix="dm", mixer="automix")}, {}),
+    "vat by a long probe": ("vat", {"probe": 10.0}, {}),
+    "stochnorm without draws": ("stochnorm", {"probability": 1}, {}),
+    "dropout": ("fixmatch", {}, {"net": "dropout"}),
+}
+CASES = {name: (name, {}, {}) for name in ALGORITHMS} | OTHERS
+
+
+def network(kind: str | None) -> nn.Module | None:
+    """A network without batch norm, with dropout if so asked; None for the scene's own."""
+    if kind is None:
+        return None
+    torch.manual_seed(0)
+    drop = nn.Dropout(0.5 if kind == "dropout" else 0.0)
+    return adapt(nn.Sequential(nn.Flatten(), nn.Linear(64, 8), nn.Tanh(), drop, nn.Linear(8, CLASSES)))
+
+
+def trained(name: str, keywords: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
+    """State and last record after three steps."""
+    settings = dict(config)
+    net = network(settings.pop("net", None))
+    trainer = make(ALGORITHMS[name](**keywords), net=net, steps=3, log_every=1, eval_every=3, **settings)
+    *_, last = trainer.fit()
+    state = trainer.state_dict()
+    return {**{part: state[part] for part in PARTS}, "record": last}
+
+
+def read_in_files() -> tuple[list[int], dict[str, Any]]:
+    """Which images a process makes in two steps of FixMatch from images that are made anew, and its state."""
+    data = blobs(64)
+    made: list[int] = []
+    stored: Any = data.train.images
+    images = stored.images
+
+    class Made(TensorDataset):
+        def __getitem__(self, index: int) -> Any:
+            made.append(index)
+            return images[index]
+
+    part = replace(data.train, images=StreamedImages(Made(images), (1, 8, 8), workers=0))
+    data = replace(data, train=part, test=None)
+    split = choose_split(part.labels, CLASSES, labels_total=None, per_class=4, seed=0, classes=data.classes)
+    torch.manual_seed(0)
+    config = TrainConfig(steps=2, batch_size=4, log_every=9, eval_every=9)
+    trainer = Trainer(ALGORITHMS["fixmatch"](unlabeled_ratio=2), network("plain"), data, split, config)
+    batches = trainer.feed.batches(0)
+    for _ in range(2):
+        trainer.train_step(next(batches))
+    return made, trainer.student.state_dict()
+
+
+def found_by_one_of_two(rank: str, store: str, out: str) -> None:
+    """All cases as one of two processes; what it finds goes to a file in ``out``."""
+    torch.set_num_threads(1)
+    late = timedelta(seconds=120)
+    dist.init_process_group("gloo", init_method=f"file://{store}", timeout=late, rank=int(rank), world_size=2)
+    try:
+        found = {name: trained(*case) for name, case in CASES.items()}
+        torch.save({"cases": found, "read": read_in_files()}, Path(out) / f"{rank}.pt")
+    finally:
+        dist.destroy_process_group()
+
+
+if __name__ == "__main__":
+    found_by_one_of_two(*sys.argv[1:])
