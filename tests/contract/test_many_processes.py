@@ -2,6 +2,7 @@
 
 import math
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,11 @@ from typing import Any
 import pytest
 import torch
 from algorithm_scene import same_bits, tensors, timeless
+from sessions import train
 from two_processes import CASES, PARTS, found_by_one_of_two, read_in_files, trained
+
+from ssl_mix.runs.folder import read_metrics
+from ssl_mix.runs.session import reopen
 
 SUPPORT = Path(__file__).parents[1] / "support"
 CLOSE = 5e-6  # of weights, keys and confidences of order 1 after three steps in float32
@@ -39,7 +44,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
     finally:
         second.kill()
         torch.set_num_threads(threads)
-    return [torch.load(out / f"{rank}.pt") for rank in range(2)]
+    return [torch.load(out / f"{rank}.pt") | {"folder": out / "run"} for rank in range(2)]
 
 
 def distance(first: Any, second: Any) -> float:
@@ -77,3 +82,13 @@ def test_each_process_reads_its_share_of_a_batch_and_sees_all_of_it(both: list[A
         assert first[half : half + count] == whole[begin:middle]
         assert second[half : half + count] == whole[middle:end]
     assert distance(state, state_of_first) <= CLOSE
+
+
+@pytest.mark.slow
+def test_a_signal_to_one_process_stops_and_saves_and_one_process_goes_on(both: list[Any]) -> None:
+    assert [found["stopped"] for found in both] == [(4, signal.SIGTERM)] * 2
+    folder = both[0]["folder"]
+    assert [record["step"] for record in read_metrics(folder)] == [1, 2, 3, 4]  # by one writer
+    session = reopen(folder)
+    assert session.trainer.step == 4 and train(session)
+    assert read_metrics(folder)[-1]["step"] == 8

@@ -1,6 +1,8 @@
-"""Trainings in one process or in two, whose states can be compared: ``python two_processes.py RANK STORE OUT``
-does all of :data:`CASES` as one of two."""
+"""Trainings in one process or two, to be compared: ``python two_processes.py RANK STORE OUT`` does all of
+:data:`CASES` as one of two."""
 
+import os
+import signal
 import sys
 from dataclasses import replace
 from datetime import timedelta
@@ -19,6 +21,11 @@ from ssl_mix.datasets import StreamedImages, choose_split
 from ssl_mix.engine.config import TrainConfig
 from ssl_mix.engine.trainer import Trainer
 from ssl_mix.models import adapt
+from ssl_mix.runs.data_options import DataOptions
+from ssl_mix.runs.net_options import NetOptions
+from ssl_mix.runs.run import Run
+from ssl_mix.runs.session import start
+from ssl_mix.runs.stopping import Stopped
 from ssl_mix.targets import Targets
 
 PARTS = ("student", "teacher", "algorithm", "bank")
@@ -83,6 +90,23 @@ def read_in_files() -> tuple[list[int], dict[str, Any]]:
     return made, trainer.student.state_dict()
 
 
+def stopped_session(folder: Path) -> tuple[int, int]:
+    """Step and signal at which a run ends whose second process gets SIGTERM in its fourth step."""
+    data, config = (
+        DataOptions(data="digits", labels_per_class=2),
+        TrainConfig(steps=8, batch_size=4, threads=1),
+    )
+    run = Run(ALGORITHMS["flexmatch"](unlabeled_ratio=2), data, NetOptions(net="small-cnn"), config)
+    session = start(run, folder)
+    try:
+        for _ in session.steps():
+            if session.trainer.step == 4 and dist.get_rank() == 1:
+                os.kill(os.getpid(), signal.SIGTERM)
+    except Stopped as stopped:
+        return session.trainer.step, stopped.number
+    return session.trainer.step, 0
+
+
 def found_by_one_of_two(rank: str, store: str, out: str) -> None:
     """All cases as one of two processes; what it finds goes to a file in ``out``."""
     torch.set_num_threads(1)
@@ -90,7 +114,9 @@ def found_by_one_of_two(rank: str, store: str, out: str) -> None:
     dist.init_process_group("gloo", init_method=f"file://{store}", timeout=late, rank=int(rank), world_size=2)
     try:
         found = {name: trained(*case) for name, case in CASES.items()}
-        torch.save({"cases": found, "read": read_in_files()}, Path(out) / f"{rank}.pt")
+        stopped = stopped_session(Path(out) / "run")
+        content = {"cases": found, "read": read_in_files(), "stopped": stopped}
+        torch.save(content, Path(out) / f"{rank}.pt")
     finally:
         dist.destroy_process_group()
 
