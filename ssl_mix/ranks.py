@@ -156,7 +156,7 @@ def own_rows(rows: Tensor) -> Tensor:
 
 
 def _apply(function: type[torch.autograd.Function], tensor: Tensor) -> Tensor:
-    found: Tensor = function.apply(tensor)  # type: ignore[no-untyped-call]
+    found: Tensor = function.apply(tensor)
     return found
 
 

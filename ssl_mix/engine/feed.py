@@ -14,6 +14,7 @@ from ssl_mix.datasets.weighted import WeightedIndex
 from ssl_mix.engine.config import TrainConfig
 from ssl_mix.errors import UserError, check_count
 from ssl_mix.randomness import stream_generator
+from ssl_mix.ranks import all_rows
 from ssl_mix.types import Batch, Samples
 
 
@@ -144,7 +145,8 @@ class Feed:
             views = self.data.augmentation.views(raw.images, ours, generator, channels_last=channels_last)
         layout = torch.channels_last if self.config.channels_last else torch.contiguous_format
         for name, view in raw.views.items():
-            views[name] = view.to(self.device, non_blocking=True, memory_format=layout)
+            here = all_rows(view.to(self.device, non_blocking=True), len(raw.positions))
+            views[name] = here.to(memory_format=layout)
         return {name: views[name] for name in names}
 
     def plain_labeled(self) -> Iterator[tuple[Tensor, Tensor]]:

@@ -88,7 +88,9 @@ def test_the_same_command_under_torchrun_goes_on(
 def test_another_command_does_not_go_on(tmp_path: Path, torchrun: pytest.MonkeyPatch) -> None:
     torchrun.setattr(sys, "argv", ["ssl-mix", "train", "fixmatch"])
     assert not began_before(tmp_path)
-    content = {name: {} for name in ("algorithm", "data", "net", "train", "dataset", "versions", "given")}
+    content: dict[str, object] = {
+        name: {} for name in ("algorithm", "data", "net", "train", "dataset", "versions", "given")
+    }
     for command, same in ((["x", "train", "fixmatch"], True), (["x", "train", "uda"], False), (None, False)):
         (tmp_path / "config.json").write_text(json.dumps(content | {"command": command}))
         assert began_before(tmp_path) is same

@@ -12,7 +12,7 @@ import pytest
 import torch
 from algorithm_scene import same_bits, tensors, timeless
 from sessions import train
-from two_processes import CASES, PARTS, found_by_one_of_two, read_in_files, trained
+from two_processes import CASES, PARTS, by_own_transform, found_by_one_of_two, read_in_files, trained
 
 from ssl_mix.runs.folder import read_metrics
 from ssl_mix.runs.session import reopen
@@ -82,6 +82,11 @@ def test_each_process_reads_its_share_of_a_batch_and_sees_all_of_it(both: list[A
         assert first[half : half + count] == whole[begin:middle]
         assert second[half : half + count] == whole[middle:end]
     assert distance(state, state_of_first) <= CLOSE
+
+
+@pytest.mark.slow
+def test_transforms_draw_by_the_place_in_the_whole_batch(both: list[Any]) -> None:
+    assert distance(by_own_transform(), both[0]["own"]) <= CLOSE
 
 
 @pytest.mark.slow

@@ -13,11 +13,11 @@ import torch
 import torch.distributed as dist
 from algorithm_scene import CLASSES, blobs, make
 from torch import nn
-from torch.utils.data import TensorDataset
+from torch.utils.data import Dataset
 
 from ssl_mix import MixingTerms
-from ssl_mix.algorithms import ALGORITHMS
-from ssl_mix.datasets import StreamedImages, choose_split
+from ssl_mix.algorithms import ALGORITHMS, FixMatch, FlexMatch
+from ssl_mix.datasets import DataSet, StreamedImages, as_dataset, choose_split
 from ssl_mix.engine.config import TrainConfig
 from ssl_mix.engine.trainer import Trainer
 from ssl_mix.models import adapt
@@ -28,10 +28,11 @@ from ssl_mix.runs.session import start
 from ssl_mix.runs.stopping import Stopped
 from ssl_mix.targets import Targets
 
+Case = tuple[str, dict[str, Any], dict[str, Any]]
 PARTS = ("student", "teacher", "algorithm", "bank")
 BALANCED = Targets(align="labeled", smooth_targets=0.3, balance_classes=True)
 # What looks across a batch in other ways than an algorithm with its defaults: keywords, settings.
-OTHERS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
+OTHERS: dict[str, Case] = {
     "no batch norm": ("flexmatch", {"threshold": 0.3}, {"net": "plain"}),
     "parts of a batch": ("flexmatch", {"threshold": 0.3}, {"accumulate": 3, "clip_grad": 0.1}),
     "odd parts of the pool": ("mixmatch", {"unlabeled_ratio": 2, "mixing": "dm"}, {}),
@@ -44,7 +45,7 @@ OTHERS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "stochnorm without draws": ("stochnorm", {"probability": 1}, {}),
     "dropout": ("fixmatch", {}, {"net": "dropout"}),
 }
-CASES = {name: (name, {}, {}) for name in ALGORITHMS} | OTHERS
+CASES: dict[str, Case] = {**{name: (name, {}, {}) for name in ALGORITHMS}, **OTHERS}
 
 
 def network(kind: str | None) -> nn.Module | None:
@@ -73,21 +74,41 @@ def read_in_files() -> tuple[list[int], dict[str, Any]]:
     stored: Any = data.train.images
     images = stored.images
 
-    class Made(TensorDataset):
+    class Made(Dataset[torch.Tensor]):
+        def __len__(self) -> int:
+            return len(images)
+
         def __getitem__(self, index: int) -> Any:
             made.append(index)
             return images[index]
 
-    part = replace(data.train, images=StreamedImages(Made(images), (1, 8, 8), workers=0))
-    data = replace(data, train=part, test=None)
-    split = choose_split(part.labels, CLASSES, labels_total=None, per_class=4, seed=0, classes=data.classes)
-    torch.manual_seed(0)
+    part = replace(data.train, images=StreamedImages(Made(), (1, 8, 8), workers=0))
+    return made, after_two_steps(replace(data, train=part, test=None))
+
+
+def by_own_transform() -> dict[str, Any]:
+    """The state after two steps of FixMatch whose weak views a transform draws."""
+    stored: Any = blobs(64).train
+    data = as_dataset((stored.images.images, stored.labels), weak=noisy, workers=0)
+    return after_two_steps(data)
+
+
+def noisy(image: torch.Tensor) -> torch.Tensor:
+    """A transform that draws."""
+    return image / 255 + torch.rand(image.shape)
+
+
+def after_two_steps(data: DataSet) -> dict[str, Any]:
+    """The weights that FixMatch then has."""
+    split = choose_split(data.train.labels, CLASSES, per_class=4, seed=0, classes=data.classes)
     config = TrainConfig(steps=2, batch_size=4, log_every=9, eval_every=9)
-    trainer = Trainer(ALGORITHMS["fixmatch"](unlabeled_ratio=2), network("plain"), data, split, config)
+    net = network("plain")
+    assert net is not None
+    trainer = Trainer(FixMatch(unlabeled_ratio=2), net, data, split, config)
     batches = trainer.feed.batches(0)
     for _ in range(2):
         trainer.train_step(next(batches))
-    return made, trainer.student.state_dict()
+    return trainer.student.state_dict()
 
 
 def stopped_session(folder: Path) -> tuple[int, int]:
@@ -96,7 +117,7 @@ def stopped_session(folder: Path) -> tuple[int, int]:
         DataOptions(data="digits", labels_per_class=2),
         TrainConfig(steps=8, batch_size=4, threads=1),
     )
-    run = Run(ALGORITHMS["flexmatch"](unlabeled_ratio=2), data, NetOptions(net="small-cnn"), config)
+    run = Run(FlexMatch(unlabeled_ratio=2), data, NetOptions(net="small-cnn"), config)
     session = start(run, folder)
     try:
         for _ in session.steps():
@@ -115,7 +136,7 @@ def found_by_one_of_two(rank: str, store: str, out: str) -> None:
     try:
         found = {name: trained(*case) for name, case in CASES.items()}
         stopped = stopped_session(Path(out) / "run")
-        content = {"cases": found, "read": read_in_files(), "stopped": stopped}
+        content = {"cases": found, "read": read_in_files(), "own": by_own_transform(), "stopped": stopped}
         torch.save(content, Path(out) / f"{rank}.pt")
     finally:
         dist.destroy_process_group()
