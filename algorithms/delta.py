@@ -22,6 +22,7 @@ from ssl_mix.algorithms.l2_sp import head_size
 from ssl_mix.errors import UserError, check_not_negative
 from ssl_mix.mixers.hooks import find_layer, hidden_layer_names, unwrapped
 from ssl_mix.passes import logits_of
+from ssl_mix.ranks import gathered
 from ssl_mix.types import Task
 
 SHORTCUTS = ("shortcut", "downsample")
@@ -113,7 +114,7 @@ def outputs_of(net: nn.Module, names: Sequence[str]) -> Iterator[list[Tensor]]:
     """Within the block, the outputs of the layers called ``names``, in the order in which they run."""
     outputs: list[Tensor] = []
     layers = [find_layer(net, name) for name in names]
-    hooks = [layer.register_forward_hook(lambda *run: outputs.append(run[2])) for layer in layers]
+    hooks = [layer.register_forward_hook(lambda *run: outputs.append(gathered(run[2]))) for layer in layers]
     try:
         yield outputs
     finally:

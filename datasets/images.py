@@ -3,6 +3,7 @@
 import multiprocessing
 import signal
 import warnings
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol, TypeVar
 
@@ -15,6 +16,7 @@ from ssl_mix.datasets.decode_many import available_cpus
 from ssl_mix.datasets.pixels import as_images
 from ssl_mix.datasets.worker_signals import batches_of
 from ssl_mix.errors import check_not_negative
+from ssl_mix.ranks import all_rows, count, share_of
 
 MAX_WORKERS = 8
 Made = TypeVar("Made")
@@ -133,6 +135,23 @@ class StreamedImages:
             for reason in unread:
                 warnings.warn(f"{reason}: a black image takes its place", stacklevel=2)
             yield batch.to(device, non_blocking=True)
+
+
+def shared_batches(images: ImageSource, indices: Iterable[Tensor], device: torch.device) -> Iterator[Tensor]:
+    """``images.batches(indices, device)``, for which each of several processes reads its share of a batch
+    alone where images are made anew; all get all of them."""
+    if not isinstance(images, StreamedImages) or count() == 1:
+        yield from images.batches(indices, device)
+        return
+    sizes: deque[int] = deque()  # of the batches that are being made
+
+    def own() -> Iterator[Tensor]:
+        for index in indices:
+            sizes.append(len(index))
+            yield index[share_of(len(index))]
+
+    for batch in images.batches(own(), device):
+        yield all_rows(batch, sizes.popleft())
 
 
 def in_workers(

@@ -17,6 +17,7 @@ from ssl_mix.datasets.originals import Originals
 from ssl_mix.datasets.pixels import Original
 from ssl_mix.errors import UserError
 from ssl_mix.randomness import stream_seed
+from ssl_mix.ranks import share_of
 
 Transform = Callable[[Any], Any]  # of a Pillow image or uint8 (C, H, W) to float (C, h, w), normalized
 Made = dict[str, Tensor]
@@ -55,7 +56,8 @@ class OwnViews(NamedTuple):
         start: int = 0,
         pinned: bool = False,
     ) -> Iterator[Made]:
-        """The views, each (n, C, H, W) float32 on the CPU, for each index tensor (n,).
+        """The views, each (n, C, H, W) float32 on the CPU, for each index tensor (n,); for its share of the n
+        alone where several processes train together.
 
         Args:
             views: names.
@@ -69,7 +71,7 @@ class OwnViews(NamedTuple):
             ValueError: a transform gives something else than a float tensor of ``shape``.
         """
         wanted = (
-            [_Wanted(image, step, slot) for slot, image in enumerate(batch.tolist())]
+            [_Wanted(image, step, slot) for slot, image in enumerate(batch.tolist())][share_of(len(batch))]
             for step, batch in zip(count(start), indices, strict=False)
         )
         items = _Views(self, tuple(views), seed, part)

@@ -26,7 +26,7 @@ SCRIPTS = {
 # are named.
 FLOORS = (
     {"_version", "errors"},
-    {"types"},
+    {"ranks", "types"},
     {"passes", "randomness"},
     {"algorithm", "augment", "banks", "losses", "transfer"},
     {"datasets", "mixers", "models", "queues", "targets"},
@@ -51,6 +51,7 @@ LOOSE = {
     "banks",
     "queues",
     "passes",
+    "ranks",
 }
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ssl_mix._version import __version__
+from ssl_mix.cli.processes import one_of_many
 from ssl_mix.cli.signature import signature_only
 from ssl_mix.errors import UserError, nearest
 from ssl_mix.runs.stopping import Stopped, stop_at_once
@@ -72,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     drawn = random.getstate()  # the terminal's library draws from it
     try:
         try:
-            with warnings.catch_warnings(), stop_at_once():
+            with warnings.catch_warnings(), stop_at_once(), one_of_many(given[debug:]):
                 run_command(given[debug:])
         except BrokenPipeError:
             raise

@@ -13,6 +13,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn,
 from rich.text import Text
 
 from ssl_mix.cli.lines import TrainingLines
+from ssl_mix.ranks import rank
 from ssl_mix.runs.folder import Record
 from ssl_mix.runs.stopping import check_not_stopped
 
@@ -36,7 +37,10 @@ def is_live() -> bool:
 
 
 def warn(message: str) -> None:
-    """One line on stderr, with flags for the arguments that it names."""
+    """One line on stderr, with flags for the arguments that it names; of several processes the first one
+    warns."""
+    if rank() > 0:
+        return
     Terminal(stderr=True).print(Text.assemble(("note: ", "yellow"), as_flags(message)), soft_wrap=True)
 
 
@@ -126,7 +130,7 @@ def reading_bar() -> Iterator[Callable[[str, int, int], None]]:
             if label not in tasks:
                 tasks[label] = bar.add_task(label, total=total)
             bar.update(tasks[label], completed=done)  # type: ignore[arg-type]
-            if bar.disable and (not done or time.perf_counter() - said > QUIET):
+            if bar.disable and rank() == 0 and (not done or time.perf_counter() - said > QUIET):
                 said = time.perf_counter()
                 print(f"{label}: {done} of {total}", file=sys.stderr, flush=True)
 

@@ -7,15 +7,17 @@ from rich.table import Table
 
 from ssl_mix.algorithm import Algorithm
 from ssl_mix.cli.help import print_help
+from ssl_mix.cli.processes import began_before
 from ssl_mix.cli.terminal import console, keep_freed_memory, reading_bar, say, training_bar, warn
 from ssl_mix.cli.words import Words, read_words
 from ssl_mix.errors import UserError
+from ssl_mix.ranks import count, rank
 from ssl_mix.recipes.build import Built, build_run, defaults_of
 from ssl_mix.reports import write_reports
 from ssl_mix.reports.page import REPORT
-from ssl_mix.reports.summary import summary_rows
+from ssl_mix.reports.summary import Summary, summary_rows
 from ssl_mix.runs.run import Run
-from ssl_mix.runs.session import Session, start
+from ssl_mix.runs.session import Session, reopen, start
 from ssl_mix.runs.stopping import Stopped
 
 MUCH_WAITING = 0.2  # share of the training time
@@ -38,7 +40,10 @@ def train(arguments: Sequence[str]) -> None:
     if words.out is None:
         raise UserError("`out` is missing: name the folder of the run")
     with reading_bar() as progress:
-        session = start(built.run, words.out, overwrite=words.overwrite, progress=progress)
+        if began_before(words.out):
+            session = reopen(words.out, progress=progress)
+        else:
+            session = start(built.run, words.out, overwrite=words.overwrite, progress=progress)
     finish(session)
 
 
@@ -77,7 +82,8 @@ def train_through(session: Session, name: str) -> None:
         step_through(session, name)
     except Stopped as stopped:
         say(f"stopped after step {session.trainer.step}; go on with: ssl-mix resume {session.folder}")
-        write_reports(session)
+        if rank() == 0:
+            write_reports(session)
         sys.exit(stopped.status)
 
 
@@ -98,11 +104,16 @@ def step_through(session: Session, name: str) -> None:
         raise
 
 
+def of_processes() -> str:
+    """How many processes train, where they are several."""
+    return f" in {count()} processes" if count() > 1 else ""
+
+
 def finish(session: Session) -> None:
     """Train with a live bar, then say what came out and what to type next."""
     for message in session.notes:
         warn(message)
-    trainer, folder = session.trainer, session.folder
+    trainer = session.trainer
     if trainer.device.type == "cpu":
         keep_freed_memory()
     name = type(trainer.algorithm).__name__
@@ -111,13 +122,20 @@ def finish(session: Session) -> None:
     say(
         f"{name} on {trainer.data.name}: {len(split.labeled)} labeled, {len(split.validation)} held out and "
         f"{len(split.unlabeled)} unlabeled images{unused}, {len(trainer.data.classes)} classes, on "
-        f"{trainer.device}; "
+        f"{trainer.device}{of_processes()}; "
         f"step {trainer.step} of {trainer.config.steps}"
     )
     if trainer.step == 0 and type(trainer.algorithm).begin is not Algorithm.begin:
         say(f"{name} looks at all labeled images before the first step")
     train_through(session, name)
-    summary = write_reports(session)
+    if rank() == 0:
+        tell(write_reports(session), session)
+
+
+def tell(summary: Summary, session: Session) -> None:
+    """Say what came out of a run and what to type next."""
+    trainer, folder = session.trainer, session.folder
+    name = type(trainer.algorithm).__name__
     if (summary.data_wait or 0.0) > MUCH_WAITING:
         warn(
             f"training waited {summary.data_wait:.0%} of its time for images to be read: keep them in "

@@ -19,6 +19,7 @@ from ssl_mix.export.exported import Exported
 from ssl_mix.mixers import MIXERS
 from ssl_mix.mixing.words import WORDS
 from ssl_mix.models import MODELS
+from ssl_mix.ranks import count
 from ssl_mix.recipes import RECIPES
 from ssl_mix.reports.csv_files import prediction_rows, pseudo_label_rows, write_csv
 from ssl_mix.runs.changes import Changes
@@ -80,6 +81,8 @@ def resume(
     if is_segmentation(run):
         if overwrite or any(given is not None for given in (data_root, steps, label, out)):
             raise UserError("a transfer goes on as it began: leave out all but its folder")
+        if count() > 1:
+            raise UserError("a transfer is for one process: start it without torchrun")
         resume_transfer(run)
         return
     changes = Changes(data_root, steps)

@@ -102,6 +102,18 @@ def autocast(config: TrainConfig, device: torch.device) -> AbstractContextManage
     return contextlib.nullcontext()
 
 
+def runnable(
+    student: nn.Module, config: TrainConfig, shape: tuple[int, int, int], device: torch.device
+) -> nn.Module:
+    """The student, compiled where the run asks for that; ``shape`` (C, H, W) of the images."""
+    if not config.compile:
+        return student
+    layout = torch.channels_last if config.channels_last else torch.contiguous_format
+    sample = torch.zeros((config.batch_size // config.accumulate, *shape), device=device)
+    with own_state(config, device, "trial"):
+        return compiled(student.train(), sample.to(memory_format=layout), autocast(config, device))
+
+
 def compiled(net: nn.Module, sample: torch.Tensor, precision: AbstractContextManager[None]) -> nn.Module:
     """``torch.compile(net)``, or ``net`` itself with a warning where compiling fails.
 

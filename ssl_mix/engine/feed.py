@@ -9,10 +9,12 @@ from torch import Tensor
 
 from ssl_mix.algorithm import Algorithm
 from ssl_mix.datasets import DataSet, ShuffledIndex, Split
+from ssl_mix.datasets.images import shared_batches
 from ssl_mix.datasets.weighted import WeightedIndex
 from ssl_mix.engine.config import TrainConfig
 from ssl_mix.errors import UserError, check_count
 from ssl_mix.randomness import stream_generator
+from ssl_mix.ranks import all_rows
 from ssl_mix.types import Batch, Samples, Task
 
 
@@ -121,7 +123,7 @@ class Feed:
         own_views, own = self.data.own_views, self._own(views)
         if len(own) < len(views):
             wanted = (part[positions] for positions in order.from_step(start))
-            stored = self.data.train.images.batches(wanted, self.device)
+            stored = shared_batches(self.data.train.images, wanted, self.device)
         if own_views is not None and own:
             wanted = (part[positions] for positions in order.from_step(start))
             pinned = self.device.type == "cuda"
@@ -164,7 +166,8 @@ class Feed:
             views = self.data.augmentation.views(raw.images, ours, generator, channels_last=channels_last)
         layout = torch.channels_last if self.config.channels_last else torch.contiguous_format
         for name, view in raw.views.items():
-            views[name] = view.to(self.device, non_blocking=True, memory_format=layout)
+            here = all_rows(view.to(self.device, non_blocking=True), len(raw.positions))
+            views[name] = here.to(memory_format=layout)
         return {name: views[name] for name in names}
 
     def plain_labeled(self) -> Iterator[tuple[Tensor, Tensor]]:

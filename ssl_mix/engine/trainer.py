@@ -16,7 +16,8 @@ from ssl_mix.datasets import DataSet, ImageSet, Split
 from ssl_mix.engine.checks import check_kinds, check_network, output_of, warn_of_weights
 from ssl_mix.engine.class_watch import ClassWatch, bank_scores, class_remedies
 from ssl_mix.engine.config import TrainConfig
-from ssl_mix.engine.execution import autocast, compiled, own_state, resolve_device
+from ssl_mix.engine.distributed import check_processes
+from ssl_mix.engine.execution import autocast, own_state, resolve_device, runnable
 from ssl_mix.engine.feed import Feed, RawBatch
 from ssl_mix.engine.guard import rejection
 from ssl_mix.engine.meter import DivergedError, Meter
@@ -28,6 +29,7 @@ from ssl_mix.engine.update import Update, parts_of
 from ssl_mix.engine.watch import Watch, remedies, watched
 from ssl_mix.evaluation import accuracy, predict_probabilities
 from ssl_mix.randomness import stream_generator
+from ssl_mix.ranks import highest, rows_shared, take_over
 from ssl_mix.types import Nets, Step
 
 
@@ -72,6 +74,7 @@ class Trainer:
         settled, config = config is not None, config or TrainConfig()
         self.config = config
         check_kinds(algorithm=algorithm, net=net, data=data, split=split, config=config)
+        check_processes(config)
         if not settled:
             warn_of_weights(net)
         self.device = resolve_device(config.device)
@@ -90,21 +93,13 @@ class Trainer:
         self.student = student.train()
         self.optimizer = build_optimizer(nn.ModuleList([student, algorithm]), config, body)
         self.update = Update(self.optimizer, config, self.device)
-        self.nets = Nets(self._runnable(student), self.teacher.net)
+        self.nets = Nets(runnable(student, config, feed.shape, self.device), self.teacher.net)
+        take_over(self.algorithm, *self.nets, self.teacher.start)
         self.bank = PseudoLabelBank(task.num_unlabeled, task.num_classes).near(self.device)
         self.meter, self.pace = Meter(), Pace(feed.images_per_step, 0)
         self.watch, self.class_watch = Watch(config.steps), ClassWatch(config.steps)
         self.step, self.stop, self.seconds = 0, False, 0.0
         self.best: dict[str, Any] | None = None
-
-    def _runnable(self, student: nn.Module) -> nn.Module:
-        if not self.config.compile:
-            return student
-        layout = torch.channels_last if self.config.channels_last else torch.contiguous_format
-        shape = (self.config.batch_size // self.config.accumulate, *self.feed.shape)
-        sample = torch.zeros(shape, device=self.device).to(memory_format=layout)
-        with own_state(self.config, self.device, "trial"):
-            return compiled(student.train(), sample, autocast(self.config, self.device))
 
     def fit(self) -> Iterator[dict[str, float]]:
         """Train to the last step, yielding a record every ``log_every`` steps and after each evaluation.
@@ -141,14 +136,14 @@ class Trainer:
             yield record
             if record is not None:
                 self.pace.restart(self.step)
-            if self.stop:
+            if highest(self.stop):
                 self.stop = False
                 return
 
     def train_step(self, raw: RawBatch) -> None:
         """One step of training, without a host synchronization."""
         if self.step == 0:
-            with own_state(self.config, self.device, "begin"):
+            with own_state(self.config, self.device, "begin"), rows_shared(*self.nets):
                 self.algorithm.begin(self.nets, self.feed.plain_labeled())
         with own_state(self.config, self.device, "network", self.step):
             self._train_step(raw)
@@ -160,7 +155,7 @@ class Trainer:
         place = Step(step, config.steps, stream_generator(config.seed, "mixing", step))
         self.optimizer.zero_grad(set_to_none=True)
         for part in parts_of(batch, config.accumulate):
-            with autocast(config, self.device):
+            with autocast(config, self.device), rows_shared(*self.nets):
                 output = output_of(self.algorithm, self.nets, part, place, config.reject)
             self.update.backward(output.loss)
             self.algorithm.commit(output.carry)
@@ -190,7 +185,7 @@ class Trainer:
     def _labeled_accuracy(self) -> float:
         """Of the student, on plain labeled images."""
         index = torch.tensor(watched(self.split.labeled))
-        with own_state(self.config, self.device, "watch", self.step):
+        with own_state(self.config, self.device, "watch", self.step), rows_shared(self.student):
             images, views = self.data.train.images, self.data.augmentation
             answers = predict_probabilities(self.student, images, views, self.device, indices=index)
         return accuracy(answers, self.data.train.labels[index])
@@ -218,7 +213,7 @@ class Trainer:
 
     def evaluate(self) -> dict[str, float]:
         """Accuracy of the teacher on the validation and test parts, and the state of the bank."""
-        with own_state(self.config, self.device, "evaluation", self.step):
+        with own_state(self.config, self.device, "evaluation", self.step), rows_shared(self.teacher.net):
             return self._evaluate()
 
     def _evaluate(self) -> dict[str, float]:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ssl_mix.engine.config import TrainConfig
+from ssl_mix.engine.distributed import average_gradients
 from ssl_mix.engine.execution import half_precision
 from ssl_mix.engine.optimizer import set_learning_rate
 from ssl_mix.errors import UserError
@@ -78,6 +79,7 @@ class Update:
             "grad_norm" before it is clipped, where it is; "loss_scale" and "skipped_steps" (0 or 1) in
             float16.
         """
+        average_gradients(self.weights)
         metrics: dict[str, Tensor] = {}
         scale = self.scaler.scale(self.one)
         if self.clip is not None:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ssl_mix.errors import UserError
 from ssl_mix.mixers.hooks import check_uncompiled
+from ssl_mix.ranks import gathered
 
 Projections = tuple[Tensor, Tensor]
 Reader = Callable[[Tensor], Tensor]
@@ -54,7 +55,7 @@ def capture_class_attention(net: nn.Module, *, each_head: bool = False) -> Itera
 
     @torch.no_grad()
     def hook(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        heads = read(inputs[0].detach())
+        heads = gathered(read(inputs[0].detach()))
         kept[:] = [heads if each_head else heads.mean(1)]
 
     def attention() -> Tensor:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ssl_mix.errors import UserError
 from ssl_mix.mixers.hooks import find_layer, unwrapped
+from ssl_mix.ranks import gathered
 
 
 @contextmanager
@@ -53,7 +54,7 @@ def feature_maps(net: nn.Module, name: str, images: Tensor) -> Tensor:
     kept: list[object] = []
 
     def hook(_: nn.Module, __: object, output: object) -> None:
-        kept.append(output)
+        kept.append(gathered(output) if isinstance(output, Tensor) else output)
         raise _Reached
 
     handle = find_layer(net, name).register_forward_hook(hook)

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from torch import Tensor, nn
 
 from ssl_mix.errors import UserError, nearest
+from ssl_mix.ranks import gathered, own_rows
 
 WRAPPED = ("module", "_orig_mod")
 
@@ -97,7 +98,7 @@ def replaced_output(net: nn.Module, name: str, change: Callable[[Tensor], Tensor
             raise UserError(
                 f"layer {name!r} ({type(layer).__name__}) must return one float tensor, got {kind}"
             )
-        return change(output)
+        return own_rows(change(gathered(output)))
 
     handle = find_layer(net, name).register_forward_hook(hook)
     try:

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ssl_mix.errors import UserError, check_share
+from ssl_mix.ranks import agreed
 
 
 class StochNorm2d(nn.BatchNorm2d):
@@ -56,8 +57,8 @@ class StochNorm2d(nn.BatchNorm2d):
         mean, variance = mean.clone(), variance.clone()
         by_batch = super().forward(input)
         by_moving = F.batch_norm(input, mean, variance, self.weight, self.bias, eps=self.eps)
-        chosen = (torch.rand(self.num_features) < self.probability).to(input.device, non_blocking=True)
-        return torch.where(chosen[:, None, None], by_batch, by_moving)
+        drawn = agreed(torch.rand(self.num_features).to(input.device, non_blocking=True))
+        return torch.where((drawn < self.probability)[:, None, None], by_batch, by_moving)
 
 
 def use_stoch_norm(net: nn.Module, probability: float) -> int:

@@ -11,6 +11,7 @@ from torch import nn
 from ssl_mix.datasets import as_dataset
 from ssl_mix.datasets.pixels import is_array
 from ssl_mix.errors import UserError
+from ssl_mix.ranks import count, rank, wait_for_all
 from ssl_mix.recipes.build import build_run, defaults_of
 from ssl_mix.recipes.weights import for_handed_over
 from ssl_mix.reports import write_reports
@@ -73,6 +74,8 @@ def fit(
         KeyboardInterrupt: training was interrupted, by Ctrl-C or SIGTERM; a checkpoint is in the folder, and
             ``resume=True`` goes on.
     """
+    if out is None and count() > 1:
+        raise UserError("several processes keep one run: name its folder with `out`")
     folder = Path(tempfile.mkdtemp(prefix="ssl-mix-") if out is None else out)
     options, given = handed_over(labeled, unlabeled, test, net, dict(options), (algorithm, recipe))
     if resume:
@@ -95,11 +98,18 @@ def train_session(session: Session, given: Given, on_record: Callable[[Record], 
             if on_record is not None:
                 on_record(record)
     except Stopped as stopped:
-        write_reports(session)
+        written_reports(session)
         said = f"stopped after step {session.trainer.step}: fit(..., resume=True) goes on"
         raise Stopped(stopped.number, said) from None
-    write_reports(session)
+    written_reports(session)
     return load_trained(session.folder, str(session.trainer.device), net=given.net)
+
+
+def written_reports(session: Session) -> None:
+    """The reports of a run; of several processes the first writes them, and the others wait."""
+    if rank() == 0:
+        write_reports(session)
+    wait_for_all()
 
 
 def handed_over(

@@ -17,6 +17,7 @@ from ssl_mix.errors import UserError
 from ssl_mix.evaluation import accuracy
 from ssl_mix.evaluation.view_features import view_features
 from ssl_mix.passes import backbone
+from ssl_mix.ranks import rank
 from ssl_mix.runs.folder import write_whole
 from ssl_mix.runs.reading import load_whole
 from ssl_mix.transfer.head_net import HeadNet, standardized
@@ -105,7 +106,7 @@ def features_of(
     cached = None if folder is None else read_tensors(folder / FEATURES)
     if cached is None or cached.get("fingerprint") != found or "table" not in cached:
         cached = {"fingerprint": found, "table": _compute(data, body, names, seed, device, progress)}
-        if folder is not None:
+        if folder is not None and rank() == 0:
             write_tensors(folder / FEATURES, cached)
     table = cached["table"]
     center = table[: len(names) * len(data.train.images) : len(names)].float().mean(dim=0)

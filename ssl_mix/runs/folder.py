@@ -10,13 +10,14 @@ import contextlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from torch.utils.tensorboard import SummaryWriter
 
 from ssl_mix.errors import UserError
+from ssl_mix.ranks import rank
 
 CONFIG, SPLIT, METRICS, FILES = "config.json", "split.json", "metrics.jsonl", "files.json"
 LABELS = "labels.json"
@@ -149,6 +150,20 @@ def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise
+
+
+@contextlib.contextmanager
+def metrics_writer(folder: Path, step: int) -> Iterator[Callable[[Record], object]]:
+    """Within the block records are written, see :class:`MetricsWriter`; of several processes the first one
+    writes."""
+    if rank() > 0:
+        yield lambda record: None
+        return
+    writer = MetricsWriter(folder, step)
+    try:
+        yield writer.write
+    finally:
+        writer.close()
 
 
 class MetricsWriter:

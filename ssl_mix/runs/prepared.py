@@ -1,5 +1,6 @@
 """A run that is ready to start: its data are read, its trainer is made, nothing is written."""
 
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -11,6 +12,7 @@ from ssl_mix.datasets.added_labels import with_added_labels
 from ssl_mix.datasets.copies import copy_notes
 from ssl_mix.engine.trainer import Trainer
 from ssl_mix.models.pretrained import loading_notes
+from ssl_mix.ranks import first_goes_first
 from ssl_mix.runs.data_options import Progress
 from ssl_mix.runs.features import Features
 from ssl_mix.runs.given import Given
@@ -134,4 +136,5 @@ def given_notes(run: Run, given: Given) -> tuple[str, ...]:
 
 def read_data(run: Run, given: Given, progress: Progress | None = None) -> DataSet:
     """The images of a run: those that were handed over, or that its options name."""
-    return run.data.load(progress) if given.data is None else run.data.adjust(given.data)
+    with first_goes_first() if run.data.download else nullcontext():
+        return run.data.load(progress) if given.data is None else run.data.adjust(given.data)

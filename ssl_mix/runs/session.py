@@ -11,6 +11,7 @@ from torch import nn
 
 from ssl_mix.datasets import DataSet, Split
 from ssl_mix.engine.trainer import Trainer
+from ssl_mix.ranks import highest, rank, wait_for_all
 from ssl_mix.runs.changes import Changes, check_belongs, extension_notes
 from ssl_mix.runs.checkpoint import CURRENT, OF_A_RUN, load_checkpoint, save_checkpoint
 from ssl_mix.runs.data_options import Progress
@@ -19,10 +20,10 @@ from ssl_mix.runs.folder import (
     FILES,
     LABELS,
     SPLIT,
-    MetricsWriter,
     Record,
     check_run_folder,
     create_run_folder,
+    metrics_writer,
     read_metrics,
     write_names,
     write_text,
@@ -76,13 +77,12 @@ class Session:
     def steps(self) -> Iterator[Record | None]:
         """``records`` step by step: after each its record, or None where none is due."""
         trainer = self.trainer
-        writer = MetricsWriter(self.folder, trainer.step)
         try:
-            with stop_cleanly(trainer) as caught:
+            with metrics_writer(self.folder, trainer.step) as write, stop_cleanly(trainer) as caught:
                 for record in trainer.run():
                     if record is not None:
                         record |= beside(record, self.baseline)
-                        writer.write(record)
+                        write(record)
                     if trainer.config.saves_at(trainer.step):
                         self.save()
                     yield record
@@ -92,12 +92,11 @@ class Session:
             raise ChildProcessError(
                 f"{error}. Saved after step {step}: ssl-mix resume {self.folder}"
             ) from error
-        finally:
-            writer.close()
         if not self.finished:
             self.save()
-        if caught:
-            raise Stopped(caught[0])
+        number = highest(caught[0] if caught else 0)  # of the signal that came to any of the processes
+        if number:
+            raise Stopped(number)
 
     def tell(self, say: Callable[[str], None], notes: Iterable[str] = ()) -> None:
         """Tell what the user must know of the run, and other ``notes``, one by one."""
@@ -105,13 +104,15 @@ class Session:
             say(note)
 
     def save(self) -> None:
-        """Write a checkpoint.
+        """Write a checkpoint; of several processes the first does.
 
         Raises:
             DivergedError: a loss term or a weight is NaN or infinite; the last checkpoint stays.
         """
         self.trainer.check_finite()
-        save_checkpoint(self.folder, {"identity": json.dumps(self.identity), **self.trainer.state_dict()})
+        if rank() == 0:
+            state = {"identity": json.dumps(self.identity), **self.trainer.state_dict()}
+            save_checkpoint(self.folder, state)
 
 
 def start(
@@ -141,10 +142,22 @@ def start(
         ValueError: anything the user can mend; no folder has been made or replaced then.
     """
     check_run_folder(folder, overwrite=overwrite)  # before minutes of reading
+    wait_for_all()  # before the first process makes it
     run, data, split, features, trainer, first, notes = prepare(run, given, features, progress, net, split)
     told = None if first is None else first._asdict()
     description = run.describe(data, split) | {"given": given.describe(), "start": told}
-    create_run_folder(folder, description, overwrite=overwrite)
+    if rank() == 0:
+        create_run_folder(folder, description, overwrite=overwrite)
+        write_contents(folder, data, split, features)
+    baseline = {} if first is None else first.scores
+    session = Session(folder, trainer, identity_of(description), notes, baseline, data)
+    if any(part is not None for part in (given.net, features, net)):
+        session.save()  # its weights are written nowhere else
+    return session
+
+
+def write_contents(folder: Path, data: DataSet, split: Split, features: Features | None) -> None:
+    """Write what a new run learns from into its folder."""
     split.save(folder / SPLIT)
     write_text(folder / LABELS, json.dumps(data.train.labels.tolist()))
     if data.train.files is not None:
@@ -152,11 +165,6 @@ def start(
     if features is not None:
         features.save(folder)
         save_body(folder, features, split)
-    baseline = {} if first is None else first.scores
-    session = Session(folder, trainer, identity_of(description), notes, baseline, data)
-    if any(part is not None for part in (given.net, features, net)):
-        session.save()  # its weights are written nowhere else
-    return session
 
 
 def reopen(
@@ -203,8 +211,10 @@ def reopen(
             f"{', '.join(changed)} changed since the run began: it goes on, but not to the same bits"
         )
     refused += extension_notes(run.algorithm, before.config, run.config, trainer.step)
+    wait_for_all()  # until each has read what is changed now
     if changes != Changes():
-        changes.write(folder, description, run, data)
+        if rank() == 0:
+            changes.write(folder, description, run, data)
         identity = identity_of(run.describe(data, split))
     return Session(folder, trainer, identity, tuple(refused), baseline_of(description), data)
 
