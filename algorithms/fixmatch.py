@@ -34,8 +34,8 @@ class FixMatch(Algorithm):
         threshold: tau, the confidence a pseudo-label must reach, in [0, 1].
         unlabeled_weight: lambda_u, weight of the unlabeled term.
         unlabeled_ratio: mu, unlabeled images per labeled one in a batch.
-        weak_pass: the weak views go through the network "together" with the others, or "apart", without
-            gradient: a third of the time less, with batch-norm statistics of their own.
+        weak_pass: all views go through the network "together", or "apart", the weak ones without gradient:
+            faster, with batch-norm statistics of their own. Without such statistics both are the same.
         mixing: mixing terms added to the loss: decoupled mixup (DM) and the asymmetric strategy (AS).
         targets: what makes pseudo-labels less biased before they are held against the threshold.
 

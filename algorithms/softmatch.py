@@ -36,8 +36,8 @@ class SoftMatch(Algorithm):
         sigmas: n_sigma: how fast the weight falls below the mean.
         unlabeled_weight: weight of the unlabeled term.
         unlabeled_ratio: mu, unlabeled images per labeled one in a batch.
-        weak_pass: the weak views go through the network "together" with the others, or "apart", without
-            gradient: a third of the time less, with batch-norm statistics of their own.
+        weak_pass: all views go through the network "together", or "apart", the weak ones without gradient:
+            faster, with batch-norm statistics of their own. Without such statistics both are the same.
         mixing: mixing terms added to the loss: decoupled mixup (DM) and the asymmetric strategy (AS), with
             the soft weight as mask.
         targets: what makes pseudo-labels less biased before they are weighed.

@@ -47,8 +47,8 @@ class UDA(Algorithm):
         tsa_mean: divide the labeled term by the size of the "batch" (TorchSSL), or by the number "kept"
             (Google).
         unlabeled_ratio: unlabeled images per labeled one in a batch.
-        weak_pass: the weak views go through the network "together" with the others, or "apart", without
-            gradient: a third of the time less, with batch-norm statistics of their own.
+        weak_pass: all views go through the network "together", or "apart", the weak ones without gradient:
+            faster, with batch-norm statistics of their own. Without such statistics both are the same.
         mixing: mixing terms added to the loss: decoupled mixup (DM) and the asymmetric strategy (AS).
         targets: what makes pseudo-labels less biased before the threshold and the sharpening.
 

@@ -64,15 +64,18 @@ def with_answers(
     """Logits of labeled images, and of the "weak" and "strong" views of unlabeled ones, of which the weak
     serve as answers and need no gradient.
 
-    "together" is one pass over all. "apart" computes the weak ones in a pass of their own without gradient,
-    which normalizes by them alone; both passes move the running statistics. A network whose statistics do not
-    follow the batch gives the same either way, and goes apart.
+    "together" is one pass over all. "apart" is a pass for each, normalized by its own batch, the weak one
+    without gradient; the strong one leaves running statistics alone. A network whose statistics do not follow
+    the batch answers the same either way, and computes no gradient that is not needed.
     """
     weak, strong = unlabeled["weak"], unlabeled["strong"]
-    if weak_pass == "together" and follows_the_batch(net):
+    if not follows_the_batch(net):
+        logits_x, logits_strong = together(net, x, strong)
+    elif weak_pass == "apart":
+        logits_x, logits_strong = logits_of(net, x), apart(net, strong)
+    else:
         logits_x, logits_weak, logits_strong = together(net, x, weak, strong)
         return logits_x, logits_weak, logits_strong
-    logits_x, logits_strong = together(net, x, strong)
     with torch.no_grad():
         return logits_x, logits_of(net, weak), logits_strong
 

@@ -1,10 +1,10 @@
-"""What it costs and what it brings to let the weak views go apart, without gradient.
+"""What it costs and what it brings to let the views go apart, the weak ones without gradient.
 
     python scripts/bench.py weak_pass [--json scripts/results/bench_weak_pass.jsonl]
 
-Accuracy: FixMatch on digits with few labels, ``small-cnn``, both ways with the same labels, initial weights and
-draws for each seed; the difference is taken seed by seed, with its 95 % interval by Student's t. Speed: whole
-steps of both ways take turns on noise of 32 x 32 pixels, and medians are compared.
+Accuracy: FixMatch on digits with few labels, ``small-cnn``, both ways with the same labels, initial weights
+and draws for each seed; the difference is taken seed by seed, with its 95 % interval by Student's t. Speed:
+whole steps of both ways take turns on noise of 32 x 32 pixels, and medians are compared.
 """
 
 import argparse

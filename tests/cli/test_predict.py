@@ -166,3 +166,11 @@ def test_the_estimate_is_no_more_than_what_a_step_takes() -> None:
     net = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.ReLU(), torch.nn.Conv2d(8, 4, 3, stride=2))
     assert layer_bytes(net, (3, 16, 16)) == 4 * (8 * 14 * 14 + 4 * 6 * 6)
     assert layer_bytes(torch.nn.Embedding(3, 4), (3, 16, 16)) == 0  # looks at numbers
+
+
+def test_bfloat16_moves_confidences_a_little() -> None:
+    train()
+    for amp in ("off", "bf16"):
+        main(["predict", "run", "new", "--out", f"{amp}.csv", "--amp", amp])
+    exact, rounded = ([float(row["confidence"]) for row in rows(f"{amp}.csv")] for amp in ("off", "bf16"))
+    assert exact != rounded and rounded == pytest.approx(exact, abs=0.02)

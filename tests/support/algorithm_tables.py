@@ -34,7 +34,10 @@ EVERYTHING: dict[str, list[dict[str, Any]]] = {
     "remixmatch": [{"interleave": False}, {"mixing": MIXED}],
     "uda": [{"threshold": 0.5}, {"threshold": 0.5, "tsa": "exp", "mixing": MIXED}],
     "fixmatch": [{"threshold": 0.5}, {"threshold": 0.5, "mixing": MIXED}],
-    "flexmatch": [{"threshold": 0.5}, {"threshold": 0.6, "threshold_warmup": False, "mixing": MIXED}],
+    "flexmatch": [
+        {"threshold": 0.5},
+        {"threshold": 0.6, "threshold_warmup": False, "weak_pass": "apart", "mixing": MIXED},
+    ],
     "freematch": [{}, {"average_decay": 0.1, "fairness_weight": 0.5, "mixing": MIXED}],
     "softmatch": [{}, {"average_decay": 0.1, "mixing": MIXED}],
     "fine-tuning": [{}, {"mixing": replace(MIXED, mix_head="own")}],
