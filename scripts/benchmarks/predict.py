@@ -4,8 +4,8 @@
 
 The bound runs the network on ready tensors in batches of 32. Beside it: the same images in one batch, which
 on a CPU costs more for each; images in memory, as an evaluation during training sees them; and JPEG files, as
-``ssl-mix evaluate`` and ``predict`` do, which are decoded in threads meanwhile. "bf16" is the same in bfloat16.
-All take turns in one process and medians are compared; the network has one thread.
+``ssl-mix evaluate`` and ``predict`` do, which are decoded in threads meanwhile; "bf16" in bfloat16. All take
+turns in one process and medians are compared; the network has one thread.
 """
 
 import argparse
