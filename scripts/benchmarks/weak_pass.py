@@ -10,7 +10,8 @@ whole steps of both ways take turns on noise of 32 x 32 pixels, and medians are 
 import argparse
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
@@ -54,7 +55,7 @@ def accuracy_of(way: WeakPass, options: argparse.Namespace, seed: int) -> float:
 
 def accuracies(options: argparse.Namespace) -> dict[str, Any]:
     """Both ways for every seed, and the mean of their differences with half of its interval."""
-    found = {way: [] for way in WAYS}
+    found: dict[str, list[float]] = {way: [] for way in WAYS}
     for seed in range(options.seeds):
         for way in WAYS:
             found[way].append(accuracy_of(way, options, seed))
@@ -66,16 +67,22 @@ def accuracies(options: argparse.Namespace) -> dict[str, Any]:
     return {**told, "gain": statistics.mean(gains), "half_interval": half}
 
 
+def stepping(trainer: Trainer) -> Iterator[None]:
+    """A training step each time."""
+    for batch in trainer.feed.batches(0):
+        yield trainer.train_step(batch)
+
+
 def speeds(options: argparse.Namespace) -> dict[str, Any]:
     """Milliseconds of a step both ways, in float32 and bfloat16."""
-    device, steps = torch.device("cpu"), {}
+    device = torch.device("cpu")
+    steps: dict[str, partial[None]] = {}
     data = noise_data(make_noise(2000))
     for amp in ("off", "bf16"):
         config = {"batch_size": options.batch_size, "steps": 10**6, "device": "cpu", "amp": amp}
         for way in WAYS:
             trainer = make_trainer(way, data, options.net, 250, config)
-            batches = trainer.feed.batches(0)
-            steps[f"{way} {amp}"] = lambda trainer=trainer, batches=batches: trainer.train_step(next(batches))
+            steps[f"{way} {amp}"] = partial(next, stepping(trainer))
     milliseconds = {name: 1000 * seconds for name, seconds in measure(steps, options.rounds, device).items()}
     for name, value in milliseconds.items():
         print(f"{name:15}{value:9.1f} ms a step")
