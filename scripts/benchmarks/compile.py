@@ -9,13 +9,13 @@ compared; compiling is everything up to the end of the first step. Caches of the
 import argparse
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from measuring import append_line, circumstances, measure
-from torch import nn
+from torch import Tensor
 
 from ssl_mix.cli.terminal import keep_freed_memory
 from ssl_mix.models import build_model
@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     images = torch.randn(shape).to(memory_format=torch.channels_last)
     labels = torch.zeros(options.batch_size, dtype=torch.int64)
 
-    def step(runnable: nn.Module) -> None:
+    def step(runnable: Callable[..., Tensor]) -> None:
         F.cross_entropy(runnable(images), labels).backward()  # type: ignore[no-untyped-call]
 
     compiled, began = torch.compile(net, backend=options.backend), time.perf_counter()

@@ -70,7 +70,8 @@ def accuracies(options: argparse.Namespace) -> dict[str, Any]:
 def stepping(trainer: Trainer) -> Iterator[None]:
     """A training step each time."""
     for batch in trainer.feed.batches(0):
-        yield trainer.train_step(batch)
+        trainer.train_step(batch)
+        yield
 
 
 def speeds(options: argparse.Namespace) -> dict[str, Any]:

@@ -35,8 +35,8 @@ EVERYTHING: dict[str, list[dict[str, Any]]] = {
     "uda": [{"threshold": 0.5}, {"threshold": 0.5, "tsa": "exp", "mixing": MIXED}],
     "fixmatch": [{"threshold": 0.5}, {"threshold": 0.5, "mixing": MIXED}],
     "flexmatch": [
-        {"threshold": 0.5},
-        {"threshold": 0.6, "threshold_warmup": False, "weak_pass": "apart", "mixing": MIXED},
+        {"threshold": 0.5, "weak_pass": "apart"},
+        {"threshold": 0.6, "threshold_warmup": False, "mixing": MIXED},
     ],
     "freematch": [{}, {"average_decay": 0.1, "fairness_weight": 0.5, "mixing": MIXED}],
     "softmatch": [{}, {"average_decay": 0.1, "mixing": MIXED}],
