@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Every benchmark of speed that needs no GPU, unattended, in under ten minutes on a quiet machine with two cores.
+# Every benchmark of speed that needs no GPU, unattended. Meant to take under ten minutes on a quiet machine with two cores.
 #
 #     bash scripts/speed_checks.sh [FOLDER]
 #
