@@ -19,7 +19,7 @@ from ssl_mix.banks import LastClasses, known_indices
 from ssl_mix.errors import check_choice, check_count, check_not_negative, check_share
 from ssl_mix.mixing.terms import MixingTerms
 from ssl_mix.mixing.words import Mix
-from ssl_mix.passes import together
+from ssl_mix.passes import WeakPass, with_answers
 from ssl_mix.targets import PLAIN, Adjuster, Targets, hard_pseudo_labels, predicted
 from ssl_mix.types import Batch, Nets, Step, StepOutput, Task
 
@@ -40,6 +40,8 @@ class FlexMatch(Algorithm):
         threshold_warmup: count ``never`` in; without it, thresholds are high as soon as one image is learned.
         unlabeled_weight: lambda_u, weight of the unlabeled term.
         unlabeled_ratio: mu, unlabeled images per labeled one in a batch.
+        weak_pass: all views go through the network "together", or "apart", the weak ones without gradient:
+            faster, with batch-norm statistics of their own. Without such statistics both are the same.
         mixing: mixing terms added to the loss: decoupled mixup (DM) and the asymmetric strategy (AS).
         targets: what makes pseudo-labels less biased before they are held against the thresholds.
 
@@ -61,6 +63,7 @@ class FlexMatch(Algorithm):
         threshold_warmup: bool = True,
         unlabeled_weight: float = 1.0,
         unlabeled_ratio: int = 7,
+        weak_pass: WeakPass = "together",
         mixing: MixingTerms | Mix = "none",
         targets: Targets = PLAIN,
     ) -> None:
@@ -69,9 +72,10 @@ class FlexMatch(Algorithm):
         check_choice("mapping", mapping, get_args(Mapping))
         check_not_negative("unlabeled_weight", unlabeled_weight)
         check_count("unlabeled_ratio", unlabeled_ratio)
+        check_choice("weak_pass", weak_pass, get_args(WeakPass))
         self.threshold, self.mapping, self.threshold_warmup = threshold, mapping, threshold_warmup
         self.unlabeled_weight = unlabeled_weight
-        self.unlabeled_ratio = unlabeled_ratio
+        self.unlabeled_ratio, self.weak_pass = unlabeled_ratio, weak_pass
         self.mixing = MixingTerms.of(mixing).check_added()
         self.targets = targets.check("FlexMatch")
         self.adjust = Adjuster(targets)
@@ -93,7 +97,7 @@ class FlexMatch(Algorithm):
     def forward(self, nets: Nets, batch: Batch, step: Step) -> StepOutput:
         """One step of the paper's Algorithm 1, with the mixing terms."""
         x, labels, u = parts(self, batch)
-        logits_x, logits_weak, logits_strong = together(nets.student, x, u.views["weak"], u.views["strong"])
+        logits_x, logits_weak, logits_strong = with_answers(nets.student, x, u.views, self.weak_pass)
 
         adjusted = self.adjust(predicted(logits_weak), nets, (x, labels), u.views["weak"], step)
         learned = hard_pseudo_labels(adjusted.probabilities, u.indices, self.threshold)

@@ -8,15 +8,17 @@ Expected error (CIFAR-10, USB, best checkpoint): 4.97 +- 0.09 (40 labels), 4.85 
 (4000).
 """
 
+from typing import get_args
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ssl_mix.algorithm import Algorithm, parts, step_output
-from ssl_mix.errors import UserError, check_count, check_not_negative, check_share
+from ssl_mix.errors import UserError, check_choice, check_count, check_not_negative, check_share
 from ssl_mix.mixing.terms import MixingTerms
 from ssl_mix.mixing.words import Mix
-from ssl_mix.passes import together
+from ssl_mix.passes import WeakPass, with_answers
 from ssl_mix.targets import PLAIN, Adjuster, Targets, hard_pseudo_labels, predicted
 from ssl_mix.types import Batch, Nets, Step, StepOutput, Task
 
@@ -37,6 +39,8 @@ class FreeMatch(Algorithm):
         highest_threshold: tau is never above; the published code has 0.95 for SVHN.
         unlabeled_weight: weight of the unlabeled term.
         unlabeled_ratio: mu, unlabeled images per labeled one in a batch.
+        weak_pass: all views go through the network "together", or "apart", the weak ones without gradient:
+            faster, with batch-norm statistics of their own. Without such statistics both are the same.
         mixing: mixing terms added to the loss: decoupled mixup (DM) and the asymmetric strategy (AS).
         targets: what makes pseudo-labels less biased before they are held against the thresholds.
 
@@ -66,6 +70,7 @@ class FreeMatch(Algorithm):
         highest_threshold: float = 1.0,
         unlabeled_weight: float = 1.0,
         unlabeled_ratio: int = 7,
+        weak_pass: WeakPass = "together",
         mixing: MixingTerms | Mix = "none",
         targets: Targets = PLAIN,
     ) -> None:
@@ -81,10 +86,11 @@ class FreeMatch(Algorithm):
         check_not_negative("fairness_weight", fairness_weight)
         check_not_negative("unlabeled_weight", unlabeled_weight)
         check_count("unlabeled_ratio", unlabeled_ratio)
+        check_choice("weak_pass", weak_pass, get_args(WeakPass))
         self.average_decay, self.fairness_weight = average_decay, fairness_weight
         self.lowest_threshold, self.highest_threshold = lowest_threshold, highest_threshold
         self.unlabeled_weight = unlabeled_weight
-        self.unlabeled_ratio = unlabeled_ratio
+        self.unlabeled_ratio, self.weak_pass = unlabeled_ratio, weak_pass
         self.mixing = MixingTerms.of(mixing).check_added()
         self.targets = targets.check("FreeMatch")
         self.adjust = Adjuster(targets)
@@ -100,7 +106,7 @@ class FreeMatch(Algorithm):
     def forward(self, nets: Nets, batch: Batch, step: Step) -> StepOutput:
         """One step of the paper's Algorithm 1, with the mixing terms."""
         x, labels, u = parts(self, batch)
-        logits_x, logits_weak, logits_strong = together(nets.student, x, u.views["weak"], u.views["strong"])
+        logits_x, logits_weak, logits_strong = with_answers(nets.student, x, u.views, self.weak_pass)
 
         adjusted = self.adjust(predicted(logits_weak), nets, (x, labels), u.views["weak"], step)
         weak = adjusted.probabilities

@@ -18,7 +18,7 @@ from ssl_mix.algorithm import Algorithm, parts, step_output
 from ssl_mix.errors import check_choice, check_count, check_not_negative, check_positive, check_share
 from ssl_mix.mixing.terms import MixingTerms
 from ssl_mix.mixing.words import Mix
-from ssl_mix.passes import together
+from ssl_mix.passes import WeakPass, with_answers
 from ssl_mix.targets import PLAIN, Adjuster, Targets, hard_pseudo_labels, predicted, sharpen
 from ssl_mix.types import Batch, Nets, Step, StepOutput
 
@@ -47,6 +47,8 @@ class UDA(Algorithm):
         tsa_mean: divide the labeled term by the size of the "batch" (TorchSSL), or by the number "kept"
             (Google).
         unlabeled_ratio: unlabeled images per labeled one in a batch.
+        weak_pass: all views go through the network "together", or "apart", the weak ones without gradient:
+            faster, with batch-norm statistics of their own. Without such statistics both are the same.
         mixing: mixing terms added to the loss: decoupled mixup (DM) and the asymmetric strategy (AS).
         targets: what makes pseudo-labels less biased before the threshold and the sharpening.
 
@@ -66,6 +68,7 @@ class UDA(Algorithm):
         tsa_confidence: Confidence = "true",
         tsa_mean: MeanOver = "batch",
         unlabeled_ratio: int = 7,
+        weak_pass: WeakPass = "together",
         mixing: MixingTerms | Mix = "none",
         targets: Targets = PLAIN,
     ) -> None:
@@ -77,10 +80,11 @@ class UDA(Algorithm):
         check_choice("tsa_confidence", tsa_confidence, get_args(Confidence))
         check_choice("tsa_mean", tsa_mean, get_args(MeanOver))
         check_count("unlabeled_ratio", unlabeled_ratio)
+        check_choice("weak_pass", weak_pass, get_args(WeakPass))
         self.threshold, self.temperature = threshold, temperature
         self.unlabeled_weight = unlabeled_weight
         self.tsa, self.tsa_confidence, self.tsa_mean = tsa, tsa_confidence, tsa_mean
-        self.unlabeled_ratio = unlabeled_ratio
+        self.unlabeled_ratio, self.weak_pass = unlabeled_ratio, weak_pass
         self.mixing = MixingTerms.of(mixing).check_added()
         self.targets = targets.check("UDA")
         self.adjust = Adjuster(targets)
@@ -88,7 +92,7 @@ class UDA(Algorithm):
     def forward(self, nets: Nets, batch: Batch, step: Step) -> StepOutput:
         """The loss of one batch."""
         x, labels, u = parts(self, batch)
-        logits_x, logits_weak, logits_strong = together(nets.student, x, u.views["weak"], u.views["strong"])
+        logits_x, logits_weak, logits_strong = with_answers(nets.student, x, u.views, self.weak_pass)
 
         adjusted = self.adjust(predicted(logits_weak), nets, (x, labels), u.views["weak"], step)
         confident = hard_pseudo_labels(adjusted.probabilities, u.indices, self.threshold)

@@ -5,6 +5,8 @@
     mixers    every mixer against torchvision, timm, kornia and one torch.lerp
     losses    every loss against F.cross_entropy
     predict   evaluating and predicting images against the bare forward pass of the network
+    compile   torch.compile of a network on a CPU: what a step saves, and after how many it has paid
+    weak_pass FixMatch with and without gradients through the weak views: accuracy and speed
 
 ``python scripts/bench.py NAME --help`` says more; ``--json scripts/results/bench_NAME.jsonl`` keeps the
 numbers.
@@ -13,7 +15,7 @@ numbers.
 import importlib
 import sys
 
-NAMES = ("step", "ssl_step", "mixers", "losses", "predict")
+NAMES = ("step", "ssl_step", "mixers", "losses", "predict", "compile", "weak_pass")
 
 
 def main() -> None:

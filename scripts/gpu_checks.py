@@ -7,6 +7,7 @@ Each part appends lines of JSON with its command, its seconds and the circumstan
     hardware  what the machine is, and its two ceilings: copying and multiplying matrices
     tests     the tests marked "gpu"
     parity    twenty steps in float32 on the CPU and on the device: the same losses
+    alike     fifty steps in float32 with the eager, the compiled and the captured network: the same losses
     step      the FixMatch step in bfloat16 and float32 against its network in a CUDA graph
     wide      the same with WRN-28-8
     compile, graphs, graphed, ahead   the same with other ways of running the network and the augmentation
@@ -101,31 +102,58 @@ def parity_part(options: argparse.Namespace) -> Lines:
     At a hundredth of the usual learning rate: with a tenth of it, two memory layouts on one CPU differ
     by 1e-3 after twenty steps, from rounding alone.
     """
-    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     losses, views = [], []
     for device in (torch.device("cpu"), torch.device(options.device)):
-        algorithm = FixMatch(threshold=0.0, mixing=MixingTerms(mix="dm-as", mix_ramp="none"))
-        trainer = make_trainer(
-            algorithm, options.net, device, Way(amp="off"), options.parity_batch, lr=0.0003
-        )
-        batches, taken = trainer.feed.batches(0), []
+        trainer = precise_trainer(options, device, "eager")
         seen = trainer.feed.augment(next(trainer.feed.batches(0)), 0)
         assert seen.unlabeled is not None
         views.append(seen.unlabeled.views["strong"].cpu())
-        for _ in range(options.parity_steps):
-            trainer.train_step(next(batches))
-            taken.append(trainer.record()["loss"])
-        losses.append(taken)
-    there, here = losses[1], losses[0]
-    worst = max(abs(a - b) / abs(b) for a, b in zip(there, here, strict=True))
+        losses.append(losses_of(trainer, options.parity_steps))
+    here, there = losses
     yield {
         "steps": len(here),
         "views_differ_by": (views[0] - views[1]).abs().max().item(),
-        "worst_relative_difference": worst,
         "losses_cpu": here,
         "losses_device": there,
-        "ok": worst < TOLERANCE,
+        **difference(here, there),
     }
+
+
+def alike_part(options: argparse.Namespace) -> Lines:
+    """The same on the device alone, one line for each way of running the network but the first, which is the
+    measure. On a CPU nothing can be captured."""
+    device = torch.device(options.device)
+    ways = ("compile", "graphed") if device.type == "cuda" else ("eager",)
+    eager = losses_of(precise_trainer(options, device, "eager"), options.alike_steps)
+    for way in ways:
+        try:
+            found = losses_of(precise_trainer(options, device, way), options.alike_steps)
+            yield {"net": way, "steps": len(eager), "losses": found, **difference(eager, found)}
+        except Exception:
+            yield {"net": way, "ok": False, "error": traceback.format_exc()[-3000:]}
+
+
+def precise_trainer(options: argparse.Namespace, device: torch.device, net: str) -> Trainer:
+    """FixMatch with every mixing term, in float32."""
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+    algorithm = FixMatch(threshold=0.0, mixing=MixingTerms(mix="dm-as", mix_ramp="none"))
+    way = Way(amp="off", net=net)
+    return make_trainer(algorithm, options.net, device, way, options.parity_batch, lr=0.0003)
+
+
+def losses_of(trainer: Trainer, steps: int) -> list[float]:
+    """The loss of each of the first steps."""
+    batches, taken = trainer.feed.batches(0), []
+    for _ in range(steps):
+        trainer.train_step(next(batches))
+        taken.append(trainer.record()["loss"])
+    return taken
+
+
+def difference(expected: list[float], found: list[float]) -> dict[str, Any]:
+    """The largest one, as a share of what was expected."""
+    worst = max(abs(a - b) / abs(b) for a, b in zip(found, expected, strict=True))
+    return {"worst_relative_difference": worst, "ok": worst < TOLERANCE}
 
 
 WAYS: dict[str, tuple[str, tuple[Way, ...]]] = {
@@ -201,6 +229,7 @@ PARTS: dict[str, Callable[[argparse.Namespace], Lines]] = {
     "hardware": hardware_part,
     "tests": tests_part,
     "parity": parity_part,
+    "alike": alike_part,
     "train": train_part,
     **dict.fromkeys(WAYS, ways_part),
 }
@@ -220,6 +249,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--parity-batch", type=int, default=8)
     parser.add_argument("--parity-steps", type=int, default=20)
+    parser.add_argument("--alike-steps", type=int, default=50)
     parser.add_argument("--tests", nargs="*", default=GPU_TESTS, help="files or folders of tests")
     parser.add_argument("--images", type=Path, help="folder with train/CLASS and test/CLASS of CIFAR-10")
     parser.add_argument("--seconds", type=float, default=60, help="length of the training, reading included")

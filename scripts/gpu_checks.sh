@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Everything about a GPU that cannot be tried without one, unattended, in under six minutes.
+# Everything about a GPU that cannot be tried without one, unattended, in under nine minutes.
 #
 #     bash scripts/gpu_checks.sh FOLDER [SECONDS [IMAGES [OPTIONS]]]
 #
 # Appends lines of JSON to FOLDER/gpu_checks.jsonl and keeps what is printed in FOLDER/gpu_checks.log. SECONDS: of training (default 60).
 # IMAGES: a folder with train/CLASS and test/CLASS of CIFAR-10, or a tar file of it; without it there is no training.
 # OPTIONS go to scripts/gpu_checks.py. A rehearsal without a GPU: --device cpu --batch-size 2 --steps 2 --rounds 1 --net small-cnn.
-# PYTHON: the interpreter (default python3). LIMIT: seconds for everything (default 350). SSL_MIX_COMMIT: said beside the numbers where
+# PYTHON: the interpreter (default python3). LIMIT: seconds for everything (default 520). SSL_MIX_COMMIT: said beside the numbers where
 # there is no repository. PARTS: which, in this order.
 set -uo pipefail
 out=${1:?the folder for the results} training=${2:-60} images=${3:-}
@@ -16,8 +16,8 @@ out=$(mkdir -p "$out" && cd "$out" && pwd) || exit 1
 if [ -n "$images" ]; then images=$(realpath "$images") || exit 1; fi
 cd "$here" || exit 1
 export PYTHONPATH="$here${PYTHONPATH:+:$PYTHONPATH}" PYTHONUNBUFFERED=1
-python=${PYTHON:-python3} limit=${LIMIT:-350} lines=$out/gpu_checks.jsonl
-parts=${PARTS:-hardware tests parity step graphed ahead train wide compile graphs}
+python=${PYTHON:-python3} limit=${LIMIT:-520} lines=$out/gpu_checks.jsonl
+parts=${PARTS:-hardware tests parity alike step graphed ahead train wide compile graphs}
 SECONDS=0 unpacked=""
 exec > >(tee "$out/gpu_checks.log") 2>&1
 
@@ -51,7 +51,7 @@ for part in $parts; do
         if [ -n "$unpacked" ]; then wait "$unpacking"; fi
         run train $((training + 30)) --images "$images" --seconds "$training" "$@"
         ;;
-    tests | compile | graphs) run "$part" 120 "$@" ;;
+    tests | alike | compile | graphs) run "$part" 120 "$@" ;;
     *) run "$part" 60 "$@" ;;
     esac
 done

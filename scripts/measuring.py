@@ -8,7 +8,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ def now(device: torch.device) -> float:
 
 
 def measure(
-    functions: dict[str, Callable[[], object]], rounds: int, device: torch.device
+    functions: Mapping[str, Callable[[], object]], rounds: int, device: torch.device
 ) -> dict[str, float]:
     """Median seconds of each function; they take turns, so that a slow moment of the machine hits all."""
 

@@ -1,9 +1,9 @@
 """Forward passes, and the batch-norm statistics that they normalize by and move."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import MethodType
-from typing import cast
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +11,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from ssl_mix.errors import UserError
 from ssl_mix.types import Backbone
+
+WeakPass = Literal["together", "apart"]
 
 
 def is_backbone(net: nn.Module) -> bool:
@@ -54,6 +56,28 @@ def together(net: nn.Module, *images: Tensor) -> tuple[Tensor, ...]:
     """Logits of each part from one forward pass: all share their batch-norm statistics, and move the running
     ones."""
     return torch.split(logits_of(net, torch.cat(images)), [len(part) for part in images])
+
+
+def with_answers(
+    net: nn.Module, x: Tensor, unlabeled: Mapping[str, Tensor], weak_pass: WeakPass
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Logits of labeled images, and of the "weak" and "strong" views of unlabeled ones, of which the weak
+    serve as answers and need no gradient.
+
+    "together" is one pass over all. "apart" is a pass for each, normalized by its own batch, the weak one
+    without gradient; the strong one leaves running statistics alone. A network whose statistics do not follow
+    the batch answers the same either way, and computes no gradient that is not needed.
+    """
+    weak, strong = unlabeled["weak"], unlabeled["strong"]
+    if not follows_the_batch(net):
+        logits_x, logits_strong = together(net, x, strong)
+    elif weak_pass == "apart":
+        logits_x, logits_strong = logits_of(net, x), apart(net, strong)
+    else:
+        logits_x, logits_weak, logits_strong = together(net, x, weak, strong)
+        return logits_x, logits_weak, logits_strong
+    with torch.no_grad():
+        return logits_x, logits_of(net, weak), logits_strong
 
 
 def apart(net: nn.Module, images: Tensor) -> Tensor:

@@ -4,13 +4,14 @@
 
 The bound runs the network on ready tensors in batches of 32. Beside it: the same images in one batch, which
 on a CPU costs more for each; images in memory, as an evaluation during training sees them; and JPEG files, as
-``ssl-mix evaluate`` and ``predict`` do, which are decoded in threads meanwhile. All take turns in one process
-and medians are compared; the network has one thread.
+``ssl-mix evaluate`` and ``predict`` do, which are decoded in threads meanwhile; "bf16" in bfloat16. All take
+turns in one process and medians are compared; the network has one thread.
 """
 
 import argparse
 import tempfile
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -25,6 +26,7 @@ from ssl_mix.datasets.ahead import FilesAhead
 from ssl_mix.datasets.originals import Form
 from ssl_mix.evaluation import predict_probabilities
 from ssl_mix.models import build_model
+from ssl_mix.runs.predicting import computing
 
 BATCH, SIDE = 32, 256
 CPU = torch.device("cpu")
@@ -49,7 +51,11 @@ def work(net: nn.Module, folder: Path, count: int, size: int) -> dict[str, Calla
     def predict(source: ResidentImages | FilesAhead) -> object:
         return predict_probabilities(net, source, augmentation, CPU)
 
-    return {
+    def halved(function: Callable[[], object]) -> None:
+        with computing("bf16", CPU):
+            function()
+
+    exact: dict[str, Callable[[], object]] = {
         "forward": lambda: forward(BATCH),
         "one_batch": lambda: forward(count),
         "memory": lambda: predict(ResidentImages(images)),
@@ -58,6 +64,8 @@ def work(net: nn.Module, folder: Path, count: int, size: int) -> dict[str, Calla
             FilesAhead(files, Form(size)).batches(torch.split(torch.arange(count), BATCH), CPU)
         ),
     }
+    three = ("forward", "memory", "files")
+    return exact | {f"{name}_bf16": partial(halved, exact[name]) for name in three}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -79,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     milliseconds = {name: 1000 * seconds / options.images for name, seconds in medians.items()}
     ratios = {f"{name}_over_forward": medians[name] / medians["forward"] for name in ("memory", "files")}
     for name, value in milliseconds.items():
-        print(f"{name:10}{value:8.2f} ms an image{value / milliseconds['forward']:8.2f} x the forward pass")
+        print(f"{name:14}{value:8.2f} ms an image{value / milliseconds['forward']:8.2f} x the forward pass")
     if options.json:
         told = {"net": options.net, "images": options.images, "image_size": options.image_size}
         line = {"benchmark": "predict", **told, **ratios, "ms_an_image": milliseconds}

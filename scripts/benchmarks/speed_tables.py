@@ -1,5 +1,6 @@
 """Tables of speed, from the lines of ``scripts/bench.py``."""
 
+import statistics
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -57,6 +58,7 @@ def size(line: Line) -> tuple[int, int]:
 def predicting(lines: Sequence[Line]) -> Rows:
     """Milliseconds of ``predict`` for an image, and their ratio to those of a bare forward pass."""
     columns = ["network", "images", "forward pass", "in memory", "from files", "decoding alone", "one batch"]
+    columns.append("from files in bfloat16")
     rows = []
     for line in lines:
         took = line["ms_an_image"]
@@ -64,7 +66,69 @@ def predicting(lines: Sequence[Line]) -> Rows:
         parts = (f"{took[name]:.2f} ms, {took[name] / bare:.2f} x" for name in ("memory", "files"))
         others = (f"{took[name]:.2f} ms" for name in ("decode", "one_batch"))
         count = f"{line['images']} of {line['image_size']} pixels"
-        rows.append([line["net"], count, f"{bare:.2f} ms", *parts, *others])
+        half = f"{took['files_bf16']:.2f} ms" if "files_bf16" in took else ""
+        rows.append([line["net"], count, f"{bare:.2f} ms", *parts, *others, half])
+    return columns, rows
+
+
+def weak_pass(lines: Sequence[Line]) -> Rows:
+    """Accuracy and step of FixMatch with the weak views together with the others and apart."""
+    columns = ["measured", "together", "apart", "apart against together"]
+    rows = []
+    for line in lines:
+        if "accuracy" in line:
+            cells = [f"{statistics.mean(line['accuracy'][way]):.1f}" for way in ("together", "apart")]
+            seeds = len(line["accuracy"]["apart"])
+            what = f"accuracy %, {line['labels']} labels, {line['steps']} steps, {seeds} seeds"
+            rows.append([what, *cells, f"{line['gain']:+.1f} +- {line['half_interval']:.1f}"])
+        for amp, name in (("off", "float32"), ("bf16", "bfloat16")) if "step_ms" in line else ():
+            joint, apart = (line["step_ms"][f"{way} {amp}"] for way in ("together", "apart"))
+            what = f"step, {line['net']}, {name}"
+            rows.append([what, f"{joint:.0f} ms", f"{apart:.0f} ms", f"{joint / apart:.2f} x as fast"])
+    return columns, rows
+
+
+def compiling(lines: Sequence[Line]) -> Rows:
+    """What ``torch.compile`` saves a training step on a CPU, and after how many steps it has paid."""
+    columns = ["network", "images", "eager ms", "compiled ms", "compiling s", "pays after"]
+    return columns, [
+        [
+            line["net"],
+            f"{line['batch_size']} of {line['image_size']} pixels",
+            *(f"{line[name]:.0f}" for name in ("eager_ms", "compiled_ms", "compile_seconds")),
+            "never" if line["pays_after"] is None else f"{line['pays_after']:,} steps",
+        ]
+        for line in lines
+    ]
+
+
+def steps(lines: Sequence[Line]) -> Rows:
+    """A whole step against the bare passes of its network."""
+    columns = ["network", "images", "precision", "step ms", "bound ms", "ratio", "augmentation ms", "load"]
+    return columns, [
+        [
+            line["net"],
+            str(line["views"]),
+            "bfloat16" if line["amp"] == "bf16" else "float32",
+            *(f"{line[name]:.0f}" for name in ("step_ms", "bound_ms")),
+            f"{line['step_over_bound']:.3f}",
+            f"{line['parts']['augmentation']:.1f}",
+            f"{line['load']:.1f}" if "load" in line else "",
+        ]
+        for line in lines
+    ]
+
+
+def toolkits(lines: Sequence[Line]) -> Rows:
+    """Iterations beside USB's."""
+    columns = ["algorithm", "labeled images", "side", "data ms", "step ms", "times as fast as USB", "load"]
+    rows = []
+    for line in lines:
+        for side, found in line["sides"].items():
+            cells = [f"{found[name]:.0f}" for name in ("data_ms", "step_ms")]
+            ratio = f"{found['ratio']:.2f}" if "ratio" in found else ""
+            load = f"{line['load']:.1f}" if "load" in line else ""
+            rows.append([line["algorithm"], str(line["batch_size"]), side, *cells, ratio, load])
     return columns, rows
 
 
@@ -72,4 +136,8 @@ TABLES: dict[str, tuple[str, Callable[[Sequence[Line]], Rows]]] = {
     "speed-mixers": ("bench_mixers", mixers),
     "speed-losses": ("bench_losses", losses),
     "speed-predict": ("bench_predict", predicting),
+    "speed-weak-pass": ("bench_weak_pass", weak_pass),
+    "speed-compile": ("bench_compile", compiling),
+    "speed-step": ("bench_step", steps),
+    "speed-toolkits": ("bench_ssl_step", toolkits),
 }

@@ -11,7 +11,7 @@ Same on both sides: WRN-28-2 whose widening blocks read the raw input, float32, 
 images of 50,000, weak and strong views, one forward pass over all 15 B views, SGD with Nesterov momentum, EMA
 0.999. USB's network has 208 parameters
 more: a bias in the stem, and two batch norms whose output it computes and throws away. "ours bf16" computes
-in bfloat16, which is not the same computation, and is shown beside it.
+in bfloat16, and "apart" has ``weak_pass="apart"``: not the same computation, and shown beside it.
 
 "data" is waiting for the batch and augmenting it, "step" all the rest. On a GPU the host waits for the device
 between the two, which keeps ours from overlapping them; USB waits by itself. USB refuses CPUs, so there (and
@@ -38,9 +38,10 @@ from ssl_mix.algorithms import FixMatch, FlexMatch
 from ssl_mix.cli.terminal import keep_freed_memory
 from ssl_mix.datasets import choose_split
 from ssl_mix.models import build_model
+from ssl_mix.passes import WeakPass
 
-ALGORITHMS: dict[str, Callable[[], Algorithm]] = {"fixmatch": FixMatch, "flexmatch": FlexMatch}
-SIDES = ("usb", "ours", "ours bf16")
+ALGORITHMS: dict[str, Callable[..., Algorithm]] = {"fixmatch": FixMatch, "flexmatch": FlexMatch}
+SIDES = ("usb", "ours", "ours bf16", "ours apart", "ours apart bf16")
 WARM_STEPS = 2  # fill the queues of USB's workers, which then stay full
 
 
@@ -60,7 +61,9 @@ class Side(Protocol):
 class Ours:
     """A trainer as ``ssl-mix train`` makes it, with USB's settings where they differ from the defaults."""
 
-    def __init__(self, algorithm: str, noise: Noise, options: argparse.Namespace, amp: str) -> None:
+    def __init__(
+        self, algorithm: str, noise: Noise, options: argparse.Namespace, amp: str, weak_pass: WeakPass
+    ) -> None:
         data = noise_data(noise)
         split = choose_split(
             noise.labels, CLASSES, labels_total=LABELS, seed=0, include_labeled=True, classes=data.classes
@@ -74,7 +77,7 @@ class Ours:
             steps=2**20,
         )
         self.net = build_model("wrn-28-2", CLASSES, first_block="raw", bn_momentum=0.001)
-        self.trainer = Trainer(ALGORITHMS[algorithm](), self.net, data, split, config)
+        self.trainer = Trainer(ALGORITHMS[algorithm](weak_pass=weak_pass), self.net, data, split, config)
         self.net = self.trainer.student
         self.batches = self.trainer.feed.batches(0)
         self._augment, self._augmenting = self.trainer.feed.augment, 0.0
@@ -101,7 +104,8 @@ def make_side(name: str, algorithm: str, noise: Noise, options: argparse.Namespa
     """One of ``SIDES``."""
     if name == "usb":
         return Usb(algorithm, noise, options)
-    return Ours(algorithm, noise, options, amp="bf16" if name == "ours bf16" else "off")
+    weak_pass: WeakPass = "apart" if "apart" in name else "together"
+    return Ours(algorithm, noise, options, amp="bf16" if "bf16" in name else "off", weak_pass=weak_pass)
 
 
 def take_turns(sides: dict[str, Side], rounds: int, steps: int) -> dict[str, list[Spent]]:

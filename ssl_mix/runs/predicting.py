@@ -1,8 +1,9 @@
 """What a trained run says of image files."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +19,8 @@ from ssl_mix.evaluation import predict_logits
 from ssl_mix.runs.answers import Predictions
 from ssl_mix.runs.data_options import Progress
 from ssl_mix.runs.rejecting import Rejection
+
+Precision = Literal["off", "bf16"]
 
 
 class Predictor(Protocol):
@@ -100,6 +103,11 @@ def answer_files(
     broken = [(files[position], why) for position, why in sorted(images.broken.items())]
     notes = [note for _, told in looked for note in told]
     return FileAnswers(files, logits[images.kept], broken, (*notes, *scaled_notes(images.scaled)))
+
+
+def computing(amp: Precision, device: torch.device) -> AbstractContextManager[object]:
+    """Within the block networks compute in bfloat16 where autocast allows it, if ``amp`` says so."""
+    return nullcontext() if amp == "off" else torch.autocast(device.type, torch.bfloat16)
 
 
 def find_images(path: Path) -> tuple[list[Path], list[str]]:

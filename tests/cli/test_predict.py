@@ -201,3 +201,11 @@ def test_a_line_is_for_runs_and_a_share(capsys: pytest.CaptureFixture[str]) -> N
     with pytest.raises(SystemExit):
         main(["predict", "run", "new", "--out", "p.csv", "--reject", "1"])
     assert "in [0, 1), got 1.0" in " ".join(capsys.readouterr().err.split())
+
+
+def test_bfloat16_moves_confidences_a_little() -> None:
+    train()
+    for amp in ("off", "bf16"):
+        main(["predict", "run", "new", "--out", f"{amp}.csv", "--amp", amp])
+    exact, rounded = ([float(row["confidence"]) for row in rows(f"{amp}.csv")] for amp in ("off", "bf16"))
+    assert exact != rounded and rounded == pytest.approx(exact, abs=0.02)

@@ -11,6 +11,7 @@ import pytest
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 SMALL = "--device cpu --net small-cnn --batch-size 2 --steps 1 --rounds 1 --parity-batch 2 --parity-steps 2"
+SMALL += " --alike-steps 2"
 
 
 @pytest.fixture
@@ -35,6 +36,15 @@ def test_parity_is_exact_on_one_device(
     (line,) = lines_of(checks, "parity", monkeypatch, tmp_path)
     assert line["ok"] and line["worst_relative_difference"] == line["views_differ_by"] == 0
     assert len(line["losses_cpu"]) == 2 and line["losses_cpu"][0] != line["losses_cpu"][1]
+
+
+def test_ways_of_a_network_are_held_against_the_eager_one(
+    checks: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (line,) = lines_of(checks, "alike", monkeypatch, tmp_path)
+    assert line["ok"] and line["steps"] == 2 and line["worst_relative_difference"] == 0
+    found = checks.difference([2.0, 4.0], [2.0, 4.1])
+    assert found == {"worst_relative_difference": pytest.approx(0.025), "ok": False}
 
 
 def test_step_is_held_against_its_network(

@@ -34,7 +34,10 @@ EVERYTHING: dict[str, list[dict[str, Any]]] = {
     "remixmatch": [{"interleave": False}, {"mixing": MIXED}],
     "uda": [{"threshold": 0.5}, {"threshold": 0.5, "tsa": "exp", "mixing": MIXED}],
     "fixmatch": [{"threshold": 0.5}, {"threshold": 0.5, "mixing": MIXED}],
-    "flexmatch": [{"threshold": 0.5}, {"threshold": 0.6, "threshold_warmup": False, "mixing": MIXED}],
+    "flexmatch": [
+        {"threshold": 0.5, "weak_pass": "apart"},
+        {"threshold": 0.6, "threshold_warmup": False, "mixing": MIXED},
+    ],
     "freematch": [{}, {"average_decay": 0.1, "fairness_weight": 0.5, "mixing": MIXED}],
     "softmatch": [{}, {"average_decay": 0.1, "mixing": MIXED}],
     "dash": [{"lowest_loss": 0.7}, {"lowest_loss": 0.7, "falls": 3, "warmup": 0.25, "mixing": MIXED}],
