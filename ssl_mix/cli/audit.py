@@ -104,8 +104,8 @@ def write_sheet(path: Path, data: DataSet, found: Sequence[Finding]) -> None:
     words = []
     for one in found:
         given = data.classes[int(data.train.labels[one.position])]
-        becomes = "" if one.suggested is None else f" -> {data.classes[one.suggested]}?"
-        words.append([Path(name_of(data, one.position)).name, one.reason, f"{given}{becomes}"])
+        other = [] if one.suggested is None else [f"-> {data.classes[one.suggested]}?"]
+        words.append([Path(name_of(data, one.position)).name, one.reason, given, *other])
     write_contact_sheet(path, data.train.images, [one.position for one in found], words)
 
 

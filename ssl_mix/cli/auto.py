@@ -114,6 +114,7 @@ def table(found: Found) -> Table:
     if found.body is not None:
         body = found.body
         gain = f"{100 * body.gain:+.1f} +- {100 * body.error:.1f} to {body.head.name}"
+        gain += f", there {100 * (body.accuracy - body.gain):.1f} %"
         shown.add_section()
         shown.add_row(
             ">" if body.kept else "",

@@ -203,7 +203,7 @@ def training_rows(prepared: Prepared) -> Rows:
     algorithm, config, split = prepared.run.algorithm, prepared.run.config, prepared.split
     size = config.batch_size
     rows = [
-        ("algorithm", repr(algorithm).splitlines()[0]),
+        ("algorithm", f"{type(algorithm).__name__}({algorithm.extra_repr()})"),
         ("steps", f"{config.steps:,}"),
         ("labeled", seen(size, config.steps, len(split.labeled), algorithm.labeled_views)),
     ]

@@ -86,12 +86,14 @@ def told_to_torchrun() -> Iterator[None]:
         raise
 
 
-def began_before(folder: Path) -> bool:
+def began_before(folder: Path, *, overwrite: bool = False) -> bool:
     """Whether torchrun repeats a command that has begun a run in ``folder``: after a failure, or because the
-    job was put back into a queue."""
+    job was put back into a queue. With ``overwrite`` only a failure counts: a new job starts over."""
     from ssl_mix.runs.folder import CONFIG, read_config
 
     if "TORCHELASTIC_RUN_ID" not in os.environ or not (folder / CONFIG).exists():
+        return False
+    if overwrite and int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) == 0:
         return False
     command = read_config(folder).get("command")
     return isinstance(command, list) and command[1:] == sys.argv[1:]

@@ -123,6 +123,7 @@ def reading_bar() -> Iterator[Callable[[str, int, int], None]]:
     said = time.perf_counter()
     with Progress(console=console, transient=True, disable=not is_live()) as bar:
         tasks: dict[str, int] = {}
+        begun: set[str] = set()  # of which lines were printed
 
         def show(label: str, done: int, total: int) -> None:
             nonlocal said
@@ -130,8 +131,12 @@ def reading_bar() -> Iterator[Callable[[str, int, int], None]]:
             if label not in tasks:
                 tasks[label] = bar.add_task(label, total=total)
             bar.update(tasks[label], completed=done)  # type: ignore[arg-type]
-            if bar.disable and rank() == 0 and (not done or time.perf_counter() - said > QUIET):
+            due = not done or time.perf_counter() - said > QUIET or (done == total and label in begun)
+            if bar.disable and rank() == 0 and due:
                 said = time.perf_counter()
+                begun.add(label)
+                if done == total:
+                    begun.discard(label)
                 print(f"{label}: {done} of {total}", file=sys.stderr, flush=True)
 
         yield show

@@ -40,7 +40,7 @@ def train(arguments: Sequence[str]) -> None:
     if words.out is None:
         raise UserError("`out` is missing: name the folder of the run")
     with reading_bar() as progress:
-        if began_before(words.out):
+        if began_before(words.out, overwrite=words.overwrite):
             session = reopen(words.out, progress=progress)
         else:
             session = start(built.run, words.out, overwrite=words.overwrite, progress=progress)

@@ -87,6 +87,7 @@ def test_the_same_command_under_torchrun_goes_on(
 
 def test_another_command_does_not_go_on(tmp_path: Path, torchrun: pytest.MonkeyPatch) -> None:
     torchrun.setattr(sys, "argv", ["ssl-mix", "train", "fixmatch"])
+    torchrun.delenv("TORCHELASTIC_RESTART_COUNT", raising=False)
     assert not began_before(tmp_path)
     content: dict[str, object] = {
         name: {} for name in ("algorithm", "data", "net", "train", "dataset", "versions", "given")
@@ -94,6 +95,10 @@ def test_another_command_does_not_go_on(tmp_path: Path, torchrun: pytest.MonkeyP
     for command, same in ((["x", "train", "fixmatch"], True), (["x", "train", "uda"], False), (None, False)):
         (tmp_path / "config.json").write_text(json.dumps(content | {"command": command}))
         assert began_before(tmp_path) is same
+        assert not began_before(tmp_path, overwrite=True)  # a new job
+        with torchrun.context() as restarted:
+            restarted.setenv("TORCHELASTIC_RESTART_COUNT", "1")
+            assert began_before(tmp_path, overwrite=True) is same
 
 
 def test_torchrun_is_told_why_a_process_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

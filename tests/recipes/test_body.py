@@ -176,4 +176,7 @@ def test_the_table_has_a_row_of_the_body(gain: float, marks: list[str]) -> None:
     shown = table(Found(PROBE, (Climbed(PROBE, 0.8, 0.0, 0.0, 1.0),), "so it is", body))
     mark, name, accuracy, against, seconds = (list(column.cells) for column in shown.columns)
     assert mark == marks and name == ["probe", "body + AS, 3 folds"] and seconds == ["1.0", "2.0"]
-    assert accuracy == ["80.0 %", "90.0 %"] and against[1] == f"{100 * gain:+.1f} +- 1.0 to probe"
+    assert (
+        accuracy == ["80.0 %", "90.0 %"]
+        and against[1] == f"{100 * gain:+.1f} +- 1.0 to probe, there {90 - 100 * gain:.1f} %"
+    )

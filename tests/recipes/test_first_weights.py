@@ -99,7 +99,7 @@ def test_the_middle_of_start_and_end_is_kept_where_it_is_a_network(
     def share(**options: Any) -> float:
         return build_run(name, {"train": "images", **sources["file"], **options})[0].config.start_share
 
-    learns_from_it = name in ("mean-teacher", "self-tuning", "bi-tuning")
+    learns_from_it = name in ("mean-teacher", "simmatch", "simmatchv2", "self-tuning", "bi-tuning")
     assert share() == (0.0 if learns_from_it or name == "stochnorm" else 0.5)
     others = ({"head_start": "random"}, {"tune": "head"}, {"tune": "lora"}, {"norms": "training"})
     assert [share(**other) for other in others] == [0.0] * 4
@@ -114,6 +114,19 @@ def test_gradients_of_a_contrast_through_a_new_projector_are_clipped(
     contrastive = name in ("self-tuning", "bi-tuning")
     assert run.config.clip_grad == (1.0 if contrastive else None)
     assert ("`clip_grad=1.0` (" in note) == contrastive
+
+
+@pytest.mark.parametrize(
+    ("name", "more", "ratio"),
+    [("fixmatch", {}, 2), ("fixmatch", {"tune": "head"}, 7), ("adamatch", {}, 2), ("mixmatch", {}, 1)]
+    + [("fixmatch", {"unlabeled_ratio": 5}, 5)],
+)
+def test_a_step_has_few_unlabeled_images(
+    name: str, more: dict[str, Any], ratio: int, sources: dict[str, dict[str, str]]
+) -> None:
+    run, [note] = build_run(name, {"train": "images", **sources["file"], **more})
+    assert run.algorithm.unlabeled_ratio == ratio
+    assert ("`unlabeled_ratio=2` (" in note) == (ratio == 2)
 
 
 @pytest.mark.parametrize("name", list(ALGORITHMS))
