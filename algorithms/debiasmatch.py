@@ -33,7 +33,7 @@ class DebiasMatch(Algorithm):
     Args:
         threshold: tau, the confidence a debiased pseudo-label must reach, in [0, 1].
         debias: lambda, the share of the favor that is taken from pseudo-labels and asked for as margin.
-        average_decay: of m.
+        average_decay: decay of the moving average m.
         strong_weight: weight of the strong view of labeled images.
         unlabeled_weight: weight of the unlabeled term.
         unlabeled_ratio: mu, unlabeled images per labeled one in a batch.

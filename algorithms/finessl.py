@@ -37,8 +37,7 @@ class FineSSL(Algorithm):
     last confidently taken for class c.
 
     Args:
-        threshold: tau, the confidence from which a pseudo-label teaches the auxiliary head, and from which
-        an
+        threshold: tau, the confidence from which a pseudo-label teaches the auxiliary head, and from which an
             image counts as learned, in [0, 1].
         margin: alpha, of the logits of a class that no image is taken for.
         smoothing: share of a smoothed label that goes to the other classes.

@@ -29,12 +29,15 @@ class SequenceMatch(Algorithm):
     and the medium view, detached, m is ``1[max q >= threshold]``, and ``t ~ q^(1 / temperature)``.
 
     Args:
-        threshold: tau, in [0, 1]. temperature: of the sharpening. unlabeled_weight: weight of the confident
-        pseudo-labels. sequence_weight: weight of the divergences between the three views, where the gentler
-        one is confident. unconfident_weight: weight of that between weak and strong where the weak one is
-        not. unlabeled_ratio: mu, unlabeled images per labeled one in a batch. mixing: mixing terms added to
-        the loss: decoupled mixup (DM) and the asymmetric strategy (AS). targets: what makes pseudo-labels
-        less biased before they are held against the threshold.
+        threshold: tau, the confidence from which a view counts, in [0, 1].
+        temperature: T, of the sharpening.
+        unlabeled_weight: weight of the confident pseudo-labels.
+        sequence_weight: weight of the divergences between the three views, where the gentler one is
+            confident.
+        unconfident_weight: weight of that between weak and strong where the weak one is not.
+        unlabeled_ratio: mu, unlabeled images per labeled one in a batch.
+        mixing: mixing terms added to the loss: decoupled mixup (DM) and the asymmetric strategy (AS).
+        targets: what makes pseudo-labels less biased before they are held against the threshold.
 
     Raises:
         ValueError: an argument is out of range.

@@ -43,7 +43,7 @@ class SimMatch(Algorithm):
     Args:
         threshold: tau, the confidence a pseudo-label must reach, in [0, 1]; the code for ImageNet: 0.7.
         prediction_share: a, in [0, 1]; the rest of a pseudo-label is what the labeled images say.
-        temperature: T.
+        temperature: T, of the likenesses.
         width: of the embeddings.
         projectors: how many make the embedding, which is their mean; EPASS takes 3.
         unlabeled_weight: lambda_u, weight of the unlabeled term; the code for ImageNet: 10.

@@ -74,7 +74,7 @@ def agreed(tensor: Tensor) -> Tensor:
     """The same tensor, with the values that it has on the first process."""
     if count() > 1:
         dense = tensor.contiguous()
-        dist.broadcast(dense, 0)
+        dist.broadcast(dense.reshape(-1).view(torch.uint8), 0)  # as bytes: not every type can be sent
         tensor.copy_(dense)
     return tensor
 

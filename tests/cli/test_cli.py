@@ -57,7 +57,7 @@ def folders(root: Path, size: int = 20) -> None:
         *[
             [name, *DIGITS, *(["--mix", "dm-as"] if "mixing" in signature(made).parameters else [])]
             for name, made in ALGORITHMS.items()
-            if name not in ("supervised", *TRANSFER)
+            if name not in ("supervised", "noisy-student", *TRANSFER)  # which starts from a run
         ],
         ["supervised", *DIGITS, "--mixer", "mixup", "--mix", "dm"],
         ["supervised", "--data", "digits", *QUICK, "--mix", "mixup", "--mixer", "cutmix"],

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -107,7 +108,7 @@ def test_a_signal_outside_training_is_one_line(
         time.sleep(5)
 
     for command in ("evaluate", "use"):  # which has its own name for it
-        monkeypatch.setattr(f"ssl_mix.cli.{command}.load", lambda *_: object())
+        monkeypatch.setattr(f"ssl_mix.cli.{command}.load", lambda *_: SimpleNamespace(device="cpu"))
     monkeypatch.setattr("ssl_mix.recipes.auto.learned_features", lambda *_: None)
     monkeypatch.setattr(place, interrupted)
     with pytest.raises(SystemExit) as stop:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 from algorithm_scene import make, same_bits, timeless
-from algorithm_tables import both
+from algorithm_tables import both, everything
 
 from ssl_mix.algorithms import ALGORITHMS
 
@@ -44,9 +44,9 @@ def test_a_run_depends_on_its_seed(name: str, keywords: dict[str, Any]) -> None:
 
 
 @pytest.mark.slow
-@both
-def test_overfits_a_small_set_through_the_public_interface(name: str, keywords: dict[str, Any]) -> None:
-    algorithm: Any = ALGORITHMS[name](**keywords)
+@pytest.mark.parametrize("name", sorted(ALGORITHMS.keys() - {"s4l"}))  # to which a turned image is the same
+def test_overfits_a_small_set_through_the_public_interface(name: str) -> None:
+    algorithm: Any = ALGORITHMS[name](**everything(name)[-1])
     trainer = make(algorithm, per_class=8, steps=60, batch_size=16, log_every=30, eval_every=60)
     *_, last = trainer.fit()
     assert last["test_accuracy"] > 0.9

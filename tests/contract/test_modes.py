@@ -9,7 +9,7 @@ from torch import nn
 
 from ssl_mix import losses
 from ssl_mix.evaluation import plain_features, predict_probabilities
-from ssl_mix.losses import LUMixLoss, lumix_lam
+from ssl_mix.losses import LogitAdjustedLoss, LUMixLoss, lumix_lam
 from ssl_mix.types import MixedTarget
 
 CRITERIA = [
@@ -29,7 +29,8 @@ def batch() -> tuple[torch.Tensor, MixedTarget]:
 @pytest.mark.parametrize("criterion", CRITERIA)
 def test_a_criterion_draws_nothing_in_evaluation(criterion: type[nn.Module]) -> None:
     logits, target = batch()
-    made, before = criterion().eval(), torch.get_rng_state()
+    counts = {"class_counts": torch.arange(1, 6)} if issubclass(criterion, LogitAdjustedLoss) else {}
+    made, before = criterion(**counts).eval(), torch.get_rng_state()
     first = made(logits, target)
     assert torch.equal(first, made(logits, target))
     assert torch.equal(before, torch.get_rng_state())
@@ -67,7 +68,9 @@ def test_a_learned_mixer_learns_while_training_alone(name: str, nets: dict[int, 
     assert mixer.train().mix_batch(pictures(), labels, net=nets[3], generator=generator()).loss is not None
 
 
-@pytest.mark.parametrize("name", [name for name, make in BUILDERS.items() if "net" in make().needs])
+@pytest.mark.parametrize(
+    "name", [n for n, make in BUILDERS.items() if "net" in make().needs and n != "tokenmixup"]
+)
 @pytest.mark.parametrize("training", [True, False])
 def test_a_network_that_is_asked_keeps_its_modes(name: str, training: bool, nets: dict[int, Net]) -> None:
     mixer, net = build(name, nets), nets[3].train(training)

@@ -7,8 +7,17 @@ from algorithm_tables import each
 
 from ssl_mix.algorithms import ALGORITHMS
 
-# Draws from a generator of the step's own, hooks, and a copy of a queue.
-BREAKING = {"vat", "mixmatch", "remixmatch", "delta", "self-tuning"}
+# Draws from a generator of the step's own, gradients of gradients, hooks, and a copy of a queue.
+BREAKING = {
+    "vat",
+    "mixmatch",
+    "remixmatch",
+    "adamatch",
+    "crmatch",
+    "meta-pseudo-labels",
+    "delta",
+    "self-tuning",
+}
 pytestmark = pytest.mark.slow
 
 

@@ -255,7 +255,7 @@ def test_a_data_frame_of_pandas(root: Path) -> None:
     [
         ([("a.png", 0)], "labeled: 1 of 1 files are not there or no regular files: a.png"),
         ([("a.png", 0), "b.png"], r"labeled: expected only files or only \(file, label\), got 1 pairs"),
-        ([3, 4], "labeled: expected a folder, a list of files, .* got a list with int"),
+        ([3, 4], "labeled: expected a folder, .*a list of files, .* got a list with int"),
     ],
 )
 def test_lists_that_are_refused(entries: Any, message: str) -> None:

@@ -58,8 +58,10 @@ def quick(known: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 ADJUSTED = {"align": "labeled", "smooth_targets": 0.3}
-CASES: list[tuple[str, dict[str, Any]]] = [(name, {}) for name in ABLE]
-CASES += [(name, ADJUSTED) for name in ABLE if "targets" in fields_of(ALGORITHMS[name])]
+CASES: list[tuple[str, dict[str, Any]]] = [
+    (name, {}) for name in ABLE if name != "noisy-student"
+]  # needs a run
+CASES += [(name, ADJUSTED) for name, _ in CASES if "targets" in fields_of(ALGORITHMS[name])]
 CASES += [(name, {"balance_classes": True}) for name in ("fixmatch", "self-tuning")]
 
 
