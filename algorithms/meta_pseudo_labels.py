@@ -25,6 +25,7 @@ from ssl_mix.errors import check_count, check_not_negative, check_positive, chec
 from ssl_mix.mixing.terms import MixingTerms
 from ssl_mix.mixing.words import Mix
 from ssl_mix.passes import frozen_running_statistics, full_precision, logits_of, together
+from ssl_mix.ranks import averaged
 from ssl_mix.targets import PLAIN, Adjuster, Targets, hard_pseudo_labels, predicted, ramp_up, sharpen
 from ssl_mix.types import Batch, Nets, Step, StepOutput, Task
 
@@ -131,7 +132,7 @@ class MetaPseudoLabels(Algorithm):
         with torch.no_grad(), frozen_running_statistics(student):
             moved = {
                 name: weight - self.lookahead * slope
-                for (name, weight), slope in zip(weights.items(), slopes, strict=True)
+                for (name, weight), slope in zip(weights.items(), averaged(slopes), strict=True)
             }
             before, after = logits_of(student, x), full_precision(functional_call(student, moved, (x,)))
             return F.cross_entropy(before, labels) - F.cross_entropy(after, labels)

@@ -36,8 +36,9 @@ class OpenMatch(Algorithm):
     Args:
         threshold: confidence that a pseudo-label must reach, in [0, 1].
         ova_weight: of the one-vs-all classifiers' loss on labeled images.
-        entropy_weight: lambda_em, weight of the entropy of the one-vs-all classifiers on unlabeled images.
-        consistency_weight: lambda_oc, weight of their agreement on two weak views; the published code takes 1 for CIFAR-100.
+        entropy_weight: lambda_em, weight of the one-vs-all entropy of unlabeled images.
+        consistency_weight: lambda_oc, weight of their agreement on two weak views; the published
+            code takes 1 for CIFAR-100.
         unlabeled_weight: lambda_fm, weight of FixMatch's term.
         warmup: share of the run before FixMatch's term begins: 10 of 512 epochs in the paper.
         unlabeled_ratio: mu, unlabeled images per labeled one in a batch.

@@ -7,7 +7,7 @@ nothing that looks across a batch has to know of processes, and N of them do wha
 sums. Without ``torch.distributed`` everything here is the identity.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -143,6 +143,22 @@ class _Exchange(torch.autograd.Function):
         total = gradients[0].contiguous()
         dist.all_reduce(total)
         return total[rank()]
+
+
+@torch.no_grad()
+def averaged(own: Sequence[Tensor]) -> list[Tensor]:
+    """The means over all processes of tensors that each has, those of one dtype in one exchange."""
+    found = list(own)
+    if count() == 1:
+        return found
+    for dtype in sorted({tensor.dtype for tensor in own}, key=str):
+        places = [place for place, tensor in enumerate(own) if tensor.dtype == dtype]
+        total = torch.cat([own[place].flatten() for place in places])
+        dist.all_reduce(total)
+        parts = torch.split(total / count(), [own[place].numel() for place in places])
+        for place, part in zip(places, parts, strict=True):
+            found[place] = part.view(own[place].shape)
+    return found
 
 
 def gathered(own: Tensor) -> Tensor:

@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 
 import torch
-import torch.distributed as dist
 from torch import Tensor
 
 from ssl_mix import ranks
@@ -35,10 +34,5 @@ def average_gradients(weights: Iterable[Tensor]) -> None:
     if ranks.count() == 1:
         return
     gradients = [weight.grad for weight in weights if weight.grad is not None]
-    for dtype in sorted({gradient.dtype for gradient in gradients}, key=str):
-        mine = [gradient for gradient in gradients if gradient.dtype == dtype]
-        total = torch.cat([gradient.flatten() for gradient in mine])
-        dist.all_reduce(total)
-        parts = torch.split(total / ranks.count(), [gradient.numel() for gradient in mine])
-        for gradient, part in zip(mine, parts, strict=True):
-            gradient.copy_(part.view(gradient.shape))
+    for gradient, mean in zip(gradients, ranks.averaged(gradients), strict=True):
+        gradient.copy_(mean)

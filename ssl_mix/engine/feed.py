@@ -88,8 +88,9 @@ class Feed:
 
     @property
     def class_shares(self) -> tuple[float, ...]:
-        """How often a labeled image of each class is drawn, C shares that sum to 1; () for masks."""
-        if self.labels.ndim > 1:
+        """How often a labeled image of each class is drawn, C shares that sum to 1; () where masks take
+        the place of labels."""
+        if bool((self.labels < 0).any()):
             return ()
         config, classes = self.config, len(self.data.classes)
         counts = torch.bincount(self.labels.cpu(), minlength=classes).double()
