@@ -137,8 +137,9 @@ def assemble_parts(
         *notes,
         *(cached or _memory_notes(needed, budget)),
         *_reading_notes(list(readings.values()), size),
+        *_glance_notes(sets),
+        *_uncached_notes(parts, options),
     ]
-    told += _glance_notes(sets)
     if options.drop_copies != "none":
         whole = len(parts["training"].labels)
         parts["training"], reading = _without_copies(
@@ -218,6 +219,15 @@ def _own_views(images: Originals, options: Options) -> OwnViews | None:
     if not options.transforms:
         return None
     return OwnViews(images, options.transforms, options.shape, worker_count(options.workers))
+
+
+def _uncached_notes(parts: Mapping[str, Part], options: Options) -> list[str]:
+    """What images cannot be cached."""
+    return [
+        f"{what} images have no files of their own: `cache_images` keeps none of them"
+        for what, part in parts.items()
+        if options.cache_images is not None and part.images.files is None
+    ]
 
 
 def _memory_notes(needed: int, budget: int) -> list[str]:

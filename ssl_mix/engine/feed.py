@@ -90,10 +90,11 @@ class Feed:
     def class_shares(self) -> tuple[float, ...]:
         """How often a labeled image of each class is drawn, C shares that sum to 1; () where masks take
         the place of labels."""
-        if bool((self.labels < 0).any()):
+        labels = self.data.train.labels[self.labeled]
+        if (labels < 0).any():
             return ()
         config, classes = self.config, len(self.data.classes)
-        counts = torch.bincount(self.labels.cpu(), minlength=classes).double()
+        counts = torch.bincount(labels, minlength=classes).double()
         if config.balanced or config.class_weights:
             weights = torch.tensor(config.class_weights or [1.0] * classes, dtype=torch.float64)
             counts = (counts > 0) * weights if config.balanced else counts * weights

@@ -61,8 +61,14 @@ def test_archives_are_a_data_set_with_images_in_any_order(
     shard(tmp_path / "train" / "000.tar", files[:3], [1, 0, None])
     shard(tmp_path / "train" / "001.tar", files[3:], ["1", "0", "-1"])
     data = DATASETS["folder"](
-        tmp_path, train=tmp_path / "train", image_size=8, memory_budget=memory, workers=0
+        tmp_path,
+        train=tmp_path / "train",
+        image_size=8,
+        memory_budget=memory,
+        workers=0,
+        cache_images=tmp_path,
     )
+    assert any("`cache_images` keeps none of them" in note for note in data.notes)
     assert data.classes == ("0", "1") and data.train.labels.tolist() == [1, 0, -1, 1, 0, -1]
     assert torch.equal(pixels(data), torch.stack([decode(file, 8) for file in files]))
     (batch,) = data.train.images.batches([torch.tensor([5, 0, 5])], CPU)
