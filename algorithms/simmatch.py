@@ -129,9 +129,7 @@ class SimMatch(Algorithm):
 
     def commit(self, carry: dict[str, Tensor]) -> None:
         """Enter the labeled images of the step into the memory."""
-        rest = dict(carry)
-        self.bank.enter(*(rest.pop(name) for name in ("keys", "classes", "slots")))
-        super().commit(rest)
+        super().commit(self.bank.enter(carry))
 
     @torch.no_grad()
     def _corrected(

@@ -148,8 +148,7 @@ class SimMatchV2(Algorithm):
 
     def commit(self, carry: dict[str, Tensor]) -> None:
         """Enter the labeled and the unlabeled images of the step into the memories."""
-        rest = dict(carry)
-        self.bank.enter(*(rest.pop(name) for name in ("keys", "classes", "slots")))
+        rest = self.bank.enter(carry)
         rows = rest.pop("rows")
         self.queue.push(rows, rows.new_zeros(len(rows), dtype=torch.int64))
         super().commit(rest)

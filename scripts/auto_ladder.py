@@ -11,7 +11,6 @@ import argparse
 import dataclasses
 import json
 import platform
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +18,7 @@ from typing import Any
 
 import torch
 from benchmarks.feature_parts import of_classes
-from measuring import commit
+from measuring import command_line, commit
 from torch import Tensor
 
 from ssl_mix.datasets import Split, choose_split
@@ -136,7 +135,7 @@ def with_foreign(features: Features) -> Features:
 def setting(asked: argparse.Namespace) -> dict[str, Any]:
     """How it was measured."""
     return {
-        "command": " ".join(["python", "scripts/auto_ladder.py", *map(public, sys.argv[1:])]),
+        "command": command_line(),
         "commit": commit(),
         "hardware": f"{platform.machine()} CPU, {asked.threads} thread",
         "data": asked.root.name,
@@ -144,11 +143,6 @@ def setting(asked: argparse.Namespace) -> dict[str, Any]:
         "image_size": asked.image_size,
         "torch": torch.__version__,
     }
-
-
-def public(word: str) -> str:
-    """A word of the command without the folders that are this machine's alone."""
-    return Path(word).name if "/" in word else word
 
 
 if __name__ == "__main__":

@@ -8,16 +8,14 @@ come with options: ``--algorithms fixmatch "fixmatch --mix dm-as"``.
 
 import argparse
 import json
-import os
 import platform
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from measuring import append_line, commit
+from measuring import append_line, command_line, commit
 
 from ssl_mix.cli.main import main as ssl_mix
 from ssl_mix.runs.answered import evaluate
@@ -33,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     asked = read(arguments)
     torch.set_num_threads(asked.threads)
     about = {
-        "command": " ".join(["python", "scripts/default_runs.py", *map(public, sys.argv[1:])]),
+        "command": command_line(),
         "commit": commit(),
         "hardware": f"{platform.machine()} CPU, {asked.threads} thread",
         "net": Path(asked.net).name,
@@ -111,11 +109,6 @@ def end_scores(folder: Path) -> dict[str, float]:
 def names_of_floats(state: dict[str, torch.Tensor]) -> list[str]:
     """The names of what has no whole numbers."""
     return [name for name, value in state.items() if value.is_floating_point()]
-
-
-def public(word: str) -> str:
-    """A word of the command without the folders that are this machine's alone."""
-    return os.path.basename(word) if "/" in word else word
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from auto_ladder import public, tail
+from auto_ladder import tail
 from benchmarks.feature_parts import of_classes
 from benchmarks.head_grid import DATA, MIXINGS, RATES, Cell, Method, cells, places
 from measuring import append_line, circumstances
@@ -93,8 +93,7 @@ class Study:
         self.heads: dict[tuple[Any, ...], tuple[nn.Module, Start]] = {}
         self.parts: dict[str, Features] = {}
         found = circumstances(torch.device("cpu"))
-        self.setting = {name: found[name] for name in ("hardware", "torch", "commit")}
-        self.setting["command"] = " ".join(map(public, found["command"].split(" ")))
+        self.setting = {name: found[name] for name in ("hardware", "torch", "commit", "command")}
 
     def known(self, what: Mapping[str, Any]) -> dict[str, Any] | None:
         """The line of a cell."""

@@ -9,14 +9,12 @@ or ``labeling_audit.jsonl``.
 
 import argparse
 import dataclasses
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from auto_ladder import public
 from measuring import append_line, circumstances
 from torch import Tensor
 
@@ -187,9 +185,7 @@ def flipped(labels: Tensor, num_classes: int, share: float, seed: int) -> tuple[
 
 def setting(asked: argparse.Namespace) -> Line:
     """How it was measured."""
-    command = " ".join(["python", "scripts/labeling_study.py", *map(public, sys.argv[1:])])
     return circumstances() | {
-        "command": command,
         "data": asked.root.name,
         "net": Path(asked.net).name,
         "image_size": asked.image_size,

@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import shlex
 import shutil
 import statistics
 import subprocess
@@ -14,6 +15,7 @@ from typing import Any
 
 import torch
 
+ROOT = Path(__file__).resolve().parents[1]
 ALLOCATOR = (
     "MALLOC_",
     "GLIBC_TUNABLES",
@@ -78,13 +80,26 @@ def _git(*words: str) -> str:
     return subprocess.run(["git", *words], cwd=root, capture_output=True, text=True).stdout.strip()
 
 
+def command_line() -> str:
+    """The command that runs, without the folders that are this machine's alone."""
+    return shlex.join(["python", *map(public, sys.argv)])
+
+
+def public(word: str) -> str:
+    """A word of a command: of an absolute path the part within the source tree, else the name."""
+    path = Path(word)
+    if not path.is_absolute():
+        return word
+    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else path.name
+
+
 def circumstances(device: torch.device | None = None) -> dict[str, Any]:
     """Hardware, versions, command, commit, allocator and load: what belongs beside every number."""
     return {
         "hardware": hardware(device or torch.device("cuda" if torch.cuda.is_available() else "cpu")),
         "torch": torch.__version__,
         "commit": commit(),
-        "command": " ".join(["python", *sys.argv]),
+        "command": command_line(),
         "allocator": {k: v for k, v in os.environ.items() if k.startswith(ALLOCATOR)} or "default",
         "load": os.getloadavg()[0],
     }

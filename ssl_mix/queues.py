@@ -90,11 +90,15 @@ class LabeledBank(nn.Module):
         found = self.keys.index_put((slots,), keys[last].to(self.keys.dtype))
         return found, self.truth.index_put((slots,), truth)
 
-    def enter(self, keys: Tensor, labels: Tensor, slots: Tensor) -> None:
-        """Enter them."""
-        for old, new in zip((self.keys, self.truth), self.with_batch(keys, labels, slots), strict=True):
+    def enter(self, carry: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Enter the "keys", "classes" and "slots" of a step; returns the rest of the news."""
+        rest = dict(carry)
+        batch = (rest.pop(name) for name in ("keys", "classes", "slots"))
+        for old, new in zip((self.keys, self.truth), self.with_batch(*batch), strict=True):
             old.copy_(new)
+        return rest
 
     def fill(self, keys: Tensor, labels: Tensor) -> None:
         """Enter the keys (L, E) and classes (L,) of all labeled images, in their order."""
-        self.enter(keys, labels, torch.arange(len(keys), device=keys.device))
+        slots = torch.arange(len(keys), device=keys.device)
+        self.enter({"keys": keys, "classes": labels, "slots": slots})

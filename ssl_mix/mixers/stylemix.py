@@ -101,7 +101,8 @@ class StyleCutMix(StyleMix):
     Outside the box is the content of a, in it that of b: with ``a' = g a + (1 - g) D(AdaIN(f_a, f_b))``, a in
     a style nearer to b's, and b' likewise, ``x = s a + (1 - s) a'`` outside and ``(1 - s) b + s b'`` in it;
     ``s, g ~ Beta(alpha, alpha)`` per sample. With m the share of the pixels outside, the label weight is
-    ``lam = r m + (1 - r) (g m + (1 - g) s)``. A given lam is asked of box and style.
+    ``lam = r m + (1 - r) (g m + (1 - g) s)``, and the mask is the same with 1 for m outside and 0 in the box.
+    A given lam is asked of box and style.
 
     Args:
         alpha: as of :class:`StyleMix`.
@@ -138,6 +139,6 @@ class StyleCutMix(StyleMix):
             for own, order in ((a, codes), (b, codes[::-1]))
         )
         mixed = torch.where(outside, torch.lerp(like_b, a, s), torch.lerp(b, like_a, s))
-        content = outside.flatten(1).float().mean(1)
-        share = torch.lerp(torch.lerp(style, content, nearness), content, self.content_weight)
-        return Mixed(mixed.to(images.dtype), share, share[:, None, None, None])
+        content, own, near = outside.float(), style[:, None, None, None], nearness[:, None, None, None]
+        mask = torch.lerp(torch.lerp(own, content, near), content, self.content_weight)
+        return Mixed(mixed.to(images.dtype), mask.flatten(1).mean(1), mask)

@@ -1,5 +1,6 @@
 """``ssl_mix.auto``: the way to learn from few labels that cross-validation over them finds best."""
 
+import dataclasses
 import json
 import logging
 import tempfile
@@ -173,6 +174,8 @@ def prepare(
             options, given = {**options, "image_size": size.pixels}, resized(size.pixels)
             run = run_of(PROBE, options).settled()
             data = read_data(run, given, progress)
+    for note in data.notes:  # before the minutes pass
+        tell(note)
     split = run.data.choose_split(data, run.config.seed)
     if features is None:
         net = given.network(len(data.classes), run.config.seed)
@@ -190,7 +193,8 @@ def prepare(
         run = run_of(found.rung, options)
         session = start(run, folder, given=given, features=features, overwrite=overwrite)
     write_text(folder / LADDER, json.dumps(described(found), indent=2) + "\n")
-    return session, found
+    rest = tuple(note for note in session.notes if note not in data.notes)
+    return dataclasses.replace(session, notes=rest), found
 
 
 def chosen_options(options: Mapping[str, Any]) -> dict[str, Any]:

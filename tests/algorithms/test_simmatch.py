@@ -74,7 +74,12 @@ def test_the_memory_begins_with_all_labeled_images(name: str) -> None:
 
 def test_of_a_labeled_image_that_occurs_twice_the_last_key_counts() -> None:
     bank = LabeledBank(3, 2, 1)
-    bank.enter(torch.tensor([[1.0], [2.0], [3.0]]), torch.tensor([0, 1, 1]), torch.tensor([2, 0, 2]))
+    keys, classes, slots = (
+        torch.tensor([[1.0], [2.0], [3.0]]),
+        torch.tensor([0, 1, 1]),
+        torch.tensor([2, 0, 2]),
+    )
+    assert bank.enter({"keys": keys, "classes": classes, "slots": slots, "other": keys}) == {"other": keys}
     assert bank.keys.flatten().tolist() == [2, 0, 3]
     assert bank.truth.tolist() == [[0, 1], [0, 0], [0, 1]]
 

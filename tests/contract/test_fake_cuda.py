@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 from algorithm_scene import CLASSES, make
-from algorithm_tables import both
+from algorithm_tables import adjusted, each, everything
 from fake_cuda import FakeCuda, HostWaits, backward_of, fake_cuda, like_inputs
 from mixer_scene import net_for
 from torch import Tensor, nn
@@ -67,10 +67,9 @@ def take_step(trainer: Trainer, gpu: FakeCuda, monkeypatch: pytest.MonkeyPatch) 
         gpu.strict = False
 
 
-@both
-def test_step_never_waits_for_the_gpu(
-    gpu: FakeCuda, monkeypatch: pytest.MonkeyPatch, name: str, keywords: dict[str, Any]
-) -> None:
+@each
+def test_step_never_waits_for_the_gpu(gpu: FakeCuda, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    keywords = adjusted(name) or everything(name)[-1]  # all that a step may do
     trainer = make(ALGORITHMS[name](**keywords), device="cuda", amp="bf16")
     before = gpu.launches
     take_step(trainer, gpu, monkeypatch)

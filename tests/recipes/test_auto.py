@@ -6,12 +6,14 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 
 import ssl_mix
 from ssl_mix.cli.auto import split_minutes
 from ssl_mix.cli.main import main
 from ssl_mix.datasets import choose_split
 from ssl_mix.errors import UserError
+from ssl_mix.recipes.auto import prepare
 from ssl_mix.recipes.ladder import FIXMATCH, PROBE, PROTOTYPES, RUNGS, Climbed, choose, folds
 from ssl_mix.runs.answered import evaluate
 
@@ -67,6 +69,20 @@ def test_without_time_only_the_first_two_are_compared(tmp_path: Path) -> None:
         net="small-cnn", labels_per_class=2, out=tmp_path, minutes=1e-6, on_rung=ladder.append, **OPTIONS
     )
     assert [climbed.rung for climbed in ladder] == [PROBE, FIXMATCH]
+
+
+def test_what_cannot_be_read_is_told_before_anything_is_tried(tmp_path: Path) -> None:
+    for number, name in enumerate(("a/1", "a/2", "b/1", "b/2")):
+        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.effect_noise((8 + number, 8), 60).convert("RGB").save(tmp_path / "in" / f"{name}.png")
+    (tmp_path / "in/a/broken.png").write_bytes(b"no picture")
+    told: list[Any] = []
+    options = {"net": "small-cnn", "pretrained": "none", "labeled": str(tmp_path / "in"), "image_size": 8}
+    options |= {"feature_views": 2, "steps": 2, "threads": 1}
+    session, _ = prepare(tmp_path / "run", options, on_rung=told.append, tell=told.append)
+    (broken,) = [note for note in told if "broken.png" in str(note)]
+    assert told.index(broken) < min(place for place, said in enumerate(told) if isinstance(said, Climbed))
+    assert not any("broken.png" in note for note in session.notes)
 
 
 def test_every_label_is_held_out_once() -> None:
