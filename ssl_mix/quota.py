@@ -70,7 +70,8 @@ class ClassQuota(nn.Module):
 
     @torch.no_grad()
     def forward(self, pseudo: PseudoLabels) -> tuple[Tensor, dict[str, Tensor]]:
-        """1 for the pseudo-labels of a step that count, else 0, (N,) float; and what :meth:`enter_news` takes.
+        """1 for the pseudo-labels of a step that count, else 0, (N,) float; and the news for
+        :meth:`enter_news`.
 
         Where an image occurs twice in the batch its last pseudo-label counts.
 
@@ -119,7 +120,7 @@ class ClassQuota(nn.Module):
         return _Moves(entered, left, news["passed"][at], self.passed[slots][from_])
 
     def _quotas(self, moves: "_Moves", sizes: Tensor) -> Tensor:
-        """How many pseudo-labels count of each class, of which there are ``sizes`` (N,); (N,) or 0-d int64."""
+        """How many pseudo-labels count of classes of which there are ``sizes`` (N,); (N,) or 0-d int64."""
         if self.head is None:
             passed = self.passing.sum() + moves.more_passing(0, self.counts.numel())
             return -(-passed // self.num_classes)
