@@ -29,6 +29,7 @@ FLOORS = (
     {"ranks", "types"},
     {"passes", "randomness"},
     {"algorithm", "augment", "banks", "losses", "transfer"},
+    {"rebalance"},
     {"datasets", "mixers", "models", "queues", "targets"},
     {"evaluation", "mixing"},
     {"algorithms", "engine"},
