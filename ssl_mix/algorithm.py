@@ -110,7 +110,8 @@ class Algorithm(nn.Module):
             else:
                 self.get_buffer(name).copy_(value)
         for owner, news in apart.items():
-            self.get_submodule(owner).enter_news(news)
+            module: Any = self.get_submodule(owner)
+            module.enter_news(news)
 
     def hyperparameters(self) -> dict[str, Any]:
         """The constructor's keywords and their values."""

@@ -7,7 +7,7 @@ from ssl_mix.banks import NEVER, class_type, known_indices, last_positions
 from ssl_mix.types import PseudoLabels
 
 DROPPED_BITS = 4  # of the 10 behind the point of a float16
-LEVELS = (torch.ones(1, dtype=torch.float16).view(torch.int16).item() >> DROPPED_BITS) + 1
+LEVELS = (int(torch.ones(1, dtype=torch.float16).view(torch.int16)) >> DROPPED_BITS) + 1
 GOLDEN = 2654435769  # 2^32 over the golden ratio: multiples of it are spread evenly
 
 
@@ -68,7 +68,8 @@ class ClassQuota(nn.Module):
 
     @torch.no_grad()
     def forward(self, pseudo: PseudoLabels) -> tuple[Tensor, dict[str, Tensor]]:
-        """1 for the pseudo-labels of a step that count, else 0, (N,) float; and what :meth:`enter_news` takes.
+        """1 for the pseudo-labels of a step that count, else 0, (N,) float; and what :meth:`enter_news`
+        takes.
 
         Where an image occurs twice in the batch its last pseudo-label counts.
 

@@ -9,12 +9,9 @@ from torch import Tensor, nn
 
 from ssl_mix.errors import UserError, check_choice, check_share
 from ssl_mix.passes import backbone, full_precision
-<<<<<<< HEAD
 from ssl_mix.quota import ClassQuota
-=======
 from ssl_mix.rebalance import Addon, Rebalance, build_addon, check_addon
 from ssl_mix.rebalance.prototypes import likeness, moved
->>>>>>> w-rebal
 from ssl_mix.transfer.heads import feature_width
 from ssl_mix.types import Nets, PseudoLabels, Step, Task
 
@@ -269,14 +266,7 @@ class Adjuster(nn.Module):
 
     def select(self, pseudo: PseudoLabels, adjusted: Adjusted) -> tuple[PseudoLabels, dict[str, Tensor]]:
         """The pseudo-labels with those that count chosen anew where each class is to have its own, see
-<<<<<<< HEAD
-        :class:`ssl_mix.quota.ClassQuota`; and all news of the step."""
-        if not (self.options.balance_classes or self.options.adaptive_thresholds):
-            return pseudo, adjusted.news
-        mask, news = self.quota(pseudo)
-        return pseudo._replace(mask=mask), adjusted.news | _named(news, "quota.")
-=======
-        :class:`ssl_mix.banks.ClassQuota`, and weighed by an add-on; and all news of the step."""
+        :class:`ssl_mix.quota.ClassQuota`, and weighed by an add-on; and all news of the step."""
         news = adjusted.news
         if self.options.balance_classes or self.options.adaptive_thresholds:
             mask, found = self.quota(pseudo)
@@ -285,7 +275,6 @@ class Adjuster(nn.Module):
             pseudo, found = self.addon.weigh(pseudo)
             news = news | _named(found, "addon.")
         return pseudo, news
->>>>>>> w-rebal
 
     def _average(self, name: str, new: Tensor, step: Step) -> Tensor:
         """A moving average with this step's value taken in."""
