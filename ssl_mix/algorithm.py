@@ -72,6 +72,16 @@ class Algorithm(nn.Module):
                 are asked for.
         """
 
+    def __call__(self, nets: Nets, batch: Batch, step: Step) -> StepOutput:
+        """:meth:`forward`, within the add-on that rebalances its pseudo-labels, if it has one."""
+        addon = getattr(getattr(self, "adjust", None), "addon", None)
+        if addon is None:
+            output: StepOutput = super().__call__(nets, batch, step)
+            return output
+        with addon.within(nets, batch, step) as seen:
+            found: StepOutput = addon.added(super().__call__(seen, batch, step))
+        return found
+
     def forward(self, nets: Nets, batch: Batch, step: Step) -> StepOutput:
         """The loss of one batch. Changes no buffer, mutates no input, never waits for the device."""
         raise NotImplementedError

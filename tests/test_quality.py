@@ -29,7 +29,7 @@ FLOORS = (
     {"ranks", "types"},
     {"passes", "randomness"},
     {"algorithm", "augment", "banks", "losses", "transfer"},
-    {"quota"},
+    {"quota", "rebalance"},
     {"datasets", "mixers", "models", "queues", "targets"},
     {"evaluation", "mixing"},
     {"algorithms", "engine"},

@@ -5,8 +5,8 @@
 
 ``files`` lists the images of a folder with a sub-folder per class and looks at the first bytes of each, as
 ``ssl-mix train`` does where more than 100,000 images do not fit into memory. ``banks`` takes steps of 448
-random pseudo-labels of the pseudo-label bank, of FlexMatch's classes, of those counted anew in each step, and of
-``--balance-classes``, for 10^4 to 10^8 images and 10 to 10^4 classes.
+random pseudo-labels of the pseudo-label bank, of FlexMatch's classes, of those counted anew in each step, and
+of ``--balance-classes``, for 10^4 to 10^8 images and 10 to 10^4 classes.
 """
 
 import argparse
