@@ -29,9 +29,9 @@ from ssl_mix.mixers.recursivemix import History, RecursiveMix
 from ssl_mix.mixers.resizemix import ResizeMix
 from ssl_mix.mixers.saliencymix import SaliencyMix
 from ssl_mix.mixers.samix import SAMix
+from ssl_mix.mixers.schedule import MixingSchedule, Unmixed
 from ssl_mix.mixers.smoothmix import SmoothMix
 from ssl_mix.mixers.snapmix import SnapMix
-from ssl_mix.mixers.stop_after import StopAfter, Unmixed
 from ssl_mix.mixers.stylemix import StyleCutMix, StyleMix
 from ssl_mix.mixers.tokenmix import TokenMix
 from ssl_mix.mixers.tokenmixup import TokenMixup
@@ -103,6 +103,7 @@ __all__ = [
     "MixedBatch",
     "Mixer",
     "MixerName",
+    "MixingSchedule",
     "Mixup",
     "MoEx",
     "Pair",
@@ -117,7 +118,6 @@ __all__ = [
     "SmoothMix",
     "SnapMix",
     "SoftPatchUp",
-    "StopAfter",
     "StyleCutMix",
     "StyleMix",
     "TokenMix",
