@@ -37,9 +37,9 @@ class Supervised(Algorithm):
             the attention of a vision transformer's class token; "plain" keeps it.
         regularizer: "sem" asks that features of a mixed image be the mixed features of its two images.
         regularizer_weight: weight of the regularizer.
-        mix_schedule: how the chance of a batch to be mixed goes over the run: "constant"; "linear" or "cosine"
-            to 0; or "mwh" (Mixup without Hesitation: always, then every other batch, then ever more rarely);
-            see :class:`ssl_mix.mixers.MixingSchedule`.
+        mix_schedule: how the chance of a batch to be mixed goes over the run: "constant"; "linear" or
+            "cosine" to 0; or "mwh" (Mixup without Hesitation: always, then every other batch, then ever more
+            rarely); see :class:`ssl_mix.mixers.MixingSchedule`.
         mix_prob: that chance at first.
         stop_mixing: share of the steps at the end that see plain images (ES).
         label_smoothing: of the cross-entropy.

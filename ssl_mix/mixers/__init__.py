@@ -19,6 +19,7 @@ from ssl_mix.mixers.gridmix import GridMix
 from ssl_mix.mixers.manifoldmix import ManifoldMix
 from ssl_mix.mixers.mixer import Mixed, MixedBatch, Mixer, Pair
 from ssl_mix.mixers.mixup import Mixup
+from ssl_mix.mixers.mixup_cutmix import MixupCutMix
 from ssl_mix.mixers.moex import MoEx
 from ssl_mix.mixers.patch_mixup import PatchMixup
 from ssl_mix.mixers.patch_shuffle import PatchShuffle
@@ -41,6 +42,7 @@ MixerName = Literal[
     "mixup",
     "manifoldmix",
     "cutmix",
+    "mixup-cutmix",
     "resizemix",
     "fmix",
     "gridmix",
@@ -68,6 +70,7 @@ MIXERS: dict[str, Callable[..., Mixer]] = {
     "automix": AutoMix,
     "samix": SAMix,
     "cutmix": CutMix,
+    "mixup-cutmix": MixupCutMix,
     "resizemix": ResizeMix,
     "fmix": FMix,
     "gridmix": GridMix,
@@ -105,6 +108,7 @@ __all__ = [
     "MixerName",
     "MixingSchedule",
     "Mixup",
+    "MixupCutMix",
     "MoEx",
     "Pair",
     "PatchMixup",

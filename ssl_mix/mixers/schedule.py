@@ -88,11 +88,11 @@ class MixingSchedule:
 
     ``schedule = MixingSchedule(CutMix(), stop=0.1)`` once, and in the loop ``images, target =
     schedule(Step(number, steps))(images, labels)``. A batch is mixed with the chance ``prob * s(t)``, where t
-    goes from 0 to 1 until mixing stops: "constant" is 1, "linear" ``1 - t``, "cosine" ``(1 + cos(pi t)) / 2``,
-    and "mwh" 1 up to t = 0.6, 1 for every other batch up to 0.9, and from there ``(1 - t) / 0.1``. It keeps no
-    count of its own, so that resumed training needs nothing restored; a chance of 0 or 1 draws nothing. In the
-    place of a mixer of hidden layers comes one that returns logits too; the ``loss`` of a learned mixer is
-    None where nothing is mixed.
+    goes from 0 to 1 until mixing stops: "constant" is 1, "linear" ``1 - t``, "cosine" ``(1 + cos(pi t)) /
+    2``, and "mwh" 1 up to t = 0.6, 1 for every other batch up to 0.9, and from there ``(1 - t) / 0.1``. It
+    keeps no count of its own, so that resumed training needs nothing restored; a chance of 0 or 1 draws
+    nothing. In the place of a mixer of hidden layers comes one that returns logits too; the ``loss`` of a
+    learned mixer is None where nothing is mixed.
 
     Args:
         mixer: of the batches that are mixed.
@@ -108,6 +108,7 @@ class MixingSchedule:
     Hesitation" (ICIG 2021), Algorithm 1, p = 0.6 and q = 0.9.
 
     Examples:
+        >>> from ssl_mix import Step
         >>> schedule = MixingSchedule(CutMix(), stop=0.1)
         >>> schedule(Step(50, 100)), schedule(Step(95, 100))
         (CutMix(alpha=1.0), Unmixed())
@@ -143,7 +144,7 @@ class MixingSchedule:
         return self.prob if t < ALWAYS or step.number % 2 == 0 else 0.0
 
     def __call__(self, step: Step) -> Mixer:
-        """The mixer of the batch of this step; where the chance leaves it open, ``step.generator`` decides."""
+        """The mixer of the batch of this step; ``step.generator`` decides what the chance leaves open."""
         chance = self.chance(step)
         if chance >= 1 or (chance > 0 and torch.rand((), generator=step.generator).item() < chance):
             return self.mixer

@@ -28,7 +28,7 @@ class MixingLoss:
     Args:
         mixing: "dm" adds the decoupled term, weighted by its ``eta``; which mixer decides how "bce" rescales
             lam with it: by t = 0.5, xi = 1 where images are blended everywhere, and by t = 1, xi = 0.8 where
-            regions are cut, as in the paper.
+            regions are cut ("mixup-cutmix" too), as in the paper.
         criterion: "ce" or "bce".
         label_policy: "lumix" perturbs lam and adds LUMix's regularizer; "plain" and "transmix" take lam as it
             comes.

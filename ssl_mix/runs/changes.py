@@ -19,13 +19,8 @@ from ssl_mix.runs.run import Run
 
 LENGTHS = "lengths"  # in config.json: the steps that the run was to have before
 TENTHS = {"eval_every": "evaluations", "checkpoint_every": "checkpoints"}  # ten in a run unless given
-RAMPS = (
-    "ramp",
-    "tsa",
-    "mix_schedule",
-    "stop_mixing",
-    "warmup",
-)  # options of algorithms that are shares of the run
+# Options of algorithms that are shares of the run.
+RAMPS = ("ramp", "tsa", "mix_schedule", "stop_mixing", "warmup")
 
 
 class Changes(NamedTuple):
