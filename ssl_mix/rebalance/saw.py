@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ssl_mix.banks import NEVER, known_indices, last_positions
 from ssl_mix.rebalance.addon import Addon, News
-from ssl_mix.types import PseudoLabels, Task
+from ssl_mix.types import PseudoLabels, StepOutput, Task
 
 
 class SAW(Addon):
@@ -39,7 +39,12 @@ class SAW(Addon):
         slots = known_indices(pseudo.indices)
         news = {"last": self.last.index_put((slots,), pseudo.labels[last_positions(slots)])}
         weights = effective_weights(self.counts()).to(pseudo.mask)
+        self.sight.notes["coverage"] = pseudo.mask.mean()
         return pseudo._replace(mask=pseudo.mask * weights[pseudo.labels]), news
+
+    def added(self, output: StepOutput) -> StepOutput:
+        """What the algorithm returned, with a coverage that counts pseudo-labels and not their weights."""
+        return output._replace(metrics=output.metrics | {"coverage": self.sight.notes["coverage"]})
 
     def counts(self) -> Tensor:
         """n_c before it is 1 at least, (C,)."""
