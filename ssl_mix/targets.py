@@ -7,9 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ssl_mix.banks import ClassQuota
 from ssl_mix.errors import UserError, check_choice, check_share
 from ssl_mix.passes import full_precision
+from ssl_mix.quota import ClassQuota
 from ssl_mix.rebalance import Addon, Rebalance, build_addon, check_addon
 from ssl_mix.rebalance.prototypes import smoothed
 from ssl_mix.transfer.heads import feature_width
@@ -270,7 +270,7 @@ class Adjuster(nn.Module):
 
     def select(self, pseudo: PseudoLabels, adjusted: Adjusted) -> tuple[PseudoLabels, dict[str, Tensor]]:
         """The pseudo-labels with those that count chosen anew where each class is to have its own, see
-        :class:`ssl_mix.banks.ClassQuota`, and weighed by an add-on; and all news of the step."""
+        :class:`ssl_mix.quota.ClassQuota`, and weighed by an add-on; and all news of the step."""
         news = adjusted.news
         if self.options.balance_classes or self.options.adaptive_thresholds:
             mask, found = self.quota(pseudo)

@@ -29,7 +29,7 @@ FLOORS = (
     {"ranks", "types"},
     {"passes", "randomness"},
     {"algorithm", "augment", "banks", "losses", "transfer"},
-    {"rebalance"},
+    {"quota", "rebalance"},
     {"datasets", "mixers", "models", "queues", "targets"},
     {"evaluation", "mixing"},
     {"algorithms", "engine"},
@@ -51,6 +51,7 @@ LOOSE = {
     "targets",
     "banks",
     "queues",
+    "quota",
     "passes",
     "ranks",
 }

@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 import pytest
 import torch
-from algorithm_scene import CLASSES, make
+from algorithm_scene import CLASSES, altered_by, make
 from algorithm_tables import adjusted, each, everything
 from fake_cuda import FakeCuda, HostWaits, backward_of, fake_cuda, like_inputs
 from mixer_scene import net_for
@@ -19,6 +19,7 @@ from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicO
 
 from ssl_mix import TrainConfig, Trainer
 from ssl_mix.algorithms import ALGORITHMS
+from ssl_mix.augment.views import Policy
 from ssl_mix.engine import checks, execution
 from ssl_mix.engine import trainer as trainer_module
 from ssl_mix.mixers import MIXERS, build_mixer
@@ -103,6 +104,16 @@ def test_watching_the_beginning_of_a_run_never_waits(gpu: FakeCuda, monkeypatch:
     take_step(trainer, gpu, monkeypatch)
     assert gpu.waiting == set()
     assert trainer.watch.sums is not None and trainer.watch.sums.device.type == "cuda"
+
+
+@pytest.mark.parametrize("policy", ["ctaugment", "trivial", "augmix"])
+def test_no_policy_of_strong_views_waits(
+    gpu: FakeCuda, monkeypatch: pytest.MonkeyPatch, policy: Policy
+) -> None:
+    trainer = make(ALGORITHMS["fixmatch"](), data=altered_by(policy), device="cuda", amp="bf16")
+    take_step(trainer, gpu, monkeypatch)
+    assert trainer.step == 2 and gpu.waiting == set()
+    assert {rates.device.type for rates in trainer.feed.learned.buffers()} <= {"cuda"}
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])

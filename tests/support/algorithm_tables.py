@@ -59,6 +59,7 @@ EVERYTHING: dict[str, list[dict[str, Any]]] = {
     "s4l": [{}, {"mixing": MIXED}],
     "meta-pseudo-labels": [{"ramp": 0.9}, {"ramp": 0.9, "mixing": MIXED}],
     "noisy-student": [{"threshold": 0.5}, {"threshold": 0.5, "mixing": MIXED}],
+    "v-pet": [{"teachers": ("first", "second")}, {"teachers": ("first", "second"), "mixing": MIXED}],
     "openmatch": [{}, {"warmup": 0.5, "mixing": MIXED}],
     "iomatch": [{"threshold": 0.5}, {"threshold": 0.5, "width": 16, "warmup": 0.5, "mixing": MIXED}],
     "fine-tuning": [{}, {"mixing": replace(MIXED, mix_head="own")}],
@@ -70,6 +71,8 @@ EVERYTHING: dict[str, list[dict[str, Any]]] = {
     "bi-tuning": [{}],
     "self-tuning": [{"width": 16}, {"width": 16, "mixing": MIXED}],
 }
+# What learns from other runs, so that it cannot be trained by its defaults alone.
+FROM_RUNS = ("noisy-student", "v-pet")
 # For each option of mixing another value that must change the loss.
 OTHER_MIXING = {
     "mix": "mixup",

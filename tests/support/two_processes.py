@@ -11,7 +11,7 @@ from typing import Any, get_args
 
 import torch
 import torch.distributed as dist
-from algorithm_scene import CLASSES, blobs, make
+from algorithm_scene import CLASSES, altered_by, blobs, make
 from torch import nn
 from torch.utils.data import Dataset
 
@@ -30,7 +30,7 @@ from ssl_mix.runs.stopping import Stopped
 from ssl_mix.targets import Targets
 
 Case = tuple[str, dict[str, Any], dict[str, Any]]
-PARTS = ("student", "teacher", "algorithm", "bank")
+PARTS = ("student", "teacher", "algorithm", "bank", "learned")
 BALANCED = Targets(align="labeled", smooth_targets=0.3, balance_classes=True)
 # What looks across a batch in other ways than an algorithm with its defaults: keywords, settings.
 OTHERS: dict[str, Case] = {
@@ -42,6 +42,7 @@ OTHERS: dict[str, Case] = {
     "hidden layers": ("supervised", {"mixing": MixingTerms(mix="dm", mixer="manifoldmix")}, {}),
     "gradients of images": ("supervised", {"mixing": MixingTerms(mix="dm", mixer="puzzlemix")}, {}),
     "a learned mixer": ("supervised", {"mixing": MixingTerms(mix="dm", mixer="automix")}, {}),
+    "learned strengths": ("fixmatch", {"threshold": 0.3}, {"augment": "ctaugment"}),
     "vat by a long probe": ("vat", {"probe": 10.0}, {}),
     "stochnorm without draws": ("stochnorm", {"probability": 1}, {}),
     "dropout": ("fixmatch", {}, {"net": "dropout"}),
@@ -66,8 +67,9 @@ def network(kind: str | None) -> nn.Module | None:
 def trained(name: str, keywords: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
     """State and last record after three steps."""
     settings = dict(config)
-    net = network(settings.pop("net", None))
-    trainer = make(ALGORITHMS[name](**keywords), net=net, steps=3, log_every=1, eval_every=3, **settings)
+    net, data = network(settings.pop("net", None)), altered_by(settings.pop("augment", "randaugment"))
+    times = {"steps": 3, "log_every": 1, "eval_every": 3}
+    trainer = make(ALGORITHMS[name](**keywords), net=net, data=data, **times, **settings)
     *_, last = trainer.fit()
     state = trainer.state_dict()
     return {**{part: state[part] for part in PARTS}, "record": last}
