@@ -64,12 +64,12 @@ TRAINED: dict[str, Any] = {
     "batch_size": 64,
     "ema_decay": 0.99,
     "weight_decay": 1e-3,
-    "head_start": "prototypes",
+    "head_start": "whitened",
 }
 PROBE = Rung("probe", "fine-tuning", {"head_start": "probe", **KEEP})
-PROTOTYPES = Rung("prototypes", "fine-tuning", {"head_start": "prototypes", **KEEP})
+WHITENED = Rung("whitened", "fine-tuning", {"head_start": "whitened", **KEEP})
 FIXMATCH = Rung("fixmatch + DM/AS", "fixmatch", {"mix": "dm-as", "unlabeled_ratio": 4, **TRAINED})
-RUNGS = (PROBE, FIXMATCH, PROTOTYPES, Rung("weak views", "fine-tuning", {"view": "weak", **TRAINED}))
+RUNGS = (PROBE, FIXMATCH, WHITENED, Rung("weak views", "fine-tuning", {"view": "weak", **TRAINED}))
 
 
 def run_of(rung: Rung, options: Mapping[str, Any]) -> Run:
