@@ -95,10 +95,10 @@ def probe(features: Tensor, labels: Tensor, num_classes: int, *, seed: int = 0) 
     known = counts.nonzero()[:, 0]
     strength = DEFAULT_STRENGTH
     if len(known) > 1:
-        basis, spanned = _spanned(x)
+        basis, rotated = spanned(x)
         if int(counts[known].min()) >= LABELS_TO_CHOOSE and len(x) <= MOST_TO_CHOOSE:
-            strength = _best_strength(spanned, y, seed)
-        fitted = _fit(spanned, y, strength)
+            strength = _best_strength(rotated, y, seed)
+        fitted = _fit(rotated, y, strength)
         rows, offsets = torch.from_numpy(fitted.coef_), torch.from_numpy(fitted.intercept_)
         if len(known) == 2:  # one row for both: the second against the first
             rows, offsets = torch.cat((-rows, rows)) / 2, torch.cat((-offsets, offsets)) / 2
@@ -106,7 +106,7 @@ def probe(features: Tensor, labels: Tensor, num_classes: int, *, seed: int = 0) 
     return LinearHead(weight.float(), never(bias, counts).float(), strength)
 
 
-def _spanned(x: Tensor) -> tuple[Tensor, Tensor]:
+def spanned(x: Tensor) -> tuple[Tensor, Tensor]:
     """An orthonormal basis (D, R) of the space of features (N, D), and what they are in it, (N, R)."""
     if len(x) >= x.shape[1]:
         return torch.eye(x.shape[1], dtype=x.dtype), x

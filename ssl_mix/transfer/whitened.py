@@ -1,12 +1,14 @@
 """Where a head starts that learns from unlabeled images: classes among whitened features, and a ridge
 regression on what they say."""
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from ssl_mix.errors import UserError, check_not_negative, check_positive
-from ssl_mix.transfer.starts import NEVER, TINY, LinearHead, check_labeled, never, unit
+from ssl_mix.transfer.starts import NEVER, TINY, LinearHead, check_labeled, never, spanned, unit
 
 
 def whitened(
@@ -15,7 +17,7 @@ def whitened(
     unlabeled: Tensor,
     num_classes: int,
     *,
-    shrinkage: float = 7.0,
+    shrinkages: Sequence[float] = (5.0, 20.0),
     outlier_cosine: float = 0.3,
     label_weight: float = 2.0,
     scale: float = 20.0,
@@ -25,11 +27,12 @@ def whitened(
     """Soft k-means among whitened features, and a class-balanced ridge regression on its shares.
 
     With the mean mu of all N + M features, ``z = (f - mu) / |f - mu|``. They are whitened by their second
-    moment, shrunk towards its mean eigenvalue: ``A = Z'Z / (N + M) + shrinkage tr(Z'Z / (N + M)) / D I = L
-    L'`` and ``v = L^-1 z / |L^-1 z|``. A class c with n_c labels begins at the mean m_c of its labeled v. In
-    each round an unlabeled image belongs to class c by ``p_c = softmax(scale * cos(v, w))_c`` among the
-    classes and one more, of outliers, whose cosine to everything is ``outlier_cosine``; then
-    ``w_c = (a n_c m_c + sum_u p_uc v_u) / (a n_c + sum_u p_uc)``, a = ``label_weight``.
+    moment, shrunk towards its mean eigenvalue 1 / D: ``Z'Z / (N + M) + shrinkage I / D = L L'`` and
+    ``v = L^-1 z / |L^-1 z|``. A class c with n_c labels begins at the mean m_c of its labeled v. In each
+    round an unlabeled image belongs to class c by ``p_c = softmax(scale * cos(v, w))_c`` among the classes
+    and one more, of outliers, whose cosine to everything is ``outlier_cosine``; then
+    ``w_c = (a n_c m_c + sum_u p_uc v_u) / (a n_c + sum_u p_uc)``, a = ``label_weight``. These shares p are
+    the mean over the ``shrinkages``: how much to whiten depends on the images, and is not known.
 
     The head is the ridge regression of the shares on z, in which all classes weigh the same: with q_ic = a of
     a labeled image of class c and q_uc = p_uc, ``g_c = (sum of q) / (C sum_i q_ic)`` and
@@ -42,7 +45,7 @@ def whitened(
         labels: (N,) int64 in [0, C).
         unlabeled: features of unlabeled images, (M, D); M may be 0.
         num_classes: C.
-        shrinkage: of the second moment; without end, features are left as they are.
+        shrinkages: of the second moment, as shares of its mean eigenvalue.
         outlier_cosine: an image that is closer than this to no class counts little, for any class.
         label_weight: a, how many unlabeled images a labeled one weighs.
         scale: T, of cosines and of logits.
@@ -60,28 +63,36 @@ def whitened(
     2021) too; there by Sinkhorn to classes of equal size, which costs where they are not.
     """
     check_labeled(features, labels, num_classes)
-    for name, value in {"shrinkage": shrinkage, "label_weight": label_weight, "scale": scale}.items():
+    if not shrinkages:
+        raise UserError("shrinkages must hold one at least")
+    for shrinkage in shrinkages:
+        check_positive("shrinkages", shrinkage)
+    for name, value in {"label_weight": label_weight, "scale": scale, "penalty": penalty}.items():
         check_positive(name, value)
-    check_positive("penalty", penalty)
     check_not_negative("rounds", rounds)
     if unlabeled.ndim != 2 or unlabeled.shape[1] != features.shape[1]:
         raise UserError(f"unlabeled must be (M, {features.shape[1]}), got {tuple(unlabeled.shape)}")
+    if not unlabeled.isfinite().all():
+        raise UserError("features must be finite, and some of unlabeled images are NaN or infinite")
     if not -1 <= outlier_cosine <= 1:
         raise UserError(f"outlier_cosine must lie in [-1, 1], got {outlier_cosine}")
     every = torch.cat((features, unlabeled)).detach().double().cpu()
     center = every.mean(dim=0)
     spread = (every - center).norm(dim=1).mean().clamp_min(TINY)
-    z = unit(every - center)
+    basis, z = spanned(unit(every - center))
     given = label_weight * F.one_hot(labels.cpu(), num_classes).double()
-    shares = _shares(_white(z, shrinkage), given, outlier_cosine, scale, rounds)
-    weight = scale / spread * _balanced_ridge(z, shares, penalty)
+    found = [
+        _shares(_white(z, shrinkage / len(basis)), given, outlier_cosine, scale, rounds)
+        for shrinkage in shrinkages
+    ]
+    weight = scale / spread * _balanced_ridge(z, torch.stack(found).mean(dim=0), penalty) @ basis.T
     return LinearHead(weight.float(), never(-weight @ center, given.sum(dim=0)).float())
 
 
-def _white(z: Tensor, shrinkage: float) -> Tensor:
-    """Whitened rows of length 1, (N, D)."""
+def _white(z: Tensor, added: float) -> Tensor:
+    """Rows (N, R) whitened by their second moment with something ``added`` to its eigenvalues, of length 1."""
     moment = z.T @ z / len(z)
-    moment.diagonal().add_(shrinkage * moment.trace() / len(moment) + TINY)
+    moment.diagonal().add_(added)
     return unit(torch.linalg.solve_triangular(torch.linalg.cholesky(moment), z.T, upper=False).T)
 
 
