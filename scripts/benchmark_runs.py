@@ -11,6 +11,7 @@ import signal
 import statistics
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -21,6 +22,7 @@ from measuring import append_line, circumstances
 
 from ssl_mix.algorithms import ALGORITHMS
 from ssl_mix.augment.views import Augmentation
+from ssl_mix.cli.terminal import as_flags
 from ssl_mix.cli.train import read_run
 from ssl_mix.datasets import DataSet, Split
 from ssl_mix.engine.execution import resolve_device
@@ -35,6 +37,7 @@ MIXES = ("none", "mixup", "dm", "as", "dm-as")
 OWN = ("--data", "--labels", "--labels-per-class", "--seed", "--split-seed", "--mix", "--out", "--overwrite")
 LITTLE_MEMORY = 1e-6  # GiB: the images stay in their files while runs are planned
 RUNNING: list[subprocess.Popen[bytes]] = []
+STARTING, STOPPED = threading.Lock(), threading.Event()  # once stopped, nothing is started
 
 Identity = dict[str, Any]
 Line = dict[str, Any]
@@ -200,12 +203,15 @@ def train(planned: Planned) -> None:
     arguments = ["train", *planned.arguments] if how == "new" else ["resume", str(folder)]
     folder.parent.mkdir(parents=True, exist_ok=True)
     log = folder.parent / f"{folder.name}.log"
-    print(f"{how:4} ssl-mix {shlex.join(arguments)}", flush=True)
     with open(log, "a") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "ssl_mix", *arguments], stdout=output, stderr=output
-        )
-        RUNNING.append(process)
+        with STARTING:
+            if STOPPED.is_set():
+                raise UserError(f"{folder}: stopped before it began")
+            print(f"{how:4} ssl-mix {shlex.join(arguments)} >> {log}", flush=True)
+            process = subprocess.Popen(
+                [sys.executable, "-m", "ssl_mix", *arguments], stdout=output, stderr=output
+            )
+            RUNNING.append(process)
         process.wait()
         RUNNING.remove(process)
     if process.returncode != 0 or planned.state != "finished":
@@ -216,7 +222,9 @@ def train(planned: Planned) -> None:
 def stop(number: int, frame: object) -> NoReturn:
     """Let running processes save what they have, wait for them, and end."""
     del frame
-    for process in RUNNING:
+    with STARTING:
+        STOPPED.set()
+    for process in list(RUNNING):
         process.send_signal(signal.SIGINT)
     for process in list(RUNNING):
         process.wait()
@@ -283,7 +291,9 @@ def parser_of(description: str | None, out: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2], help="their numbers, not how many")
+    parser.add_argument(
+        "--seeds", nargs="+", type=int, default=[0, 1, 2], help="their numbers, not how many; default: 0 1 2"
+    )
     parser.add_argument(
         "--only",
         action="append",
@@ -291,7 +301,7 @@ def parser_of(description: str | None, out: str) -> argparse.ArgumentParser:
         metavar="NAMES:FLAGS",
         help="'fixmatch,uda: --unlabeled-ratio 3'",
     )
-    parser.add_argument("--out", type=Path, default=Path(out))
+    parser.add_argument("--out", type=Path, default=Path(out), help=f"folder of the runs; default: {out}")
     parser.add_argument("--json", type=Path, required=True, help="file of results, added to")
     parser.add_argument("--markdown", type=Path, help="write the table there too")
     parser.add_argument("--jobs", type=int, default=1, help="runs at once")
@@ -316,7 +326,11 @@ def parse(
     words, flags = list(arguments), []
     if "--" in words:
         words, flags = words[: words.index("--")], words[words.index("--") + 1 :]
-    options = parser.parse_args(words)
+    options, unknown = parser.parse_known_args(words)
+    if unknown:
+        parser.error(
+            f"unrecognized arguments: {shlex.join(unknown)} (flags of ssl-mix train stand behind --)"
+        )
     options.flags = flags
     parted = (only.partition(":") for only in options.only)
     options.only = [(names.replace(" ", "").split(","), shlex.split(only)) for names, _, only in parted]
@@ -354,23 +368,28 @@ def carry_out(
     failures = []
     if not options.table_only:
         with ThreadPoolExecutor(options.jobs) as pool:
-            futures = [pool.submit(finish, each, options.json, result) for each in planned]
+            futures = [
+                pool.submit(finish, each, options.json, result, f"{number} of {len(planned)}")
+                for number, each in enumerate(planned, 1)
+            ]
         failures = [str(failure) for future in futures if (failure := future.exception())]
     text = table(read_lines(options.json, planned))
     print(text)
+    print(f"Next    ssl-mix compare {options.out} --latex table.tex")
     if options.markdown is not None:
         options.markdown.write_text(text)
     if failures:
         raise UserError("\n".join([f"{len(failures)} of {len(planned)} runs failed:", *failures]))
 
 
-def finish(each: Planned, file: Path, result: Callable[[Planned], Line]) -> None:
-    """Train a run to its end, and add its line unless it is there."""
+def finish(each: Planned, file: Path, result: Callable[[Planned], Line], which: str) -> None:
+    """Train a run to its end, and add its line unless it is there; ``which`` of how many it is is told."""
     train(each)
     if not read_lines(file, [each]):
         line = result(each)
         append_line(file, line)
-        print(f"done {each.folder}  error {line['error_last']} %", flush=True)
+        told = f"error {line['error_last']:.2f} %, {line['seconds']} s"
+        print(f"done {each.folder} ({which})  {told}", flush=True)
 
 
 def run_script(name: str, work: Callable[[Sequence[str]], None], arguments: Sequence[str] | None) -> None:
@@ -386,4 +405,4 @@ def run_script(name: str, work: Callable[[Sequence[str]], None], arguments: Sequ
     try:
         work(sys.argv[1:] if arguments is None else arguments)
     except UserError as mistake:
-        sys.exit(f"{name}: {mistake}")
+        sys.exit(f"{name}: {as_flags(str(mistake))}")
