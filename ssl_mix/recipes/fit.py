@@ -52,8 +52,9 @@ def fit(
             ``data="cifar10"``.
         unlabeled: images without labels, likewise.
         test: images with labels to evaluate on, likewise.
-        net: a name, weights (a file or the folder of a run), or any ``nn.Module`` that gives logits; it is
-            copied, and a head for other classes is replaced by a new one. Whether its weights are trained,
+        net: a name, weights (a file or the folder of a run), or any ``nn.Module`` that gives logits, alone or
+            as ``logits`` of what it returns; it is copied, and a linear head for other classes is replaced by
+            a new one. Whether its weights are trained,
             which decides the defaults, shows in its normalization, or ``pretrained="default"`` and "none" say
             it. Default: a network for the size of the images.
         out: folder of the run; default: a new temporary one, ``trained.folder``.
