@@ -46,17 +46,17 @@ def fit(
 
     Args:
         algorithm: a name in ``ssl_mix.algorithms.ALGORITHMS``, "fixmatch" for instance.
-        labeled: images with labels: a folder with a sub-folder per class, a list of (file, label), a table,
-            arrays (X, y) or a ``torch.utils.data.Dataset``; see :func:`ssl_mix.datasets.as_dataset`. An
-            unknown label (-1, "") makes an unlabeled image. Leave it out for a named data set:
-            ``data="cifar10"``.
+        labeled: images with labels: a folder with a sub-folder per class, a list of (file, label) or
+            (image, label), a table, (X, y) of arrays or lists, or a ``torch.utils.data.Dataset``; see
+            :func:`ssl_mix.datasets.as_dataset`. An unknown label (-1, "") makes an unlabeled image. Leave it
+            out for a named data set: ``data="cifar10"``.
         unlabeled: images without labels, likewise.
         test: images with labels to evaluate on, likewise.
         net: a name, weights (a file or the folder of a run), or any ``nn.Module`` that gives logits, alone or
             as ``logits`` of what it returns; it is copied, and a linear head for other classes is replaced by
-            a new one. Whether its weights are trained,
-            which decides the defaults, shows in its normalization, or ``pretrained="default"`` and "none" say
-            it. Default: a network for the size of the images.
+            a new one. Whether its weights are trained, which decides the defaults, shows in its
+            normalization, or ``pretrained="default"`` and "none" say it. Default: a network for the size of
+            the images.
         out: folder of the run; default: a new temporary one, ``trained.folder``.
         recipe: where defaults come from: "small", "paper" or "recommended".
         overwrite: replace a run that the folder holds.

@@ -67,7 +67,7 @@ class Given(NamedTuple):
 
 
 def with_parts(net: nn.Module) -> nn.Module:
-    """The network adapted; itself where no linear layer is its last, for algorithms that need logits alone."""
+    """The network adapted; itself where it ends in no linear layer, for algorithms that need logits alone."""
     try:
         return adapt(net)
     except NoLinearHead:

@@ -138,7 +138,7 @@ class Cosine(nn.Module):
 
     def __init__(self, classes: int = 2) -> None:
         super().__init__()
-        self.body, self.weight = network(classes=4), nn.Parameter(torch.eye(classes, 4))
+        self.body, self.weight = network(6)[:-1], nn.Parameter(torch.eye(classes, 6))
 
     def forward(self, x: Tensor) -> Tensor:
         return 9 * nn.functional.normalize(self.body(x)) @ nn.functional.normalize(self.weight).T
