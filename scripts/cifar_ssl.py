@@ -49,6 +49,7 @@ from ssl_mix.errors import UserError, check_choice
 from ssl_mix.reports.summary import summarize
 from ssl_mix.runs.data_options import DataOptions
 from ssl_mix.runs.folder import read_metrics
+from ssl_mix.runs.own_algorithm import register
 
 SEMI_SUPERVISED = [name for name in ALGORITHMS if name not in TRANSFER]
 LABELS = {
@@ -193,7 +194,11 @@ def read_options(arguments: Sequence[str]) -> argparse.Namespace:
         "--data", required=True, help="cifar10, cifar100, svhn, stl10, digits, or folder with -- --train DIR"
     )
     parser.add_argument(
-        "--algorithms", nargs="+", default=SEMI_SUPERVISED, metavar="NAME", help="default: all, so name some"
+        "--algorithms",
+        nargs="+",
+        default=SEMI_SUPERVISED,
+        metavar="NAME",
+        help="default: all, so name some; MODULE:CLASS is one of your own",
     )
     parser.add_argument(
         "--mix", nargs="+", default=["none", "dm-as"], choices=MIXES, help="default: none dm-as"
@@ -202,6 +207,7 @@ def read_options(arguments: Sequence[str]) -> argparse.Namespace:
     options = parse(parser, arguments)
     options.labels = options.labels or LABELS.get(options.data)
     for name in (*options.algorithms, *(name for names, _ in options.only for name in names)):
+        register(name)
         check_choice("algorithm", name, ALGORITHMS)
     if not options.labels:
         raise UserError(f"--data {options.data} has no usual numbers of labels: give --labels")
