@@ -75,8 +75,8 @@ class TrainedRun:
         """Which run it is, without its weights."""
         algorithm, steps = type(self.run.algorithm).__name__, self.run.config.steps
         return (
-            f"<TrainedRun {str(self.folder)!r}: {algorithm}, step {self.step} of {steps}, {len(self.classes)} "
-            "classes; predict(images), predict_proba(images), evaluate(test)>"
+            f"<TrainedRun {str(self.folder)!r}: {algorithm}, step {self.step} of {steps}, "
+            f"{len(self.classes)} classes; predict(images), predict_proba(images), evaluate(test)>"
         )
 
     def predict_proba(self, images: Any, *, calibrated: bool = False) -> npt.NDArray[np.float32]:
