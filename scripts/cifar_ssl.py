@@ -171,10 +171,9 @@ def paired_table(
     for algorithm, mix in kinds:
         cells = []
         for count in columns:
-            pairs = [[errors.get((algorithm, m, count, seed)) for m in (mix, "none")] for seed in seeds]
-            cells.append(
-                cell([plain - mixed for mixed, plain in pairs if None not in (mixed, plain)], "+.2f")
-            )
+            pairs = [[errors.get((algorithm, m, count, seed)) for m in ("none", mix)] for seed in seeds]
+            found = [a - b for a, b in pairs if a is not None and b is not None]
+            cells.append(cell(found, "+.2f"))
         if mix != "none" and any(cells):
             rows.append(row(algorithm, mix, *cells))
     if not rows:

@@ -1,20 +1,23 @@
-"""Operations that blend an image with a dull one: brightness, autocontrast, contrast, color, sharpness."""
+"""Operations that blend an image with another one: with a dull one for brightness, autocontrast, contrast,
+color, sharpness; with a filtered one for those that CTAugment has beside them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
+from ssl_mix.augment.columns import column
+from ssl_mix.augment.tables import equalize_
+
+Make = Callable[[Tensor], Tensor]
 # Added before values are truncated: a float32 result a hair below a whole number counts as that number.
 _HAIR = 2.0**-12
 
 
-def column(values: Tensor) -> Tensor:
-    """(N,) as (N, 1, 1, 1)."""
-    return values[:, None, None, None]
-
-
-def blend_(images: Tensor, factor: Tensor, counts: Sequence[int]) -> None:
+def blend_(
+    images: Tensor, factor: Tensor, counts: Sequence[int], others: Sequence[Make] | None = None
+) -> None:
     """``dull + factor * (image - dull)``, cut to [0, 255] and truncated, as Pillow's ``ImageEnhance``.
 
     What is dull: black for brightness, the mean of the gray image for contrast, the gray image for color, the
@@ -23,14 +26,15 @@ def blend_(images: Tensor, factor: Tensor, counts: Sequence[int]) -> None:
     Pillow, which rounds in other places.
 
     Args:
-        images: (N, C, H, W) uint8 with 1 or 3 channels, sorted in the order of ``pools.BLENDS``; overwritten.
-        factor: 0 to 2, (N,) float32; 0 for autocontrast.
-        counts: images of each of the five.
+        images: (N, C, H, W) uint8 with 1 or 3 channels, sorted in the order of ``others``; overwritten.
+        factor: 0 to 2, (N,) float32; 0 for autocontrast, 1 - lambda for one by degrees.
+        counts: images of each of the others.
+        others: what makes the images to blend with; default: the dull ones, in the order of ``pools.BLENDS``.
     """
     wide = images.float()
     dull = torch.empty_like(wide)
     for make, pictures, result in zip(
-        _DULL, wide.split_with_sizes(counts), dull.split_with_sizes(counts), strict=True
+        others or _DULL, wide.split_with_sizes(counts), dull.split_with_sizes(counts), strict=True
     ):
         if len(pictures):
             result.copy_(make(pictures))
@@ -75,4 +79,28 @@ def _smooth(images: Tensor) -> Tensor:
     return smooth
 
 
-_DULL = (_black, _stretched, _mean, _gray, _smooth)
+def _blur(images: Tensor) -> Tensor:
+    """Mean of the 16 pixels two steps away, 5 x 5 less its middle 3 x 3, rounded; two pixels of border as
+    they are."""
+    blurred = images.clone()
+    if min(images.shape[2:]) > 4:
+        wide, middle = (F.avg_pool2d(images, side, 1, divisor_override=1) for side in (5, 3))
+        ring = wide - middle[:, :, 1:-1, 1:-1]
+        blurred[:, :, 2:-2, 2:-2] = ring.mul_(1 / 16).add_(0.5).floor_()
+    return blurred
+
+
+def _equalized(images: Tensor) -> Tensor:
+    """Each channel with a flat histogram."""
+    whole = images.to(torch.uint8)
+    equalize_(whole)
+    return whole
+
+
+def _inverted(images: Tensor) -> Tensor:
+    """255 - value."""
+    return 255 - images
+
+
+_DULL: Sequence[Make] = (_black, _stretched, _mean, _gray, _smooth)
+FILTERED: Sequence[Make] = (_smooth, _blur, _equalized, _inverted)  # in the order of ``pools.FILTERS``

@@ -63,8 +63,22 @@ def cutout(images: Tensor, *, variant: Variant = "torchssl", generator: torch.Ge
     return (images ^ paint).bitwise_and_(hidden).bitwise_xor_(images)
 
 
+def hide_(images: Tensor, share: Tensor, center: Tensor) -> None:
+    """Cutout as an operation of CTAugment: a gray square, clipped at the borders.
+
+    Args:
+        images: (N, C, H, W) uint8; overwritten.
+        share: side of the square as a share of the image's shorter side, (N,) float32.
+        center: as shares of height and width, (2, N).
+    """
+    height, width = images.shape[2:]
+    half = min(height, width) * share / 2
+    hidden = _near(center[0], half, height)[:, :, None] * _near(center[1], half, width)[:, None, :]
+    images.masked_fill_(hidden[:, None] > 0, 127)
+
+
 def _near(center: Tensor, half: Tensor, side: int) -> Tensor:
     """(N, side) uint8: 1 for pixels whose middle is within ``half`` pixels of ``center``, which is a share of
     the side."""
-    middles = torch.arange(side) + 0.5
+    middles = torch.arange(side, device=center.device) + 0.5
     return ((middles - side * center[:, None]).abs() < half[:, None]).to(torch.uint8)

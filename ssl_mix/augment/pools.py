@@ -18,6 +18,9 @@ BLENDS = ("brightness", "autocontrast", "contrast", "color", "sharpness")
 GEOMETRY = ("rotate", "shear_x", "shear_y", "translate_x", "translate_y")
 # Images are sorted in this order, so that each family is one slice of the batch.
 OPERATIONS = ("identity", "posterize", "solarize", "equalize", *BLENDS, *GEOMETRY)
+# What CTAugment has beside those: "flatten" is equalize by degrees.
+FILTERS = ("smooth", "blur", "flatten", "invert")
+EVERY = (*OPERATIONS, *FILTERS, "cutout", "rescale")
 
 
 class Range(NamedTuple):

@@ -73,6 +73,19 @@ def random_resized_crop(
     return cut.round_().clamp_(0, 255).to(torch.uint8)
 
 
+def zoom_(images: Tensor, margin: Tensor) -> None:
+    """Enlarge the center to the size of the image, bilinearly: what CTAugment calls rescale.
+
+    Args:
+        images: (N, C, H, W) uint8; overwritten.
+        margin: that is cut off at each side, as a share of it, (N,) float32 below 1/2.
+    """
+    theta = torch.eye(2, 3, device=images.device) * (1 - 2 * margin)[:, None, None]
+    grid = F.affine_grid(theta, list(images.shape), align_corners=False)
+    cut = F.grid_sample(images.float(), grid, padding_mode="border", align_corners=False)
+    images.copy_(cut.round_().clamp_(0, 255))
+
+
 def box_transforms(boxes: Tensor, height: int, width: int) -> Tensor:
     """For ``F.affine_grid``, (count, 2, 3): from coordinates within each box (count, 4), in [-1, 1], to those
     of the image."""

@@ -4,7 +4,7 @@ images."""
 import torch
 from torch import Tensor
 
-from ssl_mix.augment.blend import column
+from ssl_mix.augment.columns import column
 
 
 def posterize_(images: Tensor, bits: Tensor) -> None:

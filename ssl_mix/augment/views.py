@@ -7,15 +7,20 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor
 
+from ssl_mix.augment.augmix import AugMix
 from ssl_mix.augment.checks import check_images
 from ssl_mix.augment.crops import center_crop
+from ssl_mix.augment.ctaugment import CTAugment
 from ssl_mix.augment.cutout import cutout
 from ssl_mix.augment.pools import Variant
 from ssl_mix.augment.randaugment import RandAugment
 from ssl_mix.augment.resized_crop import random_resized_crop
+from ssl_mix.augment.trivial import TrivialAugment
 from ssl_mix.augment.weak import flip_and_crop
 from ssl_mix.errors import UserError, nearest
 
+Policy = Literal["randaugment", "ctaugment", "trivial", "augmix"]
+ALTERED = ("medium", "strong")  # kinds of views that a policy alters
 VIEWS = ("plain", "weak", "medium", "strong")
 Crop = Literal["pad", "resized"]
 
@@ -67,6 +72,8 @@ class Augmentation:
             larger than the crop by up to ``padding``; "resized" resizes a random part of it instead.
         variant: of RandAugment and Cutout.
         geometry: factor on RandAugment's rotations, shears and translations; below 1 for tiny images.
+        policy: what alters strong views, before Cutout: "randaugment"; "ctaugment", whose strengths are
+            learned; "trivial", one operation of any strength; "augmix", blends of chains, without Cutout.
         size: side of what the network sees, a crop of the stored image; default: the stored image itself.
     """
 
@@ -77,6 +84,7 @@ class Augmentation:
     crop: Crop = "pad"
     variant: Variant = "torchssl"
     geometry: float = 1.0
+    policy: Policy = "randaugment"
     size: int | None = None
 
     def seen(self, shape: tuple[int, int, int]) -> tuple[int, int, int]:
@@ -114,10 +122,16 @@ class Augmentation:
         return wide
 
     def views(
-        self, images: Tensor, names: Sequence[str], generator: torch.Generator, *, channels_last: bool = False
+        self,
+        images: Tensor,
+        names: Sequence[str],
+        generator: torch.Generator,
+        *,
+        channels_last: bool = False,
+        learned: CTAugment | None = None,
     ) -> dict[str, Tensor]:
-        """Normalized views by name: "plain": the center; "weak": flip and crop; "strong": weak, then
-        RandAugment, then Cutout; "medium": the same with one operation of RandAugment.
+        """Normalized views by name: "plain": the center; "weak": flip and crop; "strong": weak, then the
+        policy, then Cutout; "medium": the same with one operation of the policy.
 
         A number behind a name ("weak2") makes another view of that kind, drawn by itself.
 
@@ -126,28 +140,51 @@ class Augmentation:
             names: of the views.
             generator: on the CPU.
             channels_last: memory layout of the views.
+            learned: the state of the policy "ctaugment".
 
         Raises:
-            ValueError: a view is unknown.
+            ValueError: a view is unknown, or the policy is "ctaugment" and nothing was learned.
         """
         return {
-            name: self.normalize(self._view(images, name, generator), channels_last=channels_last)
+            name: self.normalize(self._view(images, name, generator, learned), channels_last=channels_last)
             for name in names
         }
 
-    def _view(self, images: Tensor, name: str, generator: torch.Generator) -> Tensor:
+    def _view(
+        self, images: Tensor, name: str, generator: torch.Generator, learned: CTAugment | None
+    ) -> Tensor:
         check_images(images, "Augmentation", channels=(len(self.mean), 1))
         kind = kind_of(name)
         if kind not in VIEWS:
             raise UserError(f"unknown view {name!r}: choose {', '.join(VIEWS)}.{nearest(name, VIEWS)}")
         if kind == "plain":
             return self.plain(images)
+        weak = self.weak(images, generator)
+        return weak if kind == "weak" else self._altered(weak, kind, generator, learned)
+
+    def weak(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """Flip and crop, not yet normalized; arguments as for ``views``."""
         padding = self.padding
         if self.crop == "resized":
             images, padding = random_resized_crop(images, size=self.size, generator=generator), 0
-        weak = flip_and_crop(images, flip=self.flip, padding=padding, size=self.size, generator=generator)
-        if kind == "weak":
-            return weak
+        return flip_and_crop(images, flip=self.flip, padding=padding, size=self.size, generator=generator)
+
+    def _altered(
+        self, weak: Tensor, kind: str, generator: torch.Generator, learned: CTAugment | None
+    ) -> Tensor:
         draws = 1 if kind == "medium" else None
-        altered = RandAugment(self.variant, self.geometry, draws)(weak, generator=generator)
+        if self.policy == "augmix":
+            mix = AugMix(self.geometry) if draws is None else AugMix(self.geometry, width=1, depth=1)
+            return mix(weak, generator=generator)
+        if self.policy == "trivial":
+            altered = TrivialAugment(self.geometry)(weak, generator=generator)
+        elif self.policy == "randaugment":
+            altered = RandAugment(self.variant, self.geometry, draws)(weak, generator=generator)
+        elif learned is None:
+            raise UserError(
+                "the policy ctaugment learns its strengths while a whole network trains, which none does "
+                "here: choose another (`augment`), or train more than a head (`tune`)"
+            )
+        else:
+            altered = learned(weak, generator=generator, draws=draws)
         return cutout(altered, variant=self.variant, generator=generator)

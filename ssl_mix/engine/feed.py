@@ -1,17 +1,19 @@
 """What a step sees: which images, in which order, in which views."""
 
 from collections.abc import Iterator
+from functools import partial
 from itertools import repeat
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ssl_mix.algorithm import Algorithm
 from ssl_mix.datasets import DataSet, ShuffledIndex, Split
 from ssl_mix.datasets.images import shared_batches
 from ssl_mix.datasets.weighted import WeightedIndex
 from ssl_mix.engine.config import TrainConfig
+from ssl_mix.engine.probing import policy_of
 from ssl_mix.errors import UserError, check_count
 from ssl_mix.randomness import stream_generator
 from ssl_mix.ranks import all_rows
@@ -58,6 +60,8 @@ class Feed:
         unlabeled: of the unlabeled ones, (U,) int64 on the CPU.
         labels: of the labeled images, (L,) int64 on the device.
         shape: (C, H, W) of what the network sees.
+        policy: of strong views that learns; None where they learn nothing.
+        learned: its state, if any.
     """
 
     def __init__(
@@ -68,6 +72,8 @@ class Feed:
         self.labeled = torch.tensor(split.labeled)
         self.unlabeled = torch.tensor(split.unlabeled, dtype=torch.int64)
         self.labels = data.train.labels[self.labeled].to(device)
+        self.policy = policy_of(algorithm, data)
+        self.learned = nn.ModuleList([] if self.policy is None else [self.policy]).to(device)
         self.shape = data.augmentation.seen(data.train.images.shape)
         if config.reject and not algorithm.unlabeled_views:
             raise UserError(
@@ -125,7 +131,7 @@ class Feed:
         stored: Iterator[Tensor | None] = repeat(None)
         made: Iterator[dict[str, Tensor]] = repeat({})
         own_views, own = self.data.own_views, self._own(views)
-        if len(own) < len(views):
+        if len(own) < len(views) or (self.policy is not None and name == "labeled"):
             wanted = (part[positions] for positions in order.from_step(start))
             stored = shared_batches(self.data.train.images, wanted, self.device)
         if own_views is not None and own:
@@ -167,7 +173,10 @@ class Feed:
         if raw.images is not None:
             ours = tuple(name for name in names if name not in raw.views)
             channels_last = self.config.channels_last
-            views = self.data.augmentation.views(raw.images, ours, generator, channels_last=channels_last)
+            make = self.data.augmentation.views
+            if self.policy is not None:
+                make = partial(self.data.of_pixels.views, learned=self.policy)
+            views = make(raw.images, ours, generator, channels_last=channels_last)
         layout = torch.channels_last if self.config.channels_last else torch.contiguous_format
         for name, view in raw.views.items():
             here = all_rows(view.to(self.device, non_blocking=True), len(raw.positions))

@@ -23,6 +23,7 @@ from ssl_mix.engine.guard import rejection
 from ssl_mix.engine.meter import DivergedError, Meter
 from ssl_mix.engine.optimizer import body_of, build_optimizer, learning_rate
 from ssl_mix.engine.pace import Pace
+from ssl_mix.engine.probing import learn
 from ssl_mix.engine.scores import scores_on_test
 from ssl_mix.engine.teacher import teacher_of
 from ssl_mix.engine.update import Update, parts_of
@@ -152,6 +153,8 @@ class Trainer:
     def _train_step(self, raw: RawBatch) -> None:
         config, step = self.config, self.step
         batch = self.feed.augment(raw, step)
+        if self.feed.policy is not None:
+            learn(self.feed.policy, self.data, self.teacher.net, raw.labeled.images, batch, config, step)
         place = Step(step, config.steps, stream_generator(config.seed, "mixing", step))
         self.optimizer.zero_grad(set_to_none=True)
         for part in parts_of(batch, config.accumulate):
@@ -270,6 +273,7 @@ class Trainer:
             "start": self.teacher.start.state_dict(),
             **self.update.state_dict(),
             "algorithm": self.algorithm.state_dict(),
+            "learned": self.feed.learned.state_dict(),
             "bank": self.bank.state_dict(),
             "meter": self.meter.state_dict(),
             "watch": self.watch.state_dict(),
@@ -284,6 +288,7 @@ class Trainer:
             ("teacher", self.teacher.net),
             ("start", self.teacher.start),
             ("algorithm", self.algorithm),
+            ("learned", self.feed.learned),
             ("bank", self.bank),
         ):
             module.load_state_dict(state[part])

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from ssl_mix.augment.pools import Variant
-from ssl_mix.augment.views import Crop
+from ssl_mix.augment.views import Crop, Policy
 from ssl_mix.datasets import DATASETS, DataSet, Split, choose_split, read_label_list
 from ssl_mix.datasets.copies import Drop
 from ssl_mix.datasets.decode import Fit
@@ -81,6 +81,9 @@ class DataOptions:
         crop: of the weak view: "pad" shifts images by a few pixels (larger stored ones: takes a crop
             anywhere), "resized" resizes a random part as is usual for ImageNet; default: what the data set
             wants.
+        augment: policy of the strong view: "randaugment"; "ctaugment", RandAugment whose strengths are
+            learned from labeled images; "trivial", TrivialAugment, one operation of any strength; "augmix",
+            blends with chains of operations, without Cutout. Default: what the data set wants, "randaugment".
         randaugment: variant of the strong view: "torchssl" as in TorchSSL and USB, "kekmodel" as in
             FixMatch-pytorch, "google" as in FixMatch's own code, "self-tuning" as in that code; default: what
             the data set wants, "torchssl".
@@ -121,6 +124,7 @@ class DataOptions:
     stored_size: int | None = None
     fit: Fit = "cut"
     crop: Crop | None = None
+    augment: Policy | None = None
     randaugment: Variant | None = None
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
@@ -147,7 +151,7 @@ class DataOptions:
 
     def adjust(self, data: DataSet) -> DataSet:
         """The data with the normalization, the augmentation and the classes that the options ask for."""
-        wanted = {"crop": self.crop, "variant": self.randaugment}
+        wanted = {"crop": self.crop, "policy": self.augment, "variant": self.randaugment}
         given: dict[str, Any] = {name: value for name, value in wanted.items() if value is not None}
         channels = data.train.images.shape[0]
         for name in ("mean", "std"):
@@ -217,6 +221,8 @@ class DataOptions:
         check_choice("data", self.source, DATASETS)
         if self.crop is not None:
             check_choice("crop", self.crop, get_args(Crop))
+        if self.augment is not None:
+            check_choice("augment", self.augment, get_args(Policy))
         if self.randaugment is not None:
             check_choice("randaugment", self.randaugment, get_args(Variant))
         self._check_sizes()

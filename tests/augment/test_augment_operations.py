@@ -10,8 +10,8 @@ from PIL import Image, ImageEnhance, ImageOps
 from sklearn.datasets import load_sample_images
 from torch import Tensor
 
+from ssl_mix.augment.apply import Choices, apply_choices
 from ssl_mix.augment.pools import BLENDS, OPERATIONS
-from ssl_mix.augment.randaugment import Choices, apply_choices
 
 SIZES = [(32, 32), (24, 40), (33, 17), (64, 64)]
 TINY = [(8, 8), (2, 3), (1, 1)]

@@ -6,11 +6,11 @@ device and a shape but no values. Gradients are the one thing that autograd cann
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
-from algorithm_scene import CLASSES, make
+from algorithm_scene import CLASSES, altered_by, make
 from algorithm_tables import adjusted, each, everything
 from fake_cuda import FakeCuda, HostWaits, backward_of, fake_cuda, like_inputs
 from mixer_scene import net_for
@@ -19,9 +19,12 @@ from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicO
 
 from ssl_mix import TrainConfig, Trainer
 from ssl_mix.algorithms import ALGORITHMS
+from ssl_mix.augment.views import Policy
 from ssl_mix.engine import checks, execution
 from ssl_mix.engine import trainer as trainer_module
 from ssl_mix.mixers import MIXERS, build_mixer
+from ssl_mix.rebalance import Rebalance
+from ssl_mix.targets import Targets
 
 # The one operation that waits for the GPU: eigenvalues. (MixMatch orders its batch on the CPU, which does
 # not.)
@@ -84,11 +87,33 @@ def test_step_never_waits_for_the_gpu(gpu: FakeCuda, monkeypatch: pytest.MonkeyP
     assert {value.device.type for value in state} == {"cuda"}
 
 
+@pytest.mark.parametrize("addon", get_args(Rebalance)[1:])
+def test_an_add_on_never_waits_for_the_gpu(
+    gpu: FakeCuda, monkeypatch: pytest.MonkeyPatch, addon: Rebalance
+) -> None:
+    for early in ("darp.EVERY", "darp.WARMUP", "daso.WARMUP", "cossl.WARMUP"):
+        monkeypatch.setattr(f"ssl_mix.rebalance.{early}", 1 if "EVERY" in early else 0.0)
+    algorithm = ALGORITHMS["fixmatch"](targets=Targets(rebalance=addon))
+    trainer = make(algorithm, device="cuda", amp="bf16")
+    take_step(trainer, gpu, monkeypatch)
+    assert gpu.waiting == set()
+
+
 def test_watching_the_beginning_of_a_run_never_waits(gpu: FakeCuda, monkeypatch: pytest.MonkeyPatch) -> None:
     trainer = make(ALGORITHMS["fixmatch"](), device="cuda", steps=200)
     take_step(trainer, gpu, monkeypatch)
     assert gpu.waiting == set()
     assert trainer.watch.sums is not None and trainer.watch.sums.device.type == "cuda"
+
+
+@pytest.mark.parametrize("policy", ["ctaugment", "trivial", "augmix"])
+def test_no_policy_of_strong_views_waits(
+    gpu: FakeCuda, monkeypatch: pytest.MonkeyPatch, policy: Policy
+) -> None:
+    trainer = make(ALGORITHMS["fixmatch"](), data=altered_by(policy), device="cuda", amp="bf16")
+    take_step(trainer, gpu, monkeypatch)
+    assert trainer.step == 2 and gpu.waiting == set()
+    assert {rates.device.type for rates in trainer.feed.learned.buffers()} <= {"cuda"}
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])

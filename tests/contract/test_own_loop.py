@@ -23,7 +23,8 @@ from ssl_mix.models import build_model
 from ssl_mix.targets import hard_pseudo_labels
 
 UNLABELED = 12
-REMEMBERS = {"v-pet", "finessl", "flexmatch", "simmatch", "simmatchv2"}  # which image is which
+# These need to know which image is which.
+REMEMBERS = {"finessl", "flexmatch", "simmatch", "simmatchv2", "v-pet"}
 
 
 def views(names: tuple[str, ...], count: int) -> dict[str, Tensor]:

@@ -33,7 +33,8 @@ def script_of_processes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
 class Here:
     """A process of ``python -m ssl_mix`` that is none: its command runs in this process."""
 
-    def __init__(self, command: list[str], stdout: TextIO, stderr: TextIO) -> None:
+    def __init__(self, command: list[str], stdout: TextIO, stderr: TextIO, pass_fds: list[int]) -> None:
+        del pass_fds
         self.returncode = 0
         assert command[:3] == [sys.executable, "-m", "ssl_mix"]
         with redirect_stdout(stdout), redirect_stderr(stderr):

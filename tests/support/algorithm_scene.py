@@ -1,5 +1,6 @@
 """Trainers, networks and batches small enough to try every algorithm on."""
 
+import dataclasses
 import itertools
 from collections.abc import Iterator
 from typing import Any
@@ -11,6 +12,7 @@ from ssl_mix import Batch, Nets, Samples, Step, StepOutput, Task, TrainConfig, T
 from ssl_mix.algorithm import Algorithm
 from ssl_mix.algorithms import VPet
 from ssl_mix.augment import Augmentation
+from ssl_mix.augment.views import Policy
 from ssl_mix.datasets import DataSet, ImageSet, ResidentImages, choose_split
 from ssl_mix.models import SmallCNN
 from ssl_mix.models.pretrained import keep_source_head
@@ -31,8 +33,21 @@ def blobs(pictures: int, seed: int = 0) -> DataSet:
     return DataSet("blobs", tuple("abcd"), part, part, augmentation, ())
 
 
-def make(algorithm: Algorithm, *, per_class: int = 4, net: nn.Module | None = None, **config: Any) -> Trainer:
+def altered_by(policy: Policy) -> DataSet:
+    """Blobs whose strong views are made in that way."""
     data = blobs(64)
+    return dataclasses.replace(data, augmentation=dataclasses.replace(data.of_pixels, policy=policy))
+
+
+def make(
+    algorithm: Algorithm,
+    *,
+    per_class: int = 4,
+    net: nn.Module | None = None,
+    data: DataSet | None = None,
+    **config: Any,
+) -> Trainer:
+    data = data or blobs(64)
     split = choose_split(
         data.train.labels, CLASSES, labels_total=None, per_class=per_class, seed=0, classes=data.classes
     )

@@ -514,9 +514,17 @@ def views_call(images: Tensor) -> list[Tensor]:
     return list(views.values())
 
 
+def probed_call(images: Tensor) -> list[Tensor]:
+    policy = augment.CTAugment()
+    return [policy(images, generator=draw(29)), *policy.probe(images, generator=draw(30))]
+
+
 AUGMENT = {
+    "AugMix": of_bytes(lambda images: augment.AugMix()(images, generator=draw(31))),
     "Augmentation": of_bytes(views_call),
+    "CTAugment": of_bytes(probed_call),
     "RandAugment": of_bytes(lambda images: augment.RandAugment()(images, generator=draw(26))),
+    "TrivialAugment": of_bytes(lambda images: augment.TrivialAugment()(images, generator=draw(32))),
     "cutout": of_bytes(lambda images: augment.cutout(images, generator=draw(27))),
     "flip_and_crop": of_bytes(lambda images: augment.flip_and_crop(images, generator=draw(28))),
 }

@@ -7,11 +7,11 @@ import sys
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 import torch.distributed as dist
-from algorithm_scene import CLASSES, blobs, make
+from algorithm_scene import CLASSES, altered_by, blobs, make
 from torch import nn
 from torch.utils.data import Dataset
 
@@ -21,6 +21,7 @@ from ssl_mix.datasets import DataSet, StreamedImages, as_dataset, choose_split
 from ssl_mix.engine.config import TrainConfig
 from ssl_mix.engine.trainer import Trainer
 from ssl_mix.models import adapt
+from ssl_mix.rebalance import Rebalance
 from ssl_mix.runs.data_options import DataOptions
 from ssl_mix.runs.net_options import NetOptions
 from ssl_mix.runs.run import Run
@@ -29,7 +30,7 @@ from ssl_mix.runs.stopping import Stopped
 from ssl_mix.targets import Targets
 
 Case = tuple[str, dict[str, Any], dict[str, Any]]
-PARTS = ("student", "teacher", "algorithm", "bank")
+PARTS = ("student", "teacher", "algorithm", "bank", "learned")
 BALANCED = Targets(align="labeled", smooth_targets=0.3, balance_classes=True)
 # What looks across a batch in other ways than an algorithm with its defaults: keywords, settings.
 OTHERS: dict[str, Case] = {
@@ -41,11 +42,16 @@ OTHERS: dict[str, Case] = {
     "hidden layers": ("supervised", {"mixing": MixingTerms(mix="dm", mixer="manifoldmix")}, {}),
     "gradients of images": ("supervised", {"mixing": MixingTerms(mix="dm", mixer="puzzlemix")}, {}),
     "a learned mixer": ("supervised", {"mixing": MixingTerms(mix="dm", mixer="automix")}, {}),
+    "learned strengths": ("fixmatch", {"threshold": 0.3}, {"augment": "ctaugment"}),
     "vat by a long probe": ("vat", {"probe": 10.0}, {}),
     "stochnorm without draws": ("stochnorm", {"probability": 1}, {}),
     "dropout": ("fixmatch", {}, {"net": "dropout"}),
 }
-CASES: dict[str, Case] = {**{name: (name, {}, {}) for name in ALGORITHMS}, **OTHERS}
+ADDONS: tuple[Rebalance, ...] = get_args(Rebalance)[1:]
+REBALANCED: dict[str, Case] = {
+    name: ("fixmatch", {"threshold": 0.3, "targets": Targets(rebalance=name)}, {}) for name in ADDONS
+}
+CASES: dict[str, Case] = {**{name: (name, {}, {}) for name in ALGORITHMS}, **OTHERS, **REBALANCED}
 
 
 def network(kind: str | None) -> nn.Module | None:
@@ -60,8 +66,9 @@ def network(kind: str | None) -> nn.Module | None:
 def trained(name: str, keywords: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
     """State and last record after three steps."""
     settings = dict(config)
-    net = network(settings.pop("net", None))
-    trainer = make(ALGORITHMS[name](**keywords), net=net, steps=3, log_every=1, eval_every=3, **settings)
+    net, data = network(settings.pop("net", None)), altered_by(settings.pop("augment", "randaugment"))
+    times = {"steps": 3, "log_every": 1, "eval_every": 3}
+    trainer = make(ALGORITHMS[name](**keywords), net=net, data=data, **times, **settings)
     *_, last = trainer.fit()
     state = trainer.state_dict()
     return {**{part: state[part] for part in PARTS}, "record": last}
