@@ -237,8 +237,8 @@ def reason(ladder: Sequence[Climbed], count: int) -> str:
     rule = f"{whitened.rung.name} is taken unless the probe is ahead by {ERRORS:g} standard errors"
     return (
         f"{rule}, and {choose(ladder).rung.name} it is: of the labels held out in {count} folds "
-        f"{whitened.rung.name} predicts {100 * whitened.gain:+.1f} points more than the {probe.rung.name}, with "
-        f"a standard error of {100 * whitened.error:.1f}"
+        f"{whitened.rung.name} predicts {100 * whitened.gain:+.1f} points more than the {probe.rung.name}, "
+        f"with a standard error of {100 * whitened.error:.1f}"
     )
 
 
