@@ -11,7 +11,11 @@ import signal
 import statistics
 import subprocess
 import sys
+<<<<<<< HEAD
+import threading
+=======
 import time
+>>>>>>> main
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -23,6 +27,7 @@ from sweeps import add_flags, claimed, submit
 
 from ssl_mix.algorithms import ALGORITHMS
 from ssl_mix.augment.views import Augmentation
+from ssl_mix.cli.terminal import as_flags
 from ssl_mix.cli.train import read_run
 from ssl_mix.datasets import DataSet, Split
 from ssl_mix.datasets.decode_many import available_cpus
@@ -39,6 +44,7 @@ OWN = ("--data", "--labels", "--labels-per-class", "--seed", "--split-seed", "--
 LITTLE_MEMORY = 1e-6  # GiB: the images stay in their files while runs are planned
 PAUSE = 2.0  # seconds between looks at the runs of other processes
 RUNNING: list[subprocess.Popen[bytes]] = []
+STARTING, STOPPED = threading.Lock(), threading.Event()  # once stopped, nothing is started
 
 Identity = dict[str, Any]
 Line = dict[str, Any]
@@ -207,12 +213,22 @@ def train(planned: Planned, lock: int) -> None:
         return
     arguments = ["train", *planned.arguments] if how == "new" else ["resume", str(folder)]
     log = folder.parent / f"{folder.name}.log"
-    print(f"{how:4} ssl-mix {shlex.join(arguments)}", flush=True)
     with open(log, "a") as output:
+<<<<<<< HEAD
+        with STARTING:
+            if STOPPED.is_set():
+                raise UserError(f"{folder}: stopped before it began")
+            print(f"{how:4} ssl-mix {shlex.join(arguments)} >> {log}", flush=True)
+            process = subprocess.Popen(
+                [sys.executable, "-m", "ssl_mix", *arguments], stdout=output, stderr=output
+            )
+            RUNNING.append(process)
+=======
         process = subprocess.Popen(
             [sys.executable, "-m", "ssl_mix", *arguments], stdout=output, stderr=output, pass_fds=[lock]
         )
         RUNNING.append(process)
+>>>>>>> main
         process.wait()
         RUNNING.remove(process)
     if process.returncode != 0 or planned.state != "finished":
@@ -223,7 +239,9 @@ def train(planned: Planned, lock: int) -> None:
 def stop(number: int, frame: object) -> NoReturn:
     """Let running processes save what they have, wait for them, and end."""
     del frame
-    for process in RUNNING:
+    with STARTING:
+        STOPPED.set()
+    for process in list(RUNNING):
         process.send_signal(signal.SIGINT)
     for process in list(RUNNING):
         process.wait()
@@ -290,7 +308,9 @@ def parser_of(description: str | None, out: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2], help="their numbers, not how many")
+    parser.add_argument(
+        "--seeds", nargs="+", type=int, default=[0, 1, 2], help="their numbers, not how many; default: 0 1 2"
+    )
     parser.add_argument(
         "--only",
         action="append",
@@ -298,7 +318,7 @@ def parser_of(description: str | None, out: str) -> argparse.ArgumentParser:
         metavar="NAMES:FLAGS",
         help="'fixmatch,uda: --unlabeled-ratio 3'",
     )
-    parser.add_argument("--out", type=Path, default=Path(out))
+    parser.add_argument("--out", type=Path, default=Path(out), help=f"folder of the runs; default: {out}")
     parser.add_argument("--json", type=Path, required=True, help="file of results, added to")
     parser.add_argument("--markdown", type=Path, help="write the table there too")
     add_flags(parser)
@@ -323,8 +343,17 @@ def parse(
     words, flags = list(arguments), []
     if "--" in words:
         words, flags = words[: words.index("--")], words[words.index("--") + 1 :]
+<<<<<<< HEAD
+    options, unknown = parser.parse_known_args(words)
+    if unknown:
+        parser.error(
+            f"unrecognized arguments: {shlex.join(unknown)} (flags of ssl-mix train stand behind --)"
+        )
+    options.flags = flags
+=======
     options = parser.parse_args(words)
     options.words, options.flags = words, flags
+>>>>>>> main
     parted = (only.partition(":") for only in options.only)
     options.only = [(names.replace(" ", "").split(","), shlex.split(only)) for names, _, only in parted]
     for flag in (*flags, *(flag for _, only in options.only for flag in only)):
@@ -359,19 +388,40 @@ def carry_out(
             print(f"{how:8} {each.run.config.steps} steps  {each.folder}")
         return
     failures = []
+<<<<<<< HEAD
+    if not options.table_only:
+        with ThreadPoolExecutor(options.jobs) as pool:
+            futures = [
+                pool.submit(finish, each, options.json, result, f"{number} of {len(planned)}")
+                for number, each in enumerate(planned, 1)
+            ]
+        failures = [str(failure) for future in futures if (failure := future.exception())]
+=======
     if options.slurm and not options.table_only:
         submit(options, result)
         failures = [f"{each.folder}" for each in planned if not read_lines(options.json, [each])]
     elif not options.table_only:
         failures = finish_all(options, planned, result)
+>>>>>>> main
     text = table(read_lines(options.json, planned))
     print(text)
+    print(f"Next    ssl-mix compare {options.out} --latex table.tex")
     if options.markdown is not None:
         options.markdown.write_text(text)
     if failures:
         raise UserError("\n".join([f"{len(failures)} of {len(planned)} runs failed:", *failures]))
 
 
+<<<<<<< HEAD
+def finish(each: Planned, file: Path, result: Callable[[Planned], Line], which: str) -> None:
+    """Train a run to its end, and add its line unless it is there; ``which`` of how many it is is told."""
+    train(each)
+    if not read_lines(file, [each]):
+        line = result(each)
+        append_line(file, line)
+        told = f"error {line['error_last']:.2f} %, {line['seconds']} s"
+        print(f"done {each.folder} ({which})  {told}", flush=True)
+=======
 def finish_all(
     options: argparse.Namespace, planned: Sequence[Planned], result: Callable[[Planned], Line]
 ) -> list[str]:
@@ -405,6 +455,7 @@ def finish(each: Planned, file: Path, result: Callable[[Planned], Line]) -> bool
             append_line(file, line)
             print(f"done {each.folder}  error {line['error_last']} %", flush=True)
         return True
+>>>>>>> main
 
 
 def run_script(name: str, work: Callable[[Sequence[str]], None], arguments: Sequence[str] | None) -> None:
@@ -420,4 +471,4 @@ def run_script(name: str, work: Callable[[Sequence[str]], None], arguments: Sequ
     try:
         work(sys.argv[1:] if arguments is None else arguments)
     except UserError as mistake:
-        sys.exit(f"{name}: {mistake}")
+        sys.exit(f"{name}: {as_flags(str(mistake))}")
