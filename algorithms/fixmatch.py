@@ -2,8 +2,8 @@
 
 Source: Sohn et al., "FixMatch: Simplifying Semi-Supervised Learning with Consistency and Confidence" (NeurIPS
 2020), equations 3 and 4, Algorithm 1. Follows the paper and google-research/fixmatch in everything but these:
-the augmentation is RandAugment, not CTAugment, with its variant chosen by the data set; labeled images may be
-left out of the unlabeled part.
+the augmentation is RandAugment unless ``augment`` says CTAugment, with its variant chosen by the data set;
+labeled images may be left out of the unlabeled part.
 
 Expected error with the paper's settings (RandAugment, CIFAR-10, 5 folds, as published): 13.81 (40 labels),
 5.07 (250 labels), 4.26 (4000 labels).
