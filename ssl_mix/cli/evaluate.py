@@ -61,8 +61,7 @@ def evaluate_command(
         weights: the "last" ones, or those that were "best" on the part that --validation held out.
         device: "auto", "cpu" or "cuda".
         amp: "bf16" computes in bfloat16, faster where the processor has it; confidences move by about 0.01.
-        confusion: CSV file for the confusion matrix: a row for each true class, a column for each predicted
-            one.
+        confusion: CSV file for the confusion matrix: rows are true classes, columns predicted ones.
         overwrite: replace a file that is there.
         json: print one JSON object instead: accuracy, probe_accuracy where a probe was found,
             mean_class_accuracy, macro_f1, per_class (accuracy), class_images, images, step, and what every
