@@ -81,9 +81,7 @@ def read(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def measured(
-    features: Features, options: dict[str, Any], kind: str, count: int, seed: int
-) -> dict[str, Any]:
+def measured(features: Features, options: dict[str, Any], kind: str, count: int, seed: int) -> dict[str, Any]:
     """One cell: the ladder, what was chosen, and the accuracies of that and of the probe."""
     data, began = features.data, time.perf_counter()
     labels = data.train.labels
