@@ -11,11 +11,8 @@ import signal
 import statistics
 import subprocess
 import sys
-<<<<<<< HEAD
 import threading
-=======
 import time
->>>>>>> main
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -214,21 +211,14 @@ def train(planned: Planned, lock: int) -> None:
     arguments = ["train", *planned.arguments] if how == "new" else ["resume", str(folder)]
     log = folder.parent / f"{folder.name}.log"
     with open(log, "a") as output:
-<<<<<<< HEAD
         with STARTING:
             if STOPPED.is_set():
                 raise UserError(f"{folder}: stopped before it began")
             print(f"{how:4} ssl-mix {shlex.join(arguments)} >> {log}", flush=True)
             process = subprocess.Popen(
-                [sys.executable, "-m", "ssl_mix", *arguments], stdout=output, stderr=output
+                [sys.executable, "-m", "ssl_mix", *arguments], stdout=output, stderr=output, pass_fds=[lock]
             )
             RUNNING.append(process)
-=======
-        process = subprocess.Popen(
-            [sys.executable, "-m", "ssl_mix", *arguments], stdout=output, stderr=output, pass_fds=[lock]
-        )
-        RUNNING.append(process)
->>>>>>> main
         process.wait()
         RUNNING.remove(process)
     if process.returncode != 0 or planned.state != "finished":
@@ -343,17 +333,10 @@ def parse(
     words, flags = list(arguments), []
     if "--" in words:
         words, flags = words[: words.index("--")], words[words.index("--") + 1 :]
-<<<<<<< HEAD
     options, unknown = parser.parse_known_args(words)
     if unknown:
-        parser.error(
-            f"unrecognized arguments: {shlex.join(unknown)} (flags of ssl-mix train stand behind --)"
-        )
-    options.flags = flags
-=======
-    options = parser.parse_args(words)
+        parser.error(f"unknown here: {shlex.join(unknown)}; flags of ssl-mix train stand behind --")
     options.words, options.flags = words, flags
->>>>>>> main
     parted = (only.partition(":") for only in options.only)
     options.only = [(names.replace(" ", "").split(","), shlex.split(only)) for names, _, only in parted]
     for flag in (*flags, *(flag for _, only in options.only for flag in only)):
@@ -388,21 +371,11 @@ def carry_out(
             print(f"{how:8} {each.run.config.steps} steps  {each.folder}")
         return
     failures = []
-<<<<<<< HEAD
-    if not options.table_only:
-        with ThreadPoolExecutor(options.jobs) as pool:
-            futures = [
-                pool.submit(finish, each, options.json, result, f"{number} of {len(planned)}")
-                for number, each in enumerate(planned, 1)
-            ]
-        failures = [str(failure) for future in futures if (failure := future.exception())]
-=======
     if options.slurm and not options.table_only:
         submit(options, result)
         failures = [f"{each.folder}" for each in planned if not read_lines(options.json, [each])]
     elif not options.table_only:
         failures = finish_all(options, planned, result)
->>>>>>> main
     text = table(read_lines(options.json, planned))
     print(text)
     print(f"Next    ssl-mix compare {options.out} --latex table.tex")
@@ -412,16 +385,6 @@ def carry_out(
         raise UserError("\n".join([f"{len(failures)} of {len(planned)} runs failed:", *failures]))
 
 
-<<<<<<< HEAD
-def finish(each: Planned, file: Path, result: Callable[[Planned], Line], which: str) -> None:
-    """Train a run to its end, and add its line unless it is there; ``which`` of how many it is is told."""
-    train(each)
-    if not read_lines(file, [each]):
-        line = result(each)
-        append_line(file, line)
-        told = f"error {line['error_last']:.2f} %, {line['seconds']} s"
-        print(f"done {each.folder} ({which})  {told}", flush=True)
-=======
 def finish_all(
     options: argparse.Namespace, planned: Sequence[Planned], result: Callable[[Planned], Line]
 ) -> list[str]:
@@ -453,9 +416,9 @@ def finish(each: Planned, file: Path, result: Callable[[Planned], Line]) -> bool
         if not read_lines(file, [each]):
             line = result(each)
             append_line(file, line)
-            print(f"done {each.folder}  error {line['error_last']} %", flush=True)
+            told = f"error {line['error_last']:.2f} %, {line['seconds']} s"
+            print(f"done {each.folder}  {told}", flush=True)
         return True
->>>>>>> main
 
 
 def run_script(name: str, work: Callable[[Sequence[str]], None], arguments: Sequence[str] | None) -> None:
