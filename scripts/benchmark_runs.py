@@ -215,9 +215,8 @@ def train(planned: Planned, lock: int) -> None:
             if STOPPED.is_set():
                 raise UserError(f"{folder}: stopped before it began")
             print(f"{how:4} ssl-mix {shlex.join(arguments)} >> {log}", flush=True)
-            process = subprocess.Popen(
-                [sys.executable, "-m", "ssl_mix", *arguments], stdout=output, stderr=output, pass_fds=[lock]
-            )
+            command = [sys.executable, "-m", "ssl_mix", *arguments]
+            process = subprocess.Popen(command, stdout=output, stderr=output, pass_fds=[lock])
             RUNNING.append(process)
         process.wait()
         RUNNING.remove(process)
@@ -335,7 +334,9 @@ def parse(
         words, flags = words[: words.index("--")], words[words.index("--") + 1 :]
     options, unknown = parser.parse_known_args(words)
     if unknown:
-        parser.error(f"unknown here: {shlex.join(unknown)}; flags of ssl-mix train stand behind --")
+        parser.error(
+            f"unrecognized arguments: {shlex.join(unknown)} (flags of ssl-mix train stand behind --)"
+        )
     options.words, options.flags = words, flags
     parted = (only.partition(":") for only in options.only)
     options.only = [(names.replace(" ", "").split(","), shlex.split(only)) for names, _, only in parted]
@@ -390,14 +391,15 @@ def finish_all(
 ) -> list[str]:
     """Finish the runs that nobody else is at work on, then look after those of others until all are finished;
     returns what failed."""
-    failures, left, told = [], list(planned), False
+    failures, told = [], False
+    left = [(each, f"{number} of {len(planned)}") for number, each in enumerate(planned, 1)]
     while left:
         with ThreadPoolExecutor(options.jobs) as pool:
-            futures = [pool.submit(finish, each, options.json, result) for each in left]
+            futures = [pool.submit(finish, each, options.json, result, which) for each, which in left]
         failures += [str(failure) for future in futures if (failure := future.exception())]
         left = [
-            each
-            for each, future in zip(left, futures, strict=True)
+            one
+            for one, future in zip(left, futures, strict=True)
             if not future.exception() and not future.result()
         ]
         if left and not told:
@@ -407,8 +409,9 @@ def finish_all(
     return failures
 
 
-def finish(each: Planned, file: Path, result: Callable[[Planned], Line]) -> bool:
-    """Train a run to its end, and add its line unless it is there; False where somebody else is at it."""
+def finish(each: Planned, file: Path, result: Callable[[Planned], Line], which: str) -> bool:
+    """Train a run to its end, and add its line unless it is there; False where somebody else is at it.
+    ``which`` of how many it is is told."""
     with claimed(each.folder) as lock:
         if lock is None:
             return False
@@ -417,7 +420,7 @@ def finish(each: Planned, file: Path, result: Callable[[Planned], Line]) -> bool
             line = result(each)
             append_line(file, line)
             told = f"error {line['error_last']:.2f} %, {line['seconds']} s"
-            print(f"done {each.folder}  {told}", flush=True)
+            print(f"done {each.folder} ({which})  {told}", flush=True)
         return True
 
 
