@@ -190,7 +190,7 @@ def network_rows(prepared: Prepared) -> Rows:
         ("parameters", f"{total:,}" + (f", {trained:,} of them trained" if trained < total else "")),
         ("input", by(trainer.feed.shape)),
         ("first weights", str(weights)),
-        ("device", f"{trainer.device}, {counts_of(trainer.config.threads, 'thread')}"),
+        ("device", f"{trainer.device}, {counts_of(trainer.config.threads or torch.get_num_threads(), 'thread')}"),
     ]
 
 
