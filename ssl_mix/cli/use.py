@@ -196,7 +196,8 @@ def pseudo_labels(run: RunFolder, *, out: Path, overwrite: bool = False) -> None
     bank.load_state_dict(slots)
     selects = trained.run.algorithm.selects
     count = write_csv(out, pseudo_label_rows(run, bank, trained.classes, selects=selects))
-    say(f"{count} pseudo-labels in {out}")
+    rest = len(slots["label"]) - count
+    say(f"{count} pseudo-labels in {out}{f'; no step has drawn the other {rest} yet' if rest else ''}")
 
 
 REGISTRIES: dict[str, Mapping[str, Any]] = {

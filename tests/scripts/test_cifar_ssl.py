@@ -265,7 +265,7 @@ def test_once_stopped_no_other_run_begins(
                 module.stop(15, None)
 
     monkeypatch.setattr(module, "STOPPED", threading.Event())
-    monkeypatch.setattr(module, "os", SimpleNamespace(cpu_count=lambda: 1, _exit=lambda status: None))
+    monkeypatch.setattr(module.os, "_exit", lambda status: None)
     monkeypatch.setattr(module, "subprocess", SimpleNamespace(Popen=Process))
     with pytest.raises(SystemExit):
         script_of_processes.main(arguments(mix=("none", "dm-as")))
