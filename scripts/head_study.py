@@ -24,7 +24,7 @@ from typing import Any
 import torch
 from auto_ladder import tail
 from benchmarks.feature_parts import of_classes
-from benchmarks.head_grid import DATA, MIXINGS, RATES, Cell, Method, cells, places
+from benchmarks.head_grid import DATA, FEATURE_VIEWS, MIXINGS, RATES, Cell, Method, cells, places
 from measuring import append_line, circumstances
 from torch import nn
 
@@ -194,7 +194,9 @@ class Study:
         root = getattr(self.asked, "caltech50" if data == TUNED else data)
         images = {"train": str(root / "train"), "test": str(root / "test"), "crop": "pad"}
         net = {"net": self.asked.net, "image_size": self.asked.image_size, "threads": 1}
-        return chosen_options({**images, **net, "steps": STEPS, "log_every": STEPS})
+        return chosen_options(
+            {**images, **net, "steps": STEPS, "log_every": STEPS, "feature_views": FEATURE_VIEWS}
+        )
 
     def features(self, data: str) -> Features:
         """Of a data set, or a part of it."""

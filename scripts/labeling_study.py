@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from benchmarks.head_grid import TRAINED
+from benchmarks.head_grid import FEATURE_VIEWS, TRAINED
 from measuring import append_line, circumstances
 from torch import Tensor
 
@@ -53,6 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "net": asked.net,
             "image_size": asked.image_size,
             "crop": "pad",
+            "feature_views": FEATURE_VIEWS,
             "threads": asked.threads,
         }
     )

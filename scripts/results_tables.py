@@ -290,7 +290,6 @@ TABLES: dict[str, Callable[[], str]] = {
     "tail": partial(of_lines, "tail_study", tail_tables.of_tail),
     "open-set": partial(of_lines, "tail_study", tail_tables.of_open_set),
     "defaults": partial(of_lines, "default_runs", default_tables.beside_probe),
-    "auto-rungs": partial(of_lines, "auto", auto_tables.rungs),
     **{name: partial(of_lines, "head_study", rows) for name, rows in head_tables.TABLES.items()},
     **{f"gpu-{part}": partial(of_lines, "gpu_checks", vars(gpu_tables)[part]) for part in GPU_PARTS},
     **{name: partial(of_lines, *of) for made in SEPARATE for name, of in made.TABLES.items()},

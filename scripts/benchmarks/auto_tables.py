@@ -11,19 +11,12 @@ from scipy.stats import t
 Line = dict[str, Any]
 Table = tuple[Sequence[str], list[list[str]]]
 NAMES = {"caltech50": "Caltech-101, 50 classes", "cub5": "5 species of birds", "cifar10s": "CIFAR-10"}
-RUNGS = ("fixmatch + DM/AS", "prototypes", "weak views")
 
 
 def beside_probe(lines: Sequence[Line]) -> Table:
     """What was chosen: a row for each set of images, kind of unlabeled ones and number of labels."""
     columns = ["images", "unlabeled", "labels", "probe", "auto", "difference", "95 %", "below", "chosen"]
     return columns, [[*cell, *row(found)] for cell, found in cells(lines)]
-
-
-def rungs(lines: Sequence[Line]) -> Table:
-    """Each rung's difference to the probe with the half interval of its mean."""
-    columns = ["images", "unlabeled", "labels", *RUNGS]
-    return columns, [[*cell, *(against(found, name) for name in RUNGS)] for cell, found in cells(lines)]
 
 
 def cells(lines: Sequence[Line]) -> Iterator[tuple[tuple[str, str, str], list[Line]]]:
@@ -49,12 +42,6 @@ def row(lines: Sequence[Line]) -> list[str]:
         f"{sum(gain < 0 for gain in gains)} of {len(gains)}",
         ", ".join(f"{name} {times}x" for name, times in chosen),
     ]
-
-
-def against(lines: Sequence[Line], rung: str) -> str:
-    """A rung's gain over the probe, whatever was chosen."""
-    mean, half = interval([100 * (line["tests"][rung] - line["probe_accuracy"]) for line in lines])
-    return f"{mean:+.1f} +- {half:.1f}"
 
 
 def interval(gains: Sequence[float]) -> tuple[float, float]:

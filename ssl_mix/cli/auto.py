@@ -19,15 +19,14 @@ ANY = "fine-tuning"  # names the algorithm where words are read; auto chooses it
 HELP = """usage: ssl-mix auto --net WEIGHTS --labeled DIR [--unlabeled DIR] [--test DIR] --out RUN
                     [--minutes 10] [options of data, network and training, as for ssl-mix train]
 
-Learn from few labels with a pre-trained network: features of every image are computed once; a linear probe,
-FixMatch with DM/AS and others that train a head are compared by cross-validation over the labels, and one is
-trained on all of them: FixMatch with DM/AS, unless the probe is ahead of it. Where time is left, the whole
-network is trained from that head, and kept where cross-validation says so. The result is an ordinary run;
-ssl-mix evaluate RUN --json tells its accuracy and that of the probe.
+Learn from few labels with a pre-trained network: features of every image are computed once; a linear probe
+and a head that unlabeled images shape, by clusters among their whitened features, are compared by
+cross-validation over the labels, and one is fitted to all of them: the second, unless the probe is clearly
+ahead of it. Where time is left, the whole network is trained from that head, and kept where cross-validation
+says so. The result is an ordinary run; ssl-mix evaluate RUN --json tells its accuracy and that of the probe.
 
   --minutes  features may take 30 % of them, else images are seen smaller than the weights know them, unless
-             --image-size says how large; after 70 % no further head is tried; the rest is for the body
-             (default: 10)
+             --image-size says how large; the rest is for the body (default: 10)
 
 ssl-mix train --help-all explains the other options."""
 

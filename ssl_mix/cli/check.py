@@ -182,6 +182,7 @@ def network_rows(prepared: Prepared) -> Rows:
     """The network, its parameters and its first weights."""
     trainer = prepared.trainer
     options, student = prepared.run.net.resolved(), trainer.student
+    threads = trainer.config.threads or torch.get_num_threads()
     total = number_of(student.parameters())
     trained = number_of(parameter for parameter in student.parameters() if parameter.requires_grad)
     weights = {"none": "random", "default": "of the library"}.get(str(options.pretrained), options.pretrained)
@@ -190,7 +191,7 @@ def network_rows(prepared: Prepared) -> Rows:
         ("parameters", f"{total:,}" + (f", {trained:,} of them trained" if trained < total else "")),
         ("input", by(trainer.feed.shape)),
         ("first weights", str(weights)),
-        ("device", f"{trainer.device}, {counts_of(trainer.config.threads, 'thread')}"),
+        ("device", f"{trainer.device}, {counts_of(threads, 'thread')}"),
     ]
 
 

@@ -95,15 +95,8 @@ def evaluate_command(
             write_csv(confusion, confusion_rows(found.confusion, answered.classes))
         measured = measure(names, Scene(answered, options, progress))
     if measured:
-        about = {
-            "step": trained.step,
-            "weights": weights,
-            "test": test,
-            "crops": crops,
-            "among_classes": among_classes,
-            "amp": amp,
-        }
-        keep_results(run, measured, about)
+        about = {"step": trained.step, "weights": weights, "test": test, "crops": crops}
+        keep_results(run, measured, {**about, "among_classes": among_classes, "amp": amp})
         draw(run, measured)
     if json:
         others = {name: numbers for name, numbers in measured.items() if name != "accuracy"}

@@ -233,12 +233,11 @@ def search(
 
 def reason(ladder: Sequence[Climbed], count: int) -> str:
     """Why a rung was chosen, a sentence."""
-    probe, whitened = ladder
-    rule = f"{whitened.rung.name} is taken unless the probe is ahead by {ERRORS:g} standard errors"
+    ours, error = ladder[1].rung.name, 100 * ladder[1].error
     return (
-        f"{rule}, and {choose(ladder).rung.name} it is: of the labels held out in {count} folds "
-        f"{whitened.rung.name} predicts {100 * whitened.gain:+.1f} points more than the {probe.rung.name}, "
-        f"with a standard error of {100 * whitened.error:.1f}"
+        f"{ours} is taken unless the probe is ahead by {ERRORS:g} standard errors, and "
+        f"{choose(ladder).rung.name} it is: of the labels held out in {count} folds {ours} predicts "
+        f"{100 * ladder[1].gain:+.1f} points more than the probe, with a standard error of {error:.1f}"
     )
 
 

@@ -90,8 +90,7 @@ def whitened(
 
 
 def _white(z: Tensor, added: float) -> Tensor:
-    """Rows (N, R) whitened by their second moment, with something ``added`` to its eigenvalues, of length
-    1."""
+    """Rows (N, R) of length 1, whitened by their second moment with ``added`` to its eigenvalues."""
     moment = z.T @ z / len(z)
     moment.diagonal().add_(added)
     return unit(torch.linalg.solve_triangular(torch.linalg.cholesky(moment), z.T, upper=False).T)

@@ -13,8 +13,8 @@ from ssl_mix.cli.auto import split_minutes
 from ssl_mix.cli.main import main
 from ssl_mix.datasets import choose_split
 from ssl_mix.errors import UserError
-from ssl_mix.recipes.auto import prepare
-from ssl_mix.recipes.ladder import FIXMATCH, PROBE, PROTOTYPES, RUNGS, Climbed, choose, folds
+from ssl_mix.recipes.auto import prepare, reason
+from ssl_mix.recipes.ladder import PROBE, RUNGS, WHITENED, Climbed, Rung, choose, folds
 from ssl_mix.runs.answered import evaluate
 
 WORDS = "--data digits --net small-cnn --pretrained none --feature-views 2 --batch-size 16 --steps 20"
@@ -60,15 +60,7 @@ def test_one_label_a_class_is_cross_validated_by_nothing(
 ) -> None:
     main(["auto", *WORDS.split(), "--labels-per-class", "1", "--out", str(tmp_path / "run")])
     assert "one label of a class leaves nothing to cross-validate with" in capsys.readouterr().out
-    assert json.loads((tmp_path / "run/auto.json").read_text())["chosen"] == "fixmatch + DM/AS"
-
-
-def test_without_time_only_the_first_two_are_compared(tmp_path: Path) -> None:
-    ladder: list[Climbed] = []
-    ssl_mix.auto(
-        net="small-cnn", labels_per_class=2, out=tmp_path, minutes=1e-6, on_rung=ladder.append, **OPTIONS
-    )
-    assert [climbed.rung for climbed in ladder] == [PROBE, FIXMATCH]
+    assert json.loads((tmp_path / "run/auto.json").read_text())["chosen"] == "whitened"
 
 
 def test_what_cannot_be_read_is_told_before_anything_is_tried(tmp_path: Path) -> None:
@@ -96,17 +88,22 @@ def test_every_label_is_held_out_once() -> None:
         assert torch.equal(labels[torch.tensor(fold.labeled)].bincount(), torch.full((4,), 2))
 
 
-def test_the_trusted_rung_needs_no_proof_and_the_others_do() -> None:
-    probe = Climbed(PROBE, 0.80, 0.0, 0.0, 1.0)
-    trusted = Climbed(FIXMATCH, 0.78, -0.02, 0.03, 1.0)
-    refuted = Climbed(FIXMATCH, 0.76, -0.04, 0.03, 1.0)
-    chance = Climbed(PROTOTYPES, 0.85, 0.05, 0.03, 1.0)
-    proven = Climbed(PROTOTYPES, 0.87, 0.07, 0.03, 1.0)
-    assert choose([probe, trusted, proven]) is trusted
-    assert choose([probe, refuted, chance]) is probe
-    assert choose([probe, refuted, proven, chance]) is proven
-    assert choose([probe, chance]) is probe
-    assert choose([probe, Climbed(FIXMATCH, 0.80, 0.0, 0.0, 1.0)]).rung == FIXMATCH
+@pytest.mark.parametrize(
+    ("gain", "error", "taken"),
+    [(0.02, 0.01, WHITENED), (-0.05, 0.03, WHITENED), (-0.07, 0.03, PROBE), (0.0, 0.0, WHITENED)],
+)
+def test_the_probe_has_to_be_proven_better(gain: float, error: float, taken: Rung) -> None:
+    ladder = [Climbed(PROBE, 0.80, 0.0, 0.0, 1.0), Climbed(WHITENED, 0.80 + gain, gain, error, 1.0)]
+    assert choose(ladder).rung == taken
+    assert f"and {taken.name} it is" in reason(ladder, 3)
+
+
+def test_few_views_are_computed_where_plain_ones_are_enough(made: Any, tmp_path: Path) -> None:
+    options = {name: value for name, value in OPTIONS.items() if name != "feature_views"}
+    session, _ = prepare(tmp_path / "run", {"net": "small-cnn", "labels_per_class": 2, **options})
+    views: Any = session.trainer.data.augmentation
+    assert views.count == 1
+    assert made[0].run.net.feature_views == 2
 
 
 @pytest.mark.parametrize(

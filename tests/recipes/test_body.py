@@ -15,11 +15,10 @@ from ssl_mix.algorithms import FineTuning
 from ssl_mix.cli.auto import table
 from ssl_mix.datasets import Split
 from ssl_mix.models import build_model
-from ssl_mix.recipes import auto as auto_module
 from ssl_mix.recipes import body as body_module
 from ssl_mix.recipes.auto import Found, chosen_options
 from ssl_mix.recipes.body import Body, body_run, climb_body, compared, plan, start_body
-from ssl_mix.recipes.ladder import PROBE, PROTOTYPES, RUNGS, Climbed, folds, head_on, run_of
+from ssl_mix.recipes.ladder import PROBE, WHITENED, Climbed, folds, head_on, run_of
 from ssl_mix.runs.answered import evaluate
 from ssl_mix.runs.features import Features
 from ssl_mix.runs.given import Given
@@ -92,7 +91,7 @@ def test_with_every_image_labeled_nothing_is_mixed(tmp_path: Path, monkeypatch: 
         (pixels, labels), net=build_model("small-cnn", 3, channels=1), out=tmp_path, **options
     )
     kept = json.loads((tmp_path / "auto.json").read_text())
-    assert [rung["name"] for rung in kept["ladder"]] == ["probe", "prototypes", "weak views"]
+    assert [rung["name"] for rung in kept["ladder"]] == ["probe", "whitened"]
     assert kept["chosen"] == "body" and trained.step == 12
 
 
@@ -115,7 +114,7 @@ def test_the_gain_is_to_the_head_alone_on_the_same_labels(
 def test_training_begins_at_the_head(known: Any) -> None:
     features, _, splits = known
     run = body_run({**CHOSEN, "lr": 1e-12}, True, 1)
-    ours, theirs = compared(run, run_of(PROTOTYPES, CHOSEN), features, splits[0])
+    ours, theirs = compared(run, run_of(WHITENED, CHOSEN), features, splits[0])
     assert torch.equal(ours, theirs) and len(ours) == 10 and theirs.mean() > 0.3
 
 
@@ -152,7 +151,6 @@ def test_auto_keeps_a_body_that_gains(
     handed_over: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(body_module, "ERRORS", -1e6)
-    monkeypatch.setattr(auto_module, "RUNGS", RUNGS[:2])
     net: Any = build_model("small-cnn", 10, channels=1) if handed_over else "small-cnn"
     options = {name: value for name, value in OPTIONS.items() if name not in ("net", "pretrained")}
     options |= {} if handed_over else {"pretrained": "none"}
