@@ -45,7 +45,7 @@ class Unmixed(Mixer):
     ) -> MixedBatch:
         """A copy of the images; nothing is drawn."""
         check_labels(images, labels)
-        check_pair(images, images)
+        check_pair(images, images, self.axes)
         copy, lam, mask = self.blend(Pair(images, images, net=net), None, generator)
         partner = torch.arange(len(images), device=images.device)
         return MixedBatch(copy, MixedTarget(labels, labels.clone(), lam), partner, mask)
