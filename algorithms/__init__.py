@@ -41,6 +41,7 @@ from ssl_mix.algorithms.softmatch import SoftMatch  # noqa: E402
 from ssl_mix.algorithms.stochnorm import StochNorm  # noqa: E402
 from ssl_mix.algorithms.supervised import Supervised  # noqa: E402
 from ssl_mix.algorithms.uda import UDA  # noqa: E402
+from ssl_mix.algorithms.v_pet import VPet  # noqa: E402
 from ssl_mix.algorithms.vat import VAT  # noqa: E402
 
 TRANSFER: dict[str, type[Algorithm]] = {
@@ -81,6 +82,7 @@ ALGORITHMS: dict[str, type[Algorithm]] = {
     "s4l": S4L,
     "meta-pseudo-labels": MetaPseudoLabels,
     "noisy-student": NoisyStudent,
+    "v-pet": VPet,
     "openmatch": OpenMatch,
     "iomatch": IOMatch,
     **TRANSFER,
@@ -126,4 +128,5 @@ __all__ = [
     "FineSSL",
     "ReFixMatch",
     "SequenceMatch",
+    "VPet",
 ]

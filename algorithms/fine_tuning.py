@@ -65,7 +65,7 @@ class FineTuning(Algorithm):
         self.mixing = MixingTerms.of(mixing).check_added()
         name, mixing = type(self).__name__, self.mixing
         self.targets = targets.check(
-            name, used=mixing.asymmetric, selected=mixing.masked, threshold=threshold > 0
+            name, used=mixing.asymmetric, selected=mixing.masked, threshold=threshold > 0, fixed=True
         )
         self.adjust = Adjuster(targets)
         self.unlabeled_views = (view,) if self.mixing.asymmetric else ()

@@ -80,7 +80,7 @@ class FineSSL(Algorithm):
         self.auxiliary_weight, self.unlabeled_weight = auxiliary_weight, unlabeled_weight
         self.unlabeled_ratio = unlabeled_ratio
         self.mixing = MixingTerms.of(mixing).check_added()
-        self.targets = targets.check("FineSSL", selected=False)
+        self.targets = targets.check("FineSSL", selected=False, fixed=True)
         self.adjust = Adjuster(targets)
 
     def extend(self, net: nn.Module, task: Task) -> nn.Module:

@@ -91,7 +91,7 @@ class MetaPseudoLabels(Algorithm):
         self.feedback_weight, self.student_weight = feedback_weight, student_weight
         self.lookahead, self.unlabeled_ratio = lookahead, unlabeled_ratio
         self.mixing = MixingTerms.of(mixing).check_added()
-        self.targets = targets.check("MetaPseudoLabels")
+        self.targets = targets.check("MetaPseudoLabels", fixed=True)
         self.adjust = Adjuster(targets)
 
     def extend(self, net: nn.Module, task: Task) -> nn.Module:

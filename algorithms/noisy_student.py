@@ -66,7 +66,7 @@ class NoisyStudent(Algorithm):
         self.threshold, self.unlabeled_weight = threshold, unlabeled_weight
         self.unlabeled_ratio = unlabeled_ratio
         self.mixing = MixingTerms.of(mixing).check_added()
-        self.targets = targets.check("NoisyStudent")
+        self.targets = targets.check("NoisyStudent", fixed=True)
         self.adjust = Adjuster(targets)
 
     def extend(self, net: nn.Module, task: Task) -> nn.Module:

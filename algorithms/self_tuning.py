@@ -93,7 +93,9 @@ class SelfTuning(Algorithm):
         self.view = view
         self.labeled_views = self.unlabeled_views = (view, f"{view}2")
         self.mixing = MixingTerms.of(mixing).check_added()
-        self.targets = targets.check("SelfTuning", selected=self.mixing.masked, threshold=threshold > 0)
+        self.targets = targets.check(
+            "SelfTuning", selected=self.mixing.masked, threshold=threshold > 0, fixed=True
+        )
         self.adjust = Adjuster(targets)
 
     def extend(self, net: nn.Module, task: Task) -> nn.Module:

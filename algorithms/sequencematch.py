@@ -71,7 +71,7 @@ class SequenceMatch(Algorithm):
         self.unconfident_weight = unconfident_weight
         self.unlabeled_ratio = unlabeled_ratio
         self.mixing = MixingTerms.of(mixing).check_added()
-        self.targets = targets.check("SequenceMatch")
+        self.targets = targets.check("SequenceMatch", fixed=True)
         self.adjust = Adjuster(targets)
 
     def forward(self, nets: Nets, batch: Batch, step: Step) -> StepOutput:

@@ -1,5 +1,6 @@
 """Stored uint8 images behind one interface: in memory, or made anew whenever they are wanted."""
 
+import gc
 import multiprocessing
 import signal
 import warnings
@@ -14,6 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 from ssl_mix.datasets.decode import UnreadableError
 from ssl_mix.datasets.decode_many import available_cpus
 from ssl_mix.datasets.pixels import as_images
+from ssl_mix.datasets.shared_heap import shared_heap
 from ssl_mix.datasets.worker_signals import batches_of
 from ssl_mix.errors import check_not_negative
 from ssl_mix.ranks import all_rows, count, share_of
@@ -181,10 +183,10 @@ def in_workers(
         num_workers=workers,
         multiprocessing_context=_start_method() if workers else None,
         pin_memory=pinned,
-        worker_init_fn=_leave_signals_to_the_parent,
+        worker_init_fn=_begin_worker,
         generator=torch.Generator(),  # the loader's own draws must not move the global random state
     )
-    return batches_of(loader) if workers else iter(loader)
+    return shared_heap(batches_of(loader)) if workers else iter(loader)
 
 
 def _start_method() -> str:
@@ -211,9 +213,11 @@ def _stacked(items: list[tuple[Any, str | None]]) -> tuple[Tensor, list[str]]:
     return as_images(images, "images"), [reason for _, reason in items if reason is not None]
 
 
-def _leave_signals_to_the_parent(worker: int) -> None:
-    """Ctrl-C and a scheduler's SIGTERM go to all processes; training may want one more batch. Workers end
-    when their loader says so, or their parent is gone."""
+def _begin_worker(worker: int) -> None:
+    """Signals are left to the parent, and objects that came from it are not looked through for garbage, which
+    would copy them. Ctrl-C and a scheduler's SIGTERM go to all processes; training may want one more batch.
+    Workers end when their loader says so, or their parent is gone."""
     del worker
+    gc.freeze()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)

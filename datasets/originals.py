@@ -63,7 +63,8 @@ class Originals(Protocol):
 
 
 class Files:
-    """Image files."""
+    """Image files. They are read by name: a ``Path`` enters its parts into Python's table of strings, which
+    worker processes would have to copy."""
 
     def __init__(self, files: Iterable[str | PathLike[str]]) -> None:
         self.paths = packed(files)
@@ -80,11 +81,11 @@ class Files:
     def original(self, position: int, channels: int) -> Original:
         """See ``Originals``."""
         with quiet():
-            return with_channels(open_image(self.paths[position]).image, channels)
+            return with_channels(open_image(self.paths.names[position]).image, channels)
 
     def stored(self, position: int, form: Form) -> Tensor:
         """See ``Originals``."""
-        return decode(self.paths[position], form.size, form.channels, form.fit)
+        return decode(self.paths.names[position], form.size, form.channels, form.fit)
 
     def read(self, form: Form, *, keep: bool, progress: Progress | None, label: str) -> Reading:
         """See ``Originals``."""

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from ssl_mix.datasets import Split, choose_split
 from ssl_mix.datasets.splits import ranked
-from ssl_mix.recipes.auto import FOR_LADDER, chosen_options, search
+from ssl_mix.recipes.auto import chosen_options, search
 from ssl_mix.recipes.ladder import PROBE, RUNGS, folds, run_of
 from ssl_mix.runs.features import Features
 from ssl_mix.runs.given import Given
@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for count in asked.labels:
             for seed in range(asked.first_split, asked.first_split + asked.splits):
                 cell = {"kind": kind, "labels_per_class": count, "split": seed, "features_seconds": seconds}
-                result = cell | measured(known, options, kind, count, seed, asked.minutes)
+                result = cell | measured(known, options, kind, count, seed)
                 with asked.out.open("a") as file:
                     file.write(json.dumps(result | setting(asked)) + "\n")
                 print(json.dumps(result), flush=True)
@@ -75,24 +75,20 @@ def read(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--splits", type=int, default=5)
     parser.add_argument("--first-split", type=int, default=0, help="the rule was chosen on others")
     parser.add_argument("--kinds", nargs="+", default=["balanced"], choices=KINDS)
-    parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--cache", type=Path, required=True, help="folder that keeps the features")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "auto.jsonl")
     return parser.parse_args(arguments)
 
 
-def measured(
-    features: Features, options: dict[str, Any], kind: str, count: int, seed: int, minutes: float
-) -> dict[str, Any]:
+def measured(features: Features, options: dict[str, Any], kind: str, count: int, seed: int) -> dict[str, Any]:
     """One cell: the ladder, what was chosen, and the accuracies of that and of the probe."""
     data, began = features.data, time.perf_counter()
     labels = data.train.labels
     split = choose_split(labels, len(data.classes), per_class=count, seed=seed, classes=data.classes)
     if kind == "tail":
         split = dataclasses.replace(split, unlabeled=tail(split, labels, len(data.classes)))
-    deadline = began + 60 * minutes * FOR_LADDER
-    found = search(RUNGS, options, features, folds(split, labels, seed), deadline, None)
+    found = search(options, features, folds(split, labels, seed), None)
     accuracies, probe = {}, 0.0
     for rung in RUNGS:
         trainer, first = begin_head(run_of(rung, options), features, split)

@@ -11,6 +11,8 @@ import signal
 import statistics
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,11 +20,14 @@ from typing import Any, NamedTuple, NoReturn
 
 import torch
 from measuring import append_line, circumstances
+from sweeps import add_flags, claimed, submit
 
 from ssl_mix.algorithms import ALGORITHMS
 from ssl_mix.augment.views import Augmentation
+from ssl_mix.cli.terminal import as_flags
 from ssl_mix.cli.train import read_run
 from ssl_mix.datasets import DataSet, Split
+from ssl_mix.datasets.decode_many import available_cpus
 from ssl_mix.engine.execution import resolve_device
 from ssl_mix.engine.feed import check_parts
 from ssl_mix.errors import UserError, check_count
@@ -34,7 +39,9 @@ from ssl_mix.runs.run import Run
 MIXES = ("none", "mixup", "dm", "as", "dm-as")
 OWN = ("--data", "--labels", "--labels-per-class", "--seed", "--split-seed", "--mix", "--out", "--overwrite")
 LITTLE_MEMORY = 1e-6  # GiB: the images stay in their files while runs are planned
+PAUSE = 2.0  # seconds between looks at the runs of other processes
 RUNNING: list[subprocess.Popen[bytes]] = []
+STARTING, STOPPED = threading.Lock(), threading.Event()  # once stopped, nothing is started
 
 Identity = dict[str, Any]
 Line = dict[str, Any]
@@ -121,7 +128,7 @@ def makes_sense(algorithm: str, mix: str) -> bool:
 
 def words_of(options: argparse.Namespace, names: Iterable[str], mine: dict[str, object]) -> list[str]:
     """Flags of one run: its own, those of all runs, and those that --only has for any of its names."""
-    mine = mine | {"--threads": max(1, (os.cpu_count() or 1) // options.jobs)}
+    mine = mine | {"--threads": max(1, available_cpus() // (1 if options.slurm else options.jobs))}
     known = set(names)
     only = [flag for wanted, flags in options.only if known & set(wanted) for flag in flags]
     return [*(str(word) for pair in mine.items() for word in pair), *options.flags, *only]
@@ -188,8 +195,12 @@ def check_alike(planned: Sequence[Planned], group: Callable[[Any], object], name
             raise UserError(f"{each.job} cannot be compared with {one.job}: {'; '.join(different)}")
 
 
-def train(planned: Planned) -> None:
+def train(planned: Planned, lock: int) -> None:
     """Run or resume to the end, with the output in a file beside the folder.
+
+    Args:
+        planned: which.
+        lock: descriptor of the lock on its folder, which the process that trains holds too.
 
     Raises:
         ValueError: it failed.
@@ -198,14 +209,15 @@ def train(planned: Planned) -> None:
     if how == "finished":
         return
     arguments = ["train", *planned.arguments] if how == "new" else ["resume", str(folder)]
-    folder.parent.mkdir(parents=True, exist_ok=True)
     log = folder.parent / f"{folder.name}.log"
-    print(f"{how:4} ssl-mix {shlex.join(arguments)}", flush=True)
     with open(log, "a") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "ssl_mix", *arguments], stdout=output, stderr=output
-        )
-        RUNNING.append(process)
+        with STARTING:
+            if STOPPED.is_set():
+                raise UserError(f"{folder}: stopped before it began")
+            print(f"{how:4} ssl-mix {shlex.join(arguments)} >> {log}", flush=True)
+            command = [sys.executable, "-m", "ssl_mix", *arguments]
+            process = subprocess.Popen(command, stdout=output, stderr=output, pass_fds=[lock])
+            RUNNING.append(process)
         process.wait()
         RUNNING.remove(process)
     if process.returncode != 0 or planned.state != "finished":
@@ -216,7 +228,9 @@ def train(planned: Planned) -> None:
 def stop(number: int, frame: object) -> NoReturn:
     """Let running processes save what they have, wait for them, and end."""
     del frame
-    for process in RUNNING:
+    with STARTING:
+        STOPPED.set()
+    for process in list(RUNNING):
         process.send_signal(signal.SIGINT)
     for process in list(RUNNING):
         process.wait()
@@ -283,7 +297,9 @@ def parser_of(description: str | None, out: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2], help="their numbers, not how many")
+    parser.add_argument(
+        "--seeds", nargs="+", type=int, default=[0, 1, 2], help="their numbers, not how many; default: 0 1 2"
+    )
     parser.add_argument(
         "--only",
         action="append",
@@ -291,10 +307,10 @@ def parser_of(description: str | None, out: str) -> argparse.ArgumentParser:
         metavar="NAMES:FLAGS",
         help="'fixmatch,uda: --unlabeled-ratio 3'",
     )
-    parser.add_argument("--out", type=Path, default=Path(out))
+    parser.add_argument("--out", type=Path, default=Path(out), help=f"folder of the runs; default: {out}")
     parser.add_argument("--json", type=Path, required=True, help="file of results, added to")
     parser.add_argument("--markdown", type=Path, help="write the table there too")
-    parser.add_argument("--jobs", type=int, default=1, help="runs at once")
+    add_flags(parser)
     parser.add_argument("--table-only", action="store_true", help="train nothing")
     parser.add_argument("--dry-run", action="store_true", help="list the runs and what has become of them")
     return parser
@@ -316,8 +332,12 @@ def parse(
     words, flags = list(arguments), []
     if "--" in words:
         words, flags = words[: words.index("--")], words[words.index("--") + 1 :]
-    options = parser.parse_args(words)
-    options.flags = flags
+    options, unknown = parser.parse_known_args(words)
+    if unknown:
+        parser.error(
+            f"unrecognized arguments: {shlex.join(unknown)} (flags of ssl-mix train stand behind --)"
+        )
+    options.words, options.flags = words, flags
     parted = (only.partition(":") for only in options.only)
     options.only = [(names.replace(" ", "").split(","), shlex.split(only)) for names, _, only in parted]
     for flag in (*flags, *(flag for _, only in options.only for flag in only)):
@@ -335,7 +355,7 @@ def carry_out(
     result: Callable[[Planned], Line],
     table: Callable[[Sequence[Line]], str],
 ) -> None:
-    """Train what is missing, add its lines, print the table.
+    """Train what is missing, add its lines, print the table. Several processes may do so at once.
 
     Args:
         options: from ``parse``.
@@ -352,25 +372,56 @@ def carry_out(
             print(f"{how:8} {each.run.config.steps} steps  {each.folder}")
         return
     failures = []
-    if not options.table_only:
-        with ThreadPoolExecutor(options.jobs) as pool:
-            futures = [pool.submit(finish, each, options.json, result) for each in planned]
-        failures = [str(failure) for future in futures if (failure := future.exception())]
+    if options.slurm and not options.table_only:
+        submit(options, result)
+        failures = [f"{each.folder}" for each in planned if not read_lines(options.json, [each])]
+    elif not options.table_only:
+        failures = finish_all(options, planned, result)
     text = table(read_lines(options.json, planned))
     print(text)
+    print(f"Next    ssl-mix compare {options.out} --latex table.tex")
     if options.markdown is not None:
         options.markdown.write_text(text)
     if failures:
         raise UserError("\n".join([f"{len(failures)} of {len(planned)} runs failed:", *failures]))
 
 
-def finish(each: Planned, file: Path, result: Callable[[Planned], Line]) -> None:
-    """Train a run to its end, and add its line unless it is there."""
-    train(each)
-    if not read_lines(file, [each]):
-        line = result(each)
-        append_line(file, line)
-        print(f"done {each.folder}  error {line['error_last']} %", flush=True)
+def finish_all(
+    options: argparse.Namespace, planned: Sequence[Planned], result: Callable[[Planned], Line]
+) -> list[str]:
+    """Finish the runs that nobody else is at work on, then look after those of others until all are finished;
+    returns what failed."""
+    failures, told = [], False
+    left = [(each, f"{number} of {len(planned)}") for number, each in enumerate(planned, 1)]
+    while left:
+        with ThreadPoolExecutor(options.jobs) as pool:
+            futures = [pool.submit(finish, each, options.json, result, which) for each, which in left]
+        failures += [str(failure) for future in futures if (failure := future.exception())]
+        left = [
+            one
+            for one, future in zip(left, futures, strict=True)
+            if not future.exception() and not future.result()
+        ]
+        if left and not told:
+            print(f"{len(left)} of {len(planned)} runs are at work in other processes: waiting", flush=True)
+            told = True
+        time.sleep(PAUSE if left else 0)
+    return failures
+
+
+def finish(each: Planned, file: Path, result: Callable[[Planned], Line], which: str) -> bool:
+    """Train a run to its end, and add its line unless it is there; False where somebody else is at it.
+    ``which`` of how many it is is told."""
+    with claimed(each.folder) as lock:
+        if lock is None:
+            return False
+        train(each, lock)
+        if not read_lines(file, [each]):
+            line = result(each)
+            append_line(file, line)
+            told = f"error {line['error_last']:.2f} %, {line['seconds']} s"
+            print(f"done {each.folder} ({which})  {told}", flush=True)
+        return True
 
 
 def run_script(name: str, work: Callable[[Sequence[str]], None], arguments: Sequence[str] | None) -> None:
@@ -386,4 +437,4 @@ def run_script(name: str, work: Callable[[Sequence[str]], None], arguments: Sequ
     try:
         work(sys.argv[1:] if arguments is None else arguments)
     except UserError as mistake:
-        sys.exit(f"{name}: {mistake}")
+        sys.exit(f"{name}: {as_flags(str(mistake))}")

@@ -1,9 +1,9 @@
 """What ``ssl-mix suggest`` and ``ssl-mix audit`` are worth on images with known labels.
 
 ``python scripts/labeling_study.py suggest --root DIR --net WEIGHTS --cache DIR`` lets every method choose
-images of ROOT/train to label, and trains the linear probe and FixMatch with DM/AS, as ``ssl-mix auto`` does,
-with them; ``... audit ...`` gives some labels to other classes and looks how many of them are found. Features
-are computed once. JSON lines for each choice of the labels go to ``scripts/results/labeling_suggest.jsonl``
+images of ROOT/train to label, and trains the linear probe and FixMatch with DM/AS with them; ``... audit
+...`` gives some labels to other classes and looks how many of them are found. Features are computed once.
+JSON lines for each choice of the labels go to ``scripts/results/labeling_suggest.jsonl``
 or ``labeling_audit.jsonl``.
 """
 
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from benchmarks.head_grid import TRAINED
 from measuring import append_line, circumstances
 from torch import Tensor
 
@@ -24,7 +25,7 @@ from ssl_mix.labeling import METHODS, Pool, out_of_sample, suggest, wrong_labels
 from ssl_mix.passes import backbone
 from ssl_mix.randomness import stream_generator
 from ssl_mix.recipes.auto import chosen_options
-from ssl_mix.recipes.ladder import FIXMATCH, PROBE, head_on, run_of
+from ssl_mix.recipes.ladder import PROBE, Rung, head_on, run_of
 from ssl_mix.runs.features import Features
 from ssl_mix.runs.given import Given
 from ssl_mix.runs.head import begin_head, cached_features
@@ -32,6 +33,11 @@ from ssl_mix.runs.prepared import read_data
 from ssl_mix.transfer.head_net import standardized
 
 CPU = torch.device("cpu")
+FIXMATCH = Rung(
+    "fixmatch + DM/AS",
+    "fixmatch",
+    {"mix": "dm-as", "unlabeled_ratio": 4, "head_start": "prototypes", **TRAINED},
+)
 CUTS = (25, 50, 75, 100, 150)
 Line = dict[str, Any]
 

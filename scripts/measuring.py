@@ -1,5 +1,6 @@
 """What the benchmarks share: taking turns, and saying where and how a number was measured."""
 
+import fcntl
 import json
 import os
 import platform
@@ -106,6 +107,7 @@ def circumstances(device: torch.device | None = None) -> dict[str, Any]:
 
 
 def append_line(file: Path, result: dict[str, Any]) -> None:
-    """Add one line of JSON to a file of results."""
+    """Add one line of JSON to a file of results, to which others may add at the same time."""
     with open(file, "a") as lines:
+        fcntl.flock(lines, fcntl.LOCK_EX)
         lines.write(json.dumps(result) + "\n")

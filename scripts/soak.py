@@ -4,7 +4,8 @@
 
 FixMatch on digits with a small network, as ``ssl-mix train`` runs it: with records, evaluations,
 checkpoints and TensorBoard events. It is looked at 20 times; the first tenth of the run is for warming up.
-With ``--streamed`` the digits are files that a worker process reads again and again, whose memory counts too.
+With ``--streamed`` the digits are files that a worker process reads again and again, whose memory counts too:
+pages that processes share count once.
 Says, and exits with 1 where it is not so, that memory grows by less than 1 % after that, that no open file is
 added, and that the median of the last quarter's seconds a step is within a tenth of the first quarter's.
 Seconds are those of the processor, so that other programs do not count.
@@ -55,9 +56,16 @@ def as_files(folder: Path) -> Path:
 
 
 def memory_of(process: psutil.Process) -> int:
-    """Bytes of a process, and those of its own of its workers."""
-    children: int = sum(child.memory_full_info().uss for child in process.children(recursive=True))
-    return int(process.memory_info().rss) + children
+    """Bytes that a process and its workers hold: the files that it has mapped, and the other pages of all of
+    them, one that k processes share for 1 / k in each."""
+    family = [_pages(each.pid) for each in (process, *process.children(recursive=True))]
+    mapped = family[0]["Rss"] - family[0]["Anonymous"] - family[0]["Pss_Shmem"]
+    return mapped + sum(pages["Pss_Anon"] + pages["Pss_Shmem"] for pages in family)
+
+
+def _pages(pid: int) -> dict[str, int]:
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
+    return {name: 1024 * int(size.split()[0]) for name, _, size in (line.partition(":") for line in lines)}
 
 
 def soak(folder: Path, steps: int, *, streamed: bool) -> list[Look]:

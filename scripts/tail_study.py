@@ -20,6 +20,7 @@ import torch
 from measuring import append_line, commit
 
 from ssl_mix.evaluation import accuracy, geometric_mean_recall, predict_probabilities, shot_accuracies
+from ssl_mix.rebalance import ADDONS
 from ssl_mix.recipes.build import build_run
 from ssl_mix.runs.prepared import prepare
 
@@ -42,6 +43,7 @@ METHODS: dict[str, list[tuple[str, dict[str, Any]]]] = {
         ("fixmatch", SSL | {"align": "uniform"}),
         ("fixmatch", SSL | {"balance_classes": True}),
         ("fixmatch", SSL | {"adaptive_thresholds": True}),
+        *(("fixmatch", SSL | {"rebalance": name}) for name in ADDONS),
     ],
     "open": [
         ("supervised", {}),

@@ -72,6 +72,16 @@ class Algorithm(nn.Module):
                 are asked for.
         """
 
+    def __call__(self, nets: Nets, batch: Batch, step: Step) -> StepOutput:
+        """:meth:`forward`, within the add-on that rebalances its pseudo-labels, if it has one."""
+        addon = getattr(getattr(self, "adjust", None), "addon", None)
+        if addon is None:
+            output: StepOutput = super().__call__(nets, batch, step)
+            return output
+        with addon.within(nets, batch, step) as seen:
+            found: StepOutput = addon.added(super().__call__(seen, batch, step))
+        return found
+
     def forward(self, nets: Nets, batch: Batch, step: Step) -> StepOutput:
         """The loss of one batch. Changes no buffer, mutates no input, never waits for the device."""
         raise NotImplementedError
@@ -90,10 +100,18 @@ class Algorithm(nn.Module):
         return logits, logits.logsumexp(dim=1)
 
     def commit(self, carry: dict[str, Tensor]) -> None:
-        """Write the news of a finished step to the buffers, each to that of its name: the only place where
-        they change."""
+        """Write the news of a finished step to the buffers, each to that of its name, or hand those of a
+        module with a method ``enter_news`` to that: the only place where they change."""
+        apart: dict[str, dict[str, Tensor]] = {}
         for name, value in carry.items():
-            self.get_buffer(name).copy_(value)
+            owner, _, own = name.rpartition(".")
+            if hasattr(self.get_submodule(owner), "enter_news"):
+                apart.setdefault(owner, {})[own] = value
+            else:
+                self.get_buffer(name).copy_(value)
+        for owner, news in apart.items():
+            module: Any = self.get_submodule(owner)
+            module.enter_news(news)
 
     def hyperparameters(self) -> dict[str, Any]:
         """The constructor's keywords and their values."""

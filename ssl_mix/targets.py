@@ -7,9 +7,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ssl_mix.banks import ClassQuota
 from ssl_mix.errors import UserError, check_choice, check_share
-from ssl_mix.passes import backbone, full_precision
+from ssl_mix.passes import full_precision
+from ssl_mix.quota import ClassQuota
+from ssl_mix.rebalance import Addon, Rebalance, build_addon, check_addon
+from ssl_mix.rebalance.prototypes import smoothed
 from ssl_mix.transfer.heads import feature_width
 from ssl_mix.types import Nets, PseudoLabels, Step, Task
 
@@ -63,8 +65,6 @@ def ramp_up(step: Step, share: float) -> float:
 
 Align = Literal["none", "labeled", "uniform"]
 AVERAGE_DECAY = 0.999  # of the averages behind the alignment
-PROTOTYPE_DECAY = 0.99
-SCALE = 20.0  # of cosines to prototypes: a temperature of 0.05
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +82,8 @@ class Targets:
             each class, as many of each.
         adaptive_thresholds: take of each class the most confident pseudo-labels, the same share of all that
             are of it that the algorithm takes of the class with the most labels (Adsh): for long tails.
+        rebalance: an add-on for long tails: "darp", "daso" and "debiaspl" correct pseudo-labels, "saw" weighs
+            them; "abc", "cossl" and "tras" train a second classifier, which answers in the end.
 
     Raises:
         ValueError: an option is unknown or out of range.
@@ -91,9 +93,11 @@ class Targets:
     smooth_targets: float = 0.0
     balance_classes: bool = False
     adaptive_thresholds: bool = False
+    rebalance: Rebalance = "none"
 
     def __post_init__(self) -> None:
         check_choice("align", self.align, get_args(Align))
+        check_choice("rebalance", self.rebalance, get_args(Rebalance))
         check_share("smooth_targets", self.smooth_targets)
         if self.balance_classes and self.adaptive_thresholds:
             raise UserError(
@@ -102,7 +106,14 @@ class Targets:
             )
 
     def check(
-        self, name: str, *, used: bool = True, selected: bool = True, threshold: bool = True
+        self,
+        name: str,
+        *,
+        used: bool = True,
+        selected: bool = True,
+        threshold: bool = True,
+        fixed: bool = False,
+        margins: bool = False,
     ) -> "Targets":
         """These options, as ones of an algorithm.
 
@@ -111,6 +122,8 @@ class Targets:
             used: whether it makes pseudo-labels, which some do for mixing alone.
             selected: whether some pseudo-labels count and others do not.
             threshold: whether it chooses those that do by itself.
+            fixed: whether it makes or uses them in a way that leaves no place for an add-on.
+            margins: whether its loss reads :meth:`Adjuster.margins`.
 
         Raises:
             ValueError: an option has no effect on it.
@@ -125,6 +138,7 @@ class Targets:
                 f"`{given[0]}` concerns pseudo-labels, and {name} makes them for `mix=as` and `mix=dm-as` "
                 "alone: choose one of them too"
             )
+        check_addon(self.rebalance, name, fixed=fixed, chosen=selected and threshold, margins=margins)
         for option in ("balance_classes", "adaptive_thresholds"):
             if getattr(self, option) and not selected:
                 raise UserError(
@@ -151,18 +165,17 @@ class Adjusted(NamedTuple):
 
 
 class Adjuster(nn.Module):
-    """What becomes of predicted probabilities by :class:`Targets`, and the memory that this needs.
+    """What becomes of predicted probabilities by :class:`Targets`: an algorithm's ``adjust``, with memory.
 
     1. Smoothed: ``q = (1 - w) p + w s`` with w = ``smooth_targets``, ``s = softmax(20 cos(f - m, w_c - m))``.
        f are the teacher's features of the image, w_c their moving average (0.99 per step in which the class
        occurs) over labeled images of class c, m the mean of all w_c. Over classes of which no labeled image
        has been seen yet, s is p; over the others it sums to what p does.
-    2. Aligned: ``q r / a``, made to sum to 1, where a is the moving average of the mean of q, and r that of
+    2. Corrected by the add-on of ``rebalance``.
+    3. Aligned: ``q r / a``, made to sum to 1, where a is the moving average of the mean of q, and r that of
        the shares of the classes in the labeled batches, or 1 / C. Both begin as plain means over all steps
        and a uniform one, and take the step in before they are used.
-    3. Chosen, by :meth:`select`.
-
-    An algorithm holds it as ``adjust``.
+    4. Chosen and weighed, by :meth:`select`.
 
     Args:
         options: what is done.
@@ -188,10 +201,12 @@ class Adjuster(nn.Module):
     class_share: Tensor
     prototypes: Tensor
     known: Tensor
+    addon: Addon | None
 
     def __init__(self, options: Targets, *, decay: float = AVERAGE_DECAY, warmup: bool = True) -> None:
         super().__init__()
         self.options, self.decay, self.warmup = options, decay, warmup
+        self.addon = build_addon(options.rebalance)
 
     def extend(self, net: nn.Module, task: Task) -> None:
         """The buffers for a network and its data.
@@ -211,6 +226,8 @@ class Adjuster(nn.Module):
             shares = task.class_shares or (1.0,)
             head = shares.index(max(shares)) if options.adaptive_thresholds else None
             self.quota = ClassQuota(task.num_unlabeled, classes, head)
+        if self.addon is not None:
+            self.addon.extend(net, task)
 
     @torch.no_grad()
     def forward(
@@ -223,7 +240,7 @@ class Adjuster(nn.Module):
         *,
         shown: Tensor | None = None,
     ) -> Adjusted:
-        """Smooth and align.
+        """Smooth, correct and align.
 
         Args:
             probabilities: p, of the unlabeled images, (N, C).
@@ -234,56 +251,43 @@ class Adjuster(nn.Module):
             shown: what stands for the classes of the labeled images in the alignment, (B, C); default: 1 for
                 the class of each.
         """
-        p, (images, labels) = probabilities.detach(), labeled
+        p = probabilities.detach()
         news: dict[str, Tensor] = {}
         if self.options.smooth_targets:
-            p, news = self._smoothed(p, nets.teacher, images, labels, unlabeled)
+            memory = self.prototypes, self.known
+            p, news = smoothed(p, nets.teacher, labeled, unlabeled, memory, self.options.smooth_targets)
+        if self.addon is not None:
+            p, found = self.addon.correct(p)
+            news |= {f"addon.{name}": value for name, value in found.items()}
         if self.options.align == "none":
             return Adjusted(p, p, _named(news))
         news["mean_prediction"] = self._average("mean_prediction", p.mean(dim=0), step)
         wanted: Tensor | float = 1 / p.shape[1]
         if self.options.align == "labeled":
-            classes = F.one_hot(labels, p.shape[1]).to(p.dtype) if shown is None else shown
+            classes = F.one_hot(labeled[1], p.shape[1]).to(p.dtype) if shown is None else shown
             wanted = news["class_share"] = self._average("class_share", classes.mean(dim=0), step)
         return Adjusted(align(p, news["mean_prediction"], wanted), p, _named(news))
 
     def select(self, pseudo: PseudoLabels, adjusted: Adjusted) -> tuple[PseudoLabels, dict[str, Tensor]]:
         """The pseudo-labels with those that count chosen anew where each class is to have its own, see
-        :class:`ssl_mix.banks.ClassQuota`; and all news of the step."""
-        if not (self.options.balance_classes or self.options.adaptive_thresholds):
-            return pseudo, adjusted.news
-        mask, news = self.quota(pseudo)
-        return pseudo._replace(mask=mask), adjusted.news | _named(news, "quota.")
+        :class:`ssl_mix.quota.ClassQuota`, and weighed by an add-on; and all news of the step."""
+        news = adjusted.news
+        if self.options.balance_classes or self.options.adaptive_thresholds:
+            mask, found = self.quota(pseudo)
+            pseudo, news = pseudo._replace(mask=mask), news | _named(found, "quota.")
+        if self.addon is not None:
+            pseudo, found = self.addon.weigh(pseudo)
+            news = news | _named(found, "addon.")
+        return pseudo, news
+
+    def margins(self, logits: Tensor) -> Tensor:
+        """Logits (N, C) that learn from pseudo-labels, with the margins that an add-on asks for."""
+        return logits if self.addon is None else self.addon.with_margins(logits)
 
     def _average(self, name: str, new: Tensor, step: Step) -> Tensor:
         """A moving average with this step's value taken in."""
         warm = (step.number + 1) / (step.number + 2) if self.warmup else 1.0
         return torch.lerp(new, getattr(self, name).to(new), min(self.decay, warm))
-
-    def _smoothed(
-        self, p: Tensor, teacher: nn.Module, images: Tensor, labels: Tensor, unlabeled: Tensor
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        features = full_precision(backbone(teacher).features(torch.cat((images, unlabeled))))
-        with torch.autocast(p.device.type, enabled=False):
-            near, asked = torch.split(features.to(p.dtype), [len(images), len(unlabeled)])
-            prototypes, known = self._moved(near, labels)
-            center = (known[:, None] * prototypes).sum(dim=0) / known.sum()
-            cosines = F.normalize(asked - center, dim=1) @ F.normalize(prototypes - center, dim=1).T
-            share = torch.softmax(torch.where(known, SCALE * cosines, -torch.inf), dim=1)
-            semantic = torch.where(known, share * (p * known).sum(dim=1, keepdim=True), p)
-            return torch.lerp(p, semantic, self.options.smooth_targets), {
-                "prototypes": prototypes,
-                "known": known,
-            }
-
-    def _moved(self, features: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """The prototypes, and which there are, with the features (B, D) of labeled images taken in."""
-        members = F.one_hot(labels, len(self.known)).to(features.dtype)
-        counts = members.sum(dim=0)
-        means = members.T @ features / counts.clamp(min=1)[:, None]
-        old, here = self.prototypes.to(features), counts > 0
-        keep = torch.where(here, PROTOTYPE_DECAY * self.known.to(features.dtype), 1.0)
-        return torch.lerp(means, old, keep[:, None]), self.known | here
 
 
 def _named(news: dict[str, Tensor], within: str = "") -> dict[str, Tensor]:

@@ -1,5 +1,6 @@
 """Pseudo-labels that are made less biased, against loops in float64 NumPy written from the formulas."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -8,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ssl_mix.banks import ClassQuota
 from ssl_mix.errors import UserError
+from ssl_mix.quota import GOLDEN, ClassQuota
 from ssl_mix.targets import Adjuster, Align, Targets, hard_pseudo_labels
 from ssl_mix.types import Nets, PseudoLabels, Step, Task
 
@@ -146,6 +147,13 @@ def test_smoothing_wants_a_head_over_features() -> None:
         Adjuster(Targets(smooth_targets=0.5)).extend(nn.Linear(3, CLASSES), Task(CLASSES, 4, (3, 1, 1)))
 
 
+def doubt_of(confidence: float) -> float:
+    """1 less a confidence, cut behind 7 binary digits."""
+    doubt = float(np.float16(np.float32(1) - np.float32(confidence)))
+    digits = 2.0 ** (math.floor(math.log2(doubt)) - 6) if doubt else 1.0
+    return math.floor(doubt / digits) * digits
+
+
 @pytest.mark.parametrize("unlabeled", [UNLABELED, 400])
 @pytest.mark.parametrize("threshold", [0.0, 0.6, 0.9])
 def test_a_quota_over_sixty_steps(unlabeled: int, threshold: float) -> None:
@@ -161,15 +169,17 @@ def test_a_quota_over_sixty_steps(unlabeled: int, threshold: float) -> None:
         passed = (confidence >= threshold).astype(np.float32)
         arrays = map(torch.from_numpy, (slots, labels, confidence, passed))
         mask, news = quota(PseudoLabels(*arrays))
-        for name, value in news.items():
-            quota.get_buffer(name).copy_(value)
+        quota.enter_news(news)
         for slot, label, sure, ok in zip(slots, labels, confidence, passed, strict=True):
             memory[int(slot)] = (int(label), float(sure), bool(ok))
         each = -(-sum(ok for _, _, ok in memory.values()) // CLASSES)
         best: set[int] = set()
         for c in range(CLASSES):
-            own = sorted((-sure, slot) for slot, (label, sure, _) in memory.items() if label == c)
-            best |= {slot for _, slot in own[:each]}
+            own = [(doubt_of(sure), slot) for slot, (label, sure, _) in memory.items() if label == c]
+            for doubt, slot in own:
+                above, equal = sum(other < doubt for other, _ in own), sum(other == doubt for other, _ in own)
+                if above + equal * (slot * GOLDEN % 2**32) / 2**32 < each:
+                    best.add(slot)
         wanted = [s in best and memory[int(s)][0] == y for s, y in zip(slots.tolist(), labels, strict=True)]
         assert mask.tolist() == [float(value) for value in wanted]
         chosen += wanted
@@ -202,7 +212,7 @@ def test_bad_options_are_refused(options: dict[str, Any], message: str) -> None:
 def test_adaptive_thresholds_are_those_of_adsh() -> None:
     """Guo and Li, Algorithm 1, class by class: of each the share that passes in the head class."""
     generator = np.random.default_rng(3)
-    labels, confidence = generator.integers(3, size=60), generator.random(60)
+    labels, confidence = generator.integers(3, size=60), generator.permutation(np.linspace(0.01, 0.99, 60))
     passed = confidence >= 0.6
     rho = passed[labels == 1].mean()
     expected = np.zeros(60)

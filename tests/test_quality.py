@@ -29,6 +29,7 @@ FLOORS = (
     {"ranks", "types"},
     {"passes", "randomness"},
     {"algorithm", "augment", "banks", "losses", "transfer"},
+    {"quota", "rebalance"},
     {"datasets", "mixers", "models", "queues", "targets"},
     {"evaluation", "mixing"},
     {"algorithms", "engine"},
@@ -50,6 +51,7 @@ LOOSE = {
     "targets",
     "banks",
     "queues",
+    "quota",
     "passes",
     "ranks",
 }

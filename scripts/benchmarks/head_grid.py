@@ -4,8 +4,7 @@ from collections.abc import Iterator
 from itertools import product
 from typing import Any, NamedTuple
 
-from ssl_mix.recipes.ladder import TRAINED
-
+TRAINED: dict[str, Any] = {"batch_size": 64, "ema_decay": 0.99, "weight_decay": 1e-3}
 DATA = ("caltech50", "cub5", "cifar10")
 RATES = (0.006, 0.02, 0.06)
 ALGORITHMS: dict[str, dict[str, Any]] = {

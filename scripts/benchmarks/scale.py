@@ -5,8 +5,8 @@
 
 ``files`` lists the images of a folder with a sub-folder per class and looks at the first bytes of each, as
 ``ssl-mix train`` does where more than 100,000 images do not fit into memory. ``banks`` takes steps of 448
-random pseudo-labels of the pseudo-label bank, of FlexMatch's classes, and of those counted anew in each step,
-for 10^4 to 10^8 images and 10 to 10^4 classes.
+random pseudo-labels of the pseudo-label bank, of FlexMatch's classes, of those counted anew in each step, and
+of ``--balance-classes``, for 10^4 to 10^8 images and 10 to 10^4 classes.
 """
 
 import argparse
@@ -26,6 +26,7 @@ from measuring import append_line, circumstances  # noqa: E402
 from ssl_mix.banks import LastClasses, PseudoLabelBank  # noqa: E402
 from ssl_mix.datasets.folder import list_labeled  # noqa: E402
 from ssl_mix.datasets.glance import glance_all  # noqa: E402
+from ssl_mix.quota import ClassQuota  # noqa: E402
 from ssl_mix.types import PseudoLabels  # noqa: E402
 
 BATCH, STEPS = 448, 40
@@ -54,8 +55,9 @@ def start(folder: Path) -> dict[str, Any]:
 def bank_steps(images: int, classes: int) -> dict[str, Any]:
     """Bytes of the memories, and median seconds of a step of each."""
     bank, last = PseudoLabelBank(images, classes), LastClasses(images, classes)
+    quota = ClassQuota(images, classes)
     draw = torch.Generator().manual_seed(0)
-    taken: dict[str, list[float]] = {"bank": [], "last_classes": [], "counted_anew": []}
+    taken: dict[str, list[float]] = {"bank": [], "last_classes": [], "quota": [], "counted_anew": []}
     for step in range(STEPS):
         pseudo = PseudoLabels(
             torch.randint(images, (BATCH,), generator=draw),
@@ -69,6 +71,8 @@ def bank_steps(images: int, classes: int) -> dict[str, Any]:
         bank.update(pseudo, step)
         begun.append(time.perf_counter())
         last.update(indices, pseudo.labels, pseudo.mask > 0)
+        begun.append(time.perf_counter())
+        quota.enter_news(quota(pseudo)[1])
         begun.append(time.perf_counter())
         if step % 10 == 0:
             counts = torch.zeros(classes + 1, dtype=torch.int64)
@@ -85,6 +89,8 @@ def bank_steps(images: int, classes: int) -> dict[str, Any]:
         "batch": BATCH,
         "bytes_bank": sum(buffer.nbytes for buffer in bank.buffers()),
         "bytes_last_classes": sum(buffer.nbytes for buffer in last.buffers()),
+        "bytes_quota": sum(buffer.nbytes for buffer in quota.buffers()),
+        "resident": psutil.Process().memory_info().rss,
         **medians,
     }
 

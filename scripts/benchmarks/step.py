@@ -61,7 +61,7 @@ def work(trainer: Trainer) -> dict[str, Callable[[], object]]:
         trainer.optimizer.zero_grad(set_to_none=True)
         with autocast(config, trainer.device):
             output = algorithm(trainer.nets, batch, Step(0, 10, stream_generator(0, "mixing")))
-        output.loss.backward()
+        output.loss.backward()  # type: ignore[no-untyped-call]
 
     return {
         "step": lambda: trainer.train_step(next(batches)),

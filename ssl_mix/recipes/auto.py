@@ -19,7 +19,7 @@ from ssl_mix.recipes.body import Body, Tell, climb_body, start_body
 from ssl_mix.recipes.build import GROUPS, fields_of
 from ssl_mix.recipes.fit import are_arrays, handed_over, train_session
 from ssl_mix.recipes.image_size import affordable_size, is_free
-from ssl_mix.recipes.ladder import FIXMATCH, PROBE, RUNGS, Climbed, Rung, choose, climb, folds, run_of
+from ssl_mix.recipes.ladder import ERRORS, PROBE, RUNGS, WHITENED, Climbed, Rung, choose, climb, folds, run_of
 from ssl_mix.runs.data_options import Progress
 from ssl_mix.runs.features import Features
 from ssl_mix.runs.folder import check_run_folder, write_text
@@ -30,7 +30,6 @@ from ssl_mix.runs.session import Session, start
 from ssl_mix.runs.trained import TrainedRun
 
 LADDER = "auto.json"
-FOR_LADDER = 0.7  # share of the time
 STEPS = 300
 LR = 0.01
 DEFAULT_NET = "lite0"
@@ -77,11 +76,10 @@ def auto(
 ) -> TrainedRun:
     """Learn from few labels with a pre-trained network, by whatever does best on held-out labels.
 
-    Features of views of every image are computed once. On them, a linear probe, class means that unlabeled
-    images move, and heads trained on weak views and by FixMatch with DM/AS are compared by stratified
-    cross-validation over the labels, and one of them is trained on all labels: see
-    :func:`ssl_mix.recipes.ladder.choose`. Where time is left the body is trained from that head, on as many
-    folds as fit, and kept where that gains.
+    Features of every image are computed once. On them, a linear probe and the head among whitened features
+    (:func:`ssl_mix.transfer.whitened.whitened`) are compared by stratified cross-validation over the labels,
+    and one of them is fitted to all labels: see :func:`ssl_mix.recipes.ladder.choose`. Where time is left the
+    body is trained from that head, on as many folds as fit, and kept where that gains.
 
     Args:
         labeled: as for :func:`ssl_mix.fit`, like the next three.
@@ -90,7 +88,7 @@ def auto(
         net: weights, a name, or a module; default: "lite0".
         out: folder of the run; default: a new temporary one.
         minutes: features may take 30 % of them, which decides the size of images unless ``image_size`` does;
-            after 70 % no further head is tried; the body is, if it fits into the rest.
+            the body is trained if it fits into the rest.
         overwrite: replace a run that the folder holds.
         on_rung: called with each rung that was tried.
         **options: of data, network and optimization, as for :func:`ssl_mix.fit`.
@@ -180,9 +178,8 @@ def prepare(
     if features is None:
         net = given.network(len(data.classes), run.config.seed)
         features = learned_features(run, data, split, net, progress)
-    rungs = RUNGS if split.unlabeled else tuple(rung for rung in RUNGS if rung.algorithm != "fixmatch")
     splits = folds(split, data.train.labels, run.config.seed)
-    found = search(rungs, options, features, splits, began + 60 * minutes * FOR_LADDER, on_rung)
+    found = search(options, features, splits, on_rung)
     if splits:
         with torch.random.fork_rng(devices=[]):  # heads are drawn, and replaced
             body = climb_body(found.rung, options, features, splits, began + 60 * minutes, tell)
@@ -198,10 +195,11 @@ def prepare(
 
 
 def chosen_options(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Options of the user, and how a head is trained where they do not say it."""
+    """Options of the user, and how the body is trained where they do not say it; heads need plain views
+    alone, so that few others are computed."""
     steps = options.get("steps", STEPS)
     every = {"log_every": 100, "eval_every": steps, "checkpoint_every": steps}
-    return {"steps": steps, "lr": LR, "head_lr_factor": 1.0, **every, **options}
+    return {"steps": steps, "lr": LR, "head_lr_factor": 1.0, "feature_views": 1, **every, **options}
 
 
 def check_options(options: Mapping[str, Any]) -> None:
@@ -213,41 +211,34 @@ def check_options(options: Mapping[str, Any]) -> None:
 
 
 def search(
-    rungs: Sequence[Rung],
     options: Mapping[str, Any],
     features: Features,
     splits: Sequence[Any],
-    deadline: float,
     on_rung: Callable[[Climbed], None] | None,
 ) -> Found:
-    """Try the rungs, until the time is over, and choose one."""
+    """Try the rungs and choose one."""
     if not splits:
         nothing = "one label of a class leaves nothing to cross-validate with"
-        if FIXMATCH in rungs:
-            return Found(FIXMATCH, (), f"{nothing}: it was ahead of the probe where that was measured")
-        return Found(PROBE, (), f"{nothing}: it is kept")
+        return Found(WHITENED, (), f"{nothing}: it was ahead of the probe where that was measured")
     ladder: list[Climbed] = []
     probe = None
-    for rung in rungs:
-        if len(ladder) > 1 and time.perf_counter() > deadline:
-            break
+    for rung in RUNGS:
         climbed, right = climb(rung, options, features, splits, probe)
         probe = right if probe is None else probe
         ladder.append(climbed)
         if on_rung is not None:
             on_rung(climbed)
-    best = choose(ladder)
-    return Found(best.rung, tuple(ladder), reason(best, len(splits)))
+    return Found(choose(ladder).rung, tuple(ladder), reason(ladder, len(splits)))
 
 
-def reason(best: Climbed, count: int) -> str:
+def reason(ladder: Sequence[Climbed], count: int) -> str:
     """Why a rung was chosen, a sentence."""
-    if best.rung == PROBE:
-        return f"nothing is proven better than the probe by the labels held out in {count} folds: it is kept"
-    verdict = "is taken unless the probe is ahead by that" if best.rung == FIXMATCH else "is proven better"
+    probe, whitened = ladder
+    rule = f"{whitened.rung.name} is taken unless the probe is ahead by {ERRORS:g} standard errors"
     return (
-        f"{best.rung.name} {verdict}: of the labels held out in {count} folds it predicts "
-        f"{100 * best.gain:+.1f} points more than the probe, with a standard error of {100 * best.error:.1f}"
+        f"{rule}, and {choose(ladder).rung.name} it is: of the labels held out in {count} folds "
+        f"{whitened.rung.name} predicts {100 * whitened.gain:+.1f} points more than the {probe.rung.name}, "
+        f"with a standard error of {100 * whitened.error:.1f}"
     )
 
 

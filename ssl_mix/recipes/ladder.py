@@ -21,6 +21,7 @@ from ssl_mix.runs.head import begin_head
 from ssl_mix.runs.run import Run
 
 MOST_FOLDS = 5
+ERRORS = 2.0  # standard errors that the probe must be ahead by
 KEEP = {
     "steps": 1,
     "lr": 1e-12,
@@ -60,16 +61,9 @@ class Climbed(NamedTuple):
     seconds: float
 
 
-TRAINED: dict[str, Any] = {
-    "batch_size": 64,
-    "ema_decay": 0.99,
-    "weight_decay": 1e-3,
-    "head_start": "prototypes",
-}
 PROBE = Rung("probe", "fine-tuning", {"head_start": "probe", **KEEP})
-PROTOTYPES = Rung("prototypes", "fine-tuning", {"head_start": "prototypes", **KEEP})
-FIXMATCH = Rung("fixmatch + DM/AS", "fixmatch", {"mix": "dm-as", "unlabeled_ratio": 4, **TRAINED})
-RUNGS = (PROBE, FIXMATCH, PROTOTYPES, Rung("weak views", "fine-tuning", {"view": "weak", **TRAINED}))
+WHITENED = Rung("whitened", "fine-tuning", {"head_start": "whitened", **KEEP})
+RUNGS = (PROBE, WHITENED)
 
 
 def run_of(rung: Rung, options: Mapping[str, Any]) -> Run:
@@ -145,14 +139,11 @@ def folds(split: Split, labels: Tensor, seed: int) -> tuple[Split, ...]:
 
 
 def choose(ladder: Sequence[Climbed]) -> Climbed:
-    """FixMatch with DM/AS, unless the probe is ahead of it by the standard error of their difference; then
-    the most accurate of the others that are ahead of the probe by two; where none is, the probe.
+    """The head among whitened features, unless the probe is ahead of it by two standard errors of their
+    difference.
 
-    Few labels tell little: the error of a difference is 5 points where 25 labels are held out in turn. So
-    what was better wherever it was tried needs no proof, and what was not needs a strong one.
+    Few labels tell little: that error is 5 points where 25 labels are held out in turn. So what was better
+    wherever it was tried needs no proof, and what speaks against it needs a strong one.
     """
-    for climbed in ladder:
-        if climbed.rung == FIXMATCH and climbed.gain >= -climbed.error:
-            return climbed
-    proven = [climbed for climbed in ladder if climbed.gain > 2 * climbed.error and climbed.rung != FIXMATCH]
-    return max(proven or ladder[:1], key=lambda climbed: climbed.accuracy)
+    probe, whitened = ladder
+    return whitened if whitened.gain >= -ERRORS * whitened.error else probe

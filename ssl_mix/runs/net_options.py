@@ -25,7 +25,7 @@ from ssl_mix.runs.folder import read_config
 from ssl_mix.runs.tune import check_tune, tune
 
 Norms = Literal["frozen", "training"]
-HeadStart = Literal["random", "probe", "prototypes"]
+HeadStart = Literal["random", "probe", "prototypes", "whitened"]
 GIVEN = "given"  # weights of a network that was handed over in Python
 
 
@@ -52,8 +52,9 @@ class NetOptions:
             in student, teacher and key encoder alike, and trains their scale and shift; "training" lets them
             follow the batches. Default: frozen with pre-trained weights.
         head_start: what the head starts from: "random" (as it is made), "probe" (logistic regression on the
-            frozen features of the labeled images) or "prototypes" (the same and class means that the features
-            of unlabeled images move); see ``ssl_mix.transfer.starts``. Default: with pre-trained weights,
+            frozen features of the labeled images), "prototypes" (the same and class means that the features
+            of unlabeled images move) or "whitened" (a ridge regression on what soft k-means among whitened
+            features says of them); see ``ssl_mix.transfer``. Default: with pre-trained weights,
             "prototypes" where the algorithm learns from unlabeled images, else "probe"; "random" for a head
             that came with the weights, and without any.
         tune: what is trained, always with the head: the "head" alone, on features of every image that are

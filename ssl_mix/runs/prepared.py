@@ -23,6 +23,7 @@ from ssl_mix.runs.run import Run
 from ssl_mix.runs.sizes import size_notes
 from ssl_mix.runs.starts import Start, start_head
 from ssl_mix.runs.tune import check_installed, tuning_note
+from ssl_mix.runs.votes import cast_votes
 
 
 class Prepared(NamedTuple):
@@ -108,7 +109,21 @@ def begin(
 ) -> tuple[Trainer, Start | None]:
     """The trainer of a run at step 0, its head where it starts, and what was found of that."""
     if features is not None:
-        return begin_head(run, features, split)
+        trainer, first = begin_head(run, features, split)
+    else:
+        trainer, first = _begin_whole(run, data, split, given, progress, net)
+    cast_votes(trainer, data)
+    return trainer, first
+
+
+def _begin_whole(
+    run: Run,
+    data: DataSet,
+    split: Split,
+    given: Given,
+    progress: Progress | None,
+    net: nn.Module | None,
+) -> tuple[Trainer, Start | None]:
     net = given.network(len(data.classes), run.config.seed) if net is None else net
     net = run.first_network(data) if net is None else net
     first = start_head(net, run.net, run.algorithm, data, split, run.config, progress)

@@ -26,6 +26,7 @@ from ssl_mix.models.pretrained import restore_source_head
 from ssl_mix.runs.data_options import DataOptions
 from ssl_mix.runs.folder import FORMAT
 from ssl_mix.runs.net_options import NetOptions
+from ssl_mix.runs.own_algorithm import algorithm_of_run
 from ssl_mix.runs.reading import build
 from ssl_mix.targets import Targets
 from ssl_mix.transfer.head_net import on_body_as
@@ -127,7 +128,7 @@ class Run:
                 "segmentation.json"
             )
         keywords = dict(description["algorithm"])
-        algorithm = ALGORITHMS[keywords.pop("name")]
+        algorithm = algorithm_of_run(keywords.pop("name"))
         for group in NESTED.keys() & keywords.keys():
             keywords[group] = build(NESTED[group], keywords[group])
         return cls(

@@ -17,6 +17,7 @@ from ssl_mix.passes import backbone, is_backbone
 from ssl_mix.randomness import stream_generator
 from ssl_mix.runs.net_options import HeadStart, NetOptions
 from ssl_mix.transfer.starts import LinearHead, probe, prototypes, summed
+from ssl_mix.transfer.whitened import whitened
 
 MOST = 10_000  # images of a part that a start is made of: more take long, and change little
 Progress = Callable[[str, int, int], None]
@@ -26,7 +27,7 @@ class Start(NamedTuple):
     """What a run from weights starts from, for its ``config.json``.
 
     Attributes:
-        head: "random", "probe" or "prototypes".
+        head: "random", "probe", "prototypes" or "whitened".
         strength: inverse strength of regularization of the probe.
         scores: accuracies without any training: "probe_accuracy" and "start_accuracy" on the test part, with
             "_validation" on the one held out.
@@ -43,6 +44,7 @@ class Start(NamedTuple):
             "random": "the head starts as it is",
             "probe": "the head starts from the linear probe of the labeled images",
             "prototypes": "the head starts from the linear probe and class means that unlabeled images move",
+            "whitened": "the head starts from a ridge regression on classes sought among whitened features",
         }
         return f"{made[self.head]} (`head_start={self.head}`)"
 
@@ -116,10 +118,11 @@ def _start(
     labels, known = data.train.labels[labeled], features(data.train, labeled, "labeled images")
     linear = probe(known, labels, len(data.classes), seed=config.seed)
     heads: dict[str, LinearHead] = {"probe": linear}
-    if kind == "prototypes":
+    if kind in ("prototypes", "whitened"):
         others = some(sorted({*split.unlabeled} - {*split.labeled}), draws)
         free = features(data.train, others, "unlabeled images")
-        heads["start"] = summed(linear, prototypes(known, labels, free, len(data.classes)))
+        given = known, labels, free, len(data.classes)
+        heads["start"] = whitened(*given) if kind == "whitened" else summed(linear, prototypes(*given))
     held_out = torch.tensor(split.validation, dtype=torch.int64)
     parts = {"validation_": (data.train, held_out)} if len(held_out) else {}
     if data.test is not None:

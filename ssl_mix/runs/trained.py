@@ -40,7 +40,7 @@ Weights = Literal["last", "best"]
 log = logging.getLogger("ssl_mix")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TrainedRun:
     """A trained network with what is needed to use it: ``predict``, ``predict_proba``, ``evaluate``.
 
@@ -71,6 +71,14 @@ class TrainedRun:
     augmentation: Augmentation
     device: torch.device
     warnings: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        """Which run it is, without its weights."""
+        algorithm, steps = type(self.run.algorithm).__name__, self.run.config.steps
+        return (
+            f"<TrainedRun {str(self.folder)!r}: {algorithm}, step {self.step} of {steps}, "
+            f"{len(self.classes)} classes; predict(images), predict_proba(images), evaluate(test)>"
+        )
 
     def predict_proba(self, images: Any, *, calibrated: bool = False) -> npt.NDArray[np.float32]:
         """Class probabilities of images, (N, C) float32, by the EMA teacher.

@@ -88,25 +88,25 @@ def probe(features: Tensor, labels: Tensor, num_classes: int, *, seed: int = 0) 
     from a probe's head (LP-FT). Features are left as they are so that the number is the one that anybody's
     logistic regression gives; on EfficientNet-Lite0 centered ones of unit deviation or length were no better.
     """
-    _check(features, labels, num_classes)
+    check_labeled(features, labels, num_classes)
     x, y = features.detach().double().cpu(), labels.cpu()
     counts = torch.bincount(y, minlength=num_classes)
     weight, bias = x.new_zeros(num_classes, x.shape[1]), x.new_zeros(num_classes)
     known = counts.nonzero()[:, 0]
     strength = DEFAULT_STRENGTH
     if len(known) > 1:
-        basis, spanned = _spanned(x)
+        basis, rotated = spanned(x)
         if int(counts[known].min()) >= LABELS_TO_CHOOSE and len(x) <= MOST_TO_CHOOSE:
-            strength = _best_strength(spanned, y, seed)
-        fitted = _fit(spanned, y, strength)
+            strength = _best_strength(rotated, y, seed)
+        fitted = _fit(rotated, y, strength)
         rows, offsets = torch.from_numpy(fitted.coef_), torch.from_numpy(fitted.intercept_)
         if len(known) == 2:  # one row for both: the second against the first
             rows, offsets = torch.cat((-rows, rows)) / 2, torch.cat((-offsets, offsets)) / 2
         weight[known], bias[known] = rows @ basis.T, offsets
-    return LinearHead(weight.float(), _never(bias, counts).float(), strength)
+    return LinearHead(weight.float(), never(bias, counts).float(), strength)
 
 
-def _spanned(x: Tensor) -> tuple[Tensor, Tensor]:
+def spanned(x: Tensor) -> tuple[Tensor, Tensor]:
     """An orthonormal basis (D, R) of the space of features (N, D), and what they are in it, (N, R)."""
     if len(x) >= x.shape[1]:
         return torch.eye(x.shape[1], dtype=x.dtype), x
@@ -130,7 +130,7 @@ def _best_strength(x: Tensor, y: Tensor, seed: int) -> float:
     return STRENGTHS[int(np.argmax(np.round(np.mean(scores, axis=0), 9)))]
 
 
-def _never(bias: Tensor, counts: Tensor) -> Tensor:
+def never(bias: Tensor, counts: Tensor) -> Tensor:
     """Biases (C,), with one for classes without labels that keeps them from being predicted."""
     return torch.where(counts == 0, NEVER, bias)
 
@@ -177,7 +177,7 @@ def prototypes(
     with a distractor cluster; there labeled images weigh as much as unlabeled ones, distances are Euclidean
     and the distractor is a cluster at the origin.
     """
-    _check(features, labels, num_classes)
+    check_labeled(features, labels, num_classes)
     check_positive("label_weight", label_weight)
     check_positive("scale", scale)
     check_not_negative("rounds", rounds)
@@ -190,19 +190,19 @@ def prototypes(
     center = every.mean(dim=0)
     spread = (every - center).norm(dim=1).mean().clamp_min(TINY)
     counts = torch.bincount(y, minlength=num_classes)
-    sums = torch.zeros(num_classes, x.shape[1], dtype=x.dtype).index_add_(0, y, _unit(x - center))
-    z, kept = _unit(u - center), label_weight * counts[:, None]
+    sums = torch.zeros(num_classes, x.shape[1], dtype=x.dtype).index_add_(0, y, unit(x - center))
+    z, kept = unit(u - center), label_weight * counts[:, None]
     away = torch.where(counts == 0, NEVER, 0.0)
     moved = sums
     for _ in range(rounds if len(z) else 0):
-        logits = scale * (z @ _unit(moved).T) + away
+        logits = scale * (z @ unit(moved).T) + away
         if outlier_cosine is not None:
             logits = F.pad(logits, (0, 1), value=scale * outlier_cosine)
         shares = logits.softmax(dim=1)[:, :num_classes]
         moved = (label_weight * sums + shares.T @ z) / (kept + shares.sum(dim=0)[:, None]).clamp_min(TINY)
-    weight = scale / spread * _unit(moved)
+    weight = scale / spread * unit(moved)
     weight[counts == 0] = 0.0
-    return LinearHead(weight.float(), _never(-weight @ center, counts).float())
+    return LinearHead(weight.float(), never(-weight @ center, counts).float())
 
 
 def summed(first: LinearHead, second: LinearHead) -> LinearHead:
@@ -217,11 +217,13 @@ def summed(first: LinearHead, second: LinearHead) -> LinearHead:
     return LinearHead(first.weight + second.weight, first.bias + second.bias, first.strength)
 
 
-def _unit(vectors: Tensor) -> Tensor:
+def unit(vectors: Tensor) -> Tensor:
+    """Rows (N, D) of length 1."""
     return F.normalize(vectors, dim=1)
 
 
-def _check(features: Tensor, labels: Tensor, num_classes: int) -> None:
+def check_labeled(features: Tensor, labels: Tensor, num_classes: int) -> None:
+    """Raise unless these are finite features (N, D), N of at least 1, and labels (N,) in [0, C)."""
     check_count("num_classes", num_classes)
     if features.ndim != 2 or not features.is_floating_point() or not len(features):
         raise UserError(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from algorithm_tables import FROM_RUNS
 from PIL import Image
 
 from ssl_mix.algorithms import ALGORITHMS, TRANSFER
@@ -57,7 +58,7 @@ def folders(root: Path, size: int = 20) -> None:
         *[
             [name, *DIGITS, *(["--mix", "dm-as"] if "mixing" in signature(made).parameters else [])]
             for name, made in ALGORITHMS.items()
-            if name not in ("supervised", "noisy-student", *TRANSFER)  # which starts from a run
+            if name not in ("supervised", *FROM_RUNS, *TRANSFER)
         ],
         ["supervised", *DIGITS, "--mixer", "mixup", "--mix", "dm"],
         ["supervised", "--data", "digits", *QUICK, "--mix", "mixup", "--mixer", "cutmix"],

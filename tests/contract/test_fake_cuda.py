@@ -6,7 +6,7 @@ device and a shape but no values. Gradients are the one thing that autograd cann
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -23,6 +23,8 @@ from ssl_mix.augment.views import Policy
 from ssl_mix.engine import checks, execution
 from ssl_mix.engine import trainer as trainer_module
 from ssl_mix.mixers import MIXERS, build_mixer
+from ssl_mix.rebalance import Rebalance
+from ssl_mix.targets import Targets
 
 # The one operation that waits for the GPU: eigenvalues. (MixMatch orders its batch on the CPU, which does
 # not.)
@@ -83,6 +85,18 @@ def test_step_never_waits_for_the_gpu(gpu: FakeCuda, monkeypatch: pytest.MonkeyP
         trainer.meter.sums,
     ]
     assert {value.device.type for value in state} == {"cuda"}
+
+
+@pytest.mark.parametrize("addon", get_args(Rebalance)[1:])
+def test_an_add_on_never_waits_for_the_gpu(
+    gpu: FakeCuda, monkeypatch: pytest.MonkeyPatch, addon: Rebalance
+) -> None:
+    for early in ("darp.EVERY", "darp.WARMUP", "daso.WARMUP", "cossl.WARMUP"):
+        monkeypatch.setattr(f"ssl_mix.rebalance.{early}", 1 if "EVERY" in early else 0.0)
+    algorithm = ALGORITHMS["fixmatch"](targets=Targets(rebalance=addon))
+    trainer = make(algorithm, device="cuda", amp="bf16")
+    take_step(trainer, gpu, monkeypatch)
+    assert gpu.waiting == set()
 
 
 def test_watching_the_beginning_of_a_run_never_waits(gpu: FakeCuda, monkeypatch: pytest.MonkeyPatch) -> None:

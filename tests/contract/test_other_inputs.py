@@ -12,7 +12,7 @@ from ssl_mix import Batch, MixingTerms, Nets, Samples, Step, StepOutput, Task, T
 from ssl_mix.algorithms import ALGORITHMS, TRANSFER, FixMatch
 from ssl_mix.datasets import tensor_data
 from ssl_mix.losses import DecoupledMixupLoss
-from ssl_mix.mixers import CutMix, FMix, ManifoldMix, Mixup
+from ssl_mix.mixers import CutMix, FMix, ManifoldMix, Mixup, Unmixed
 from ssl_mix.models import adapt
 
 CLASSES, LABELED, UNLABELED, WORDS = 3, 6, 12, 20
@@ -110,6 +110,13 @@ def test_token_ids_are_mixed_as_embeddings_alone() -> None:
     assert net.embedding.weight.grad is not None
     with pytest.raises(UserError, match="ManifoldMix blends float images, got torch.int64"):
         ManifoldMix(layers=("input",))(ids, labels, net=net)
+
+
+@pytest.mark.parametrize("inputs", KINDS)
+def test_what_is_not_mixed_keeps_its_shape(inputs: str) -> None:
+    given = KINDS[inputs].draw(4)
+    mixed, target = Unmixed()(given, torch.arange(4))
+    assert torch.equal(mixed, given) and target.lam.tolist() == [1.0] * 4
 
 
 @pytest.mark.parametrize("shape", [(3,), (2, 9), (2, 3, 4, 5)])

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from algorithm_tables import FROM_RUNS
 
 from ssl_mix.algorithms import ALGORITHMS, TRANSFER
 from ssl_mix.augment.cached import CachedViews
@@ -58,11 +59,10 @@ def quick(known: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 ADJUSTED = {"align": "labeled", "smooth_targets": 0.3}
-CASES: list[tuple[str, dict[str, Any]]] = [
-    (name, {}) for name in ABLE if name != "noisy-student"
-]  # needs a run
+CASES: list[tuple[str, dict[str, Any]]] = [(name, {}) for name in ABLE if name not in FROM_RUNS]
 CASES += [(name, ADJUSTED) for name, _ in CASES if "targets" in fields_of(ALGORITHMS[name])]
 CASES += [(name, {"balance_classes": True}) for name in ("fixmatch", "self-tuning")]
+CASES += [("fixmatch", {"rebalance": "abc"})]
 
 
 @pytest.mark.parametrize(("algorithm", "options"), CASES)

@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 import sys
+import threading
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from types import SimpleNamespace
@@ -32,7 +33,8 @@ def script_of_processes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
 class Here:
     """A process of ``python -m ssl_mix`` that is none: its command runs in this process."""
 
-    def __init__(self, command: list[str], stdout: TextIO, stderr: TextIO) -> None:
+    def __init__(self, command: list[str], stdout: TextIO, stderr: TextIO, pass_fds: list[int]) -> None:
+        del pass_fds
         self.returncode = 0
         assert command[:3] == [sys.executable, "-m", "ssl_mix"]
         with redirect_stdout(stdout), redirect_stderr(stderr):
@@ -171,6 +173,8 @@ def test_one_failure_does_not_stop_the_others(
         (["--data", "digits", "--algorithms", "fixmach"], "Did you mean 'fixmatch'"),
         (["--data", "digits", "--only", "fixmach: --lr 1"], "Did you mean 'fixmatch'"),
         (["--data", "digits"], "give --labels"),
+        (["--data", "images/cifar", "--labels", "40"], "data must be one of .*got 'images/cifar'"),
+        (["--data", "folder", "--labels", "40"], "--data folder needs --train DIR"),
         (["--data", "digits", "--labels", "40", "--", "--seed", "3"], "--seed is set for each run"),
         (["--data", "digits", "--labels", "40", "--only", "uda: --mix=as"], "--mix=as is set for each run"),
         (["--data", "digits", "--labels", "40", "--jobs", "0"], "jobs must be above 0"),
@@ -239,3 +243,43 @@ def test_the_command_that_is_printed_can_be_typed(script: Any) -> None:
     (planned,) = script.plan(script.read_options(arguments()))
     ssl_mix_main(["train", *planned.arguments])
     assert planned.state == "finished"
+
+
+def test_once_stopped_no_other_run_begins(
+    script_of_processes: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    module, begun = importlib.import_module("benchmark_runs"), []
+
+    class Process:
+        """A run during which SIGTERM comes."""
+
+        def __init__(self, command: list[str], **_: Any) -> None:
+            self.returncode = 0
+            begun.append(command)
+
+        def send_signal(self, number: int) -> None:
+            """It will end."""
+
+        def wait(self) -> None:
+            if len(begun) == 1 and not module.STOPPED.is_set():
+                module.stop(15, None)
+
+    monkeypatch.setattr(module, "STOPPED", threading.Event())
+    monkeypatch.setattr(module, "os", SimpleNamespace(cpu_count=lambda: 1, _exit=lambda status: None))
+    monkeypatch.setattr(module, "subprocess", SimpleNamespace(Popen=Process))
+    with pytest.raises(SystemExit):
+        script_of_processes.main(arguments(mix=("none", "dm-as")))
+    told = capsys.readouterr()
+    assert len(begun) == told.out.count("ssl-mix train") == 1 and "the same command goes on" in told.err
+
+
+def test_mixing_is_held_against_none_over_the_seeds_that_both_have(script: Any) -> None:
+    made = [("none", 0, 30.0), ("none", 1, 40.0), ("none", 2, 1.0), ("dm-as", 0, 29.0), ("dm-as", 1, 36.0)]
+    lines = [
+        {"algorithm": "fixmatch", "mix": mix, "labels": 40, "seed": seed}
+        | dict.fromkeys(("error_last", "error_median20", "error_best"), value)
+        for mix, seed, value in made
+    ]
+    text = script.table(lines, "digits")
+    assert f"| fixmatch | dm-as | +2.50 +- {np.std((1, 4), ddof=1):.2f} (2) |" in text
+    assert "less that with `none`" in text and "less that" not in script.table(lines[:3], "digits")

@@ -44,7 +44,8 @@ def script(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     return importlib.import_module("fine_grained_transfer")
 
 
-def train_here(planned: Any) -> None:
+def train_here(planned: Any, lock: int) -> None:
+    assert lock > 2
     if planned.state == "new":
         print("trained", planned.folder)
         ssl_mix_main(["train", *planned.arguments])

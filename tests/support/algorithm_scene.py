@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ssl_mix import Batch, Nets, Samples, Step, StepOutput, Task, TrainConfig, Trainer
 from ssl_mix.algorithm import Algorithm
+from ssl_mix.algorithms import VPet
 from ssl_mix.augment import Augmentation
 from ssl_mix.augment.views import Policy
 from ssl_mix.datasets import DataSet, ImageSet, ResidentImages, choose_split
@@ -59,7 +60,9 @@ def make(
         "checkpoint_every": 12,
         "lr": 0.05,
     } | config
-    return Trainer(algorithm, net or pretrained_network(), data, split, TrainConfig(**options))
+    trainer = Trainer(algorithm, net or pretrained_network(), data, split, TrainConfig(**options))
+    cast_any(algorithm)
+    return trainer
 
 
 def pretrained_network() -> nn.Module:
@@ -97,7 +100,16 @@ def network(algorithm: Algorithm) -> nn.Module:
         logits = net(torch.randn(256, 1, 8, 8))
         net.head.weight /= logits.std(0)[:, None]
         net.head.bias.copy_((net.head.bias - logits.mean(0)) / logits.std(0))
-    return algorithm.extend(net, Task(CLASSES, 40, (1, 8, 8), 16, (0.4, 0.3, 0.2, 0.1)))
+    student = algorithm.extend(net, Task(CLASSES, 40, (1, 8, 8), 16, (0.4, 0.3, 0.2, 0.1)))
+    cast_any(algorithm)
+    return student
+
+
+def cast_any(algorithm: Algorithm) -> None:
+    """Votes at random, where the algorithm learns votes."""
+    if isinstance(algorithm, VPet):
+        generator = torch.Generator().manual_seed(5)
+        algorithm.cast(torch.randint(CLASSES, algorithm.votes.shape, generator=generator))
 
 
 def networks(algorithm: Algorithm) -> Nets:

@@ -11,6 +11,7 @@ import pytest
 
 from ssl_mix import MixingTerms
 from ssl_mix.algorithms import ALGORITHMS
+from ssl_mix.rebalance import Rebalance
 from ssl_mix.targets import Targets
 
 SHARED = ("mixing", "targets", "return")
@@ -58,6 +59,7 @@ EVERYTHING: dict[str, list[dict[str, Any]]] = {
     "s4l": [{}, {"mixing": MIXED}],
     "meta-pseudo-labels": [{"ramp": 0.9}, {"ramp": 0.9, "mixing": MIXED}],
     "noisy-student": [{"threshold": 0.5}, {"threshold": 0.5, "mixing": MIXED}],
+    "v-pet": [{"teachers": ("first", "second")}, {"teachers": ("first", "second"), "mixing": MIXED}],
     "openmatch": [{}, {"warmup": 0.5, "mixing": MIXED}],
     "iomatch": [{"threshold": 0.5}, {"threshold": 0.5, "width": 16, "warmup": 0.5, "mixing": MIXED}],
     "fine-tuning": [{}, {"mixing": replace(MIXED, mix_head="own")}],
@@ -69,6 +71,8 @@ EVERYTHING: dict[str, list[dict[str, Any]]] = {
     "bi-tuning": [{}],
     "self-tuning": [{"width": 16}, {"width": 16, "mixing": MIXED}],
 }
+# What learns from other runs, so that it cannot be trained by its defaults alone.
+FROM_RUNS = ("noisy-student", "v-pet")
 # For each option of mixing another value that must change the loss.
 OTHER_MIXING = {
     "mix": "mixup",
@@ -85,6 +89,7 @@ OTHER_TARGETS = {
     "smooth_targets": 0.2,
     "balance_classes": False,
     "adaptive_thresholds": True,
+    "rebalance": "daso",
 }
 UNTHRESHOLDED = (
     "pi-model",
@@ -107,6 +112,12 @@ REFUSED = {
     "softmatch": {"balance_classes", "adaptive_thresholds"},
     **dict.fromkeys(UNTHRESHOLDED, {"adaptive_thresholds"}),
 }
+# Those that make or use pseudo-labels in a way of their own have no place for an add-on.
+for _fixed in (
+    *("defixmatch", "finessl", "sequencematch", "meta-pseudo-labels", "noisy-student"),
+    *("fine-tuning", "co-tuning", "self-tuning"),
+):
+    REFUSED[_fixed] = REFUSED.get(_fixed, set()) | {"rebalance"}
 # What must be refused besides negative numbers, counts of zero and choices that are none.
 BAD: dict[str, list[dict[str, Any]]] = {
     "supervised": [{"mixing": "as"}, {"mixing": "mixpu"}, {"stop_mixing": 1.5}, {"label_smoothing": 2.0}],
@@ -207,6 +218,9 @@ CASES = [
     for name in ALGORITHMS
     for keywords in (*everything(name), adjusted(name))
     if keywords in everything(name) or keywords
+]
+CASES += [
+    ("fixmatch", {"threshold": 0.5, "targets": Targets(rebalance=addon)}) for addon in get_args(Rebalance)[1:]
 ]
 both = pytest.mark.parametrize(
     ("name", "keywords"), CASES, ids=lambda v: v if isinstance(v, str) else f"{len(v)}kw"

@@ -7,7 +7,7 @@ import sys
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 import torch.distributed as dist
@@ -21,6 +21,7 @@ from ssl_mix.datasets import DataSet, StreamedImages, as_dataset, choose_split
 from ssl_mix.engine.config import TrainConfig
 from ssl_mix.engine.trainer import Trainer
 from ssl_mix.models import adapt
+from ssl_mix.rebalance import Rebalance
 from ssl_mix.runs.data_options import DataOptions
 from ssl_mix.runs.net_options import NetOptions
 from ssl_mix.runs.run import Run
@@ -46,7 +47,12 @@ OTHERS: dict[str, Case] = {
     "stochnorm without draws": ("stochnorm", {"probability": 1}, {}),
     "dropout": ("fixmatch", {}, {"net": "dropout"}),
 }
-CASES: dict[str, Case] = {**{name: (name, {}, {}) for name in ALGORITHMS}, **OTHERS}
+ADDONS: tuple[Rebalance, ...] = get_args(Rebalance)[1:]
+REBALANCED: dict[str, Case] = {
+    name: ("fixmatch", {"threshold": 0.3, "targets": Targets(rebalance=name)}, {"net": "plain"})
+    for name in ADDONS
+}
+CASES: dict[str, Case] = {**{name: (name, {}, {}) for name in ALGORITHMS}, **OTHERS, **REBALANCED}
 
 
 def network(kind: str | None) -> nn.Module | None:
