@@ -27,14 +27,16 @@ class Unmixed(Mixer):
         MixedTarget(labels_a=tensor([4, 7]), labels_b=tensor([4, 7]), lam=tensor([1., 1.]))
     """
 
+    axes: ClassVar[tuple[int, ...]] = ()
+
     def blend(self, pair: Pair, lam: Tensor | float | None, generator: torch.Generator | None) -> Mixed:
         """A copy of ``images_a``, whatever lam is asked for."""
         del generator
         images = pair.images_a
         if lam is not None:
             given_lam(lam, images)  # refused here as everywhere
-        mask = torch.ones(len(images), 1, 1, 1, dtype=torch.bool, device=images.device)
-        return Mixed(images.clone(), mask[:, 0, 0, 0].float(), mask)
+        mask = images.new_ones((len(images), *[1] * (images.ndim - 1)), dtype=torch.bool)
+        return Mixed(images.clone(), mask.flatten().float(), mask)
 
     def mix_batch(
         self,
@@ -46,7 +48,7 @@ class Unmixed(Mixer):
     ) -> MixedBatch:
         """A copy of the images; nothing is drawn."""
         check_labels(images, labels)
-        check_pair(images, images)
+        check_pair(images, images, self.axes)
         copy, lam, mask = self.blend(Pair(images, images, net=net), None, generator)
         partner = torch.arange(len(images), device=images.device)
         return MixedBatch(copy, MixedTarget(labels, labels.clone(), lam), partner, mask)
