@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 import ssl_mix
 from ssl_mix import Batch, MixingTerms, Nets, Samples, Step, StepOutput, Task, Teacher, UserError
-from ssl_mix.algorithms import ALGORITHMS, TRANSFER, FixMatch
+from ssl_mix.algorithms import ALGORITHMS, TRANSFER
 from ssl_mix.datasets import tensor_data
 from ssl_mix.losses import DecoupledMixupLoss
 from ssl_mix.mixers import CutMix, FMix, ManifoldMix, Mixup, Unmixed
@@ -237,4 +237,3 @@ def test_fit_says_what_is_missing_or_too_much(tmp_path: Path) -> None:
         ssl_mix.fit("fixmatch", data, test=(1, 2), net=KINDS["signals"].net(), out=tmp_path / "b")
     with pytest.raises(UserError, match=r"fails on inputs of shape \(2, 16\)"):
         ssl_mix.fit("fixmatch", data, net=Tokens(), steps=1, out=tmp_path / "c")
-    assert FixMatch().unlabeled_views == ("weak", "strong")
