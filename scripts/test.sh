@@ -26,6 +26,7 @@ check() { # NAME MODULE ARGUMENT...
 }
 
 export OMP_NUM_THREADS=1
+unset PYTHONDONTWRITEBYTECODE # or every process that a test starts compiles the package again
 check "ruff check" ruff check .
 check "ruff format" ruff format --check .
 check "mypy" mypy ssl_mix scripts tests

@@ -1,6 +1,7 @@
 """The rules of the code that no linter knows. ``scripts/test.sh`` runs ruff and mypy themselves."""
 
 import ast
+import functools
 import importlib
 import inspect
 from collections.abc import Iterator
@@ -16,11 +17,20 @@ FILES = [
     for path in sorted((ROOT / folder).rglob("*.py"))
     if path.parent not in LINKS
 ]
-PACKAGE = {path.relative_to(ROOT).as_posix(): ast.parse(path.read_bytes()) for path in FILES}
-SCRIPTS = {
-    path.relative_to(ROOT).as_posix(): ast.parse(path.read_bytes())
-    for path in (ROOT / "scripts").rglob("*.py")
-}
+
+
+@functools.cache
+def package() -> dict[str, ast.Module]:
+    """The parsed files of the package."""
+    return {path.relative_to(ROOT).as_posix(): ast.parse(path.read_bytes()) for path in FILES}
+
+
+@functools.cache
+def scripts() -> dict[str, ast.Module]:
+    """The parsed scripts."""
+    paths = (ROOT / "scripts").rglob("*.py")
+    return {path.relative_to(ROOT).as_posix(): ast.parse(path.read_bytes()) for path in paths}
+
 
 # From the ground up: a part imports from the floors below its own alone, and from the parts of its floor that
 # are named.
@@ -99,7 +109,7 @@ def imported_parts(tree: ast.Module) -> set[str]:
 
 def test_modules_and_their_public_names_have_docstrings() -> None:
     nodes = [
-        (file, node) for file, tree in (PACKAGE | SCRIPTS).items() for node in (tree, *public(tree.body))
+        (file, node) for file, tree in (package() | scripts()).items() for node in (tree, *public(tree.body))
     ]
     assert [(f, getattr(node, "name", "")) for f, node in nodes if not ast.get_docstring(node)] == []
 
@@ -107,7 +117,7 @@ def test_modules_and_their_public_names_have_docstrings() -> None:
 def test_public_methods_have_docstrings() -> None:
     """Their own, or the one of the method that they override."""
     bare = []
-    for file, tree in PACKAGE.items():
+    for file, tree in package().items():
         module = importlib.import_module(module_name(file))
         for node in (node for node in tree.body if isinstance(node, ast.ClassDef)):
             owner = getattr(module, node.name)
@@ -116,7 +126,7 @@ def test_public_methods_have_docstrings() -> None:
 
 
 def test_advertised_names_exist_once() -> None:
-    for file in PACKAGE:
+    for file in package():
         module = importlib.import_module(module_name(file))
         names = getattr(module, "__all__", [])
         assert [name for name in names if not hasattr(module, name) or names.count(name) > 1] == [], file
@@ -132,7 +142,7 @@ def test_files_are_short() -> None:
 
 
 def test_functions_are_short() -> None:
-    nodes = [(file, node) for file, tree in (PACKAGE | SCRIPTS).items() for node in ast.walk(tree)]
+    nodes = [(file, node) for file, tree in (package() | scripts()).items() for node in ast.walk(tree)]
     long = [(f, node.name, size(node)) for f, node in nodes if isinstance(node, Function) and size(node) > 60]
     assert long == []
 
@@ -144,13 +154,13 @@ def test_text_is_plain_ascii() -> None:
 
 
 def test_imports_are_absolute() -> None:
-    nodes = [(file, node) for file, tree in PACKAGE.items() for node in ast.walk(tree)]
+    nodes = [(file, node) for file, tree in package().items() for node in ast.walk(tree)]
     assert [(f, n.lineno) for f, n in nodes if isinstance(n, ast.ImportFrom) and n.level] == []
 
 
 def test_imports_point_downwards() -> None:
     floor = {name: number for number, names in enumerate(FLOORS) for name in names}
-    used = {file: imported_parts(tree) - {part(file), ""} for file, tree in PACKAGE.items() if part(file)}
+    used = {file: imported_parts(tree) - {part(file), ""} for file, tree in package().items() if part(file)}
     upwards = {
         file: wrong
         for file, names in used.items()
@@ -161,7 +171,7 @@ def test_imports_point_downwards() -> None:
 
 def test_the_engine_knows_no_algorithm() -> None:
     assert not [
-        f for f, tree in PACKAGE.items() if part(f) == "engine" and "algorithms" in imported_parts(tree)
+        f for f, tree in package().items() if part(f) == "engine" and "algorithms" in imported_parts(tree)
     ]
 
 
