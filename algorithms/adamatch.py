@@ -85,7 +85,7 @@ class AdaMatch(Algorithm):
         self.unlabeled_weight = unlabeled_weight
         self.unlabeled_ratio = unlabeled_ratio
         self.mixing = MixingTerms.of(mixing).check_added()
-        self.targets = targets.check("AdaMatch")
+        self.targets = targets.check("AdaMatch", margins=True)
         self.adjust = Adjuster(targets, decay=average_decay)
 
     def forward(self, nets: Nets, batch: Batch, step: Step) -> StepOutput:
@@ -104,7 +104,8 @@ class AdaMatch(Algorithm):
         confident = hard_pseudo_labels(adjusted.probabilities, u.indices, threshold)
         pseudo, news = self.adjust.select(confident, adjusted)
         supervised = F.cross_entropy(logits_both, torch.cat((labels, labels)))
-        unsupervised = (pseudo.mask * F.cross_entropy(logits_strong, pseudo.labels, reduction="none")).mean()
+        costs = F.cross_entropy(self.adjust.margins(logits_strong), pseudo.labels, reduction="none")
+        unsupervised = (pseudo.mask * costs).mean()
 
         mixed = self.mixing(nets.student, x, labels, step, unlabeled=u.views, pseudo=pseudo)
         weight = self.unlabeled_weight * (1 - math.cos(math.pi * ramp_up(step, self.ramp))) / 2

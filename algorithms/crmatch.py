@@ -21,7 +21,7 @@ from ssl_mix.mixing.terms import MixingTerms
 from ssl_mix.mixing.words import Mix
 from ssl_mix.passes import backbone, full_precision
 from ssl_mix.targets import PLAIN, Adjuster, Targets, hard_pseudo_labels, predicted
-from ssl_mix.transfer.heads import Projectors, feature_width, new_head
+from ssl_mix.transfer.heads import Projectors, beside_head, feature_width, new_head
 from ssl_mix.types import Batch, Nets, Step, StepOutput, Task
 
 
@@ -79,8 +79,8 @@ class CRMatch(Algorithm):
         """The layer before the distance, and one that tells four rotations from the features."""
         check_square("CRMatch", task.image_shape)
         width = feature_width(net)
-        self.distance_head = new_head(width, width)
-        self.rotation_head = Projectors(width, 4, 1)
+        self.distance_head = beside_head(net, new_head(width, width))
+        self.rotation_head = beside_head(net, Projectors(width, 4, 1))
         return super().extend(net, task)
 
     def forward(self, nets: Nets, batch: Batch, step: Step) -> StepOutput:

@@ -84,7 +84,7 @@ class Dash(Algorithm):
         self.unlabeled_weight = unlabeled_weight
         self.unlabeled_ratio = unlabeled_ratio
         self.mixing = MixingTerms.of(mixing).check_added()
-        self.targets = targets.check("Dash")
+        self.targets = targets.check("Dash", margins=True)
         self.adjust = Adjuster(targets)
 
     def extend(self, net: nn.Module, task: Task) -> nn.Module:
@@ -115,7 +115,8 @@ class Dash(Algorithm):
         passing = torch.zeros_like(own) if self.warms_up(step) else (own <= threshold).float()
         pseudo, news = self.adjust.select(guess._replace(mask=passing), adjusted)
         supervised = F.cross_entropy(logits_x, labels)
-        unsupervised = (pseudo.mask * F.cross_entropy(logits_strong, target, reduction="none")).mean()
+        costs = F.cross_entropy(self.adjust.margins(logits_strong), target, reduction="none")
+        unsupervised = (pseudo.mask * costs).mean()
 
         mixed = self.mixing(nets.student, x, labels, step, unlabeled=u.views, pseudo=pseudo)
         terms = {"labeled": (1.0, supervised), "unlabeled": (self.unlabeled_weight, unsupervised)}

@@ -19,6 +19,7 @@ from ssl_mix.errors import check_count, check_not_negative, check_share
 from ssl_mix.mixing.terms import MixingTerms
 from ssl_mix.mixing.words import Mix
 from ssl_mix.passes import together
+from ssl_mix.rebalance.debiaspl import favor
 from ssl_mix.targets import PLAIN, Adjuster, Targets, hard_pseudo_labels, predicted
 from ssl_mix.types import Batch, Nets, Step, StepOutput, Task
 
@@ -91,12 +92,11 @@ class DebiasMatch(Algorithm):
             nets.student, x, x_strong, u.views["weak"], u.views["strong"]
         )
 
-        mean = self._average(predicted(logits_weak))
-        favor = self.debias * mean.log()
-        adjusted = self.adjust(predicted(logits_weak - favor), nets, (x, labels), u.views["weak"], step)
+        mean, taken = favor(predicted(logits_weak), self.class_mean, self.debias, self.average_decay)
+        adjusted = self.adjust(predicted(logits_weak - taken), nets, (x, labels), u.views["weak"], step)
         confident = hard_pseudo_labels(adjusted.probabilities, u.indices, self.threshold)
         pseudo, news = self.adjust.select(confident, adjusted)
-        costs = F.cross_entropy(logits_strong + favor, pseudo.labels, reduction="none")
+        costs = F.cross_entropy(logits_strong + taken, pseudo.labels, reduction="none")
 
         mixed = self.mixing(nets.student, x, labels, step, unlabeled=u.views, pseudo=pseudo)
         terms = {
@@ -105,7 +105,3 @@ class DebiasMatch(Algorithm):
             "unlabeled": (self.unlabeled_weight, (pseudo.mask * costs).mean()),
         }
         return step_output(terms, mixed, pseudo, news | {"class_mean": mean})
-
-    def _average(self, weak: Tensor) -> Tensor:
-        """m with the mean of this step's predictions (N, C) taken in."""
-        return torch.lerp(weak.mean(dim=0), self.class_mean.to(weak), self.average_decay)

@@ -18,7 +18,7 @@ from ssl_mix.mixing.terms import MixingTerms
 from ssl_mix.mixing.words import Mix
 from ssl_mix.passes import backbone, full_precision
 from ssl_mix.targets import PLAIN, Adjuster, Targets, hard_pseudo_labels, predicted
-from ssl_mix.transfer.heads import feature_width, new_head
+from ssl_mix.transfer.heads import beside_head, feature_width, new_head
 from ssl_mix.types import Batch, Nets, Step, StepOutput, Task
 
 LEAST = 1e-6  # in the logarithm
@@ -91,10 +91,9 @@ class DST(Algorithm):
 
     def extend(self, net: nn.Module, task: Task) -> nn.Module:
         """The two heads."""
+        width, sizes = feature_width(net), (self.width, task.num_classes)
         self.pseudo_head, self.worst_head = (
-            nn.Sequential(
-                new_head(feature_width(net), self.width), nn.ReLU(), new_head(self.width, task.num_classes)
-            )
+            beside_head(net, nn.Sequential(new_head(width, self.width), nn.ReLU(), new_head(*sizes)))
             for _ in range(2)
         )
         return super().extend(net, task)

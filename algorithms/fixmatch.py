@@ -2,8 +2,8 @@
 
 Source: Sohn et al., "FixMatch: Simplifying Semi-Supervised Learning with Consistency and Confidence" (NeurIPS
 2020), equations 3 and 4, Algorithm 1. Follows the paper and google-research/fixmatch in everything but these:
-the augmentation is RandAugment, not CTAugment, with its variant chosen by the data set; labeled images may be
-left out of the unlabeled part.
+the augmentation is RandAugment unless ``augment`` says CTAugment, with its variant chosen by the data set;
+labeled images may be left out of the unlabeled part.
 
 Expected error with the paper's settings (RandAugment, CIFAR-10, 5 folds, as published): 13.81 (40 labels),
 5.07 (250 labels), 4.26 (4000 labels).
@@ -64,7 +64,7 @@ class FixMatch(Algorithm):
         self.unlabeled_weight = unlabeled_weight
         self.unlabeled_ratio, self.weak_pass = unlabeled_ratio, weak_pass
         self.mixing = MixingTerms.of(mixing).check_added()
-        self.targets = targets.check("FixMatch")
+        self.targets = targets.check("FixMatch", margins=True)
         self.adjust = Adjuster(targets)
 
     def forward(self, nets: Nets, batch: Batch, step: Step) -> StepOutput:
@@ -76,7 +76,8 @@ class FixMatch(Algorithm):
         confident = hard_pseudo_labels(adjusted.probabilities, u.indices, self.threshold)
         pseudo, news = self.adjust.select(confident, adjusted)
         supervised = F.cross_entropy(logits_x, labels)
-        unsupervised = (pseudo.mask * F.cross_entropy(logits_strong, pseudo.labels, reduction="none")).mean()
+        costs = F.cross_entropy(self.adjust.margins(logits_strong), pseudo.labels, reduction="none")
+        unsupervised = (pseudo.mask * costs).mean()
 
         mixed = self.mixing(nets.student, x, labels, step, unlabeled=u.views, pseudo=pseudo)
         terms = {"labeled": (1.0, supervised), "unlabeled": (self.unlabeled_weight, unsupervised)}

@@ -77,7 +77,7 @@ class FlexMatch(Algorithm):
         self.unlabeled_weight = unlabeled_weight
         self.unlabeled_ratio, self.weak_pass = unlabeled_ratio, weak_pass
         self.mixing = MixingTerms.of(mixing).check_added()
-        self.targets = targets.check("FlexMatch")
+        self.targets = targets.check("FlexMatch", margins=True)
         self.adjust = Adjuster(targets)
 
     def extend(self, net: nn.Module, task: Task) -> nn.Module:
@@ -105,7 +105,8 @@ class FlexMatch(Algorithm):
         passing = learned._replace(mask=(learned.confidence >= flexible).float())
         pseudo, news = self.adjust.select(passing, adjusted)
         supervised = F.cross_entropy(logits_x, labels)
-        unsupervised = (pseudo.mask * F.cross_entropy(logits_strong, pseudo.labels, reduction="none")).mean()
+        costs = F.cross_entropy(self.adjust.margins(logits_strong), pseudo.labels, reduction="none")
+        unsupervised = (pseudo.mask * costs).mean()
 
         mixed = self.mixing(nets.student, x, labels, step, unlabeled=u.views, pseudo=pseudo)
         terms = {"labeled": (1.0, supervised), "unlabeled": (self.unlabeled_weight, unsupervised)}

@@ -92,7 +92,7 @@ class FreeMatch(Algorithm):
         self.unlabeled_weight = unlabeled_weight
         self.unlabeled_ratio, self.weak_pass = unlabeled_ratio, weak_pass
         self.mixing = MixingTerms.of(mixing).check_added()
-        self.targets = targets.check("FreeMatch")
+        self.targets = targets.check("FreeMatch", margins=True)
         self.adjust = Adjuster(targets)
 
     def extend(self, net: nn.Module, task: Task) -> nn.Module:
@@ -115,7 +115,8 @@ class FreeMatch(Algorithm):
         passing = hard_pseudo_labels(weak, u.indices, by_class[weak.argmax(dim=1)])
         pseudo, news = self.adjust.select(passing, adjusted)
         supervised = F.cross_entropy(logits_x, labels)
-        unsupervised = (pseudo.mask * F.cross_entropy(logits_strong, pseudo.labels, reduction="none")).mean()
+        costs = F.cross_entropy(self.adjust.margins(logits_strong), pseudo.labels, reduction="none")
+        unsupervised = (pseudo.mask * costs).mean()
         wanted = averages["class_mean"] / averages["class_histogram"]
 
         mixed = self.mixing(nets.student, x, labels, step, unlabeled=u.views, pseudo=pseudo)

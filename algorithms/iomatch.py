@@ -17,7 +17,7 @@ from ssl_mix.mixing.terms import MixingTerms
 from ssl_mix.mixing.words import Mix
 from ssl_mix.passes import backbone, full_precision
 from ssl_mix.targets import UNIFORM, Adjuster, Targets, hard_pseudo_labels, predicted
-from ssl_mix.transfer.heads import added_layer, feature_width, new_head
+from ssl_mix.transfer.heads import added_layer, beside_head, feature_width, new_head
 from ssl_mix.types import Batch, Nets, Step, StepOutput, Task
 
 
@@ -83,7 +83,7 @@ class IOMatch(Algorithm):
 
     def extend(self, net: nn.Module, task: Task) -> nn.Module:
         """The projection, and what reads it."""
-        net.open_heads = OpenHeads(feature_width(net), self.width, task.num_classes)
+        net.open_heads = beside_head(net, OpenHeads(feature_width(net), self.width, task.num_classes))
         return super().extend(net, task)
 
     def open_set(self, net: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:

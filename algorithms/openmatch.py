@@ -18,7 +18,7 @@ from ssl_mix.mixing.terms import MixingTerms
 from ssl_mix.mixing.words import Mix
 from ssl_mix.passes import backbone, full_precision
 from ssl_mix.targets import PLAIN, Adjuster, Targets, hard_pseudo_labels, predicted
-from ssl_mix.transfer.heads import added_layer, feature_width, new_head
+from ssl_mix.transfer.heads import added_layer, beside_head, feature_width, new_head
 from ssl_mix.types import Batch, Nets, Step, StepOutput, Task
 
 
@@ -81,7 +81,7 @@ class OpenMatch(Algorithm):
 
     def extend(self, net: nn.Module, task: Task) -> nn.Module:
         """Two logits for each class, whether an image is of another and whether it is of this one."""
-        net.ova_head = new_head(feature_width(net), 2 * task.num_classes)
+        net.ova_head = beside_head(net, new_head(feature_width(net), 2 * task.num_classes))
         return super().extend(net, task)
 
     def open_set(self, net: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:

@@ -60,7 +60,7 @@ class PseudoLabel(Algorithm):
         self.ramp = ramp
         self.unlabeled_ratio = unlabeled_ratio
         self.mixing = MixingTerms.of(mixing).check_added()
-        self.targets = targets.check("PseudoLabel")
+        self.targets = targets.check("PseudoLabel", margins=True)
         self.adjust = Adjuster(targets)
 
     def forward(self, nets: Nets, batch: Batch, step: Step) -> StepOutput:
@@ -72,7 +72,8 @@ class PseudoLabel(Algorithm):
         adjusted = self.adjust(predicted(logits), nets, (x, labels), u.views["weak"], step)
         confident = hard_pseudo_labels(adjusted.probabilities, u.indices, self.threshold)
         pseudo, news = self.adjust.select(confident, adjusted)
-        unsupervised = (pseudo.mask * F.cross_entropy(logits, pseudo.labels, reduction="none")).mean()
+        costs = F.cross_entropy(self.adjust.margins(logits), pseudo.labels, reduction="none")
+        unsupervised = (pseudo.mask * costs).mean()
 
         mixed = self.mixing(nets.student, x, labels, step, unlabeled=u.views, pseudo=pseudo)
         weight = self.unlabeled_weight * ramp_up(step, self.ramp)

@@ -61,7 +61,7 @@ class ReFixMatch(Algorithm):
         self.unlabeled_weight, self.unconfident_weight = unlabeled_weight, unconfident_weight
         self.unlabeled_ratio = unlabeled_ratio
         self.mixing = MixingTerms.of(mixing).check_added()
-        self.targets = targets.check("ReFixMatch")
+        self.targets = targets.check("ReFixMatch", margins=True)
         self.adjust = Adjuster(targets)
 
     def forward(self, nets: Nets, batch: Batch, step: Step) -> StepOutput:
@@ -73,13 +73,14 @@ class ReFixMatch(Algorithm):
         confident = hard_pseudo_labels(adjusted.probabilities, u.indices, self.threshold)
         pseudo, news = self.adjust.select(confident, adjusted)
         soft = divergence(sharpen(adjusted.probabilities, self.temperature), logits_strong)
-        unsupervised = (pseudo.mask * F.cross_entropy(logits_strong, pseudo.labels, reduction="none")).mean()
+        costs = F.cross_entropy(self.adjust.margins(logits_strong), pseudo.labels, reduction="none")
+        unsupervised = (pseudo.mask * costs).mean()
 
         mixed = self.mixing(nets.student, x, labels, step, unlabeled=u.views, pseudo=pseudo)
         terms = {
             "labeled": (1.0, F.cross_entropy(logits_x, labels)),
             "unlabeled": (self.unlabeled_weight, unsupervised),
-            "unconfident": (self.unconfident_weight, ((1 - pseudo.mask) * soft).mean()),
+            "unconfident": (self.unconfident_weight, ((pseudo.mask == 0) * soft).mean()),
         }
         return step_output(terms, mixed, pseudo, news)
 

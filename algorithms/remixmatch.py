@@ -23,7 +23,7 @@ from ssl_mix.mixing.terms import MixingTerms
 from ssl_mix.mixing.words import Mix
 from ssl_mix.passes import apart, backbone, frozen_running_statistics, full_precision
 from ssl_mix.targets import LABELED, Adjuster, Targets, hard_pseudo_labels, ramp_up, sharpen
-from ssl_mix.transfer.heads import feature_width, new_head
+from ssl_mix.transfer.heads import beside_head, feature_width, new_head
 from ssl_mix.types import Batch, Nets, Step, StepOutput, Task
 
 
@@ -99,7 +99,7 @@ class ReMixMatch(Algorithm):
     def extend(self, net: nn.Module, task: Task) -> nn.Module:
         """A head that tells four rotations from the features."""
         check_square("ReMixMatch", task.image_shape)
-        self.rotation_head = new_head(feature_width(net), 4)
+        self.rotation_head = beside_head(net, new_head(feature_width(net), 4))
         return super().extend(net, task)
 
     def forward(self, nets: Nets, batch: Batch, step: Step) -> StepOutput:

@@ -20,7 +20,7 @@ from ssl_mix.mixing.terms import MixingTerms
 from ssl_mix.mixing.words import Mix
 from ssl_mix.passes import backbone, full_precision
 from ssl_mix.targets import PLAIN, Adjuster, Targets, hard_pseudo_labels, predicted
-from ssl_mix.transfer.heads import feature_width, new_head
+from ssl_mix.transfer.heads import beside_head, feature_width, new_head
 from ssl_mix.types import Batch, Nets, Step, StepOutput, Task
 
 
@@ -68,7 +68,7 @@ class S4L(Algorithm):
     def extend(self, net: nn.Module, task: Task) -> nn.Module:
         """A head that tells four rotations from the features."""
         check_square("S4L", task.image_shape)
-        self.rotation_head = new_head(feature_width(net), 4)
+        self.rotation_head = beside_head(net, new_head(feature_width(net), 4))
         return super().extend(net, task)
 
     def forward(self, nets: Nets, batch: Batch, step: Step) -> StepOutput:

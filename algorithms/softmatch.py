@@ -75,7 +75,7 @@ class SoftMatch(Algorithm):
         self.unlabeled_weight = unlabeled_weight
         self.unlabeled_ratio, self.weak_pass = unlabeled_ratio, weak_pass
         self.mixing = MixingTerms.of(mixing).check_added()
-        self.targets = targets.check("SoftMatch", selected=False)
+        self.targets = targets.check("SoftMatch", selected=False, margins=True)
         self.adjust = Adjuster(targets, decay=average_decay, warmup=False)
 
     def extend(self, net: nn.Module, task: Task) -> nn.Module:
@@ -101,7 +101,8 @@ class SoftMatch(Algorithm):
 
         pseudo = hard_pseudo_labels(adjusted.smoothed, u.indices)._replace(mask=weight)
         supervised = F.cross_entropy(logits_x, labels)
-        unsupervised = (pseudo.mask * F.cross_entropy(logits_strong, pseudo.labels, reduction="none")).mean()
+        costs = F.cross_entropy(self.adjust.margins(logits_strong), pseudo.labels, reduction="none")
+        unsupervised = (pseudo.mask * costs).mean()
 
         mixed = self.mixing(nets.student, x, labels, step, unlabeled=u.views, pseudo=pseudo)
         terms = {"labeled": (1.0, supervised), "unlabeled": (self.unlabeled_weight, unsupervised)}

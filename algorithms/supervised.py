@@ -1,7 +1,7 @@
 """Supervised training on the labeled images alone, with any mixer, label policy, loss and regularizer."""
 
 from contextlib import nullcontext
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -11,11 +11,12 @@ from ssl_mix.errors import UserError, check_choice, check_not_negative, check_sh
 from ssl_mix.losses import adjusted_logits, semantic_equivariance
 from ssl_mix.mixers import (
     Mixer,
-    StopAfter,
+    MixingSchedule,
     Unmixed,
     capture_class_attention,
     transmix_lam,
 )
+from ssl_mix.mixers.schedule import Shape
 from ssl_mix.mixing.criterion import Criterion, LabelPolicy, MixingLoss, check_composition
 from ssl_mix.mixing.terms import MixingTerms
 from ssl_mix.mixing.words import Mix
@@ -36,6 +37,10 @@ class Supervised(Algorithm):
             the attention of a vision transformer's class token; "plain" keeps it.
         regularizer: "sem" asks that features of a mixed image be the mixed features of its two images.
         regularizer_weight: weight of the regularizer.
+        mix_schedule: how the chance of a batch to be mixed goes over the run: "constant"; "linear" or
+            "cosine" to 0; or "mwh" (Mixup without Hesitation: always, then every other batch, then ever more
+            rarely); see :class:`ssl_mix.mixers.MixingSchedule`.
+        mix_prob: that chance at first.
         stop_mixing: share of the steps at the end that see plain images (ES).
         label_smoothing: of the cross-entropy.
         logit_adjustment: tau; for the loss, of mixed images too, logits are ``z + tau log pi`` with the class
@@ -54,6 +59,8 @@ class Supervised(Algorithm):
         label_policy: LabelPolicy = "plain",
         regularizer: Literal["none", "sem"] = "none",
         regularizer_weight: float = 1.0,
+        mix_schedule: Shape = "constant",
+        mix_prob: float = 1.0,
         stop_mixing: float = 0.0,
         label_smoothing: float = 0.0,
         logit_adjustment: float = 0.0,
@@ -64,6 +71,8 @@ class Supervised(Algorithm):
         check_choice("regularizer", regularizer, ("none", "sem"))
         check_choice("view", view, ("weak", "strong"))
         check_not_negative("regularizer_weight", regularizer_weight)
+        check_choice("mix_schedule", mix_schedule, get_args(Shape))
+        check_share("mix_prob", mix_prob)
         check_share("stop_mixing", stop_mixing)
         check_not_negative("logit_adjustment", logit_adjustment)
         if logit_adjustment and criterion == "bce":
@@ -71,10 +80,16 @@ class Supervised(Algorithm):
         self.mixing = MixingTerms.of(mixing)
         self.criterion, self.label_policy = criterion, label_policy
         self.regularizer, self.regularizer_weight = regularizer, regularizer_weight
-        self.stop_mixing, self.label_smoothing = stop_mixing, label_smoothing
+        self.mix_schedule, self.mix_prob, self.stop_mixing = mix_schedule, mix_prob, stop_mixing
+        self.label_smoothing = label_smoothing
         self.logit_adjustment, self.view, self.labeled_views = logit_adjustment, view, (view,)
         check_composition(
-            self.mixing, label_policy=label_policy, regularizer=regularizer, stop_mixing=stop_mixing
+            self.mixing,
+            label_policy=label_policy,
+            regularizer=regularizer,
+            mix_schedule=mix_schedule,
+            mix_prob=mix_prob,
+            stop_mixing=stop_mixing,
         )
         self._loss = MixingLoss(self.mixing, criterion, label_policy, label_smoothing=label_smoothing)
         self.built_mixer = self._new_mixer()
@@ -106,8 +121,7 @@ class Supervised(Algorithm):
         check_batch(self, batch)
         assert batch.labeled.target is not None
         x, labels = batch.labeled.views[self.view], batch.labeled.target
-        stop = StopAfter(self.built_mixer, self.stop_mixing)
-        mixer = stop(step.progress)
+        mixer = MixingSchedule(self.built_mixer, self.mix_schedule, self.mix_prob, self.stop_mixing)(step)
         if isinstance(mixer, Unmixed):
             terms = {"loss/labeled": self._loss.plain(self._adjusted(nets.student(x)), labels)}
         else:

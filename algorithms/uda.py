@@ -86,7 +86,7 @@ class UDA(Algorithm):
         self.tsa, self.tsa_confidence, self.tsa_mean = tsa, tsa_confidence, tsa_mean
         self.unlabeled_ratio, self.weak_pass = unlabeled_ratio, weak_pass
         self.mixing = MixingTerms.of(mixing).check_added()
-        self.targets = targets.check("UDA")
+        self.targets = targets.check("UDA", margins=True)
         self.adjust = Adjuster(targets)
 
     def forward(self, nets: Nets, batch: Batch, step: Step) -> StepOutput:
@@ -98,7 +98,8 @@ class UDA(Algorithm):
         confident = hard_pseudo_labels(adjusted.probabilities, u.indices, self.threshold)
         pseudo, news = self.adjust.select(confident, adjusted)
         sharpened = sharpen(adjusted.probabilities, self.temperature)
-        unsupervised = (pseudo.mask * F.cross_entropy(logits_strong, sharpened, reduction="none")).mean()
+        costs = F.cross_entropy(self.adjust.margins(logits_strong), sharpened, reduction="none")
+        unsupervised = (pseudo.mask * costs).mean()
 
         mixed = self.mixing(nets.student, x, labels, step, unlabeled=u.views, pseudo=pseudo)
         terms = {

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ssl_mix.algorithm import Algorithm, parts, step_output
-from ssl_mix.errors import check_count, check_not_negative, check_positive, check_share
+from ssl_mix.errors import UserError, check_count, check_not_negative, check_positive, check_share
 from ssl_mix.mixing.terms import MixingTerms
 from ssl_mix.mixing.words import Mix
 from ssl_mix.passes import apart, logits_of
@@ -86,6 +86,8 @@ class VAT(Algorithm):
         """The loss of one batch."""
         x, labels, u = parts(self, batch)
         images = u.views["weak"]
+        if not images.is_floating_point():
+            raise UserError(f"VAT moves its inputs along a gradient: they must be floats, got {images.dtype}")
         supervised = F.cross_entropy(logits_of(nets.student, x), labels)
         direction = torch.randn(images.shape, generator=step.generator).to(images, non_blocking=True)
         with torch.autocast(

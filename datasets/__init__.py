@@ -26,6 +26,7 @@ from ssl_mix.datasets.sampling import ShuffledIndex  # noqa: E402
 from ssl_mix.datasets.splits import Split, choose_split  # noqa: E402
 from ssl_mix.datasets.stl10 import load_stl10  # noqa: E402
 from ssl_mix.datasets.svhn import load_svhn  # noqa: E402
+from ssl_mix.datasets.tensors import tensor_data  # noqa: E402
 
 __all__ = [
     "DATASETS",
@@ -54,4 +55,5 @@ __all__ = [
     "load_table",
     "load_two_folders",
     "read_label_list",
+    "tensor_data",
 ]

@@ -100,10 +100,10 @@ class DataSet:
         """The augmentation of images that are stored as pixels.
 
         Raises:
-            ValueError: their features are what is stored.
+            ValueError: something else is stored: their features, signals, token ids.
         """
         if not isinstance(self.augmentation, Augmentation):
-            raise UserError(f"{self.name} holds features, and images are needed")
+            raise UserError(f"{self.name} holds no images, and images are needed")
         return self.augmentation
 
     def fingerprint(self) -> str:

@@ -6,6 +6,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from PIL import Image
+
 from ssl_mix.datasets.assembly import scaled_notes
 from ssl_mix.datasets.class_folders import check_classes, list_classes
 from ssl_mix.datasets.class_names import Label, plain_label, plain_labels
@@ -22,8 +24,8 @@ from ssl_mix.datasets.torch_items import EXPECTED, is_dataset, look_at
 from ssl_mix.errors import UserError
 
 FORMS = (
-    "a folder, tar archives, hf:NAME, a list of files, a table (a .csv or .tsv file or a data frame with the "
-    f"columns 'file' and 'label'), arrays (X, y), or {EXPECTED}"
+    "a folder, tar archives, hf:NAME, a list of files or images or of (one, label), a table (a .csv or .tsv "
+    f"file or a data frame with the columns 'file' and 'label'), (X, y) with arrays or lists, or {EXPECTED}"
 )
 
 
@@ -71,14 +73,13 @@ def read_form(value: Any, where: str, *, workers: int, progress: Progress | None
             known = any(label is not None for label in shards.labels)
             return Given(Encoded(shards.images), shards.labels if known else None)
         return _folder(Path(value), where)
+    value = _entries(value, where)
     if is_array(value):
         return _arrays(value, None, where)
-    if isinstance(value, tuple | list) and value and is_array(value[0]):
-        if len(value) != 2:
-            raise UserError(f"{where}: expected arrays (X, y) or X alone, got {len(value)} of them")
+    if isinstance(value, tuple) and len(value) == 2 and is_array(value[0]):
         images, labels = value
         return _arrays(images, labels, where)
-    if isinstance(value, tuple | list):
+    if isinstance(value, tuple | list) and not any(map(_is_picture, value[:1])):
         return _listed(value, where)
     if is_dataset(value):
         seen = look_at(value, where, workers=workers, progress=progress)
@@ -86,6 +87,30 @@ def read_form(value: Any, where: str, *, workers: int, progress: Progress | None
             seen.images, seen.labels, seen.classes, seen.gray, notes=tuple(scaled_notes(seen.scaled))
         )
     raise UserError(f"{where}: expected {FORMS}, got {type(value).__name__}")
+
+
+def _entries(value: Any, where: str) -> Any:
+    """A list for names in a column of a data frame or in an array, and a list of pairs for (X, y) where X is
+    a list of files or images; anything else as it is."""
+    if getattr(value, "ndim", 0) == 1 and getattr(getattr(value, "dtype", None), "kind", "") in ("O", "U"):
+        return value.tolist()
+    if not isinstance(value, tuple | list) or len(value) != 2:
+        return value
+    images, labels = (_entries(part, where) for part in value)
+    if isinstance(value, list) and is_array(images) and getattr(labels, "ndim", 1) == 1:
+        return images, labels
+    if not isinstance(value, tuple) or not isinstance(images, list):
+        return value
+    found = plain_labels(labels, where)
+    if len(found) != len(images):
+        raise UserError(f"{where}: expected as many labels as images, got {len(found)} and {len(images)}")
+    return list(zip(images, found, strict=True))
+
+
+def _is_picture(entry: Any) -> bool:
+    """Whether an entry of a list is an image, or one with its label."""
+    image = entry[0] if isinstance(entry, tuple | list) and entry else entry
+    return isinstance(image, Image.Image) or is_array(image)
 
 
 def _folder(folder: Path, where: str) -> Given:

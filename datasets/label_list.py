@@ -8,7 +8,7 @@ from pathlib import Path, PurePath, PurePosixPath
 from ssl_mix.datasets.data import DataSet
 from ssl_mix.errors import UserError
 
-NAMED = 3
+NAMED, LONGEST = 3, 200  # lines, and characters of each, in a message
 LABEL = re.compile(r"\s+[+-]?\d+$")
 
 
@@ -90,5 +90,5 @@ def _refuse(path: Path, what: str, lines: Sequence[str], wrong: Sequence[bool]) 
         more = f" and {len(named) - NAMED} more" if len(named) > NAMED else ""
         raise UserError(
             f"{len(named)} of {len(lines)} lines in {path} {what}: "
-            f"{', '.join(map(repr, named[:NAMED]))}{more}"
+            f"{', '.join(repr(line[:LONGEST]) for line in named[:NAMED])}{more}"
         )

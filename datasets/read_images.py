@@ -1,14 +1,17 @@
 """Your own images in whatever form they are, without becoming a data set."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import psutil  # type: ignore[import-untyped]
+import torch
 
-from ssl_mix.datasets.class_names import Label
+from ssl_mix.datasets.class_names import Label, plain_labels
 from ssl_mix.datasets.decode_many import Progress
 from ssl_mix.datasets.forms import read_form
 from ssl_mix.datasets.images import ImageSource, ResidentImages, StreamedImages, worker_count
 from ssl_mix.datasets.originals import Form, Stored
+from ssl_mix.datasets.tensors import ResidentTensors
 from ssl_mix.errors import UserError
 
 
@@ -18,6 +21,22 @@ class ReadImages(NamedTuple):
     source: ImageSource
     labels: list[Label] | None
     classes: tuple[str, ...] | None = None  # names of whole-numbered labels
+
+
+def read_tensors(given: Any, dtype: torch.dtype, shape: Sequence[int], where: str) -> ReadImages:
+    """Inputs that are no images, (N, ...) or with their labels (X, y), for a run that has learned from such.
+
+    Raises:
+        ValueError: they have another shape or kind of number than those.
+    """
+    inputs, labels = given if isinstance(given, tuple | list) and len(given) == 2 else (given, None)
+    source = ResidentTensors(inputs)
+    if (source.images.dtype, source.shape) != (dtype, tuple(shape)):
+        raise UserError(
+            f"{where}: expected {dtype} (N, {', '.join(map(str, shape))}), as the run has learned from, got "
+            f"{source.images.dtype} {tuple(source.images.shape)}"
+        )
+    return ReadImages(source, None if labels is None else plain_labels(labels, where))
 
 
 def read_images(

@@ -11,7 +11,7 @@ from ssl_mix.datasets.fine_grained import FINE_GRAINED
 from ssl_mix.datasets.own_images import load_own_images
 from ssl_mix.datasets.stl10 import load_stl10
 from ssl_mix.datasets.svhn import load_svhn
-from ssl_mix.errors import UserError
+from ssl_mix.errors import UserError, check_choice
 
 # Each is called with the folder for data and, by name, those of the options that its signature has.
 DATASETS: dict[str, Callable[..., DataSet]] = {
@@ -27,7 +27,12 @@ DATASETS: dict[str, Callable[..., DataSet]] = {
 
 
 def takes(name: str, option: str) -> bool:
-    """Whether the loader of the data set ``name`` has an argument ``option``."""
+    """Whether the loader of the data set ``name`` has an argument ``option``.
+
+    Raises:
+        ValueError: there is no such data set.
+    """
+    check_choice("data", name, DATASETS)
     return option in inspect.signature(DATASETS[name]).parameters
 
 

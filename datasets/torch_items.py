@@ -98,7 +98,7 @@ class _Items(Dataset[_Item]):
         except Exception as error:  # whatever the user's code raises
             return _Item(f"{where}: cannot be read: {type(error).__name__}: {reason(error)}")
         try:
-            image, *labels = item if isinstance(item, tuple | list) else (item,)
+            image, *labels = _parts(item)
             if len(labels) > 1:
                 raise UserError(f"{where}: expected {EXPECTED}, got {len(item)} values in an item")
             original = as_original(image, where)
@@ -138,8 +138,15 @@ class _Image:
         self.dataset = dataset
 
     def __call__(self, position: int) -> Any:
-        item = self.dataset[position]
-        return item[0] if isinstance(item, tuple | list) else item
+        return _parts(self.dataset[position])[0]
+
+
+def _parts(item: Any) -> Sequence[Any]:
+    """The image of an item, and its label where it has one: a sequence, or a mapping with "image" and
+    "label", as those of Hugging Face."""
+    if isinstance(item, Mapping) and "image" in item:
+        return [item[name] for name in ("image", "label") if name in item]
+    return item if isinstance(item, tuple | list) else (item,)
 
 
 def _classes(dataset: Any) -> tuple[str, ...] | None:

@@ -11,6 +11,7 @@ import signal
 import statistics
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +24,7 @@ from sweeps import add_flags, claimed, submit
 
 from ssl_mix.algorithms import ALGORITHMS
 from ssl_mix.augment.views import Augmentation
+from ssl_mix.cli.terminal import as_flags
 from ssl_mix.cli.train import read_run
 from ssl_mix.datasets import DataSet, Split
 from ssl_mix.datasets.decode_many import available_cpus
@@ -39,6 +41,7 @@ OWN = ("--data", "--labels", "--labels-per-class", "--seed", "--split-seed", "--
 LITTLE_MEMORY = 1e-6  # GiB: the images stay in their files while runs are planned
 PAUSE = 2.0  # seconds between looks at the runs of other processes
 RUNNING: list[subprocess.Popen[bytes]] = []
+STARTING, STOPPED = threading.Lock(), threading.Event()  # once stopped, nothing is started
 
 Identity = dict[str, Any]
 Line = dict[str, Any]
@@ -207,12 +210,14 @@ def train(planned: Planned, lock: int) -> None:
         return
     arguments = ["train", *planned.arguments] if how == "new" else ["resume", str(folder)]
     log = folder.parent / f"{folder.name}.log"
-    print(f"{how:4} ssl-mix {shlex.join(arguments)}", flush=True)
     with open(log, "a") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "ssl_mix", *arguments], stdout=output, stderr=output, pass_fds=[lock]
-        )
-        RUNNING.append(process)
+        with STARTING:
+            if STOPPED.is_set():
+                raise UserError(f"{folder}: stopped before it began")
+            print(f"{how:4} ssl-mix {shlex.join(arguments)} >> {log}", flush=True)
+            command = [sys.executable, "-m", "ssl_mix", *arguments]
+            process = subprocess.Popen(command, stdout=output, stderr=output, pass_fds=[lock])
+            RUNNING.append(process)
         process.wait()
         RUNNING.remove(process)
     if process.returncode != 0 or planned.state != "finished":
@@ -223,7 +228,9 @@ def train(planned: Planned, lock: int) -> None:
 def stop(number: int, frame: object) -> NoReturn:
     """Let running processes save what they have, wait for them, and end."""
     del frame
-    for process in RUNNING:
+    with STARTING:
+        STOPPED.set()
+    for process in list(RUNNING):
         process.send_signal(signal.SIGINT)
     for process in list(RUNNING):
         process.wait()
@@ -290,7 +297,9 @@ def parser_of(description: str | None, out: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2], help="their numbers, not how many")
+    parser.add_argument(
+        "--seeds", nargs="+", type=int, default=[0, 1, 2], help="their numbers, not how many; default: 0 1 2"
+    )
     parser.add_argument(
         "--only",
         action="append",
@@ -298,7 +307,7 @@ def parser_of(description: str | None, out: str) -> argparse.ArgumentParser:
         metavar="NAMES:FLAGS",
         help="'fixmatch,uda: --unlabeled-ratio 3'",
     )
-    parser.add_argument("--out", type=Path, default=Path(out))
+    parser.add_argument("--out", type=Path, default=Path(out), help=f"folder of the runs; default: {out}")
     parser.add_argument("--json", type=Path, required=True, help="file of results, added to")
     parser.add_argument("--markdown", type=Path, help="write the table there too")
     add_flags(parser)
@@ -323,7 +332,11 @@ def parse(
     words, flags = list(arguments), []
     if "--" in words:
         words, flags = words[: words.index("--")], words[words.index("--") + 1 :]
-    options = parser.parse_args(words)
+    options, unknown = parser.parse_known_args(words)
+    if unknown:
+        parser.error(
+            f"unrecognized arguments: {shlex.join(unknown)} (flags of ssl-mix train stand behind --)"
+        )
     options.words, options.flags = words, flags
     parted = (only.partition(":") for only in options.only)
     options.only = [(names.replace(" ", "").split(","), shlex.split(only)) for names, _, only in parted]
@@ -366,6 +379,7 @@ def carry_out(
         failures = finish_all(options, planned, result)
     text = table(read_lines(options.json, planned))
     print(text)
+    print(f"Next    ssl-mix compare {options.out} --latex table.tex")
     if options.markdown is not None:
         options.markdown.write_text(text)
     if failures:
@@ -377,14 +391,15 @@ def finish_all(
 ) -> list[str]:
     """Finish the runs that nobody else is at work on, then look after those of others until all are finished;
     returns what failed."""
-    failures, left, told = [], list(planned), False
+    failures, told = [], False
+    left = [(each, f"{number} of {len(planned)}") for number, each in enumerate(planned, 1)]
     while left:
         with ThreadPoolExecutor(options.jobs) as pool:
-            futures = [pool.submit(finish, each, options.json, result) for each in left]
+            futures = [pool.submit(finish, each, options.json, result, which) for each, which in left]
         failures += [str(failure) for future in futures if (failure := future.exception())]
         left = [
-            each
-            for each, future in zip(left, futures, strict=True)
+            one
+            for one, future in zip(left, futures, strict=True)
             if not future.exception() and not future.result()
         ]
         if left and not told:
@@ -394,8 +409,9 @@ def finish_all(
     return failures
 
 
-def finish(each: Planned, file: Path, result: Callable[[Planned], Line]) -> bool:
-    """Train a run to its end, and add its line unless it is there; False where somebody else is at it."""
+def finish(each: Planned, file: Path, result: Callable[[Planned], Line], which: str) -> bool:
+    """Train a run to its end, and add its line unless it is there; False where somebody else is at it.
+    ``which`` of how many it is is told."""
     with claimed(each.folder) as lock:
         if lock is None:
             return False
@@ -403,7 +419,8 @@ def finish(each: Planned, file: Path, result: Callable[[Planned], Line]) -> bool
         if not read_lines(file, [each]):
             line = result(each)
             append_line(file, line)
-            print(f"done {each.folder}  error {line['error_last']} %", flush=True)
+            told = f"error {line['error_last']:.2f} %, {line['seconds']} s"
+            print(f"done {each.folder} ({which})  {told}", flush=True)
         return True
 
 
@@ -420,4 +437,4 @@ def run_script(name: str, work: Callable[[Sequence[str]], None], arguments: Sequ
     try:
         work(sys.argv[1:] if arguments is None else arguments)
     except UserError as mistake:
-        sys.exit(f"{name}: {mistake}")
+        sys.exit(f"{name}: {as_flags(str(mistake))}")

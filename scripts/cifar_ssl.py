@@ -1,14 +1,17 @@
-"""The semi-supervised benchmark: algorithms x numbers of labels x seeds x mixing terms, on the same splits,
+r"""The semi-supervised benchmark: algorithms x numbers of labels x seeds x mixing terms, on the same splits,
 with the same budget.
 
     python scripts/cifar_ssl.py --data cifar10 --algorithms fixmatch mixmatch --mix none mixup dm as dm-as \
         --labels 40 250 4000 --out runs/cifar_ssl --json cifar_ssl.jsonl -- --download --recipe paper
+    python scripts/cifar_ssl.py --data folder --algorithms fixmatch --labels 40 --json mine.jsonl \
+        -- --train IMAGES/train --test IMAGES/test --steps 2000
 
 What follows ``--`` goes to ``ssl-mix train`` as it is, for every run; ``--only 'NAMES: FLAGS'`` adds flags
 for some algorithms. Each run is a folder OUT/DATA-LABELS/ALGORITHM-MIX/seedK: a finished one is skipped, a
 cut one resumed to the bit, one with other settings refused; combinations that mean nothing are left out.
 Labeled images depend on the data, their number and the seed alone. Every finished run becomes one line of
-JSON; the table is made of these lines, beside published numbers with their metric.
+JSON; the tables are made of these lines, beside published numbers with their metric. ``ssl-mix compare OUT``
+lays all runs against one of them, with intervals, and writes LaTeX.
 
 The tables of the papers: ``--recipe paper``, 2^20 steps of WRN-28-2 (WRN-28-8 for cifar100), for cifar10,
 cifar100 (400, 2500, 10000 labels), svhn and stl10. GPU hours: not run. On two CPU cores: ``-- --net small-cnn
@@ -46,6 +49,7 @@ from ssl_mix.errors import UserError, check_choice
 from ssl_mix.reports.summary import summarize
 from ssl_mix.runs.data_options import DataOptions
 from ssl_mix.runs.folder import read_metrics
+from ssl_mix.runs.own_algorithm import register
 
 SEMI_SUPERVISED = [name for name in ALGORITHMS if name not in TRANSFER]
 LABELS = {
@@ -56,7 +60,7 @@ LABELS = {
 }
 METRICS = {
     "error_last": "error of the last evaluation",
-    "error_median20": "median of the last 20",
+    "error_median20": "median of the last 20 evaluations, or of all where there are fewer",
     "error_best": "best, picked on the test part",
 }
 
@@ -143,6 +147,7 @@ def table(lines: Sequence[dict[str, Any]], data: str) -> str:
             ]
             text.append(row(algorithm, mix, *cells))
         text.append("")
+    text += paired_table(lines, data, kinds, columns)
     for algorithm, mix in kinds:
         for count in columns:
             for found in published(data, count, algorithm if mix == "none" else f"{algorithm}+{mix}"):
@@ -155,6 +160,28 @@ def table(lines: Sequence[dict[str, Any]], data: str) -> str:
     return "\n".join(text).rstrip() + "\n"
 
 
+def paired_table(
+    lines: Sequence[dict[str, Any]], data: str, kinds: Sequence[tuple[str, str]], columns: Sequence[int]
+) -> list[str]:
+    """Markdown: what mixing adds to the same algorithm without it, over the seeds that both have; nothing
+    where no run has its control."""
+    errors = {(x["algorithm"], x["mix"], x["labels"], x["seed"]): x["error_last"] for x in lines}
+    seeds = sorted({line["seed"] for line in lines})
+    rows = []
+    for algorithm, mix in kinds:
+        cells = []
+        for count in columns:
+            pairs = [[errors.get((algorithm, m, count, seed)) for m in ("none", mix)] for seed in seeds]
+            found = [a - b for a, b in pairs if a is not None and b is not None]
+            cells.append(cell(found, "+.2f"))
+        if mix != "none" and any(cells):
+            rows.append(row(algorithm, mix, *cells))
+    if not rows:
+        return []
+    title = f"{data}: accuracy less that with `none`, last evaluation, in points, mean +- deviation (pairs)"
+    return [title, "", *header("algorithm", "mixing", *(f"{count} labels" for count in columns)), *rows, ""]
+
+
 def read_options(arguments: Sequence[str]) -> argparse.Namespace:
     """The command line.
 
@@ -162,13 +189,24 @@ def read_options(arguments: Sequence[str]) -> argparse.Namespace:
         ValueError: an unknown algorithm, or labels for a data set that has no usual numbers.
     """
     parser = parser_of(__doc__, "runs/cifar_ssl")
-    parser.add_argument("--data", required=True, help="cifar10, cifar100, svhn, stl10, digits, or folder")
-    parser.add_argument("--algorithms", nargs="+", default=SEMI_SUPERVISED, metavar="NAME")
-    parser.add_argument("--mix", nargs="+", default=["none", "dm-as"], choices=MIXES)
+    parser.add_argument(
+        "--data", required=True, help="cifar10, cifar100, svhn, stl10, digits, or folder with -- --train DIR"
+    )
+    parser.add_argument(
+        "--algorithms",
+        nargs="+",
+        default=SEMI_SUPERVISED,
+        metavar="NAME",
+        help="default: all, so name some; MODULE:CLASS is one of your own",
+    )
+    parser.add_argument(
+        "--mix", nargs="+", default=["none", "dm-as"], choices=MIXES, help="default: none dm-as"
+    )
     parser.add_argument("--labels", nargs="+", type=int, help="default: the usual numbers of the data set")
     options = parse(parser, arguments)
     options.labels = options.labels or LABELS.get(options.data)
     for name in (*options.algorithms, *(name for names, _ in options.only for name in names)):
+        register(name)
         check_choice("algorithm", name, ALGORITHMS)
     if not options.labels:
         raise UserError(f"--data {options.data} has no usual numbers of labels: give --labels")

@@ -3,8 +3,8 @@
 ``python scripts/labeling_study.py suggest --root DIR --net WEIGHTS --cache DIR`` lets every method choose
 images of ROOT/train to label, and trains the linear probe and FixMatch with DM/AS with them; ``... audit
 ...`` gives some labels to other classes and looks how many of them are found. Features are computed once.
-JSON lines for each choice of the labels go to ``scripts/results/labeling_suggest.jsonl`` or
-``labeling_audit.jsonl``.
+JSON lines for each choice of the labels go to ``scripts/results/labeling_suggest.jsonl``
+or ``labeling_audit.jsonl``.
 """
 
 import argparse

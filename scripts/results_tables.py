@@ -144,6 +144,19 @@ def controls(data: str, algorithm: str) -> str:
     return table([f"`{algorithm}` with `--mix`", "accuracy", "against `none`", "confident", "right"], rows)
 
 
+def policies() -> str:
+    """FixMatch on digits with each policy of strong views, against RandAugment."""
+    control = semi_supervised(Run("digits", "fixmatch", "none"))
+    found = {"randaugment": control}
+    for line in read_lines("augment"):
+        found.setdefault(line["identity"]["dataset.augmentation"]["policy"], []).append(line)
+    rows = []
+    for policy, lines in found.items():
+        gain = "" if lines is control else difference(accuracies(lines), accuracies(control))
+        rows.append([f"`{policy}`", cell(accuracies(lines).values()), gain, *shares(lines)])
+    return table(["`--augment`", "accuracy", "against `randaugment`", "confident", "right"], rows)
+
+
 def transfer(setting: Setting, rate: float, method: str, mix: str) -> Seeded:
     """Accuracies of one row of the transfer benchmark."""
     wanted = setting.images, setting.lr, rate, method, mix
@@ -263,6 +276,7 @@ GPU_PARTS = ("facts", "steps", "training")
 TABLES: dict[str, Callable[[], str]] = {
     "overview": overview,
     "digits-alone": partial(alone, "digits"),
+    "policies": policies,
     "digits-mixed": partial(with_mixing, "digits"),
     "cifar10-alone": partial(alone, "folder"),
     "cifar10-mixed": partial(with_mixing, "folder"),

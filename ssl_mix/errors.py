@@ -17,6 +17,8 @@ def nearest(name: str, known: Iterable[str], quote: str = "'") -> str:
 
 def check_choice(name: str, value: str, known: Iterable[str]) -> None:
     """Raise unless ``value`` is one of ``known``; the message names the nearest."""
+    if not isinstance(value, str):
+        raise UserError(f"{name} must be one of {', '.join(known)}, got {type(value).__name__}")
     if value not in known:
         raise UserError(f"{name} must be one of {', '.join(known)}, got {value!r}.{nearest(value, known)}")
 

@@ -49,7 +49,23 @@ def full_precision(logits: Tensor) -> Tensor:
 
 def logits_of(net: nn.Module, images: Tensor) -> Tensor:
     """Logits (N, C) in full precision; in a student they move the running batch-norm statistics."""
-    return full_precision(net(images))
+    return full_precision(logits_in(net(images), net))
+
+
+def logits_in(output: object, net: nn.Module) -> Tensor:
+    """The logits in what a network returns: the tensor itself, or what a mapping or an object, those of
+    Hugging Face for instance, holds as ``logits``.
+
+    Raises:
+        ValueError: there are none.
+    """
+    found = output.get("logits") if isinstance(output, Mapping) else getattr(output, "logits", output)
+    if not isinstance(found, Tensor):
+        raise UserError(
+            f"{type(net).__name__} returns a {type(output).__name__} where logits (N, C) are needed, or "
+            "something that holds them as `logits`: wrap it in a module whose forward returns those alone"
+        )
+    return found
 
 
 def together(net: nn.Module, *images: Tensor) -> tuple[Tensor, ...]:

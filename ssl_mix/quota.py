@@ -1,5 +1,7 @@
 """As many pseudo-labels of each class, or as large a share."""
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 
@@ -7,7 +9,7 @@ from ssl_mix.banks import NEVER, class_type, known_indices, last_positions
 from ssl_mix.types import PseudoLabels
 
 DROPPED_BITS = 4  # of the 10 behind the point of a float16
-LEVELS = (int(torch.ones(1, dtype=torch.float16).view(torch.int16)) >> DROPPED_BITS) + 1
+LEVELS = (0x3C00 >> DROPPED_BITS) + 1  # 0x3C00 is 1 as a float16
 GOLDEN = 2654435769  # 2^32 over the golden ratio: multiples of it are spread evenly
 
 
@@ -68,8 +70,8 @@ class ClassQuota(nn.Module):
 
     @torch.no_grad()
     def forward(self, pseudo: PseudoLabels) -> tuple[Tensor, dict[str, Tensor]]:
-        """1 for the pseudo-labels of a step that count, else 0, (N,) float; and what :meth:`enter_news`
-        takes.
+        """1 for the pseudo-labels of a step that count, else 0, (N,) float; and the news for
+        :meth:`enter_news`.
 
         Where an image occurs twice in the batch its last pseudo-label counts.
 
@@ -80,73 +82,87 @@ class ClassQuota(nn.Module):
         last = last_positions(slots)
         label, passed = pseudo.labels[last], (pseudo.mask > 0)[last]
         news = {"slots": slots, "label": label, "level": levels_of(pseudo.confidence)[last], "passed": passed}
-        above, equal = self._ranked(news)
-        place = (slots * GOLDEN).remainder(2**32).double() / 2**32  # among equals, in [0, 1)
-        chosen = above + place * equal < self._quotas(news)
+        moves = self._moves(news)
+        first = label * LEVELS
+        place = first + news["level"]
+        levels = torch.arange(LEVELS, device=label.device)
+        rows = self.counts[label]
+        above = (rows * (levels < news["level"][:, None])).sum(dim=1, dtype=torch.int32)
+        above = above + moves.between(first, place)
+        equal = self.counts.view(-1)[place] + moves.between(place, place + 1)
+        share = (slots * GOLDEN).remainder(2**32).double() / 2**32  # in [0, 1), among equals
+        sizes = rows.sum(dim=1, dtype=torch.int32) + moves.between(first, first + LEVELS)
+        chosen = above + share * equal < self._quotas(moves, sizes)
         if self.head is not None:
-            chosen = torch.where(self._size_after(news, self.head) > 0, chosen, passed)
+            chosen = torch.where(self._head_size(moves) > 0, chosen, passed)
         return (chosen & (label == pseudo.labels)).to(pseudo.mask.dtype), news
 
     @torch.no_grad()
     def enter_news(self, news: dict[str, Tensor]) -> None:
         """Enter what :meth:`forward` gave."""
-        slots, label, level, passed = (news[name] for name in ("slots", "label", "level", "passed"))
-        before, known, one = *self._before(slots), _once(slots)
-        gone = one & known
-        place = before["label"] * LEVELS + before["level"]
-        counts = self.counts.view(-1)
-        counts.scatter_add_(0, torch.where(gone, place, 0), -gone.int())
-        counts.scatter_add_(0, label * LEVELS + level, one.int())
-        self.passing.scatter_add_(0, before["label"], -(gone & before["passed"]).long())
-        self.passing.scatter_add_(0, label, (one & passed).long())
-        for name, values in (("label", label), ("level", level), ("passed", passed)):
+        moves = self._moves(news)
+        for sign, places, passed in ((1, moves.entered, moves.passing), (-1, moves.left, moves.passed)):
+            real = places < self.counts.numel()
+            place = torch.where(real, places, 0)
+            self.counts.view(-1).scatter_add_(0, place, sign * real.int())
+            self.passing.scatter_add_(0, place // LEVELS, sign * (real & passed).long())
+        for name in ("label", "level", "passed"):
             buffer = self.get_buffer(name)
-            buffer[slots] = values.to(buffer.dtype)
+            buffer[news["slots"]] = news[name].to(buffer.dtype)
 
-    def _before(self, slots: Tensor) -> tuple[dict[str, Tensor], Tensor]:
-        """What is remembered of images (N,), 0 as the class of unknown ones, and which are known."""
-        label = self.label[slots].long()
-        found = {"label": label.clamp(min=0), "level": self.level[slots].long(), "passed": self.passed[slots]}
-        return found, label != NEVER
+    def _moves(self, news: dict[str, Tensor]) -> "_Moves":
+        slots, nowhere = news["slots"], self.counts.numel()
+        once = last_positions(slots) == torch.arange(len(slots), device=slots.device)
+        before = self.label[slots].long()
+        left = torch.where(once & (before != NEVER), before * LEVELS + self.level[slots], nowhere)
+        entered = torch.where(once, news["label"] * LEVELS + news["level"], nowhere)
+        (entered, at), (left, from_) = entered.sort(), left.sort()
+        return _Moves(entered, left, news["passed"][at], self.passed[slots][from_])
 
-    def _ranked(self, news: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """How many images of the same class are more confident than each of the batch, and how many as
-        confident, once the batch is entered, each (N,) int64."""
-        label, level, one = news["label"], news["level"].long(), _once(news["slots"])
-        before, known = self._before(news["slots"])
-        rows, levels = self.counts[label], torch.arange(LEVELS, device=label.device)
-        above = (rows * (levels < level[:, None])).sum(dim=1)
-        equal = rows.gather(1, level[:, None]).squeeze(1).long()
-        for sign, count, labels, others in (
-            (1, one, label, level),
-            (-1, one & known, before["label"], before["level"]),
-        ):
-            same = (label[:, None] == labels) & count
-            above += sign * (same & (others < level[:, None])).sum(dim=1)
-            equal += sign * (same & (others == level[:, None])).sum(dim=1)
-        return above, equal
-
-    def _quotas(self, news: dict[str, Tensor]) -> Tensor:
-        """How many pseudo-labels count of the class of each of the batch, (N,) or 0-d int64."""
-        before, known = self._before(news["slots"])
-        one, old = _once(news["slots"]), before["passed"] & known
+    def _quotas(self, moves: "_Moves", sizes: Tensor) -> Tensor:
+        """How many pseudo-labels count of classes of which there are ``sizes`` (N,); (N,) or 0-d int64."""
         if self.head is None:
-            passed = self.passing.sum() + (one & news["passed"]).sum() - (one & old).sum()
+            passed = self.passing.sum() + moves.more_passing(0, self.counts.numel())
             return -(-passed // self.num_classes)
-        entered = (one & news["passed"] & (news["label"] == self.head)).sum()
-        passed = self.passing[self.head] + entered - (one & old & (before["label"] == self.head)).sum()
-        sizes = self._size_after(news, news["label"])
-        return sizes * passed // self._size_after(news, self.head).clamp(min=1)
+        first = self.head * LEVELS
+        passed = self.passing[self.head] + moves.more_passing(first, first + LEVELS)
+        return sizes * passed // self._head_size(moves).clamp(min=1)
 
-    def _size_after(self, news: dict[str, Tensor], classes: Tensor | int) -> Tensor:
-        """Images of classes (N,), or of one, once the batch is entered."""
-        before, known = self._before(news["slots"])
-        one, wanted = _once(news["slots"]), torch.as_tensor(classes, device=known.device)[..., None]
-        entered = ((wanted == news["label"]) & one).sum(dim=-1)
-        left = ((wanted == before["label"]) & one & known).sum(dim=-1)
-        return self.counts[classes].sum(dim=-1) + entered - left
+    def _head_size(self, moves: "_Moves") -> Tensor:
+        """Images of the head class, 0-d."""
+        assert self.head is not None
+        first = torch.tensor(self.head * LEVELS, device=self.counts.device)
+        return self.counts[self.head].sum() + moves.between(first, first + LEVELS)
 
 
-def _once(slots: Tensor) -> Tensor:
-    """One position of each image in a batch, (N,) bool."""
-    return last_positions(slots) == torch.arange(len(slots), device=slots.device)
+class _Moves(NamedTuple):
+    """What a batch changes of the counts. A place is a class times LEVELS plus a level; that of no image is
+    behind all.
+
+    Attributes:
+        entered: places where there is one image more, (N,) int64, sorted.
+        left: places where there is one less, likewise.
+        passing: which of those that entered pass, (N,) bool.
+        passed: which of those that left did, (N,) bool.
+    """
+
+    entered: Tensor
+    left: Tensor
+    passing: Tensor
+    passed: Tensor
+
+    def between(self, low: Tensor, high: Tensor) -> Tensor:
+        """How many images more there are at places from ``low`` to before ``high``."""
+        more, less = (
+            torch.searchsorted(places, high) - torch.searchsorted(places, low)
+            for places in (self.entered, self.left)
+        )
+        return more - less
+
+    def more_passing(self, low: int, high: int) -> Tensor:
+        """How many images more pass there, 0-d."""
+        now, before = (
+            (passed & (places >= low) & (places < high)).sum()
+            for passed, places in ((self.passing, self.entered), (self.passed, self.left))
+        )
+        return now - before

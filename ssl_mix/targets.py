@@ -8,10 +8,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ssl_mix.errors import UserError, check_choice, check_share
-from ssl_mix.passes import backbone, full_precision
+from ssl_mix.passes import full_precision
 from ssl_mix.quota import ClassQuota
 from ssl_mix.rebalance import Addon, Rebalance, build_addon, check_addon
-from ssl_mix.rebalance.prototypes import likeness, moved
+from ssl_mix.rebalance.prototypes import smoothed
 from ssl_mix.transfer.heads import feature_width
 from ssl_mix.types import Nets, PseudoLabels, Step, Task
 
@@ -82,7 +82,8 @@ class Targets:
             each class, as many of each.
         adaptive_thresholds: take of each class the most confident pseudo-labels, the same share of all that
             are of it that the algorithm takes of the class with the most labels (Adsh): for long tails.
-        rebalance: an add-on for long tails, see :mod:`ssl_mix.rebalance`; "none" is none.
+        rebalance: an add-on for long tails: "darp", "daso" and "debiaspl" correct pseudo-labels, "saw" weighs
+            them; "abc", "cossl" and "tras" train a second classifier, which answers in the end.
 
     Raises:
         ValueError: an option is unknown or out of range.
@@ -112,6 +113,7 @@ class Targets:
         selected: bool = True,
         threshold: bool = True,
         fixed: bool = False,
+        margins: bool = False,
     ) -> "Targets":
         """These options, as ones of an algorithm.
 
@@ -121,6 +123,7 @@ class Targets:
             selected: whether some pseudo-labels count and others do not.
             threshold: whether it chooses those that do by itself.
             fixed: whether it makes or uses them in a way that leaves no place for an add-on.
+            margins: whether its loss reads :meth:`Adjuster.margins`.
 
         Raises:
             ValueError: an option has no effect on it.
@@ -135,7 +138,7 @@ class Targets:
                 f"`{given[0]}` concerns pseudo-labels, and {name} makes them for `mix=as` and `mix=dm-as` "
                 "alone: choose one of them too"
             )
-        check_addon(self.rebalance, name, fixed=fixed, chosen=selected and threshold)
+        check_addon(self.rebalance, name, fixed=fixed, chosen=selected and threshold, margins=margins)
         for option in ("balance_classes", "adaptive_thresholds"):
             if getattr(self, option) and not selected:
                 raise UserError(
@@ -248,10 +251,11 @@ class Adjuster(nn.Module):
             shown: what stands for the classes of the labeled images in the alignment, (B, C); default: 1 for
                 the class of each.
         """
-        p, (images, labels) = probabilities.detach(), labeled
+        p = probabilities.detach()
         news: dict[str, Tensor] = {}
         if self.options.smooth_targets:
-            p, news = self._smoothed(p, nets.teacher, images, labels, unlabeled)
+            memory = self.prototypes, self.known
+            p, news = smoothed(p, nets.teacher, labeled, unlabeled, memory, self.options.smooth_targets)
         if self.addon is not None:
             p, found = self.addon.correct(p)
             news |= {f"addon.{name}": value for name, value in found.items()}
@@ -260,7 +264,7 @@ class Adjuster(nn.Module):
         news["mean_prediction"] = self._average("mean_prediction", p.mean(dim=0), step)
         wanted: Tensor | float = 1 / p.shape[1]
         if self.options.align == "labeled":
-            classes = F.one_hot(labels, p.shape[1]).to(p.dtype) if shown is None else shown
+            classes = F.one_hot(labeled[1], p.shape[1]).to(p.dtype) if shown is None else shown
             wanted = news["class_share"] = self._average("class_share", classes.mean(dim=0), step)
         return Adjusted(align(p, news["mean_prediction"], wanted), p, _named(news))
 
@@ -276,23 +280,14 @@ class Adjuster(nn.Module):
             news = news | _named(found, "addon.")
         return pseudo, news
 
+    def margins(self, logits: Tensor) -> Tensor:
+        """Logits (N, C) that learn from pseudo-labels, with the margins that an add-on asks for."""
+        return logits if self.addon is None else self.addon.with_margins(logits)
+
     def _average(self, name: str, new: Tensor, step: Step) -> Tensor:
         """A moving average with this step's value taken in."""
         warm = (step.number + 1) / (step.number + 2) if self.warmup else 1.0
         return torch.lerp(new, getattr(self, name).to(new), min(self.decay, warm))
-
-    def _smoothed(
-        self, p: Tensor, teacher: nn.Module, images: Tensor, labels: Tensor, unlabeled: Tensor
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        features = full_precision(backbone(teacher).features(torch.cat((images, unlabeled))))
-        with torch.autocast(p.device.type, enabled=False):
-            near, asked = torch.split(features.to(p.dtype), [len(images), len(unlabeled)])
-            prototypes, known = moved(near, labels, self.prototypes, self.known)
-            center = (known[:, None] * prototypes).sum(dim=0) / known.sum()
-            share = torch.softmax(likeness(asked - center, prototypes - center, known), dim=1)
-            semantic = torch.where(known, share * (p * known).sum(dim=1, keepdim=True), p)
-            mixed = torch.lerp(p, semantic, self.options.smooth_targets)
-            return mixed, {"prototypes": prototypes, "known": known}
 
 
 def _named(news: dict[str, Tensor], within: str = "") -> dict[str, Tensor]:

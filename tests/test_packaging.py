@@ -184,6 +184,6 @@ def test_every_import_is_declared() -> None:
     optional = [extras[name] for name in ("heif", "copies")]
     requirements = " ".join([setup_cfg()["options"]["install_requires"], *optional]).split()
     declared = {re.split(r"[<>=!~\[]", requirement)[0] for requirement in requirements}
-    extra = {*extras["lora"].split(), *extras["onnx"].split()} - {"onnx", "onnxscript"}  # which torch imports
+    extra = {*extras["lora"].split(), *extras["onnx"].split()} - {"onnxscript"}  # which torch imports
     used = set().union(*map(imported, sources().values())) - sys.stdlib_module_names - {"ssl_mix"}
     assert {DISTRIBUTIONS.get(name, name) for name in used} - declared == extra

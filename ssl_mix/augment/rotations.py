@@ -6,9 +6,9 @@ from torch import Tensor
 from ssl_mix.errors import UserError
 
 
-def check_square(name: str, shape: tuple[int, int, int]) -> None:
-    """Raise unless quarter turns keep the shape (C, H, W) of images."""
-    if shape[1] != shape[2]:
+def check_square(name: str, shape: tuple[int, ...]) -> None:
+    """Raise unless ``shape`` is one (C, H, W) of images that quarter turns keep."""
+    if len(shape) != 3 or shape[1] != shape[2]:
         raise UserError(f"{name} rotates images by quarter turns: they must be square, got {shape}")
 
 

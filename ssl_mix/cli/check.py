@@ -24,6 +24,7 @@ from ssl_mix.datasets.formats import suffix_of, suffixes
 from ssl_mix.datasets.listing import look_through
 from ssl_mix.datasets.originals import Files
 from ssl_mix.datasets.packed import Paths
+from ssl_mix.engine.config import TrainConfig
 from ssl_mix.engine.trainer import Trainer
 from ssl_mix.models import default_network
 from ssl_mix.runs.data_options import PATHS, DataOptions
@@ -181,6 +182,7 @@ def network_rows(prepared: Prepared) -> Rows:
     """The network, its parameters and its first weights."""
     trainer = prepared.trainer
     options, student = prepared.run.net.resolved(), trainer.student
+    threads = trainer.config.threads or torch.get_num_threads()
     total = number_of(student.parameters())
     trained = number_of(parameter for parameter in student.parameters() if parameter.requires_grad)
     weights = {"none": "random", "default": "of the library"}.get(str(options.pretrained), options.pretrained)
@@ -189,7 +191,7 @@ def network_rows(prepared: Prepared) -> Rows:
         ("parameters", f"{total:,}" + (f", {trained:,} of them trained" if trained < total else "")),
         ("input", by(trainer.feed.shape)),
         ("first weights", str(weights)),
-        ("device", f"{trainer.device}, {trainer.config.threads} threads"),
+        ("device", f"{trainer.device}, {counts_of(threads, 'thread')}"),
     ]
 
 
@@ -205,6 +207,7 @@ def training_rows(prepared: Prepared) -> Rows:
     rows = [
         ("algorithm", f"{type(algorithm).__name__}({algorithm.extra_repr()})"),
         ("steps", f"{config.steps:,}"),
+        ("optimizer", optimizer_words(config)),
         ("labeled", seen(size, config.steps, len(split.labeled), algorithm.labeled_views)),
     ]
     if algorithm.unlabeled_views:
@@ -217,7 +220,22 @@ def training_rows(prepared: Prepared) -> Rows:
 
 def seen(size: int, steps: int, count: int, views: Sequence[str]) -> str:
     """Images a step, views and epochs of a part."""
-    return f"{size} a step, views {' '.join(views)}, {size * steps / count:,.1f} epochs"
+    epochs = size * steps / count
+    told = f"{epochs:,.1f}" if epochs < 100 else f"{epochs:,.0f}"
+    return f"{size} a step, views {' '.join(views)}, {told} epochs"
+
+
+def counts_of(count: int | None, thing: str) -> str:
+    """A number of things, "1 thread" or "2 threads"."""
+    return f"{count} {thing}" + ("" if count == 1 else "s")
+
+
+def optimizer_words(config: TrainConfig) -> str:
+    """What recipes differ in: optimizer, rate and its schedule, weight decay and the teacher's decay."""
+    return (
+        f"{config.optimizer}, rate {config.lr:g} ({config.schedule}), weight decay {config.weight_decay:g}, "
+        f"decay of the teacher {config.ema_decay:g}"
+    )
 
 
 class Cost(NamedTuple):

@@ -11,6 +11,7 @@ import tyro
 from rich.table import Table
 
 from ssl_mix.algorithms import ALGORITHMS
+from ssl_mix.cli.signature import unwrapped
 from ssl_mix.cli.terminal import as_flags, console, say
 from ssl_mix.engine.config import TrainConfig
 from ssl_mix.recipes import RECIPES
@@ -169,9 +170,8 @@ def _shown(hint: Any, value: Any) -> Any:
 def _unwrapped(docstring: str | None) -> str:
     """A docstring with the text of each argument in one line, for the parser to wrap, and flags for
     arguments."""
-    text = inspect.cleandoc(docstring or "")
+    text = re.sub(rf"``({'|'.join(NESTED)})``", r"\1", unwrapped(docstring))  # groups, which are no flags
     names = re.findall(r"^    (\w+): ", text, re.MULTILINE)
-    text = re.sub(r"\n {8}(?=\S)", " ", text)
     return as_flags(re.sub(rf"``({'|'.join(names)})``", r"`\1`", text)) if names else text
 
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from ssl_mix._version import __version__
 from ssl_mix.cli.processes import one_of_many
-from ssl_mix.cli.signature import signature_only
+from ssl_mix.cli.signature import signature_only, unwrapped
 from ssl_mix.errors import UserError, nearest
 from ssl_mix.runs.stopping import Stopped, stop_at_once
 
@@ -143,6 +143,7 @@ def run_command(words: Sequence[str]) -> None:
         imported(words[0])(words[1:])
         return
     function = (explained(words[0]) if {*HELP} & {*words[1:]} else None) or imported(words[0])
+    function.__doc__ = unwrapped(function.__doc__)
     import tyro
 
     flat = (tyro.conf.OmitSubcommandPrefixes, tyro.conf.OmitArgPrefixes)

@@ -36,7 +36,7 @@ def report(
     end, test images, unlabeled images, or data that have moved. Test images are looked at anew.
 
     Args:
-        runs: folders of runs; a folder that holds runs, that of a demo for instance, stands for them.
+        runs: folders of runs; one that holds runs, a benchmark's or a demo's for instance, stands for them.
         out: the HTML file.
         details: of several runs, show each with its pictures too, not the comparison alone.
         device: "auto", "cpu" or "cuda".
@@ -67,7 +67,7 @@ def compare_command(
     the first kind over the seeds that both have, with their 95 % intervals by Student's t.
 
     Args:
-        runs: folders of runs; a folder that holds runs, that of a demo for instance, stands for them.
+        runs: folders of runs; one that holds runs, a benchmark's or a demo's for instance, stands for them.
         csv: file for the numbers, unrounded.
         latex: file for a tabular with the rules of booktabs.
         markdown: file for a table as GitHub shows them.

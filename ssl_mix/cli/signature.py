@@ -1,6 +1,8 @@
 """The signature and the docstring of a command, from its source: its help needs no import of what it does."""
 
 import ast
+import inspect
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,3 +27,8 @@ def signature_only(file: Path, name: str) -> Callable[..., Any] | None:
         return None
     found: Callable[..., Any] = known[name]
     return found
+
+
+def unwrapped(docstring: str | None) -> str:
+    """A docstring with the text of each argument in one line, for the parser to wrap."""
+    return re.sub(r"\n {8}(?=\S)", " ", inspect.cleandoc(docstring or ""))

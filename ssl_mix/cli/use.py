@@ -100,6 +100,14 @@ def resume(
     finish(opened)
 
 
+def check_of_runs(run: Path, **given: bool) -> None:
+    """Raise where an exported network takes the place of a run and options are given that it has no use
+    for."""
+    useless = [name for name, is_given in given.items() if is_given]
+    if run.is_file() and useless:
+        raise UserError(f"{run} is an exported network: `{useless[0]}` is for runs, leave it out")
+
+
 def predict_command(
     run: RunFolder,
     paths: tyro.conf.Positional[list[Path]],
@@ -137,10 +145,14 @@ def predict_command(
     check_writable(out, overwrite=overwrite)
     if not paths:
         raise UserError("no image to predict: give files or folders after the run")
-    if run.is_file() and calibrated:
-        raise UserError(f"{run} is an exported network, which has no temperature: `calibrated` is for runs")
-    if run.is_file() and reject is not None:
-        raise UserError(f"{run} is an exported network, without images to choose by: `reject` is for runs")
+    check_of_runs(
+        run,
+        calibrated=calibrated,
+        reject=reject is not None,
+        weights=weights != "last",
+        device=device != "auto",
+        amp=amp != "off",
+    )
     if reject is not None and not 0 <= reject < 1:
         raise UserError(f"reject is a share of images of the classes, in [0, 1), got {reject}")
     trained = Exported(run) if run.is_file() else load(run, device, weights)
@@ -184,7 +196,8 @@ def pseudo_labels(run: RunFolder, *, out: Path, overwrite: bool = False) -> None
     bank.load_state_dict(slots)
     selects = trained.run.algorithm.selects
     count = write_csv(out, pseudo_label_rows(run, bank, trained.classes, selects=selects))
-    say(f"{count} pseudo-labels in {out}")
+    rest = len(slots["label"]) - count
+    say(f"{count} pseudo-labels in {out}{f'; no step has drawn the other {rest} yet' if rest else ''}")
 
 
 REGISTRIES: dict[str, Mapping[str, Any]] = {

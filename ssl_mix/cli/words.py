@@ -21,6 +21,7 @@ from ssl_mix.errors import UserError, check_choice
 from ssl_mix.recipes import RECIPES
 from ssl_mix.recipes.build import GROUPS, check_known, default_options, defaults_of, nested_in
 from ssl_mix.recipes.recipe import Recipe
+from ssl_mix.runs.own_algorithm import register
 from ssl_mix.runs.run import NESTED
 
 NONE = ""
@@ -53,6 +54,8 @@ def read_words(arguments: Sequence[str]) -> Words:
         ValueError: an algorithm, a recipe or an option is unknown.
         SystemExit: a value cannot be read as what the option takes; a message is on stderr.
     """
+    first = arguments[0] if arguments and not arguments[0].startswith("-") else ""
+    register(first)
     try:
         with contextlib.redirect_stderr(io.StringIO()):
             words, unknown = _parse(arguments, {})
@@ -60,6 +63,8 @@ def read_words(arguments: Sequence[str]) -> Words:
         explain_mistake(arguments)
         raise
     if words.help:
+        if first and not words.algorithm:
+            check_choice("algorithm", first, ALGORITHMS)
         return words
     check_choice("recipe", words.recipe, RECIPES)
     if words.algorithm:

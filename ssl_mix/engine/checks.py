@@ -37,7 +37,13 @@ def check_kinds(**given: object) -> None:
         raise UserError(f"{name} must be a {kind.__name__}, got {found}: {remedy}")
 
 
-def check_network(net: nn.Module, shape: tuple[int, int, int], num_classes: int, config: TrainConfig) -> None:
+def check_network(
+    net: nn.Module,
+    shape: tuple[int, ...],
+    num_classes: int,
+    config: TrainConfig,
+    dtype: torch.dtype = torch.float32,
+) -> None:
     """Raise unless the network can learn these classes from such images.
 
     Two black images pass through it where it is, in evaluation mode and without gradients. Modes and buffers
@@ -45,9 +51,10 @@ def check_network(net: nn.Module, shape: tuple[int, int, int], num_classes: int,
 
     Args:
         net: the student.
-        shape: (C, H, W) of the images that it will see.
+        shape: (C, H, W) of the images that it will see, or that of other inputs.
         num_classes: of the data.
         config: how to train.
+        dtype: of the inputs.
 
     Raises:
         ValueError: the network cannot look at such images; it returns something else than one logit for each
@@ -70,7 +77,7 @@ def check_network(net: nn.Module, shape: tuple[int, int, int], num_classes: int,
         module.training = False  # not by net.eval(), which does more in some networks
     try:
         with torch.no_grad(), kept_buffers(net), _precision(net, config):
-            _try(net, shape, num_classes)
+            _try(net, shape, num_classes, dtype)
     finally:
         for module in training:
             module.training = True
@@ -114,9 +121,9 @@ def _precision(net: nn.Module, config: TrainConfig) -> torch.autocast:
     return torch.autocast(weight.device.type, precision or torch.bfloat16, enabled=enabled)
 
 
-def _try(net: nn.Module, shape: tuple[int, int, int], num_classes: int) -> None:
+def _try(net: nn.Module, shape: tuple[int, ...], num_classes: int, dtype: torch.dtype) -> None:
     device = next((weight.device for weight in net.parameters()), None)
-    images = torch.zeros(TRIAL, *shape, device=device)
+    images = torch.zeros(TRIAL, *shape, device=device, dtype=dtype)
     try:
         logits: Any = net(images)
         parts = backbone(net) if is_backbone(net) else None
@@ -153,9 +160,13 @@ def _check_logits(net: nn.Module, logits: Any, num_classes: int) -> None:
         )
 
 
-def _unfit(net: nn.Module, shape: tuple[int, int, int], error: Exception) -> str:
+def _unfit(net: nn.Module, shape: tuple[int, ...], error: Exception) -> str:
     """Why the network cannot look at the images, and what to do."""
     reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+    if len(shape) != 3:
+        return (
+            f"net ({type(net).__name__}) fails on inputs of shape {shape}, as the data have them ({reason})"
+        )
     channels, height, width = shape
     first = next((layer for layer in net.modules() if isinstance(layer, nn.Conv2d)), None)
     if first is not None and first.in_channels != channels:

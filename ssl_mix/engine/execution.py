@@ -103,13 +103,18 @@ def autocast(config: TrainConfig, device: torch.device) -> AbstractContextManage
 
 
 def runnable(
-    student: nn.Module, config: TrainConfig, shape: tuple[int, int, int], device: torch.device
+    student: nn.Module,
+    config: TrainConfig,
+    shape: tuple[int, ...],
+    device: torch.device,
+    dtype: torch.dtype = torch.float32,
 ) -> nn.Module:
-    """The student, compiled where the run asks for that; ``shape`` (C, H, W) of the images."""
+    """The student, compiled where the run asks for that, for inputs of ``shape``, (C, H, W) of images."""
     if not config.compile:
         return student
-    layout = torch.channels_last if config.channels_last else torch.contiguous_format
-    sample = torch.zeros((config.batch_size // config.accumulate, *shape), device=device)
+    images = len(shape) == 3
+    layout = torch.channels_last if config.channels_last and images else torch.contiguous_format
+    sample = torch.zeros((config.batch_size // config.accumulate, *shape), device=device, dtype=dtype)
     with own_state(config, device, "trial"):
         return compiled(student.train(), sample.to(memory_format=layout), autocast(config, device))
 

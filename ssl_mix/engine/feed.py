@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from ssl_mix.algorithm import Algorithm
 from ssl_mix.datasets import DataSet, ShuffledIndex, Split
 from ssl_mix.datasets.images import shared_batches
+from ssl_mix.datasets.tensors import TensorViews
 from ssl_mix.datasets.weighted import WeightedIndex
 from ssl_mix.engine.config import TrainConfig
 from ssl_mix.engine.probing import policy_of
@@ -59,7 +60,8 @@ class Feed:
         labeled: positions of the labeled images in the training part, (L,) int64 on the CPU.
         unlabeled: of the unlabeled ones, (U,) int64 on the CPU.
         labels: of the labeled images, (L,) int64 on the device.
-        shape: (C, H, W) of what the network sees.
+        shape: (C, H, W) of what the network sees, or that of other inputs.
+        dtype: of what it sees.
         policy: of strong views that learns; None where they learn nothing.
         learned: its state, if any.
     """
@@ -74,6 +76,8 @@ class Feed:
         self.labels = data.train.labels[self.labeled].to(device)
         self.policy = policy_of(algorithm, data)
         self.learned = nn.ModuleList([] if self.policy is None else [self.policy]).to(device)
+        made = data.augmentation
+        self.dtype = made.dtype if isinstance(made, TensorViews) else torch.float32
         self.shape = data.augmentation.seen(data.train.images.shape)
         if config.reject and not algorithm.unlabeled_views:
             raise UserError(

@@ -83,7 +83,7 @@ class Trainer:
         self.feed = feed = Feed(algorithm, data, split, config, self.device)
         task = feed.task
         with own_state(config, self.device, "trial"):
-            check_network(net, feed.shape, task.num_classes, config)
+            check_network(net, feed.shape, task.num_classes, config, feed.dtype)
         layout = torch.channels_last if config.channels_last else torch.contiguous_format
         body = body_of(net)  # before the algorithm adds to it
         with own_state(config, self.device, "extension"):  # what an algorithm adds has weights of its own
@@ -94,7 +94,7 @@ class Trainer:
         self.student = student.train()
         self.optimizer = build_optimizer(nn.ModuleList([student, algorithm]), config, body)
         self.update = Update(self.optimizer, config, self.device)
-        self.nets = Nets(runnable(student, config, feed.shape, self.device), self.teacher.net)
+        self.nets = Nets(runnable(student, config, feed.shape, self.device, feed.dtype), self.teacher.net)
         take_over(self.algorithm, *self.nets, self.teacher.start)
         self.bank = PseudoLabelBank(task.num_unlabeled, task.num_classes).near(self.device)
         self.meter, self.pace = Meter(), Pace(feed.images_per_step, 0)

@@ -1,5 +1,7 @@
 """Class probabilities of stored images, and how often the largest is right."""
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -50,8 +52,8 @@ def predict_logits(
         >>> predict_logits(net, data.test.images, data.augmentation, torch.device("cpu")).shape
         torch.Size([360, 10])
     """
-    size = augmentation.seen(images.shape)[1]
-    if crops == "ten" and size == min(images.shape[1:]):
+    size = augmentation.seen(images.shape)[-1]
+    if crops == "ten" and (len(images.shape) != 3 or size == min(images.shape[1:])):
         raise UserError(
             f"ten crops need images larger than the {size}x{size} pixels that the network sees: take "
             "`crops=center`"
@@ -96,9 +98,10 @@ def predict_probabilities(
     return predict_logits(net, images, augmentation, device, indices=indices, crops=crops).softmax(dim=1)
 
 
-def at_once(shape: tuple[int, int, int], most: int) -> int:
-    """How many images of ``shape`` (C, H, W) to evaluate at once: ``most``, or what has 2^25 pixels."""
-    return max(1, min(most, PIXELS // (shape[1] * shape[2])))
+def at_once(shape: tuple[int, ...], most: int) -> int:
+    """How many images of ``shape`` (C, H, W), or other inputs, to evaluate at once: ``most``, or what has
+    2^25 pixels."""
+    return max(1, min(most, PIXELS // max(1, math.prod(shape[1:]))))
 
 
 def check_predictions(probabilities: Tensor, labels: Tensor, name: str = "probabilities") -> None:

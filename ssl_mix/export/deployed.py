@@ -28,6 +28,9 @@ class About:
         temperature: by which logits are divided before the softmax.
         algorithm: that trained it.
         step: after which its weights were so.
+        int8: how its weights came to 8 bits; None where they have 32.
+        accuracy_before_int8: of the run on its test images, then.
+        accuracy_int8: of the network of 8 bits on those.
         format: of this description.
     """
 
@@ -41,6 +44,9 @@ class About:
     temperature: float
     algorithm: str
     step: int
+    int8: str | None = None
+    accuracy_before_int8: float | None = None
+    accuracy_int8: float | None = None
     format: Kind = "ssl-mix export 1"
 
     def plain(self) -> dict[str, Any]:

@@ -131,8 +131,13 @@ def to_compare(trained: TrainedRun) -> tuple[Tensor, Answered | None]:
         shape = (8, trained.shape[0], trained.stored_size, trained.stored_size)
         drawn = torch.randint(256, shape, generator=torch.Generator().manual_seed(0), dtype=torch.int16)
         return drawn.to(torch.uint8), None
+    return images_of(answered), answered
+
+
+def images_of(answered: Answered) -> Tensor:
+    """The first test images, as they are stored."""
     rows = answered.positions[:COMPARED]
-    return torch.cat([*answered.images.batches(torch.split(rows, 32), torch.device("cpu"))]), answered
+    return torch.cat([*answered.images.batches(torch.split(rows, 32), torch.device("cpu"))])
 
 
 @torch.inference_mode()

@@ -19,6 +19,7 @@ from ssl_mix.mixers.gridmix import GridMix
 from ssl_mix.mixers.manifoldmix import ManifoldMix
 from ssl_mix.mixers.mixer import Mixed, MixedBatch, Mixer, Pair
 from ssl_mix.mixers.mixup import Mixup
+from ssl_mix.mixers.mixup_cutmix import MixupCutMix
 from ssl_mix.mixers.moex import MoEx
 from ssl_mix.mixers.patch_mixup import PatchMixup
 from ssl_mix.mixers.patch_shuffle import PatchShuffle
@@ -29,9 +30,9 @@ from ssl_mix.mixers.recursivemix import History, RecursiveMix
 from ssl_mix.mixers.resizemix import ResizeMix
 from ssl_mix.mixers.saliencymix import SaliencyMix
 from ssl_mix.mixers.samix import SAMix
+from ssl_mix.mixers.schedule import MixingSchedule, Unmixed
 from ssl_mix.mixers.smoothmix import SmoothMix
 from ssl_mix.mixers.snapmix import SnapMix
-from ssl_mix.mixers.stop_after import StopAfter, Unmixed
 from ssl_mix.mixers.stylemix import StyleCutMix, StyleMix
 from ssl_mix.mixers.tokenmix import TokenMix
 from ssl_mix.mixers.tokenmixup import TokenMixup
@@ -41,6 +42,7 @@ MixerName = Literal[
     "mixup",
     "manifoldmix",
     "cutmix",
+    "mixup-cutmix",
     "resizemix",
     "fmix",
     "gridmix",
@@ -68,6 +70,7 @@ MIXERS: dict[str, Callable[..., Mixer]] = {
     "automix": AutoMix,
     "samix": SAMix,
     "cutmix": CutMix,
+    "mixup-cutmix": MixupCutMix,
     "resizemix": ResizeMix,
     "fmix": FMix,
     "gridmix": GridMix,
@@ -103,7 +106,9 @@ __all__ = [
     "MixedBatch",
     "Mixer",
     "MixerName",
+    "MixingSchedule",
     "Mixup",
+    "MixupCutMix",
     "MoEx",
     "Pair",
     "PatchMixup",
@@ -117,7 +122,6 @@ __all__ = [
     "SmoothMix",
     "SnapMix",
     "SoftPatchUp",
-    "StopAfter",
     "StyleCutMix",
     "StyleMix",
     "TokenMix",

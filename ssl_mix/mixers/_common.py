@@ -52,17 +52,22 @@ def resolve_lam(
     return given_lam(lam, images)
 
 
-def check_pair(images_a: Tensor, images_b: Tensor) -> None:
-    """Raise unless both are (N, C, H, W) of one shape and dtype."""
+IMAGES = (4,)
+_SHAPES = {4: "(N, C, H, W)", 3: "(N, C, T)"}
+
+
+def check_pair(images_a: Tensor, images_b: Tensor, axes: tuple[int, ...] = IMAGES) -> None:
+    """Raise unless both are of one shape and dtype, with one of those numbers of axes; () stands for any."""
+    shapes = " or ".join(_SHAPES[number] for number in axes) or "(N, ...)"
     for images in (images_a, images_b):
         if not isinstance(images, Tensor):
-            raise UserError(f"images must be a tensor (N, C, H, W), got {type(images).__name__}")
+            raise UserError(f"images must be a tensor {shapes}, got {type(images).__name__}")
     alike = images_a is images_b or all(
         getattr(images_a, name) == getattr(images_b, name) for name in ("shape", "dtype", "device")
     )
-    if images_a.ndim != 4 or not alike:
+    if images_a.ndim not in (axes or (images_a.ndim,)) or images_a.ndim < 2 or not alike:
         raise UserError(
-            "both image batches must be (N, C, H, W) with the same shape, dtype and device, "
+            f"both image batches must be {shapes} with the same shape, dtype and device, "
             f"got {images_a.dtype} {tuple(images_a.shape)} on {images_a.device} "
             f"and {images_b.dtype} {tuple(images_b.shape)} on {images_b.device}"
         )
@@ -89,11 +94,14 @@ def check_labels(images: Tensor, labels: Tensor) -> None:
 
 
 def pair_up(
-    images: Tensor, labels: Tensor, generator: torch.Generator | None
+    images: Tensor,
+    labels: Tensor,
+    generator: torch.Generator | None,
+    axes: tuple[int, ...] = IMAGES,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """A random partner for each image, (N,), and the labels of both, (N,) each, all on the device of the
     images."""
-    check_pair(images, images)
+    check_pair(images, images, axes)
     check_labels(images, labels)
     partner = sample_permutation(len(images), generator, images.device)
     labels = labels.to(images.device, non_blocking=True)
@@ -102,7 +110,11 @@ def pair_up(
 
 def in_channels_last(images: Tensor) -> bool:
     """Whether the channels of a pixel lie side by side, and not those of a row."""
-    return not images.is_contiguous() and images.is_contiguous(memory_format=torch.channels_last)
+    return (
+        images.ndim == 4
+        and not images.is_contiguous()
+        and images.is_contiguous(memory_format=torch.channels_last)
+    )
 
 
 def reordered(images: Tensor, order: Tensor) -> Tensor:

@@ -1,12 +1,13 @@
 """CutMix: paste a box of one image into another."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from ssl_mix.errors import check_positive
-from ssl_mix.mixers._common import paste_box, resolve_lam, sample_uniform
+from ssl_mix.mixers._common import composite, paste_box, pixel_share, resolve_lam, sample_uniform, segments
 from ssl_mix.mixers.mixer import Mixed, Mixer, Pair
 
 
@@ -36,9 +37,16 @@ def outside_box(centers: Tensor, lam: Tensor, height: int, width: int) -> tuple[
     return (rows, columns) if square else (rows[:, :height], columns[:, :width])
 
 
+def outside_segment(center: Tensor, lam: Tensor, side: int) -> Tensor:
+    """Places of a line of ``side`` beyond a stretch of ``int(side * (1 - lam))`` around ``center`` (N,), a
+    share of the side, clipped at its ends: (N, side) bool."""
+    length = ((1 - lam) * side).floor()
+    return ~segments((center * side).floor() - (length / 2).floor(), length, side)
+
+
 @dataclass(frozen=True)
 class CutMix(Mixer):
-    """Paste a box of the partner, each image with a box of its own.
+    """Paste a box of the partner, each image with a box of its own; of signals (N, C, T) a stretch of time.
 
     The box has the area share ``1 - lam``, with one ``lam ~ Beta(alpha, alpha)`` per sample. Its center is
     uniform over the pixels and it is clipped at the borders, so the returned lam, the share of pixels that
@@ -61,6 +69,7 @@ class CutMix(Mixer):
         True
     """
 
+    axes: ClassVar[tuple[int, ...]] = (4, 3)
     alpha: float = 1.0
 
     def __post_init__(self) -> None:
@@ -70,6 +79,12 @@ class CutMix(Mixer):
         """Paste boxes of ``images_b`` into ``images_a``."""
         images = pair.images_a
         lam = resolve_lam(lam, self.alpha, images, generator)
+        if images.ndim == 3:
+            center = sample_uniform((len(images),), generator, images.device)
+            outside = outside_segment(center, lam, images.shape[2])
+            mask = outside[:, None]
+            mixed = composite(images, pair.images_b, mask, own_b=pair.own_b)
+            return Mixed(mixed, pixel_share(mask), mask)
         centers = sample_uniform((len(images), 2), generator, images.device)
         box = outside_box(centers, lam, *images.shape[2:])
         return Mixed(*paste_box(images, pair.images_b, *box, own_b=pair.own_b))

@@ -87,10 +87,10 @@ class LayerMixer(Mixer):
 
     def blend(self, pair: Pair, lam: Tensor | float | None, generator: torch.Generator | None) -> Mixed:
         """Logits, in the place of images, of the network with one layer mixed."""
-        check_float(pair.images_a, self)
         net = check_net(pair.net, self)
         lam = self.draw(lam, pair.images_a, generator)
         layer = self._draw_layer(net, generator)
+        self._check_values(pair.images_a, layer)
         found: list[Tensor] = []
 
         def mix(a: Tensor, b: Tensor) -> Tensor:
@@ -143,10 +143,10 @@ class LayerMixer(Mixer):
         generator: torch.Generator | None = None,
     ) -> Iterator[MixedBatch]:
         """Within the block one forward pass of ``net`` on the batch's images is mixed; its mask is None."""
-        partner, labels_a, labels_b = pair_up(images, labels, generator)
-        check_float(images, self)
+        partner, labels_a, labels_b = pair_up(images, labels, generator, self.axes)
         lam = self.draw(None, images, generator)
         layer = self._draw_layer(net, generator)
+        self._check_values(images, layer)
         weight = torch.full_like(lam, torch.nan) if self.measured else lam.clone()
 
         def mix(values: Tensor) -> Tensor:
@@ -160,6 +160,11 @@ class LayerMixer(Mixer):
             yield MixedBatch(
                 mix(images) if at_input else images, MixedTarget(labels_a, labels_b, weight), partner, None
             )
+
+    def _check_values(self, images: Tensor, layer: Layer) -> None:
+        """Raise for whole numbers that would be blended or are pixels; token ids are what embeddings read."""
+        if layer.name == INPUT or images.ndim == 4:
+            check_float(images, self)
 
     def _draw_layer(self, net: nn.Module, generator: torch.Generator | None) -> Layer:
         names = self.layer_names(net)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -53,6 +54,7 @@ class ManifoldMix(LayerMixer):
         >>> torch.testing.assert_close(logits, share * net(images) + (1 - share) * partner)
     """
 
+    axes: ClassVar[tuple[int, ...]] = ()
     alpha: float = 2.0
     layers: Sequence[str | int] | None = None
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ssl_mix.errors import UserError
-from ssl_mix.mixers._common import check_pair, check_saliency, pair_up, reordered
+from ssl_mix.mixers._common import IMAGES, check_pair, check_saliency, pair_up, reordered
 from ssl_mix.types import MixedTarget
 
 
@@ -102,6 +102,7 @@ class Mixer(ABC):
     Attributes:
         needs: what it needs beside images: "saliency" or "net", or nothing.
         hidden: whether it mixes hidden layers, so that there is no mixed image to be looked at.
+        axes: how many axes a batch may have: 4, images (N, C, H, W); 3, signals (N, C, T); () for any number.
 
     Examples:
         >>> class Half(Mixer):
@@ -114,6 +115,7 @@ class Mixer(ABC):
 
     needs: ClassVar[frozenset[str]] = frozenset()
     hidden: ClassVar[bool] = False
+    axes: ClassVar[tuple[int, ...]] = IMAGES
 
     @abstractmethod
     def blend(self, pair: Pair, lam: Tensor | float | None, generator: torch.Generator | None) -> Mixed:
@@ -161,7 +163,7 @@ class Mixer(ABC):
         Raises:
             ValueError: shapes or dtypes differ, lam is out of range, or something the mixer needs is missing.
         """
-        check_pair(images_a, images_b)
+        check_pair(images_a, images_b, self.axes)
         check_saliency(images_a, saliency_a=saliency_a, saliency_b=saliency_b)
         images, share, _ = self.blend(Pair(images_a, images_b, saliency_a, saliency_b, net), lam, generator)
         return images, share
@@ -198,7 +200,7 @@ class Mixer(ABC):
         generator: torch.Generator | None = None,
     ) -> MixedBatch:
         """The same as calling the mixer, with partners and masks."""
-        partner, labels_a, labels_b = pair_up(images, labels, generator)
+        partner, labels_a, labels_b = pair_up(images, labels, generator, self.axes)
         pair = Pair(images, reordered(images, partner), net=net, own_b=True)
         mixed, lam, mask = self.blend(with_saliency(pair, self, labels_a, partner), None, generator)
         return MixedBatch(mixed, MixedTarget(labels_a, labels_b, lam), partner, mask)

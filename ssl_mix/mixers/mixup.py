@@ -1,6 +1,7 @@
 """Mixup: blend two images."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -12,7 +13,7 @@ from ssl_mix.mixers.mixer import Mixed, Mixer, Pair
 
 @dataclass(frozen=True)
 class Mixup(Mixer):
-    """Blend images, each pair with a share of its own.
+    """Blend images, or float tensors (N, ...) of any other kind, each pair with a share of its own.
 
     ``lam * a + (1 - lam) * b`` with one ``lam ~ Beta(alpha, alpha)`` per sample.
 
@@ -33,6 +34,7 @@ class Mixup(Mixer):
         (tensor(0.7500), tensor([0.7500]))
     """
 
+    axes: ClassVar[tuple[int, ...]] = ()
     alpha: float = 1.0
 
     def __post_init__(self) -> None:
@@ -42,5 +44,5 @@ class Mixup(Mixer):
         """Blend with one share per sample."""
         check_float(pair.images_a, self)
         lam = resolve_lam(lam, self.alpha, pair.images_a, generator)
-        mask = lam[:, None, None, None]
+        mask = lam.view(-1, *[1] * (pair.images_a.ndim - 1))
         return Mixed(composite(pair.images_a, pair.images_b, mask, own_b=pair.own_b), lam, mask)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from ssl_mix.errors import UserError, check_positive, check_share
 from ssl_mix.mixers._common import given_lam, pair_up, reordered
 from ssl_mix.mixers.mixer import Mixed, MixedBatch, Mixer, Pair, check_mixer, with_saliency
-from ssl_mix.mixers.stop_after import Unmixed
+from ssl_mix.mixers.schedule import Unmixed
 from ssl_mix.types import MixedTarget
 
 

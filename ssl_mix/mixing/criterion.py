@@ -1,7 +1,7 @@
 """How mixers, label policies, losses and regularizers go together: the loss of mixed images, and what is
 refused."""
 
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
@@ -28,7 +28,7 @@ class MixingLoss:
     Args:
         mixing: "dm" adds the decoupled term, weighted by its ``eta``; which mixer decides how "bce" rescales
             lam with it: by t = 0.5, xi = 1 where images are blended everywhere, and by t = 1, xi = 0.8 where
-            regions are cut, as in the paper.
+            regions are cut ("mixup-cutmix" too), as in the paper.
         criterion: "ce" or "bce".
         label_policy: "lumix" perturbs lam and adds LUMix's regularizer; "plain" and "transmix" take lam as it
             comes.
@@ -81,10 +81,18 @@ class MixingLoss:
         return self.criterion.forward(logits, target._replace(lam=lam)) + regularizer
 
 
-def check_composition(
-    mixing: MixingTerms, *, label_policy: str, regularizer: str, stop_mixing: float
-) -> None:
-    """Raise with the reason where options for supervised training do not go together."""
+MIXED_ALONE = {  # options of mixed images, with what they are where nothing is mixed
+    "label_policy": "plain",
+    "regularizer": "none",
+    "mix_schedule": "constant",
+    "mix_prob": 1.0,
+    "stop_mixing": 0.0,
+}
+
+
+def check_composition(mixing: MixingTerms, *, label_policy: str, **options: Any) -> None:
+    """Raise with the reason where options for supervised training, those of ``MIXED_ALONE``, do not go
+    together."""
     if mixing.asymmetric:
         raise UserError(
             f"`mix={mixing.mix}` mixes labeled into unlabeled images, and supervised training has none: "
@@ -99,16 +107,11 @@ def check_composition(
                 "that there is nothing to add to: take fine-tuning for that"
             )
     if mixing.mix == "none":
-        for option, given in (
-            (f"label_policy={label_policy}", label_policy != "plain"),
-            (f"regularizer={regularizer}", regularizer != "none"),
-            (f"stop_mixing={stop_mixing}", stop_mixing > 0),
-        ):
-            if given:
+        for name, value in {"label_policy": label_policy, **options}.items():
+            if value != MIXED_ALONE[name]:
                 raise UserError(
-                    f"`{option}` concerns mixed images, and `mix=none` mixes none: choose `mix=mixup` or "
-                    "`mix=dm` "
-                    "too, with a `mixer`, cutmix for example"
+                    f"`{name}={value}` concerns mixed images, and `mix=none` mixes none: choose `mix=mixup` "
+                    "or `mix=dm` too, with a `mixer`, cutmix for example"
                 )
     if label_policy == "transmix" and mixing.mixer in NO_ATTENTION:
         raise UserError(

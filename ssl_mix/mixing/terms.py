@@ -174,7 +174,8 @@ class MixingTerms:
         Raises:
             ValueError: the asymmetric term is asked for where there are no pseudo-labels.
         """
-        check_floats(images=images, **(unlabeled or {}))
+        if self.mix != "none":
+            check_floats(images=images, **(unlabeled or {}))
         terms: list[_Term] = []
         if self.pairs:
             terms.append(self._labeled_pairs(images, labels, step))
@@ -192,7 +193,7 @@ class MixingTerms:
                 )
             terms.append(self._asymmetric(images, labels, first, pseudo, step))
         if not terms:
-            return images.new_zeros(()), {}
+            return torch.zeros((), device=images.device), {}
         with nullcontext() if self.variant.moves_statistics else frozen_running_statistics(net):
             logits = mixing_net(net)(torch.cat([term.images for term in terms]))
         values = [

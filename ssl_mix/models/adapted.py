@@ -5,10 +5,14 @@ from typing import Any
 from torch import Tensor, nn
 
 from ssl_mix.errors import UserError
-from ssl_mix.passes import backbone, is_backbone
+from ssl_mix.passes import backbone, is_backbone, logits_in
 from ssl_mix.transfer.heads import new_head
 
 SHOWN = 5
+
+
+class NoLinearHead(UserError):
+    """A network that does not end in a linear layer; it may give logits all the same."""
 
 
 class _Watched(nn.Linear):
@@ -114,15 +118,9 @@ class Adapted(nn.Module):
         """Logits (N, C) of images (N, C, H, W).
 
         Raises:
-            ValueError: the network returns something else than a tensor.
+            ValueError: the network returns neither logits nor something that holds them as ``logits``.
         """
-        logits = self.body(x)
-        if not isinstance(logits, Tensor):
-            raise UserError(
-                f"{type(self.body).__name__} returns a {type(logits).__name__} where logits (N, C) are "
-                "needed: adapt a module whose forward returns those alone"
-            )
-        return logits
+        return logits_in(self.body(x), self.body)
 
 
 def adapt(net: nn.Module, head: str | None = None) -> nn.Module:
@@ -186,9 +184,10 @@ def _last_linear(net: nn.Module) -> str:
     if linear and (len(linear) == 1 or linear[-1] == holding[-1]):
         return linear[-1]
     last = type(net.get_submodule(holding[-1])).__name__ if holding else "nothing that learns"
-    raise UserError(
-        f"{kind} ends in {last}, not in a linear layer, so its head must be named: adapt(net, head=...), one "
-        f"of {_listed(net)}; where none of them gives the logits, write a module with features(x) and head"
+    named = f"name its head, adapt(net, head=...), one of {_listed(net)}; " if linear else ""
+    raise NoLinearHead(
+        f"{kind} ends in {last}, not in a linear layer: {named}where no such layer gives the logits, write a "
+        "module with features(x) and head"
     )
 
 

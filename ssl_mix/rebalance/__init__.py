@@ -9,10 +9,11 @@ from ssl_mix.rebalance.addon import Addon
 from ssl_mix.rebalance.cossl import CoSSL
 from ssl_mix.rebalance.darp import DARP
 from ssl_mix.rebalance.daso import DASO
+from ssl_mix.rebalance.debiaspl import DebiasPL
 from ssl_mix.rebalance.saw import SAW
 from ssl_mix.rebalance.tras import TRAS
 
-Rebalance = Literal["none", "abc", "darp", "daso", "saw", "cossl", "tras"]
+Rebalance = Literal["none", "abc", "darp", "daso", "saw", "cossl", "tras", "debiaspl"]
 ADDONS: dict[str, type[Addon]] = {
     "abc": ABC,
     "darp": DARP,
@@ -20,6 +21,7 @@ ADDONS: dict[str, type[Addon]] = {
     "saw": SAW,
     "cossl": CoSSL,
     "tras": TRAS,
+    "debiaspl": DebiasPL,
 }
 assert get_args(Rebalance)[1:] == tuple(ADDONS)  # a type cannot be made of a dict
 
@@ -31,6 +33,7 @@ __all__ = [
     "SAW",
     "TRAS",
     "CoSSL",
+    "DebiasPL",
     "Addon",
     "Rebalance",
     "build_addon",
@@ -43,16 +46,23 @@ def build_addon(name: Rebalance) -> Addon | None:
     return None if name == "none" else ADDONS[name]()
 
 
-def check_addon(name: Rebalance, algorithm: str, *, fixed: bool, chosen: bool) -> None:
+def check_addon(name: Rebalance, algorithm: str, *, fixed: bool, chosen: bool, margins: bool) -> None:
     """Raise where an algorithm has no place for an add-on.
 
     Args:
         name: of the add-on.
         algorithm: its name.
-        fixed: whether it makes or uses them in a way of its own.
-        chosen: whether it chooses which pseudo-labels count.
+        fixed: whether it makes or uses pseudo-labels in a way of its own.
+        chosen: whether it chooses which of them count.
+        margins: whether the logits that learn from them may be given margins.
     """
-    if name == "none" or not (fixed or (ADDONS[name].chooses and not chosen)):
+    if name == "none":
         return
-    reason = "makes or uses them in a way of its own" if fixed else "chooses none by itself"
+    addon = ADDONS[name]
+    if fixed or (addon.has_margins and not margins):
+        reason = "makes or uses them in a way of its own"
+    elif addon.chooses and not chosen:
+        reason = "chooses none by itself"
+    else:
+        return
     raise UserError(f"`rebalance={name}` is for plain pseudo-labels, and {algorithm} {reason}: leave it out")

@@ -78,12 +78,14 @@ class Addon(nn.Module):
         reads_features: whether it reads the student's features, in a pass of its own through the network.
         own_head: whether it trains a classifier of its own over the features. That one is then ``net.head``,
             which answers wherever the network is used; the algorithm trains ``net.base_head``.
+        has_margins: whether it changes the logits that a pseudo-label's loss reads.
         chooses: whether it changes how much single pseudo-labels count.
         shares: how often labeled images of each class are drawn, (C,); equal where that is not known.
     """
 
     reads_features = False
     own_head = False
+    has_margins = False
     chooses = False
     shares: Tensor
 
@@ -127,6 +129,10 @@ class Addon(nn.Module):
     def weigh(self, pseudo: PseudoLabels) -> tuple[PseudoLabels, News]:
         """The pseudo-labels with how much each counts."""
         return pseudo, {}
+
+    def with_margins(self, logits: Tensor) -> Tensor:
+        """Logits (U, C) of images that learn from their pseudo-labels, as the loss reads them."""
+        return logits
 
     def terms(self) -> tuple[dict[str, Tensor], News]:
         """Terms of the loss by name, each with weight 1."""

@@ -4,7 +4,8 @@ Source: Fan, Dai, Kukleva and Schiele, "CoSSL: Co-Learning of Representation and
 Semi-Supervised Learning" (CVPR 2022), section 3, and YUE-FAN/CoSSL. Differs: the classifier learns from the
 first step on, at the rate of the run, where the authors fit it anew after 400 of 500 epochs; classes are made
 equal by weights where they draw other batches; pseudo-labels come from its moving average. USB's peer never
-lets the classifier make pseudo-labels, so that features learn nothing from it.
+lets the classifier make pseudo-labels, and looks up the chance of class 0 for every image, so that features
+are never made up where that class is the commonest.
 """
 
 import torch

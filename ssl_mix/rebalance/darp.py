@@ -52,13 +52,21 @@ class DARP(Addon):
         """The refined distributions of the images of the step."""
         slots, step = known_indices(self.sight.unlabeled.indices), self.sight.step
         newest = probabilities[last_positions(slots)].to(self.predicted)
-        news = {"predicted": self.predicted.index_put((slots,), newest)}
+        news = {"slots": slots, "newest": newest}
         if step.number < EVERY * math.ceil(WARMUP * step.total / EVERY):
             return probabilities, news
         if step.number % EVERY == 0:
             sizes = self.shares * len(self.predicted)
-            news["refined"] = refined(denoised(news["predicted"], sizes), sizes)
+            now = self.predicted.index_put((slots,), newest)
+            news["refined"] = refined(denoised(now, sizes), sizes)
         return news.get("refined", self.refined)[slots].to(probabilities), news
+
+    @torch.no_grad()
+    def enter_news(self, news: News) -> None:
+        """Enter the predictions of a step, and what all were refined to."""
+        self.predicted[news["slots"]] = news["newest"]
+        if "refined" in news:
+            self.refined.copy_(news["refined"])
 
 
 def denoised(predicted: Tensor, sizes: Tensor) -> Tensor:

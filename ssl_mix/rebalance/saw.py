@@ -10,9 +10,9 @@ count once an epoch. Labeled images are not weighed; in USB's peer they always a
 import torch
 from torch import Tensor, nn
 
-from ssl_mix.banks import NEVER, known_indices, last_positions
+from ssl_mix.banks import LastClasses, known_indices
 from ssl_mix.rebalance.addon import Addon, News
-from ssl_mix.types import PseudoLabels, Task
+from ssl_mix.types import PseudoLabels, StepOutput, Task
 
 
 class SAW(Addon):
@@ -23,29 +23,31 @@ class SAW(Addon):
     before it; all are 1 at first.
 
     Attributes:
-        last: class that each unlabeled image was last taken for, (images,) int64; -1 for none yet.
+        last: class that each unlabeled image was last taken for, and how many there are of each.
     """
 
     chooses = True
-    last: Tensor
+    last: LastClasses
 
     def extend(self, net: nn.Module, task: Task) -> None:
         """A class for each unlabeled image."""
         super().extend(net, task)
-        self.register_buffer("last", torch.full((task.num_unlabeled,), NEVER))
+        self.last = LastClasses(task.num_unlabeled, task.num_classes)
 
     def weigh(self, pseudo: PseudoLabels) -> tuple[PseudoLabels, News]:
         """The pseudo-labels with masks that are so weighed."""
-        slots = known_indices(pseudo.indices)
-        news = {"last": self.last.index_put((slots,), pseudo.labels[last_positions(slots)])}
-        weights = effective_weights(self.counts()).to(pseudo.mask)
+        weights = effective_weights(self.last.counts[1:].float()).to(pseudo.mask)
+        self.sight.notes["coverage"] = pseudo.mask.mean()
+        news = {"slots": known_indices(pseudo.indices), "labels": pseudo.labels}
         return pseudo._replace(mask=pseudo.mask * weights[pseudo.labels]), news
 
-    def counts(self) -> Tensor:
-        """n_c before it is 1 at least, (C,)."""
-        counts = self.shares.new_zeros(len(self.shares) + 1)
-        groups = self.last + 1
-        return counts.scatter_add_(0, groups, torch.ones_like(groups, dtype=counts.dtype))[1:]
+    def enter_news(self, news: News) -> None:
+        """Enter the pseudo-labels of a step."""
+        self.last.update(news["slots"], news["labels"], torch.ones_like(news["labels"], dtype=torch.bool))
+
+    def added(self, output: StepOutput) -> StepOutput:
+        """What the algorithm returned, with a coverage that counts pseudo-labels and not their weights."""
+        return output._replace(metrics=output.metrics | {"coverage": self.sight.notes["coverage"]})
 
 
 def effective_weights(counts: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ from ssl_mix.recipes import RECIPES
 from ssl_mix.recipes.recipe import Recipe, Request
 from ssl_mix.runs.data_options import DataOptions
 from ssl_mix.runs.net_options import NetOptions
+from ssl_mix.runs.own_algorithm import register
 from ssl_mix.runs.run import NESTED, Run
 
 GROUPS: dict[str, type] = {"data": DataOptions, "network": NetOptions, "optimization": TrainConfig}
@@ -38,7 +39,7 @@ def build_run(algorithm: str, options: Mapping[str, Any], recipe: str = "small")
     """The run that an algorithm's name and some options describe; what is not given is the recipe's.
 
     Args:
-        algorithm: a name in ``ALGORITHMS``.
+        algorithm: a name in ``ALGORITHMS``, or "MODULE:CLASS".
         options: values by name, of the data, the network, the optimization, the algorithm and its mixing
             terms.
         recipe: a name in ``RECIPES``.
@@ -66,6 +67,7 @@ _FIELDS = {"data": "data", "network": "net", "optimization": "config"}
 def defaults_of(algorithm: str, options: Mapping[str, Any], recipe: str) -> Recipe:
     """What a recipe sets for an algorithm, given the options that it depends on."""
     check_choice("recipe", recipe, RECIPES)
+    register(algorithm)
     check_choice("algorithm", algorithm, ALGORITHMS)
     return RECIPES[recipe](Request(algorithm, *(options.get(name) for name in DECIDED_BY)))
 

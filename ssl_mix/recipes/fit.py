@@ -8,14 +8,17 @@ from typing import Any
 
 from torch import nn
 
-from ssl_mix.datasets import as_dataset
+from ssl_mix.algorithm import Algorithm
+from ssl_mix.datasets import DataSet, as_dataset
 from ssl_mix.datasets.pixels import is_array
+from ssl_mix.datasets.tensors import TensorViews
 from ssl_mix.errors import UserError
 from ssl_mix.ranks import count, rank, wait_for_all
 from ssl_mix.recipes.build import build_run, defaults_of
 from ssl_mix.recipes.weights import for_handed_over
 from ssl_mix.reports import write_reports
 from ssl_mix.runs.given import Given
+from ssl_mix.runs.own_algorithm import name_of
 from ssl_mix.runs.session import Session, reopen, start
 from ssl_mix.runs.sizes import fitting_size
 from ssl_mix.runs.stopping import Stopped
@@ -29,7 +32,7 @@ log = logging.getLogger("ssl_mix")
 
 
 def fit(
-    algorithm: str,
+    algorithm: str | type[Algorithm],
     labeled: Any = None,
     unlabeled: Any = None,
     test: Any = None,
@@ -45,17 +48,20 @@ def fit(
     """Train a classifier from few labels; what ``ssl-mix train`` does, with data and networks of your own.
 
     Args:
-        algorithm: a name in ``ssl_mix.algorithms.ALGORITHMS``, "fixmatch" for instance.
-        labeled: images with labels: a folder with a sub-folder per class, a list of (file, label), a table,
-            arrays (X, y) or a ``torch.utils.data.Dataset``; see :func:`ssl_mix.datasets.as_dataset`. An
-            unknown label (-1, "") makes an unlabeled image. Leave it out for a named data set:
-            ``data="cifar10"``.
+        algorithm: a name in ``ssl_mix.algorithms.ALGORITHMS``, "fixmatch" for instance; or the class of an
+            algorithm of your own, whose keywords are options too.
+        labeled: images with labels: a folder with a sub-folder per class, a list of (file, label) or
+            (image, label), a table, (X, y) of arrays or lists, or a ``torch.utils.data.Dataset``; see
+            :func:`ssl_mix.datasets.as_dataset`. An unknown label (-1, "") makes an unlabeled image. Or a
+            whole :class:`ssl_mix.datasets.DataSet`, such as :func:`ssl_mix.datasets.tensor_data` makes of
+            signals or token ids. Leave it out for a named data set: ``data="cifar10"``.
         unlabeled: images without labels, likewise.
         test: images with labels to evaluate on, likewise.
-        net: a name, weights (a file or the folder of a run), or any ``nn.Module`` that gives logits; it is
-            copied, and a head for other classes is replaced by a new one. Whether its weights are trained,
-            which decides the defaults, shows in its normalization, or ``pretrained="default"`` and "none" say
-            it. Default: a network for the size of the images.
+        net: a name, weights (a file or the folder of a run), or any ``nn.Module`` that gives logits, alone or
+            as ``logits`` of what it returns; it is copied, and a linear head for other classes is replaced by
+            a new one. Whether its weights are trained, which decides the defaults, shows in its
+            normalization, or ``pretrained="default"`` and "none" say it. Default: a network for the size of
+            the images.
         out: folder of the run; default: a new temporary one, ``trained.folder``.
         recipe: where defaults come from: "small", "paper" or "recommended".
         overwrite: replace a run that the folder holds.
@@ -76,6 +82,7 @@ def fit(
     """
     if out is None and count() > 1:
         raise UserError("several processes keep one run: name its folder with `out`")
+    algorithm = name_of(algorithm)
     folder = Path(tempfile.mkdtemp(prefix="ssl-mix-") if out is None else out)
     options, given = handed_over(labeled, unlabeled, test, net, dict(options), (algorithm, recipe))
     if resume:
@@ -137,6 +144,8 @@ def handed_over(
         if Path(paths.get("labeled", "")).suffix in (".csv", ".tsv"):
             paths["table"] = paths.pop("labeled")
         return options | paths, Given(net=module)
+    if isinstance(labeled, DataSet):
+        return options, Given(labeled, _alone(labeled, unlabeled, test, module, options))
     if labeled is None:
         given = " and ".join(f"`{name}`" for name in sorted(there)) or "what is given"
         raise UserError(f"`labeled` is missing beside {given}: images with labels, some of each class")
@@ -148,6 +157,26 @@ def handed_over(
         keywords["memory_budget"] = int(memory * 2**30)
     data = as_dataset(labeled, unlabeled, test, **keywords)
     return options | {"image_size": data.train.images.shape[1]}, Given(data, module)
+
+
+def _alone(
+    data: DataSet, unlabeled: Any, test: Any, net: nn.Module | None, options: dict[str, Any]
+) -> nn.Module | None:
+    """The network, for a data set that stands alone.
+
+    Raises:
+        ValueError: something stands beside it that it holds itself, or no network is for it.
+    """
+    beside = {"unlabeled": unlabeled, "test": test} | {name: options.get(name) for name in FOR_DATA}
+    if more := [name for name, value in beside.items() if value is not None]:
+        raise UserError(
+            f"`{more[0]}` has no effect beside a DataSet, which holds it: give it to what made that"
+        )
+    if net is None and isinstance(data.augmentation, TensorViews):
+        raise UserError(
+            f"no network here is for inputs of shape {data.train.images.shape}: give one of yours (`net`)"
+        )
+    return net
 
 
 def are_arrays(labeled: Any) -> bool:

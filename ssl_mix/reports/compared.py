@@ -139,7 +139,8 @@ def as_latex(comparison: Comparison) -> str:
 
 def _latex(cell: str) -> str:
     text = "".join(LATEX.get(sign, sign) for sign in cell)
-    return re.sub(r"--(?=\w)", "-{}-", text.replace("+-", r"$\pm$"))
+    text = re.sub(r"(?<![\w-])-(?=\d)", "$-$", text.replace("+-", r"$\pm$"))  # a hyphen is no minus
+    return re.sub(r"--(?=\w)", "-{}-", text)
 
 
 def as_markdown(comparison: Comparison) -> str:

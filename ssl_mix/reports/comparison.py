@@ -14,7 +14,7 @@ from ssl_mix.evaluation import Difference, paired_difference
 from ssl_mix.reports.settings import defaults, flag, flat_settings, words
 from ssl_mix.reports.summary import Summary, summarize
 from ssl_mix.reports.told import check_describes
-from ssl_mix.runs.folder import CONFIG, Record, read_config, read_metrics
+from ssl_mix.runs.folder import Record, read_config, read_metrics, runs_below
 
 SEEDS = (("train", "seed"), ("data", "split_seed"))
 MACHINE = (
@@ -119,7 +119,7 @@ class Comparison:
 
 
 def compare(folders: Iterable[Path]) -> Comparison:
-    """The runs in ``folders``; a folder that holds runs, that of a demo for instance, stands for them.
+    """The runs in ``folders``; one that holds runs, a benchmark's or a demo's for instance, stands for them.
 
     Raises:
         ValueError: one is no run, or none is finished.
@@ -141,14 +141,9 @@ def run_folders(folders: Iterable[Path]) -> list[Path]:
     """
     found: dict[Path, Path] = {}
     for folder in folders:
-        inner = [] if _is_run(folder) else sorted(path.parent for path in folder.glob(f"*/{CONFIG}"))
-        for place in inner or [folder]:
+        for place in list(runs_below(folder)) or [folder]:
             found.setdefault(place.resolve(), place)
     return list(found.values())
-
-
-def _is_run(folder: Path) -> bool:
-    return (folder / CONFIG).exists() and "algorithm" in read_config(folder)
 
 
 def _read(folder: Path) -> Compared:

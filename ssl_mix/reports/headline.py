@@ -108,11 +108,13 @@ def trained_on(told: Told) -> str:
 def network_of(config: Mapping[str, Any]) -> str:
     """Name, size of images, and what its weights were."""
     net, shape = config["net"], config["dataset"]["image_shape"]
-    name = net.get("net") or default_network(min(shape[1:]))
+    images, given = len(shape) == 3, (config.get("given") or {}).get("net")
+    name = net.get("net") or (given["class"] if given else default_network(min(shape[1:])))
     weights = net.get("pretrained")
     start = "random weights" if weights in (None, "none") else f"trained weights ({weights})"
     tuned = "" if net.get("tune", "all") == "all" else f", tuned: {net['tune']}"
-    return f"{name} for {shape[2]} x {shape[1]} pixels, from {start}{tuned}"
+    seen = f"{shape[2]} x {shape[1]} pixels" if images else f"inputs of {' x '.join(map(str, shape))}"
+    return f"{name} for {seen}, from {start}{tuned}"
 
 
 def duration(seconds: float) -> str:

@@ -17,6 +17,7 @@ from ssl_mix.banks import NEVER, confidences
 from ssl_mix.datasets import ImageSet, ImageSource, Split
 from ssl_mix.datasets.ahead import FilesAhead
 from ssl_mix.datasets.originals import Form
+from ssl_mix.datasets.tensors import TensorViews
 from ssl_mix.errors import UserError
 from ssl_mix.evaluation import predict_probabilities
 from ssl_mix.reports.blocks import Pictures
@@ -30,6 +31,7 @@ from ssl_mix.runs.session import Session
 from ssl_mix.runs.trained import TrainedRun, load_trained
 
 NO_TEST = "This run has no test images."
+NO_PICTURES = "What it learned from are no images."
 NO_PSEUDO = "Its algorithm makes no pseudo-labels."
 
 
@@ -108,11 +110,13 @@ def told_by(session: Session) -> Told:
     """What is known of a run at its end; one that was stopped looks at no image."""
     trainer, images = session.trainer, session.images or session.trainer.data
     bank = {name: value.cpu() for name, value in trainer.bank.state_dict().items()}
-    used = bool(trainer.algorithm.unlabeled_views)
+    used, pictured = bool(trainer.algorithm.unlabeled_views), not isinstance(images.augmentation, TensorViews)
     if not session.finished:
         tested: Shown | str = (
             f"The run was stopped: `ssl-mix report {session.folder}` looks at the test images."
         )
+    elif not pictured:
+        tested = NO_PICTURES
     elif trainer.data.test is None or images.test is None:
         tested = NO_TEST
     else:
@@ -129,9 +133,11 @@ def told_by(session: Session) -> Told:
         read_metrics(session.folder),
         trainer.split,
         tested,
-        _unlabeled(images.train, trainer.split, bank) if used else NO_PSEUDO,
+        (_unlabeled(images.train, trainer.split, bank) if pictured else NO_PICTURES) if used else NO_PSEUDO,
         pseudo_label_numbers(session.folder, bank, images.classes) if used else NO_PSEUDO,
-        _mixed(tested, images.classes, trainer.teacher.net, images.of_pixels, trainer.algorithm),
+        _mixed(tested, images.classes, trainer.teacher.net, images.of_pixels, trainer.algorithm)
+        if pictured
+        else NO_PICTURES,
     )
 
 

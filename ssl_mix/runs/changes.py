@@ -19,7 +19,8 @@ from ssl_mix.runs.run import Run
 
 LENGTHS = "lengths"  # in config.json: the steps that the run was to have before
 TENTHS = {"eval_every": "evaluations", "checkpoint_every": "checkpoints"}  # ten in a run unless given
-RAMPS = ("ramp", "tsa", "stop_mixing", "warmup")  # options of algorithms that are shares of the run
+# Options of algorithms that are shares of the run.
+RAMPS = ("ramp", "tsa", "mix_schedule", "stop_mixing", "warmup")
 
 
 class Changes(NamedTuple):
@@ -152,7 +153,7 @@ def extension_notes(algorithm: Algorithm, before: TrainConfig, now: TrainConfig,
 def _shares(algorithm: Algorithm) -> dict[str, Any]:
     """Those options of an algorithm that are shares of the run, where they have an effect."""
     options = algorithm.hyperparameters()
-    found = {name: options[name] for name in RAMPS if options.get(name) not in (None, 0, "none")}
+    found = {name: options[name] for name in RAMPS if options.get(name) not in (None, 0, "none", "constant")}
     mixing = options.get("mixing")
     if mixing is not None and mixing.asymmetric and mixing.mix_ramp != "none":
         found["mix_ramp"] = mixing.mix_ramp

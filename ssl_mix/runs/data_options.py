@@ -159,6 +159,8 @@ class DataOptions:
                 given[name] = for_channels(channels, name, getattr(self, name))
         if self.stored_size is not None and self.stored_size != self._seen_size:
             given |= {"size": self._seen_size, "padding": 0}  # what is stored beside a crop makes it move
+        if not given:
+            return with_unknown_classes(data, self.unknown_classes)
         altered = dataclasses.replace(data, augmentation=dataclasses.replace(data.of_pixels, **given))
         return with_unknown_classes(altered, self.unknown_classes)
 

@@ -25,6 +25,7 @@ FORMAT = "ssl-mix run 1"
 CONTENT = ("algorithm", "data", "net", "train", "dataset", "versions", "given")  # of config.json
 Record = dict[str, float]
 EVENTS = "tensorboard"
+DEEPEST = 4  # folders below one that runs are looked for
 
 
 def check_run_folder(folder: Path, *, overwrite: bool) -> None:
@@ -60,6 +61,23 @@ def _holds_run(folder: Path) -> bool:
     return (folder / CONFIG).exists() and str(read_config(folder).get("format")).startswith("ssl-mix ")
 
 
+def runs_below(folder: Path) -> Iterator[Path]:
+    """Folders of runs in a folder and below it, as deep as a benchmark keeps them, in the order of their
+    names."""
+    for place, inner, files in os.walk(folder):
+        inner.sort()
+        found = CONFIG in files and is_run(Path(place))
+        if found or len(Path(place).relative_to(folder).parts) == DEEPEST:
+            inner.clear()  # nothing in a run is another
+        if found:
+            yield Path(place)
+
+
+def is_run(folder: Path) -> bool:
+    """Whether the folder is that of a run, and not of a demo or an exported network, say."""
+    return (folder / CONFIG).exists() and "algorithm" in read_config(folder)
+
+
 def read_config(folder: Path) -> dict[str, Any]:
     """``config.json`` of a run.
 
@@ -69,7 +87,9 @@ def read_config(folder: Path) -> dict[str, Any]:
     try:
         config: dict[str, Any] = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise UserError(f"{folder} holds no run ({CONFIG} is missing)") from error
+        below = next(runs_below(folder), None)
+        hint = "" if below is None else f", but some are below it: name one, {below} for instance"
+        raise UserError(f"{folder} holds no run ({CONFIG} is missing){hint}") from error
     except json.JSONDecodeError as error:
         raise UserError(f"{folder / CONFIG} is not valid JSON: {error}") from error
     except UnicodeDecodeError as error:

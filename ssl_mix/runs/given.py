@@ -10,7 +10,8 @@ from torch import nn
 
 from ssl_mix.datasets import DataSet
 from ssl_mix.errors import UserError
-from ssl_mix.models.adapted import adapt, with_new_head
+from ssl_mix.models.adapted import NoLinearHead, adapt, with_new_head
+from ssl_mix.passes import backbone, is_backbone
 from ssl_mix.randomness import stream_seed
 
 AGAIN = "pass them to ssl_mix.fit or ssl_mix.load again"
@@ -29,12 +30,11 @@ class Given(NamedTuple):
 
     def network(self, num_classes: int, seed: int = 0) -> nn.Module | None:
         """A copy of the network with features and a head, which is a new one where it was for other classes,
-        drawn from the stream of weights of the seed."""
+        drawn from the stream of weights of the seed; one that has no linear head as it is."""
         if self.net is None:
             return None
-        net = adapt(copy.deepcopy(self.net))
-        head: Any = net.head
-        if head.out_features == num_classes:
+        net = with_parts(copy.deepcopy(self.net))
+        if not is_backbone(net) or backbone(net).head.out_features == num_classes:
             return net
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(stream_seed(seed, "weights"))
@@ -66,10 +66,18 @@ class Given(NamedTuple):
             )
 
 
+def with_parts(net: nn.Module) -> nn.Module:
+    """The network adapted; itself where it ends in no linear layer, for algorithms that need logits alone."""
+    try:
+        return adapt(net)
+    except NoLinearHead:
+        return net
+
+
 def network_identity(net: nn.Module) -> dict[str, str]:
     """The class of a network, and a check sum of the names and shapes of its weights but for its head's."""
-    adapted = adapt(net)
-    head = {id(parameter) for parameter in adapted.head.parameters()}  # type: ignore[union-attr]
+    adapted = with_parts(net)
+    head = {id(weight) for weight in backbone(adapted).head.parameters()} if is_backbone(adapted) else set()
     shapes = [
         (name, tuple(parameter.shape))
         for name, parameter in adapted.named_parameters()

@@ -31,6 +31,11 @@ def check_memory(trainer: Trainer) -> None:
     free = free_memory(trainer.device)
     if batch * per_image <= free:
         return
+    if len(shape) != 3:
+        raise UserError(
+            f"a step of {batch} inputs of shape {shape} needs {batch * per_image / GIB:.1f} GiB at least, "
+            f"and {free / GIB:.1f} GiB are free: `batch_size` {int(free // per_image)} would fit"
+        )
     side = int(shape[1] * math.sqrt(free / (batch * per_image)))
     fewer = f" or `batch_size` {int(free // per_image)}" if free >= per_image else ""
     raise UserError(

@@ -14,8 +14,10 @@ from torch import nn
 from ssl_mix._version import __version__
 from ssl_mix.algorithm import Algorithm
 from ssl_mix.algorithms import ALGORITHMS
+from ssl_mix.augment import Augmentation
 from ssl_mix.datasets import DataSet, Split
 from ssl_mix.datasets.splits import checksum
+from ssl_mix.datasets.tensors import TensorViews
 from ssl_mix.engine.config import TrainConfig
 from ssl_mix.engine.trainer import Trainer
 from ssl_mix.errors import UserError
@@ -24,10 +26,12 @@ from ssl_mix.models.pretrained import restore_source_head
 from ssl_mix.runs.data_options import DataOptions
 from ssl_mix.runs.folder import FORMAT
 from ssl_mix.runs.net_options import NetOptions
+from ssl_mix.runs.own_algorithm import algorithm_of_run
 from ssl_mix.runs.reading import build
 from ssl_mix.targets import Targets
 from ssl_mix.transfer.head_net import on_body_as
 
+TENSORS = "tensors"  # in a description of views, for what is no image
 NESTED: dict[str, type] = {"mixing": MixingTerms, "targets": Targets}  # options that many algorithms share
 
 
@@ -98,9 +102,9 @@ class Run:
                 "name": data.name,
                 "classes": list(data.classes),
                 "image_shape": list(data.augmentation.seen(data.train.images.shape)),
-                "stored_size": data.train.images.shape[1],
+                "stored_size": data.train.images.shape[-1],
                 "test_images": 0 if data.test is None else len(data.test.labels),
-                "augmentation": dataclasses.asdict(data.of_pixels),
+                "augmentation": described_views(data),
                 "fingerprint": data.fingerprint(),
                 "split_sha256": split.sha256,
                 "other_parts_sha256": checksum((*split.validation, *split.unlabeled)),
@@ -124,7 +128,7 @@ class Run:
                 "segmentation.json"
             )
         keywords = dict(description["algorithm"])
-        algorithm = ALGORITHMS[keywords.pop("name")]
+        algorithm = algorithm_of_run(keywords.pop("name"))
         for group in NESTED.keys() & keywords.keys():
             keywords[group] = build(NESTED[group], keywords[group])
         return cls(
@@ -133,6 +137,21 @@ class Run:
             build(NetOptions, description["net"]),
             build(TrainConfig, description["train"]),
         )
+
+
+def described_views(data: DataSet) -> dict[str, Any]:
+    """For ``config.json``: how views of images are made; of other inputs, which views are."""
+    if isinstance(data.augmentation, TensorViews):
+        return {TENSORS: str(data.augmentation.dtype), "altered": sorted(data.augmentation.alter)}
+    return dataclasses.asdict(data.of_pixels)
+
+
+def views_of(described: dict[str, Any]) -> Augmentation | TensorViews:
+    """The views behind :func:`described_views`, without functions of the user's."""
+    if TENSORS in described:
+        return TensorViews(dtype=getattr(torch, described[TENSORS].removeprefix("torch.")))
+    options: dict[str, Any] = {n: tuple(v) if isinstance(v, list) else v for n, v in described.items()}
+    return Augmentation(**options)
 
 
 def _plain(values: dict[str, Any]) -> dict[str, Any]:

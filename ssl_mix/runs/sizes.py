@@ -48,7 +48,7 @@ def size_notes(run: Run, data: DataSet, given: Given) -> tuple[str, ...]:
         data: the images.
         given: a network with weights of its own.
     """
-    seen, trained = data.augmentation.seen(data.train.images.shape)[1], run.net.trained_size()
+    seen, trained = data.augmentation.seen(data.train.images.shape)[-1], run.net.trained_size()
     if run.net.pretrained == GIVEN and given.net is not None:
         known = images_behind(given.net)
         trained = None if known is None else known.size

@@ -15,7 +15,8 @@ from ssl_mix.banks import NEVER, confidences
 from ssl_mix.datasets import Split
 from ssl_mix.datasets.matched_classes import match_test
 from ssl_mix.datasets.originals import Form
-from ssl_mix.datasets.read_images import read_images
+from ssl_mix.datasets.read_images import ReadImages, read_images, read_tensors
+from ssl_mix.datasets.tensors import TensorViews
 from ssl_mix.engine.execution import resolve_device
 from ssl_mix.errors import UserError, check_choice
 from ssl_mix.evaluation import predict_logits, predict_probabilities
@@ -30,7 +31,7 @@ from ssl_mix.runs.given import Given
 from ssl_mix.runs.head import whole_networks
 from ssl_mix.runs.identity import identity_of
 from ssl_mix.runs.reading import reading
-from ssl_mix.runs.run import Run
+from ssl_mix.runs.run import Run, views_of
 from ssl_mix.runs.temperature import read_temperature
 from ssl_mix.transfer.head_net import on_body_as
 from ssl_mix.types import Task
@@ -39,7 +40,7 @@ Weights = Literal["last", "best"]
 log = logging.getLogger("ssl_mix")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TrainedRun:
     """A trained network with what is needed to use it: ``predict``, ``predict_proba``, ``evaluate``.
 
@@ -53,7 +54,7 @@ class TrainedRun:
         classes: names.
         shape: (C, H, W) of what the network sees.
         stored_size: side in pixels of the stored images, of which that is a crop.
-        augmentation: normalizes them.
+        augmentation: normalizes them; a ``TensorViews`` where they are no images.
         device: where the network is.
         warnings: newer checkpoints that could not be used.
     """
@@ -71,6 +72,14 @@ class TrainedRun:
     device: torch.device
     warnings: tuple[str, ...]
 
+    def __repr__(self) -> str:
+        """Which run it is, without its weights."""
+        algorithm, steps = type(self.run.algorithm).__name__, self.run.config.steps
+        return (
+            f"<TrainedRun {str(self.folder)!r}: {algorithm}, step {self.step} of {steps}, "
+            f"{len(self.classes)} classes; predict(images), predict_proba(images), evaluate(test)>"
+        )
+
     def predict_proba(self, images: Any, *, calibrated: bool = False) -> npt.NDArray[np.float32]:
         """Class probabilities of images, (N, C) float32, by the EMA teacher.
 
@@ -84,9 +93,15 @@ class TrainedRun:
             ValueError: they have none of the forms, or one of them cannot be read; there is no temperature.
         """
         temperature = self.temperature if calibrated else 1.0
-        source = read_images(images, self.form, "unlabeled").source
+        source = self._read(images, "unlabeled").source
         logits = predict_logits(self.net, source, self.augmentation, self.device)
         return (logits / temperature).softmax(dim=1).numpy()
+
+    def _read(self, given: Any, where: str) -> ReadImages:
+        """What was given, as the run stores it."""
+        if isinstance(self.augmentation, TensorViews):
+            return read_tensors(given, self.augmentation.dtype, self.shape, where)
+        return read_images(given, self.form, where)
 
     @property
     def temperature(self) -> float:
@@ -110,7 +125,7 @@ class TrainedRun:
         Raises:
             ValueError: there are no labels, or a number or only names that are no class of the run.
         """
-        found = read_images(test, self.form, "test")
+        found = self._read(test, "test")
         if found.labels is None:
             raise UserError("test: expected images with labels, got images alone")
         matched = match_test(found.labels, self.classes, known=found.classes)
@@ -167,7 +182,7 @@ def load_trained(
             identity_of(description),
         )
         shape, classes = tuple(dataset["image_shape"]), tuple(dataset["classes"])
-        augmentation = _augmentation(dataset["augmentation"])
+        augmentation: Any = views_of(dataset["augmentation"])
         given = Given(net=net)
         given._replace(data=None).check(description["given"] | {"data": False})
     state, refused = load_checkpoint(folder, OF_A_RUN)
@@ -193,11 +208,6 @@ def load_trained(
         device=place,
         warnings=tuple(refused),
     )
-
-
-def _augmentation(values: dict[str, Any]) -> Augmentation:
-    options: dict[str, Any] = {n: tuple(v) if isinstance(v, list) else v for n, v in values.items()}
-    return Augmentation(**options)
 
 
 def _network(

@@ -1,12 +1,15 @@
 """Layers that read the features of a network: new heads, and what transfer methods add."""
 
 from collections.abc import Iterable
+from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ssl_mix.passes import backbone, full_precision
+
+Layer = TypeVar("Layer", bound=nn.Module)
 
 
 def new_head(width: int, outputs: int, *, bias: bool = True) -> nn.Linear:
@@ -25,6 +28,11 @@ def new_head(width: int, outputs: int, *, bias: bool = True) -> nn.Linear:
     return nn.Linear(width, outputs, bias=bias)
 
 
+def beside_head(net: nn.Module, layer: Layer) -> Layer:
+    """A new layer that reads the features of ``net``, on the device and in the precision of its head."""
+    return layer.to(backbone(net).head.weight)
+
+
 def feature_width(net: nn.Module) -> int:
     """D, the width of what the head of ``net`` reads.
 
@@ -36,7 +44,7 @@ def feature_width(net: nn.Module) -> int:
 
 def add_projector(net: nn.Module, width: int) -> None:
     """Give ``net`` a linear ``projector`` of its features to ``width`` numbers, where keys are compared."""
-    net.projector = new_head(feature_width(net), width)
+    net.projector = beside_head(net, new_head(feature_width(net), width))
 
 
 def projected(net: nn.Module, features: Tensor) -> Tensor:
@@ -73,7 +81,7 @@ class Projectors(nn.Module):
 
 def add_projectors(net: nn.Module, width: int, count: int = 1) -> None:
     """Give ``net`` a ``projector`` that is the mean of ``count`` projectors of two layers."""
-    net.projector = Projectors(feature_width(net), width, count)
+    net.projector = beside_head(net, Projectors(feature_width(net), width, count))
 
 
 def encoded(net: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -99,7 +107,7 @@ def added_layer(net: nn.Module, name: str) -> nn.Module:
 
 def add_mix_head(net: nn.Module) -> None:
     """Give ``net`` a second classifier, ``mix_head``, for mixed images alone."""
-    net.mix_head = new_head(feature_width(net), backbone(net).head.out_features)
+    net.mix_head = beside_head(net, new_head(feature_width(net), backbone(net).head.out_features))
 
 
 def mixing_net(net: nn.Module) -> nn.Module:

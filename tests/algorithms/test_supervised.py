@@ -168,6 +168,8 @@ def test_mixing_stops_for_the_last_steps() -> None:
         ({"label_policy": "lumix"}, "mix=none"),
         ({"regularizer": "sem"}, "mix=none"),
         ({"stop_mixing": 0.1}, "mix=none"),
+        ({"mix_prob": 0.5}, "mix=none"),
+        ({"mixing": CUTMIX, "mix_schedule": "mhw"}, "Did you mean 'mwh'"),
         ({"mixing": MANIFOLD, "label_policy": "transmix"}, "hidden layers"),
         ({"mixing": "mixup", "label_policy": "transmix"}, "same share"),
         ({"mixing": SHUFFLE, "label_policy": "transmix"}, "shuffles"),

@@ -59,6 +59,7 @@ def test_folders_are_looked_through(capsys: pytest.CaptureFixture[str]) -> None:
     assert row(output, "copies, unlabeled and test") == ["1 test images"]
     assert row(output, "name") == ["small-cnn"] and row(output, "first weights") == ["random"]
     assert row(output, "labeled") == ["4 a step, views weak, 20.0 epochs"]
+    assert row(output, "device") == ["cpu, 1 thread"] and "sgd, rate 0.03" in row(output, "optimizer")[0]
     assert row(output, "unlabeled") == ["28 a step, views weak strong, 93.3 epochs"]
     assert "s a step" in row(output, "time")[0] and "GiB" in row(output, "memory")[0]
     assert "broken.jpg" in notes and "labeled ones (the same bytes)" in notes

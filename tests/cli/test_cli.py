@@ -106,9 +106,13 @@ def test_folder_with_a_sub_folder_per_class(tmp_path: Path, capsys: pytest.Captu
             "run",
         ]
     )
+    capsys.readouterr()
     main(["pseudo-labels", "run", "--out", "labels.csv"])
     rows = list(csv.DictReader(Path("labels.csv").read_text().splitlines()))
     assert 0 < len(rows) <= 8
+    told = capsys.readouterr().out
+    assert told.startswith(f"{len(rows)} pseudo-labels in labels.csv")
+    assert (f"the other {8 - len(rows)} yet" in told) == (len(rows) < 8)
     assert {row["class"] for row in rows} <= {"dark", "light"}
     assert all(Path(row["file"]).exists() for row in rows)
     Path("broken.png").write_text("no image")

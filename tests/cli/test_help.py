@@ -73,3 +73,13 @@ def test_help_speaks_of_flags(capsys: pytest.CaptureFixture[str]) -> None:
 def test_check_has_the_help_of_train_by_its_own_name(capsys: pytest.CaptureFixture[str]) -> None:
     main(["check", "fixmatch", "--help"])
     assert "usage: ssl-mix check fixmatch" in capsys.readouterr().out
+
+
+def test_help_is_wrapped_once_and_names_no_flags_that_are_none(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["resume", "--help"])
+    lines = [line.strip(" |│") for line in capsys.readouterr().out.splitlines()]
+    assert not {"takes the place of the", "it takes the place of the"} & {*lines}  # as the source wraps it
+    main(["train", "fixmatch", "--help-all"])
+    text = " ".join(capsys.readouterr().out.split())
+    assert "--mixing" not in text and "--targets" not in text and "the terms" in text

@@ -10,9 +10,11 @@ import pytest
 import torch
 from algorithm_tables import FROM_RUNS
 from PIL import Image
+from torch import Tensor
 
 import ssl_mix
 from ssl_mix.algorithms import ALGORITHMS
+from ssl_mix.cli import evaluate
 from ssl_mix.cli.main import main
 from ssl_mix.runs.folder import SPLIT
 
@@ -206,9 +208,15 @@ def test_a_line_is_for_runs_and_a_share(capsys: pytest.CaptureFixture[str]) -> N
     assert "in [0, 1), got 1.0" in " ".join(capsys.readouterr().err.split())
 
 
-def test_bfloat16_moves_confidences_a_little() -> None:
-    train()
+def test_bfloat16_moves_confidences_a_little(monkeypatch: pytest.MonkeyPatch) -> None:
+    train("--test", "test")
     for amp in ("off", "bf16"):
         main(["predict", "run", "new", "--out", f"{amp}.csv", "--amp", amp])
     exact, rounded = ([float(row["confidence"]) for row in rows(f"{amp}.csv")] for amp in ("off", "bf16"))
     assert exact != rounded and rounded == pytest.approx(exact, abs=0.02)
+    answered: list[Tensor] = []
+    monkeypatch.setattr(evaluate, "tell", lambda found, *_: answered.append(found.logits))
+    for amp in ("off", "bf16"):
+        main(["evaluate", "run", "--amp", amp])
+    ours, theirs = answered
+    assert not torch.equal(ours, theirs) and torch.allclose(ours, theirs, atol=0.05)

@@ -9,10 +9,10 @@ from torch import Tensor, nn
 
 from ssl_mix.errors import UserError
 from ssl_mix.losses import AsymmetricMixupLoss, DecoupledMixupBCELoss, DecoupledMixupLoss, LUMixLoss
-from ssl_mix.mixers import RandomMixer, StopAfter, Unmixed, build_mixer
+from ssl_mix.mixers import MixingSchedule, RandomMixer, Unmixed, build_mixer
 from ssl_mix.mixing.criterion import MixingLoss
 from ssl_mix.mixing.terms import MixingTerms
-from ssl_mix.types import MixedTarget
+from ssl_mix.types import MixedTarget, Step
 
 COUNT = SHAPE[0]
 
@@ -53,7 +53,7 @@ def test_hidden_layers_and_unmixed_images(nets: dict[int, Net]) -> None:
     with build_mixer("manifoldmix").applied(nets[3], pictures(), labels, generator=generator()) as mixed:
         nets[3](mixed.images)
     assert torch.equal(mixed.target.labels_b, labels[mixed.partner])
-    for mixer in (Unmixed(), StopAfter(Unmixed())(1.0), RandomMixer([Unmixed()])):
+    for mixer in (Unmixed(), MixingSchedule(Unmixed(), stop=1.0)(Step(0, 1)), RandomMixer([Unmixed()])):
         assert torch.equal(mixer(pictures(), labels)[1].dense(65), labels)
 
 

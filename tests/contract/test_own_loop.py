@@ -97,3 +97,12 @@ def test_a_batch_that_lacks_something_is_refused(algorithm: Algorithm, batch: Ba
     net = build_model("small-cnn", 3, channels=1)
     with pytest.raises(UserError, match=re.escape(message)):
         algorithm(Nets(net, net), batch, Step(0, 1))
+
+
+@pytest.mark.parametrize("name", sorted(ALGORITHMS.keys() - {"co-tuning", "delta", "noisy-student", "v-pet"}))
+def test_what_is_added_has_the_precision_of_the_network(name: str) -> None:
+    algorithm = ALGORITHMS[name]()
+    net = build_model("small-cnn", 3, channels=1).double()
+    student = algorithm.extend(net, Task(3, UNLABELED, (1, 8, 8), 6))
+    weights = [*student.parameters(), *algorithm.parameters()]
+    assert {weight.dtype for weight in weights} == {torch.float64}

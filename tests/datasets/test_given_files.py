@@ -255,7 +255,7 @@ def test_a_data_frame_of_pandas(root: Path) -> None:
     [
         ([("a.png", 0)], "labeled: 1 of 1 files are not there or no regular files: a.png"),
         ([("a.png", 0), "b.png"], r"labeled: expected only files or only \(file, label\), got 1 pairs"),
-        ([3, 4], "labeled: expected a folder, .*a list of files, .* got a list with int"),
+        ([3, 4], "labeled: expected a folder, .*a list of files .* got a list with int"),
     ],
 )
 def test_lists_that_are_refused(entries: Any, message: str) -> None:
@@ -282,3 +282,42 @@ def test_real_photographs_in_a_folder_and_in_a_table_are_the_same(tmp_path: Path
     data = load_table(write(tmp_path, f"file,label\n{rows}\n"), image_size=48)
     pairs = as_dataset([(file, file.parent.name) for file in files], image_size=48)
     assert same(data, pairs) and data.classes == tuple(classes) and len(data.train.labels) == len(files)
+
+
+def pixels_of(data: DataSet) -> torch.Tensor:
+    return next(data.train.images.batches([torch.arange(len(data.train.images))], torch.device("cpu")))
+
+
+def test_pictures_and_names_in_lists_are_the_same_data(root: Path) -> None:
+    files = sorted((root / "train").rglob("*.png"))
+    names = [file.parent.name for file in files]
+    pictures = [Image.open(file) for file in files]
+    arrays = [np.asarray(picture) for picture in pictures]
+
+    class Items:
+        """As data sets of Hugging Face give them."""
+
+        def __len__(self) -> int:
+            return len(files)
+
+        def __getitem__(self, position: int) -> dict[str, Any]:
+            return {"image": pictures[position], "label": names[position]}
+
+    expected = as_dataset(list(zip(files, names, strict=True)), workers=0)
+    for form in (
+        (files, names),
+        (np.array([str(file) for file in files]), np.array(names)),
+        (pictures, names),
+        list(zip(pictures, names, strict=True)),
+        (arrays, names),
+        list(zip(arrays, names, strict=True)),
+        Items(),
+    ):
+        found = as_dataset(form, workers=0)
+        assert found.classes == expected.classes
+        torch.testing.assert_close(found.train.labels, expected.train.labels)
+        torch.testing.assert_close(pixels_of(found), pixels_of(expected), atol=0, rtol=0)
+    with pytest.raises(UserError, match="as many labels as images, got 5 and 6"):
+        as_dataset((files, names[:-1]), workers=0)
+    unlabeled = [picture.transpose(Image.Transpose.ROTATE_180) for picture in pictures]
+    assert len(as_dataset((files, names), unlabeled, workers=0).train.images) == 12

@@ -65,6 +65,12 @@ def test_the_file_name_is_enough_where_folders_name_no_class(tmp_path: Path) -> 
     assert read_label_list(write(tmp_path, "train/737-200/3.jpg 0\ntrain/F-16 A/0.jpg\n"), flat()) == (3, 0)
 
 
+def test_a_file_of_another_kind_is_not_quoted_whole(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="name no training image") as told:
+        read_label_list(write(tmp_path, "[" + "0, " * 9999 + "]"), birds())
+    assert len(str(told.value)) < 600
+
+
 @pytest.mark.parametrize("line", ["001.Tern/new 3.jpg", "train/001.Tern/new 3.jpg", "ern/1.jpg", ".", "1.jp"])
 def test_no_picture_of_another_class_or_of_a_similar_name_is_taken(tmp_path: Path, line: str) -> None:
     with pytest.raises(UserError, match="1 of 1 lines in .*list.txt name no training image"):

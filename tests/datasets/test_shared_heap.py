@@ -9,7 +9,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from ssl_mix.datasets import packed
+from ssl_mix.datasets import packed, shared_heap
 from ssl_mix.datasets.images import StreamedImages
 from ssl_mix.datasets.originals import Files, Form
 
@@ -24,7 +24,11 @@ class Frozen(Dataset[Tensor]):
         return torch.full((1, 1, 1), gc.get_freeze_count() > 1000, dtype=torch.uint8)
 
 
-def test_objects_from_before_are_left_alone_while_a_stream_is_at_work() -> None:
+def test_objects_from_before_are_left_alone_while_a_stream_is_at_work(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(shared_heap, "_streams", [0])  # none, whatever other tests have left open
+    gc.unfreeze()
     images = StreamedImages(Frozen(), (1, 1, 1), workers=1)
     outer, inner = (images.batches([torch.tensor([0])] * 2, torch.device("cpu")) for _ in range(2))
     assert next(outer).all() and next(inner).all()

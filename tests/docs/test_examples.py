@@ -18,6 +18,7 @@ PACKAGES = {
     "accelerate_fixmatch.py": "accelerate",
     "lightning_fixmatch.py": "lightning",
     "lightning_module.py": "lightning",
+    "text.py": "transformers",
     "timm_task.py": "timm",
 }
 # Lightning trips over a deprecation of torch, and advises on workers and on modules in evaluation mode.

@@ -35,8 +35,11 @@ def test_mixup_refuses_integers_and_says_what_to_do(dtype: torch.dtype) -> None:
 
 
 @EACH
-@pytest.mark.parametrize("images", [IMAGES[0], IMAGES[:, 0], IMAGES[:, None]])
-def test_images_without_four_axes(mixer: Mixup, images: Tensor) -> None:
+@pytest.mark.parametrize("images", [IMAGES.flatten(), IMAGES[:, 0, 0], IMAGES[:, 0], IMAGES[:, None]])
+def test_images_without_the_axes_that_a_mixer_takes(mixer: Mixup, images: Tensor) -> None:
+    if images.ndim > 1 and images.ndim in (mixer.axes or (images.ndim,)):
+        assert mixer.mix(images, images)[0].shape == images.shape
+        return
     with pytest.raises(UserError, match="image"):
         mixer(images, torch.zeros(len(images), dtype=torch.int64))
     with pytest.raises(UserError, match="image"):

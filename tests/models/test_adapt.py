@@ -4,6 +4,8 @@ is refused."""
 import copy
 import pickle
 from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import timm
@@ -14,7 +16,7 @@ from torch import Tensor, nn
 from ssl_mix.errors import UserError
 from ssl_mix.models import SmallCNN, adapt
 from ssl_mix.models.adapted import Adapted
-from ssl_mix.passes import backbone
+from ssl_mix.passes import backbone, logits_of
 from ssl_mix.transfer.heads import new_head
 
 
@@ -205,7 +207,7 @@ def twice() -> nn.Module:
             r"head must name a linear layer of Sequential \('4' \(4 to 5\)\), got 'fc', which is none",
         ),
         (small, "0", "got '0', which is a Conv2d"),
-        (lambda: torchvision.models.squeezenet1_0(), None, "linear layer.*it has none"),
+        (lambda: torchvision.models.squeezenet1_0(), None, "not in a linear layer: where no such layer"),
         (lambda: torchvision.models.vit_b_16(), "no", "others, .*'heads.head' "),
         (lambda: timm.create_model("deit_tiny_distilled_patch16_224"), None, "distilled"),
         (lambda: timm.create_model("resnet18", num_classes=0), None, "num_classes above 0"),
@@ -235,7 +237,7 @@ class Answers(nn.Module):
     ("net", "words"),
     [
         (Answers(lambda logits: (logits, logits)), "Answers returns a tuple where logits"),
-        (Answers(lambda logits: {"logits": logits}), "Answers returns a dict where logits"),
+        (Answers(lambda logits: {"out": logits}), "Answers returns a dict where logits"),
         (Answers(lambda logits: logits.log_softmax(1)), "not the output of 'net.4': .*softmax"),
         (Answers(lambda logits: logits[:, :2]), "not the output of 'net.4'"),
         (Reused(), "must run once in a forward pass, and ran 2 times"),
@@ -280,3 +282,15 @@ def test_a_network_that_looks_at_its_head() -> None:
 
     net = backbone(adapt(Casting()))
     assert torch.equal(net.head(net.features(PICTURES.double())), net(PICTURES.double()))
+
+
+@pytest.mark.parametrize(
+    "answer", [lambda logits: {"logits": logits, "loss": None}, lambda logits: SimpleNamespace(logits=logits)]
+)
+def test_logits_are_found_in_what_holds_them(answer: Any) -> None:
+    """As the networks of Hugging Face return them."""
+    net = Answers(answer)
+    held, expected = backbone(adapt(net)), net.net(PICTURES)
+    torch.testing.assert_close(held(PICTURES), expected)
+    torch.testing.assert_close(held.head(held.features(PICTURES)), expected)
+    torch.testing.assert_close(logits_of(net, PICTURES), expected)

@@ -4,10 +4,15 @@ import numpy as np
 import pytest
 import torch
 from addon_scene import CLASSES, PRIOR, AddonScene, shares
+from match_scene import Scene
 from scipy.optimize import minimize
 
+from ssl_mix.algorithms import ALGORITHMS
+from ssl_mix.errors import UserError
+from ssl_mix.rebalance import Rebalance
 from ssl_mix.rebalance.darp import denoised, refined
 from ssl_mix.rebalance.saw import effective_weights
+from ssl_mix.targets import Targets
 
 
 def unit(vector: np.ndarray) -> np.ndarray:
@@ -108,7 +113,10 @@ def test_darp_begins_at_two_fifths_and_keeps_what_it_refined_for_ten_steps() -> 
             torch.testing.assert_close(scene.output.pseudo.confidence, now[slots].amax(dim=1))
         if number in (40, 50):
             sizes = torch.from_numpy(PRIOR * 12)
-            torch.testing.assert_close(now, refined(denoised(carry["adjust.addon.predicted"], sizes), sizes))
+            known = scene.addon.predicted.clone()
+            for slot, f in zip(scene.indices, scene.parts()[1], strict=True):
+                known[slot] = torch.from_numpy(shares(scene.weights @ f))
+            torch.testing.assert_close(now, refined(denoised(known, sizes), sizes), rtol=1e-5, atol=1e-8)
         scene.commit()
 
 
@@ -132,5 +140,54 @@ def test_saw_weighs_by_the_pseudo_labels_of_earlier_steps() -> None:
         for slot, row in zip(scene.indices, p, strict=True):
             last[slot] = int(np.argmax(row))
         scene.commit()
-        assert scene.addon.last.tolist() == last.tolist()
+        assert scene.addon.last.label.tolist() == last.tolist()
     assert np.ptp(weights.numpy()) > 0.1
+
+
+def test_saw_tells_the_coverage_without_its_weights() -> None:
+    scene = AddonScene("saw", threshold=0.0)
+    scene.addon.last.counts.copy_(torch.tensor([0, 12, 0, 0, 0]))  # so that other classes weigh more
+    output = scene.run()
+    assert output.metrics["coverage"] == 1 and output.pseudo.mask.mean() > 1.01
+
+
+def test_debiaspl_over_three_steps() -> None:
+    """Pseudo-labels less the favor, and margins by it, with the average so moved that both are seen."""
+    scene = AddonScene("debiaspl", threshold=0.5)
+    m = np.array([0.6, 0.2, 0.15, 0.05])
+    scene.addon.class_mean.copy_(torch.from_numpy(m))
+    for number in range(3):
+        output = scene.run(number)
+        of_weak, of_strong = scene.parts()[1:]
+        first = scene.weights
+        p = [shares(first @ f) for f in of_weak]
+        m = 0.999 * m + 0.001 * sum(p) / len(p)
+        q = [shares(first @ f - np.log(m)) for f in of_weak]
+        cost = 0.0
+        for row, f in zip(q, of_strong, strict=True):
+            margin = shares(first @ f + np.log(m))[int(np.argmax(row))]
+            cost -= float(max(row) >= 0.5) * np.log(margin) / len(q)
+        np.testing.assert_allclose(output.pseudo.confidence, [max(row) for row in q], rtol=1e-6)
+        np.testing.assert_allclose(output.metrics["loss/unlabeled"], cost, rtol=1e-6)
+        assert cost > 0
+        scene.commit()
+        np.testing.assert_allclose(scene.addon.class_mean, m, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "addon"),
+    [("mixmatch", "saw"), ("comatch", "debiaspl"), ("debiasmatch", "debiaspl"), ("defixmatch", "abc")],
+)
+def test_an_add_on_without_a_place_is_refused(algorithm: str, addon: Rebalance) -> None:
+    with pytest.raises(
+        UserError, match=f"`rebalance={addon}` is for plain pseudo-labels, and .*: leave it out"
+    ):
+        ALGORITHMS[algorithm](targets=Targets(rebalance=addon))
+
+
+def test_refixmatch_takes_none_that_counts_for_unconfident() -> None:
+    """Whatever it weighs: 1 less a weight would be below 0."""
+    scene = Scene("refixmatch", threshold=0.0, targets=Targets(rebalance="saw"))
+    scene.algorithm.adjust.addon.last.counts.copy_(torch.tensor([0, 12, 0, 0, 0]))
+    output = scene.run()
+    assert output.pseudo.mask.max() > 1 and output.metrics["loss/unconfident"] == 0

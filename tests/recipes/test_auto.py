@@ -101,7 +101,8 @@ def test_the_probe_has_to_be_proven_better(gain: float, error: float, taken: Run
 def test_few_views_are_computed_where_plain_ones_are_enough(made: Any, tmp_path: Path) -> None:
     options = {name: value for name, value in OPTIONS.items() if name != "feature_views"}
     session, _ = prepare(tmp_path / "run", {"net": "small-cnn", "labels_per_class": 2, **options})
-    assert session.trainer.data.augmentation.count == 1
+    views: Any = session.trainer.data.augmentation
+    assert views.count == 1
     assert made[0].run.net.feature_views == 2
 
 

@@ -133,6 +133,27 @@ def test_a_network_of_the_caller_is_copied_and_needed_again(tmp_path: Path) -> N
     )
 
 
+class Cosine(nn.Module):
+    """Ends in no linear layer."""
+
+    def __init__(self, classes: int = 2) -> None:
+        super().__init__()
+        self.body, self.weight = network(6)[:-1], nn.Parameter(torch.eye(classes, 6))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return 9 * nn.functional.normalize(self.body(x)) @ nn.functional.normalize(self.weight).T
+
+
+def test_a_network_without_a_linear_head_gives_logits_alone(tmp_path: Path) -> None:
+    trained = ssl_mix.fit("fixmatch", **own(net=Cosine()), out=tmp_path / "a")
+    images = images_of(4)[0]
+    again = ssl_mix.load(tmp_path / "a", net=Cosine())
+    assert np.array_equal(again.predict_proba(images), trained.predict_proba(images))
+    for algorithm, classes, words in (("fixmatch", 3, "net has 3 logits"), ("comatch", 2, "linear head")):
+        with pytest.raises(ValueError, match=words):
+            ssl_mix.fit(algorithm, **own(net=Cosine(classes)), out=tmp_path / "b")
+
+
 def flipped(image: Tensor) -> Tensor:
     """A view of the caller's own, which draws."""
     values = image.float() / 255

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ from report_scene import run_folder
 from ssl_mix.cli.main import main
 from ssl_mix.errors import UserError
 from ssl_mix.reports.compared import as_csv, as_latex, as_markdown, cells
-from ssl_mix.reports.comparison import compare
+from ssl_mix.reports.comparison import compare, run_folders
 from ssl_mix.reports.runs_page import best_of, mean_curve, runs_page
+from ssl_mix.runs.folder import read_config
 
 FIRST, SECOND = (0.80, 0.84, 0.83), (0.82, 0.88, 0.84)
 
@@ -64,6 +66,7 @@ def test_latex_and_markdown_are_escaped(tmp_path: Path) -> None:
     latex, markdown = as_latex(compare(odd)), as_markdown(compare(odd))
     assert r"-{}-data 50\%\_of\textbar{}\textless{}b\textgreater{}\&" in latex
     assert latex.count(r" \\") == 3 and r"\begin{tabular}{lrrrr}" in latex
+    assert "& $-$10.0 (1 pair) &" in as_latex(compare(odd[::-1])) and "-{}-data x" in latex
     lines = markdown.splitlines()
     assert r"50%\_of\|\<b>&" in lines[2] and len({line.replace(r"\|", "").count("|") for line in lines}) == 1
 
@@ -169,3 +172,14 @@ def test_a_damaged_config_is_told(runs: list[Path]) -> None:
     (runs[0] / "config.json").write_text(json.dumps({"format": "ssl-mix demo 1"}))
     with pytest.raises(UserError, match="holds no run"):
         compare(runs[:1])
+
+
+def test_the_folder_of_a_benchmark_stands_for_its_runs(runs: list[Path], tmp_path: Path) -> None:
+    top = tmp_path / "benchmark"
+    for run in runs[:2]:
+        shutil.copytree(run, top / "digits-40" / "fixmatch-none" / run.name)
+    (top / "exported").mkdir()
+    (top / "exported" / "config.json").write_text("{}")
+    assert [folder.name for folder in run_folders([top])] == sorted(run.name for run in runs[:2])
+    with pytest.raises(UserError, match=rf"holds no run .*name one, .*{runs[0].name}"):
+        read_config(top / "digits-40")

@@ -62,6 +62,7 @@ ADJUSTED = {"align": "labeled", "smooth_targets": 0.3}
 CASES: list[tuple[str, dict[str, Any]]] = [(name, {}) for name in ABLE if name not in FROM_RUNS]
 CASES += [(name, ADJUSTED) for name, _ in CASES if "targets" in fields_of(ALGORITHMS[name])]
 CASES += [(name, {"balance_classes": True}) for name in ("fixmatch", "self-tuning")]
+CASES += [("fixmatch", {"rebalance": "abc"})]
 
 
 @pytest.mark.parametrize(("algorithm", "options"), CASES)

@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 import sys
+import threading
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from types import SimpleNamespace
@@ -88,20 +89,18 @@ def test_runs_once_resumes_and_prints(script: Any, capsys: pytest.CaptureFixture
 
 
 @pytest.mark.slow
-def test_a_cut_run_is_resumed_to_the_same_numbers(
-    script_of_processes: Any, capsys: pytest.CaptureFixture[str]
-) -> None:
-    script_of_processes.main(arguments())
+def test_a_cut_run_is_resumed_to_the_same_numbers(script: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    script.main(arguments())
     whole = lines()[0]
     folder = Path("runs/digits-40/fixmatch-none/seed0")
     Path("r.jsonl").unlink()
     folder.rename("kept")
-    (planned,) = script_of_processes.plan(script_of_processes.read_options(arguments()))
+    (planned,) = script.plan(script.read_options(arguments()))
     process = [sys.executable, "-c", CUT, "train", *planned.arguments]
     assert subprocess.run(process, capture_output=True).returncode == 9
     assert len(read_metrics(folder)) < len(read_metrics(Path("kept")))
     capsys.readouterr()
-    script_of_processes.main(arguments())
+    script.main(arguments())
     assert "cut  ssl-mix resume" in capsys.readouterr().out
     assert {k: lines()[0][k] for k in ("error_last", "error_median20", "error_best")} == {
         k: whole[k] for k in ("error_last", "error_median20", "error_best")
@@ -172,6 +171,8 @@ def test_one_failure_does_not_stop_the_others(
         (["--data", "digits", "--algorithms", "fixmach"], "Did you mean 'fixmatch'"),
         (["--data", "digits", "--only", "fixmach: --lr 1"], "Did you mean 'fixmatch'"),
         (["--data", "digits"], "give --labels"),
+        (["--data", "images/cifar", "--labels", "40"], "data must be one of .*got 'images/cifar'"),
+        (["--data", "folder", "--labels", "40"], "--data folder needs --train DIR"),
         (["--data", "digits", "--labels", "40", "--", "--seed", "3"], "--seed is set for each run"),
         (["--data", "digits", "--labels", "40", "--only", "uda: --mix=as"], "--mix=as is set for each run"),
         (["--data", "digits", "--labels", "40", "--jobs", "0"], "jobs must be above 0"),
@@ -185,10 +186,13 @@ def test_wrong_options(script: Any, wrong: Any, words: Any) -> None:
 def test_what_makes_no_sense_is_left_out(script: Any, capsys: pytest.CaptureFixture[str]) -> None:
     names = ("supervised", "fixmatch", "mixmatch", "remixmatch", "pi-model")
     assert {*names} <= {*script.SEMI_SUPERVISED}
-    script.main(arguments("--dry-run", algorithms=names, mix=script.MIXES))
+    jobs = script.jobs(script.read_options(arguments(algorithms=names, mix=script.MIXES)))
+    chosen = [f"{job.algorithm}-{job.mix}" for job in jobs]
+    assert len(chosen) == len(names) * len(script.MIXES) - 2 - 2
+    assert not {"supervised-as", "supervised-dm-as", "mixmatch-mixup", "remixmatch-mixup"} & set(chosen)
+    script.main(arguments("--dry-run", algorithms=("remixmatch", "fixmatch"), mix=("mixup", "dm-as")))
     listed = re.findall(r"new +4 steps +runs/digits-40/(\S+)/seed0", capsys.readouterr().out)
-    assert len(listed) == len(names) * len(script.MIXES) - 2 - 2
-    assert not {"supervised-as", "supervised-dm-as", "mixmatch-mixup", "remixmatch-mixup"} & set(listed)
+    assert listed == ["remixmatch-dm-as", "fixmatch-mixup", "fixmatch-dm-as"]
     assert not Path("runs").exists()
 
 
@@ -240,3 +244,43 @@ def test_the_command_that_is_printed_can_be_typed(script: Any) -> None:
     (planned,) = script.plan(script.read_options(arguments()))
     ssl_mix_main(["train", *planned.arguments])
     assert planned.state == "finished"
+
+
+def test_once_stopped_no_other_run_begins(
+    script_of_processes: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    module, begun = importlib.import_module("benchmark_runs"), []
+
+    class Process:
+        """A run during which SIGTERM comes."""
+
+        def __init__(self, command: list[str], **_: Any) -> None:
+            self.returncode = 0
+            begun.append(command)
+
+        def send_signal(self, number: int) -> None:
+            """It will end."""
+
+        def wait(self) -> None:
+            if len(begun) == 1 and not module.STOPPED.is_set():
+                module.stop(15, None)
+
+    monkeypatch.setattr(module, "STOPPED", threading.Event())
+    monkeypatch.setattr(module.os, "_exit", lambda status: None)
+    monkeypatch.setattr(module, "subprocess", SimpleNamespace(Popen=Process))
+    with pytest.raises(SystemExit):
+        script_of_processes.main(arguments(mix=("none", "dm-as")))
+    told = capsys.readouterr()
+    assert len(begun) == told.out.count("ssl-mix train") == 1 and "the same command goes on" in told.err
+
+
+def test_mixing_is_held_against_none_over_the_seeds_that_both_have(script: Any) -> None:
+    made = [("none", 0, 30.0), ("none", 1, 40.0), ("none", 2, 1.0), ("dm-as", 0, 29.0), ("dm-as", 1, 36.0)]
+    lines = [
+        {"algorithm": "fixmatch", "mix": mix, "labels": 40, "seed": seed}
+        | dict.fromkeys(("error_last", "error_median20", "error_best"), value)
+        for mix, seed, value in made
+    ]
+    text = script.table(lines, "digits")
+    assert f"| fixmatch | dm-as | +2.50 +- {np.std((1, 4), ddof=1):.2f} (2) |" in text
+    assert "less that with `none`" in text and "less that" not in script.table(lines[:3], "digits")

@@ -191,14 +191,18 @@ def test_what_makes_no_sense_is_left_out(
     script: Any, pictures: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     methods = (*TRANSFER, "supervised", "mixmatch", "fixmatch")
-    train = (*FOLDER, *TINY, "--schedule", "constant")
-    script.main(arguments("--dry-run", methods=methods, mix=tuple(script.CONTROLS), train=train))
-    found = re.findall(r"new +4 steps +runs/folder-50/(\S+)/split0-seed0", capsys.readouterr().out)
+    jobs = script.jobs(script.read_options(arguments(methods=methods, mix=tuple(script.CONTROLS))))
+    found = [f"{job.method}-{job.mix}" for job in jobs]
     mixing = {method: len([x for x in found if x.startswith(f"{method}-")]) for method in methods}
     assert mixing == dict.fromkeys(TRANSFER, 1) | {
         "fine-tuning": 7, "co-tuning": 7, "self-tuning": 7, "fixmatch": 7, "supervised": 3, "mixmatch": 4,
     }  # fmt: skip
     assert not {"mixmatch-mixup", "mixmatch-mce", "mixmatch-mixup-mce", "supervised-mce"} & set(found)
+    train = (*FOLDER, *TINY, "--schedule", "constant")
+    chosen = {"methods": ("bss", "mixmatch", "fixmatch"), "mix": ("none", "mce", "dm-as")}
+    script.main(arguments("--dry-run", **chosen, train=train))
+    planned = re.findall(r"new +4 steps +runs/folder-50/(\S+)/split0-seed0", capsys.readouterr().out)
+    assert planned == [name for name in found if name in planned] and len(planned) == 6
 
 
 def test_options_that_came_later_had_their_default(script: Any, pictures: Any) -> None:

@@ -60,7 +60,14 @@ def test_every_suite_is_printed_kept_and_drawn(
     said = json.loads(capsys.readouterr().out)
     kept = json.loads((run / "evaluation.json").read_text())["suites"]
     assert said["counted"] == {"seen": 360}
-    about = {"step": 4, "weights": "last", "test": None, "crops": "center", "among_classes": False}
+    about = {
+        "step": 4,
+        "weights": "last",
+        "test": None,
+        "crops": "center",
+        "among_classes": False,
+        "amp": "off",
+    }
     assert kept["counted"] == {**about, "seen": 360}
     assert kept["accuracy"]["accuracy"] == said["accuracy"]
     assert (run / "evaluation/counted.png").read_bytes().startswith(b"\x89PNG")

@@ -270,7 +270,8 @@ MIXERS = {
     "SAMix": of_mixer(mixers.SAMix),
     "SaliencyMix": of_mixer(mixers.SaliencyMix),
     "SmoothMix": of_mixer(mixers.SmoothMix),
-    "StopAfter": of_mixer(lambda: mixers.StopAfter(mixers.CutMix())(0.5)),
+    "MixupCutMix": of_mixer(mixers.MixupCutMix),
+    "MixingSchedule": of_mixer(lambda: mixers.MixingSchedule(mixers.CutMix())(Step(1, 2))),
     "Unmixed": of_mixer(mixers.Unmixed),
     "capture_class_attention": Entry(
         attention_call,

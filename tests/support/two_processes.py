@@ -49,7 +49,8 @@ OTHERS: dict[str, Case] = {
 }
 ADDONS: tuple[Rebalance, ...] = get_args(Rebalance)[1:]
 REBALANCED: dict[str, Case] = {
-    name: ("fixmatch", {"threshold": 0.3, "targets": Targets(rebalance=name)}, {}) for name in ADDONS
+    name: ("fixmatch", {"threshold": 0.3, "targets": Targets(rebalance=name)}, {"net": "plain"})
+    for name in ADDONS
 }
 CASES: dict[str, Case] = {**{name: (name, {}, {}) for name in ALGORITHMS}, **OTHERS, **REBALANCED}
 

@@ -1,4 +1,4 @@
-"""StopAfter: mixing ends before training does."""
+"""MixingSchedule: which batches are mixed, by where training stands."""
 
 from typing import Any
 
@@ -8,7 +8,8 @@ from torch import Tensor
 
 from ssl_mix.errors import UserError
 from ssl_mix.losses import mixup_cross_entropy
-from ssl_mix.mixers import CutMix, ManifoldMix, Mixup, RandomMixer, StopAfter, Unmixed
+from ssl_mix.mixers import CutMix, ManifoldMix, MixingSchedule, Mixup, RandomMixer, Unmixed
+from ssl_mix.types import Step
 
 IMAGES = torch.rand(5, 3, 8, 6, generator=torch.Generator().manual_seed(0))
 LABELS = torch.tensor([3, 1, 4, 1, 5])
@@ -16,16 +17,52 @@ LABELS = torch.tensor([3, 1, 4, 1, 5])
 
 @pytest.mark.parametrize("mixer", [Mixup(), CutMix(), RandomMixer([Mixup(), CutMix()])])
 def test_the_last_tenth_of_the_steps_is_not_mixed(mixer: Any) -> None:
-    stop = StopAfter(mixer, fraction=0.1)
-    chosen = [stop(step / 200) for step in range(200)]
+    schedule = MixingSchedule(mixer, stop=0.1)
+    chosen = [schedule(Step(number, 200)) for number in range(200)]
     assert chosen == [mixer] * 180 + [Unmixed()] * 20
 
 
-@pytest.mark.parametrize(
-    ("fraction", "progress", "mixed"), [(0, 1.0, False), (0, 0.999, True), (1, 0, False)]
-)
-def test_the_whole_and_nothing(fraction: int, progress: float, mixed: bool) -> None:
-    assert isinstance(StopAfter(Mixup(), fraction)(progress), Mixup) == mixed
+@pytest.mark.parametrize(("stop", "number", "mixed"), [(0, 1000, False), (0, 999, True), (1, 0, False)])
+def test_the_whole_and_nothing(stop: int, number: int, mixed: bool) -> None:
+    assert isinstance(MixingSchedule(Mixup(), stop=stop)(Step(number, 1000)), Mixup) == mixed
+
+
+def test_the_chance_falls_as_its_name_says() -> None:
+    found = {
+        shape: [MixingSchedule(Mixup(), shape, 0.5, 0.2).chance(Step(n, 10)) for n in (0, 2, 4, 7, 8)]
+        for shape in ("linear", "cosine")
+    }
+    assert found["linear"] == pytest.approx([0.5, 0.375, 0.25, 0.0625, 0])
+    assert found["cosine"] == pytest.approx(
+        [0.5, 0.25 + 0.125 * 2**0.5, 0.25, 0.25 - 0.25 * 0.92388, 0], abs=1e-5
+    )
+
+
+def test_mixup_without_hesitation_goes_through_its_phases() -> None:
+    """Batches of 1000 against the paper's Algorithm 1."""
+    schedule = MixingSchedule(Mixup(), "mwh")
+    chances = [schedule.chance(Step(number, 1000)) for number in range(1000)]
+    assert chances[:600] == [1] * 600
+    assert chances[600:900] == [1, 0] * 150
+    assert chances[900:] == pytest.approx([(1000 - number) / 100 for number in range(900, 1000)])
+
+
+def test_as_many_batches_are_mixed_as_the_chance_says_and_the_same_ones_again() -> None:
+    schedule = MixingSchedule(CutMix(), prob=0.3)
+    drawn = [
+        [schedule(Step(1, 2, generator)) != Unmixed() for _ in range(2000)]
+        for generator in (torch.Generator().manual_seed(5), torch.Generator().manual_seed(5))
+    ]
+    assert drawn[0] == drawn[1]
+    assert abs(sum(drawn[0]) / 2000 - 0.3) < 5 * (0.3 * 0.7 / 2000) ** 0.5
+
+
+def test_a_sure_chance_draws_nothing() -> None:
+    generator = torch.Generator().manual_seed(3)
+    state = generator.get_state()
+    for schedule in (MixingSchedule(Mixup()), MixingSchedule(Mixup(), prob=0)):
+        schedule(Step(1, 2, generator))
+    assert torch.equal(generator.get_state(), state)
 
 
 def test_what_is_not_mixed_has_the_form_of_what_is() -> None:
@@ -85,9 +122,9 @@ def test_a_mixer_of_hidden_layers_still_gives_logits() -> None:
     """What it returns is of the same kind before and after, so that a loop need not know when mixing
     stops."""
     net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 8 * 6, 7))
-    stop = StopAfter(ManifoldMix(layers=["1"]), fraction=0.5)
-    for progress in (0.0, 0.9):
-        mixer = stop(progress)
+    schedule = MixingSchedule(ManifoldMix(layers=["1"]), stop=0.5)
+    for number in (0, 9):
+        mixer = schedule(Step(number, 10))
         assert (mixer.hidden, mixer.needs) == (True, {"net"})
         logits, target = mixer(IMAGES, LABELS, net=net)
         pair_logits, lam = mixer.mix(IMAGES, IMAGES.flip(0), net=net)
@@ -105,15 +142,18 @@ def test_a_mixer_of_hidden_layers_still_gives_logits() -> None:
     assert torch.equal(target.labels_b, LABELS)
 
 
-@pytest.mark.parametrize("mixer", ["mixup", Mixup, None, StopAfter(Mixup())])
+@pytest.mark.parametrize("mixer", ["mixup", Mixup, None, MixingSchedule(Mixup())])
 def test_what_is_no_mixer(mixer: Any) -> None:
     with pytest.raises(UserError, match="mixer"):
-        StopAfter(mixer)
+        MixingSchedule(mixer)
 
 
 @pytest.mark.parametrize("value", [-0.1, 1.1, float("nan")])
-def test_fraction_and_progress(value: float) -> None:
-    with pytest.raises(UserError, match="fraction"):
-        StopAfter(Mixup(), value)
+def test_shares_are_checked(value: float) -> None:
+    for options in ({"stop": value}, {"prob": value}):
+        with pytest.raises(UserError, match=next(iter(options))):
+            MixingSchedule(Mixup(), **options)
     with pytest.raises(UserError, match="progress"):
-        StopAfter(Mixup())(value)
+        MixingSchedule(Mixup())(Step(3, 2))
+    with pytest.raises(UserError, match="shape"):
+        MixingSchedule(Mixup(), "lineer")  # type: ignore[arg-type]
