@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ssl_mix.errors import UserError, check_not_negative, check_positive
-from ssl_mix.transfer.starts import NEVER, TINY, LinearHead, check_labeled, never, spanned, unit
+from ssl_mix.transfer.starts import TINY, LinearHead, check_labeled, never, spanned, unit
 
 
 def whitened(
@@ -99,7 +99,7 @@ def _white(z: Tensor, added: float) -> Tensor:
 def _shares(v: Tensor, given: Tensor, outlier_cosine: float, scale: float, rounds: int) -> Tensor:
     """What each image weighs for each class, (N + M, C): the labels' ``given`` (N, C), then soft k-means."""
     known, free = v[: len(given)], v[len(given) :]
-    away = torch.where(given.sum(dim=0) == 0, NEVER, 0.0)
+    away = torch.where(given.sum(dim=0) == 0, -torch.inf, 0.0)
     sums = given.T @ known
     moved, shares = sums, free.new_zeros(len(free), given.shape[1])
     for _ in range(rounds):
