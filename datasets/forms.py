@@ -76,7 +76,9 @@ def read_form(value: Any, where: str, *, workers: int, progress: Progress | None
     value = _entries(value, where)
     if is_array(value):
         return _arrays(value, None, where)
-    if isinstance(value, tuple) and len(value) == 2 and is_array(value[0]):
+    if isinstance(value, tuple) and value and is_array(value[0]) and (len(value) == 2 or value[0].ndim > 3):
+        if len(value) != 2:
+            raise UserError(f"{where}: expected arrays (X, y) or X alone, got {len(value)} of them")
         images, labels = value
         return _arrays(images, labels, where)
     if isinstance(value, tuple | list) and not any(map(_is_picture, value[:1])):

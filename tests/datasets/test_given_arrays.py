@@ -187,7 +187,7 @@ def test_labels_that_are_refused(labels: Any, message: str) -> None:
         ({"test": (COLOR[:2], [0, -1])}, "test: expected a label of each image, got 1 of 2 without"),
         ({"test": COLOR}, "test: expected images with labels, got images alone"),
         ({"test": (COLOR, LABELS, LABELS)}, r"test: expected arrays \(X, y\) or X alone, got 3"),
-        ({"unlabeled": 7}, "unlabeled: expected a folder, .*a list of files, a table .* got int"),
+        ({"unlabeled": 7}, "unlabeled: expected a folder, .*a list of files or images .*a table .* got int"),
         ({"unlabeled": []}, "unlabeled: no image, expected some"),
         ({"image_size": 7}, "image_size must be at least 8, got 7"),
         ({"workers": -1}, "workers must not be negative"),

@@ -165,7 +165,7 @@ IMAGE = np.zeros((8, 8), np.uint8)
         (Listed([IMAGE, IMAGE]), "labeled: expected images with labels, got images alone"),
         (Listed([(IMAGE, 0, 0)]), r"labeled, item 0: expected a torch.* of \(image, label\).* got 3 values"),
         (Listed([(IMAGE, 0), IMAGE]), "labeled: expected a torch.*, got 1 of 2 items with a label"),
-        (Listed([(IMAGE, 0), {"image": IMAGE}]), "labeled, item 1: expected an image .* got dict"),
+        (Listed([(IMAGE, 0), {"picture": IMAGE}]), "labeled, item 1: expected an image .* got dict"),
         (
             Listed([(np.zeros((8, 8, 5), np.uint8), 0)]),
             r"labeled, item 0: expected images of shape \(H, W\).* got \(8, 8, 5\)",
