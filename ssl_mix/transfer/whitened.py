@@ -58,9 +58,9 @@ def whitened(
 
     Source: soft k-means with outliers as in :func:`ssl_mix.transfer.starts.prototypes`; the shrunk second
     moment of Ledoit and Wolf, "A well-conditioned estimator for large-dimensional covariance matrices"
-    (2004), with a shrinkage that is not estimated. The classes of few-shot tasks are sought among whitened
-    features in Hu et al., "Leveraging the Feature Distribution in Transfer-based Few-Shot Learning" (ICANN
-    2021) too; there by Sinkhorn to classes of equal size, which costs where they are not.
+    (2004), with a shrinkage that is not estimated. Class sizes are left free: Sinkhorn to equal ones, as in
+    Hu et al., "Leveraging the Feature Distribution in Transfer-based Few-Shot Learning" (ICANN 2021), costs
+    where they are not equal.
     """
     check_labeled(features, labels, num_classes)
     if not shrinkages:
