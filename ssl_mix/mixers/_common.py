@@ -1,5 +1,6 @@
 """What mixers share: drawing, checking images, putting two images together by a mask."""
 
+import warnings
 from collections.abc import Sequence
 from numbers import Real
 
@@ -9,6 +10,8 @@ from torch import Tensor
 from ssl_mix.errors import UserError
 from ssl_mix.losses._common import check_meta, check_shares
 from ssl_mix.randomness import sample_beta
+
+SMALLEST = 8  # side of what may be an image without its batch axis
 
 
 def sample_uniform(shape: tuple[int, ...], generator: torch.Generator | None, device: torch.device) -> Tensor:
@@ -74,6 +77,16 @@ def check_pair(images_a: Tensor, images_b: Tensor, axes: tuple[int, ...] = IMAGE
     if images_a.numel() == 0:
         raise UserError(
             f"there are no images to mix, got an empty batch {tuple(images_a.shape)}: leave it out"
+        )
+
+
+def warn_of_one_image(images: Tensor) -> None:
+    """Warn where (N, C, T) looks like one image (C, H, W) without its batch axis."""
+    if images.ndim == 3 and len(images) in (1, 3) and min(images.shape[1:]) >= SMALLEST:
+        warnings.warn(
+            f"{tuple(images.shape)} is mixed as {len(images)} signals of {images.shape[1]} channels; one "
+            "image needs a batch axis: images[None]",
+            stacklevel=3,
         )
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ssl_mix.errors import UserError
-from ssl_mix.mixers._common import IMAGES, check_pair, check_saliency, pair_up, reordered
+from ssl_mix.mixers._common import IMAGES, check_pair, check_saliency, pair_up, reordered, warn_of_one_image
 from ssl_mix.types import MixedTarget
 
 
@@ -164,6 +164,7 @@ class Mixer(ABC):
             ValueError: shapes or dtypes differ, lam is out of range, or something the mixer needs is missing.
         """
         check_pair(images_a, images_b, self.axes)
+        warn_of_one_image(images_a)
         check_saliency(images_a, saliency_a=saliency_a, saliency_b=saliency_b)
         images, share, _ = self.blend(Pair(images_a, images_b, saliency_a, saliency_b, net), lam, generator)
         return images, share

@@ -119,3 +119,10 @@ def test_an_empty_batch_is_refused() -> None:
 def test_pictures_on_two_devices_are_refused() -> None:
     with pytest.raises(UserError, match="device"):
         CutMix().mix(torch.zeros(2, 3, 8, 8), torch.zeros(2, 3, 8, 8, device="meta"))
+
+
+@pytest.mark.parametrize("mixer", [Mixup(), CutMix()])
+def test_one_image_without_a_batch_axis_is_warned_of(mixer: Mixer) -> None:
+    image = torch.rand(3, 8, 9)
+    with pytest.warns(UserWarning, match=r"3 signals of 8 channels; one image needs a batch axis"):
+        mixer.mix(image, image.flip(1))
