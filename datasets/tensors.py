@@ -28,7 +28,13 @@ class ResidentTensors(ResidentImages):
     """
 
     def __init__(self, tensors: Any) -> None:
-        found = torch.as_tensor(tensors)
+        try:
+            found = torch.as_tensor(tensors)
+        except (RuntimeError, TypeError, ValueError) as error:
+            raise UserError(
+                f"expected numbers (N, ...) in one tensor or array, got {type(tensors).__name__} ({error}): "
+                "torch.stack joins tensors of one shape"
+            ) from error
         if found.ndim < 2 or found.is_complex() or found.dtype == torch.bool:
             raise UserError(
                 f"expected numbers (N, ...), one row or more of them for each example, got {found.dtype} "

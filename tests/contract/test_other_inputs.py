@@ -201,6 +201,7 @@ def stopping(record: dict[str, float]) -> None:
     [
         ({"unlabeled": torch.rand(2, 2, 9)}, "all parts must have one shape and kind of number"),
         ({"labeled": (torch.rand(6), torch.arange(6))}, r"expected numbers \(N, ...\)"),
+        ({"labeled": ([torch.rand(2, 16)] * 6, torch.arange(6))}, "in one tensor or array, got list"),
         ({"labeled": (torch.rand(6, 2, 16), torch.zeros(6))}, "expected labels that are whole numbers"),
         ({"labeled": (torch.rand(5, 2, 16), torch.arange(6) % 3)}, "must be equally many"),
     ],
