@@ -31,7 +31,11 @@ def register(name: str) -> None:
             "folder on PYTHONPATH"
         ) from error
     if not (isinstance(found, type) and issubclass(found, Algorithm)):
-        raise UserError(f"algorithm {name}: expected a subclass of ssl_mix.algorithm.Algorithm in {module!r}")
+        where = getattr(sys.modules[module], "__file__", None) or "the program that was started"
+        raise UserError(
+            f"algorithm {name}: expected a subclass of ssl_mix.algorithm.Algorithm named {attribute!r} in "
+            f"{where}, got {'none' if found is None else repr(found)}: define it there"
+        )
     ALGORITHMS[name] = found
 
 

@@ -66,7 +66,7 @@ def test_the_commands_know_it(capsys: pytest.CaptureFixture[str]) -> None:
     ("word", "message"),
     [
         ("mine_of_a_test:NONE", "expected a subclass of ssl_mix.algorithm.Algorithm"),
-        ("mine_of_a_test:Absent", "expected a subclass of ssl_mix.algorithm.Algorithm"),
+        ("mine_of_a_test:Absent", "named 'Absent' in .*mine_of_a_test.py, got none: define it there"),
         ("nowhere:Mine", "cannot import 'nowhere'.*start where nowhere.py is"),
         ("fixmatc", "Did you mean 'fixmatch'"),
     ],
