@@ -33,6 +33,20 @@ def test_commands_are_understood(command: str, capsys: pytest.CaptureFixture[str
     assert unknown_flags(command, capsys) == []
 
 
+@pytest.mark.parametrize("name", ["README.md", "docs/index.md", "docs/semi-supervised.md"])
+def test_counts_are_those_of_the_registries(name: str) -> None:
+    """Numbers in words, from twenty on, but for those of algorithms that were measured."""
+    tens, ones = (
+        ["twenty", "thirty", "forty"],
+        ["-one", "-two", "-three", "-four", "-five", "-six", "-seven", "-eight", "-nine"],
+    )
+    words = [ten + one for ten in tens for one in ("", *ones)]
+    counts = {"algorithms": len(ALGORITHMS) - len(TRANSFER), "mixers": len(MIXERS)}
+    told = r"\b((?:twenty|thirty|forty)(?:-\w+)?) (?:semi-supervised )?(algorithms(?! that)|mixers)"
+    found = re.findall(told, (ROOT / name).read_text().lower())
+    assert found and all(20 + words.index(number) == counts[thing] for number, thing in found)
+
+
 @pytest.mark.parametrize("built_in", [True, False], ids=["fit", "loops"])
 def test_python_of_the_python_page_runs(
     built_in: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
