@@ -13,18 +13,17 @@ from typing import Any
 
 from ssl_mix.errors import UserError
 
-SHARED = (  # settings that all executors of submitit have
-    *(
-        "cluster",
-        "name",
-        "nodes",
-        "gpus_per_node",
-        "tasks_per_node",
-        "cpus_per_task",
-        "mem_gb",
-        "timeout_min",
-    ),
-)
+# Settings that all executors of submitit have.
+SHARED = [
+    "cluster",
+    "name",
+    "nodes",
+    "gpus_per_node",
+    "tasks_per_node",
+    "cpus_per_task",
+    "mem_gb",
+    "timeout_min",
+]
 
 
 @contextmanager

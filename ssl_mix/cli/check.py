@@ -225,7 +225,7 @@ def seen(size: int, steps: int, count: int, views: Sequence[str]) -> str:
     return f"{size} a step, views {' '.join(views)}, {told} epochs"
 
 
-def counts_of(count: int | None, thing: str) -> str:
+def counts_of(count: int, thing: str) -> str:
     """A number of things, "1 thread" or "2 threads"."""
     return f"{count} {thing}" + ("" if count == 1 else "s")
 
