@@ -41,10 +41,9 @@ class ABC(Addon):
         return {"abc_labeled": labeled, "abc_unlabeled": unlabeled}, {}
 
     def rarity(self) -> Tensor:
-        """r_k, (C,): 1 for the rarest class that is drawn at all."""
-        drawn = self.shares > 0
-        rarest = torch.where(drawn, self.shares, torch.inf).amin()
-        return torch.where(drawn, rarest / self.shares, 1.0)
+        """r_k, (C,): 1 for the rarest class that is drawn at all, and for those that never are."""
+        shares = self.positive_shares
+        return shares.amin() / shares
 
     def _drawn(self, chances: Tensor) -> Tensor:
         """1 with the chances (N,), else 0, from the generator of the step."""

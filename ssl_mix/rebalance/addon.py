@@ -99,6 +99,12 @@ class Addon(nn.Module):
         assert self._sight is not None, "no step is under way"
         return self._sight
 
+    @property
+    def positive_shares(self) -> Tensor:
+        """``shares``, (C,), with that of the rarest class that is drawn for classes that never are."""
+        drawn = self.shares > 0
+        return torch.where(drawn, self.shares, torch.where(drawn, self.shares, torch.inf).amin())
+
     def extend(self, net: nn.Module, task: Task) -> None:
         """Its buffers, and its head where it has one.
 

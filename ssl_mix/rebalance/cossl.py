@@ -46,7 +46,7 @@ class CoSSL(Addon):
             of_images, of_strong = features_of(sight.nets.teacher, images, strong)
             enhanced = self._enhanced(of_images, of_strong)
         (logits,) = head_logits(sight.nets.student, enhanced)
-        weights = torch.where(self.shares > 0, 1 / (len(self.shares) * self.shares), 0).to(logits)
+        weights = (1 / (len(self.shares) * self.positive_shares)).to(logits)
         costs = weights[sight.labels] * F.cross_entropy(logits, sight.labels, reduction="none")
         return {"cossl_classifier": costs.mean()}, {}
 

@@ -15,16 +15,15 @@ from ssl_mix.rebalance.addon import Addon, News, head_logits
 
 THRESHOLD = 0.95
 A, B = 2.0, 2.0
-TINY = 1e-12
 
 
 class TRAS(Addon):
     """A second classifier, taught by the first, whose pseudo-labels are adjusted too.
 
-    Pseudo-labels: ``p_c / pi_c``, made to sum to 1, with pi how often classes are drawn. Adds ``CE(a(x) + log
-    pi, y) + mean[1[max softmax(a(weak u)) >= 0.95] CE(a(strong u), softmax((z(strong u) - t_k log pi) /
-    2))]`` with a and z the second and the first classifier, z detached, k the class of a(weak u), and ``t = 2
-    softmax(-log pi) + 2``.
+    Pseudo-labels: ``p_c / pi_c``, made to sum to 1, with pi how often classes are drawn, those that never are
+    as often as the rarest. Adds ``CE(a(x) + log pi, y) + mean[1[max softmax(a(weak u)) >= 0.95] CE(a(strong
+    u), softmax((z(strong u) - t_k log pi) / 2))]`` with a and z the second and the first classifier, z
+    detached, k the class of a(weak u), and ``t = 2 softmax(-log pi) + 2``.
     """
 
     own_head = True
@@ -32,8 +31,7 @@ class TRAS(Addon):
 
     def correct(self, probabilities: Tensor) -> tuple[Tensor, News]:
         """The distributions without the class shares."""
-        prior = self._log_shares().exp().to(probabilities)
-        adjusted = probabilities / prior
+        adjusted = probabilities / self.positive_shares.to(probabilities)
         return adjusted / adjusted.sum(dim=1, keepdim=True), {}
 
     def terms(self) -> tuple[dict[str, Tensor], News]:
@@ -44,14 +42,10 @@ class TRAS(Addon):
         with torch.no_grad():
             first = full_precision(base(sight.features[2]))
             confidence, classes = torch.softmax(logits_weak, dim=1).max(dim=1)
-            shift = self._log_shares().to(first)
+            shift = self.positive_shares.log().to(first)
             strength = (A * torch.softmax(-shift, dim=0) + B)[classes][:, None]
             target = torch.softmax((first - strength * shift) / 2, dim=1)
             mask = (confidence >= THRESHOLD).to(target.dtype)
         labeled = F.cross_entropy(logits_x + shift, sight.labels)
         taught = (mask * F.cross_entropy(logits_strong, target, reduction="none")).mean()
         return {"tras_labeled": labeled, "tras_unlabeled": taught}, {}
-
-    def _log_shares(self) -> Tensor:
-        """log pi, (C,)."""
-        return (self.shares + TINY).log()

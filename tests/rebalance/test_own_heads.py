@@ -59,6 +59,16 @@ def test_tras() -> None:
     np.testing.assert_allclose(scene.output.pseudo.confidence, [max(p) for p in adjusted], rtol=1e-6)
 
 
+def test_tras_takes_classes_that_are_never_drawn_for_as_rare_as_the_rarest() -> None:
+    """Divided by next to nothing they had every pseudo-label."""
+    addon = AddonScene("tras").addon
+    addon.shares.copy_(torch.tensor([0.5, 0.3, 0.2, 0.0]))
+    given = np.array([[0.7, 0.2, 0.06, 0.04]])
+    expected = given / [0.5, 0.3, 0.2, 0.2]
+    found, _ = addon.correct(torch.from_numpy(given))
+    np.testing.assert_allclose(found, expected / expected.sum(), rtol=1e-6)
+
+
 @pytest.mark.parametrize("number", [79, 80])
 def test_cossl(number: int) -> None:
     """Its features, and in the last fifth its answers, are the teacher's."""
