@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ssl_mix.algorithm import Algorithm, parts, step_output
-from ssl_mix.banks import known_indices
+from ssl_mix.banks import class_type, known_indices
 from ssl_mix.errors import UserError, check_count, check_not_negative
 from ssl_mix.mixing.terms import MixingTerms
 from ssl_mix.mixing.words import Mix
@@ -41,7 +41,7 @@ class VPet(Algorithm):
         mixing: mixing terms added to the loss: decoupled mixup (DM) and the asymmetric strategy (AS).
 
     Attributes:
-        votes: of each unlabeled image by each teacher, (U, K) int16; -1: none.
+        votes: of each unlabeled image by each teacher, (U, K) of :func:`ssl_mix.banks.class_type`; -1: none.
 
     Raises:
         ValueError: an argument is out of range; in ``begin``: nobody has voted.
@@ -69,7 +69,7 @@ class VPet(Algorithm):
     def extend(self, net: nn.Module, task: Task) -> nn.Module:
         """Room for the votes."""
         room = (task.num_unlabeled, max(1, len(self.teachers)))
-        self.register_buffer("votes", torch.full(room, NONE, dtype=torch.int16))
+        self.register_buffer("votes", torch.full(room, NONE, dtype=class_type(task.num_classes)))
         self.classes = task.num_classes
         return super().extend(net, task)
 

@@ -47,6 +47,13 @@ def test_the_loss_is_the_cross_entropy_to_the_shares_of_the_votes() -> None:
     assert output.pseudo.labels[1:3].tolist() == [0, 4]
 
 
+def test_votes_of_more_classes_than_16_bits_number_are_kept() -> None:
+    algorithm = VPet(teachers=("a",))
+    algorithm.extend(Recorder(np.random.default_rng(0), 2.0), Task(40_000, 2, SHAPE, LABELED))
+    algorithm.cast(torch.tensor([[39_999], [-1]]))
+    assert algorithm.votes.tolist() == [[39_999], [-1]]
+
+
 def test_votes_that_are_none_are_refused() -> None:
     algorithm, net = voted([[0, 0, 0]])
     with pytest.raises(UserError, match=r"expected votes of \(40, 3\).*got \(40, 2\)"):
