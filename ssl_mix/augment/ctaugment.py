@@ -59,7 +59,7 @@ class CTAugment(nn.Module):
         geometry: factor on the ranges of rotation, shear and translation; below 1 for tiny images.
         draws: operations for each image.
         threshold: below which a bin is never drawn, in [0, 1].
-        decay: of rates, in (0, 1).
+        decay: of rates, in [0, 1]; 1 learns nothing.
 
     Raises:
         ValueError: a value out of range.

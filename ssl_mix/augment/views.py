@@ -71,7 +71,7 @@ class Augmentation:
         crop: of the weak view: "pad" takes a random crop of the padded image, which shifts one that is no
             larger than the crop by up to ``padding``; "resized" resizes a random part of it instead.
         variant: of RandAugment and Cutout.
-        geometry: factor on RandAugment's rotations, shears and translations; below 1 for tiny images.
+        geometry: factor on the policy's rotations, shears and translations; below 1 for tiny images.
         policy: what alters strong views, before Cutout: "randaugment"; "ctaugment", whose strengths are
             learned; "trivial", one operation of any strength; "augmix", blends of chains, without Cutout.
         size: side of what the network sees, a crop of the stored image; default: the stored image itself.
