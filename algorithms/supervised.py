@@ -21,7 +21,7 @@ from ssl_mix.mixing.criterion import Criterion, LabelPolicy, MixingLoss, check_c
 from ssl_mix.mixing.terms import MixingTerms
 from ssl_mix.mixing.words import Mix
 from ssl_mix.passes import frozen_running_statistics
-from ssl_mix.types import Batch, Nets, Step, StepOutput, Task
+from ssl_mix.types import Batch, MixedTarget, Nets, Step, StepOutput, Task
 
 
 class Supervised(Algorithm):
@@ -151,10 +151,12 @@ class Supervised(Algorithm):
         logits = features if clean is None else net.head(features)
         target = mixed.target
         if attention is not None:
-            assert mixed.mask is not None  # check_composition refuses hidden layers
+            # check_composition refuses hidden layers and joint mixers
+            assert mixed.mask is not None and isinstance(target, MixedTarget)
             target = target._replace(lam=transmix_lam(attention(), mixed.mask, target.lam))
         terms = {"loss/labeled": self._loss(self._adjusted(logits), target, generator)}
         if clean is not None:
+            assert isinstance(mixed.target, MixedTarget)
             partner = clean.index_select(0, mixed.partner)
             terms["loss/sem"] = semantic_equivariance(features, clean, partner, mixed.target.lam)
         if mixed.loss is not None:  # AutoMix and SAMix teach the network plain images too

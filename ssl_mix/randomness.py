@@ -22,6 +22,17 @@ def stream_generator(seed: int, stream: str, step: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(stream_seed(seed, stream, step))
 
 
+def sample_dirichlet(
+    shape: tuple[int, ...], alpha: float, generator: torch.Generator | None, device: torch.device
+) -> Tensor:
+    """Draws (..., K) from the symmetric Dirichlet distribution, float32, on ``device``, made where the
+    generator lives."""
+    source = generator.device if generator is not None else device
+    given = torch.full(shape, alpha, dtype=torch.float64, device=source)
+    gamma = torch._standard_gamma(given, generator=generator)
+    return (gamma / gamma.sum(-1, keepdim=True)).float().to(device, non_blocking=True)
+
+
 def sample_beta(
     count: int,
     alpha: float,

@@ -51,6 +51,26 @@ class MixedTarget(NamedTuple):
         return lam * self.labels_a + (1 - lam) * self.labels_b
 
 
+class JointTarget(NamedTuple):
+    """Labels of images that are made of any number of images: ``sum over k of shares_k * onehot(labels_k)``.
+
+    Attributes:
+        labels: classes of the images that may be shown, (N, K) int64; a place that is not used repeats a
+            class that is shown. Multi-label: (N, K, C) float.
+        shares: their label weights, (N, K) float in [0, 1], each row summing to 1.
+    """
+
+    labels: Tensor
+    shares: Tensor
+
+    def dense(self, num_classes: int) -> Tensor:
+        """The same labels as one number per class, (N, num_classes)."""
+        if self.labels.is_floating_point():
+            return torch.einsum("nk,nkc->nc", self.shares.to(self.labels), self.labels)
+        empty = self.shares.new_zeros(len(self.labels), num_classes)
+        return empty.scatter_add(1, self.labels, self.shares)
+
+
 class Samples(NamedTuple):
     """One half of a batch.
 

@@ -18,7 +18,8 @@ from ssl_mix.losses._pairs import (
     rows,
 )
 from ssl_mix.losses.dense import PlainTarget, check_target, named
-from ssl_mix.types import MixedTarget
+from ssl_mix.losses.multiway import joint_dense
+from ssl_mix.types import JointTarget, MixedTarget
 
 DISTRIBUTION = 1e-4  # how far from 1 the sum of a class distribution may be, where its dtype is no coarser
 
@@ -211,16 +212,22 @@ class DecoupledMixupBCELoss(nn.Module):
         self.t, self.xi, self.sum_classes, self.reduction = t, xi, sum_classes, reduction
         self.ignore_index = ignore_index
 
-    def forward(self, logits: Tensor, target: MixedTarget | PlainTarget | Tensor) -> Tensor:
+    def forward(self, logits: Tensor, target: MixedTarget | PlainTarget | JointTarget | Tensor) -> Tensor:
         """The loss for logits (N, C) and a :class:`MixedTarget`, dense targets (N, C) or labels (N,); all
-        with further axes (N, C, d1, ...) and (N, d1, ...) too."""
-        logits, target = full_rows(logits), named(target)
+        with further axes (N, C, d1, ...) and (N, d1, ...) too; or a :class:`JointTarget`, whose classes are
+        wanted by r of their shares."""
+        logits = full_rows(logits)
+        if isinstance(target, JointTarget):
+            wanted = joint_dense(logits, target, multi_label=True)
+            return self._binary(logits, rescale_lam(wanted, t=self.t, xi=self.xi))
+        target = named(target)
         if isinstance(target, MixedTarget) and getattr(target.labels_a, "shape", None) == logits.shape:
             target = target.dense(logits.shape[1])
         if not isinstance(target, MixedTarget):
             check_target(logits, target, classes=1)
             if target.is_floating_point():
-                return self._dense(logits, target)
+                check_shares("target", target)
+                return self._binary(logits, rescaled_target(rows(target), logits.dtype, t=self.t, xi=self.xi))
             target = MixedTarget(target, target, logits.new_ones(()))
         return decoupled_mixup_bce(
             logits,
@@ -234,10 +241,8 @@ class DecoupledMixupBCELoss(nn.Module):
             reduction=self.reduction,
         )
 
-    def _dense(self, logits: Tensor, target: Tensor) -> Tensor:
+    def _binary(self, logits: Tensor, wanted: Tensor) -> Tensor:
         shape = logits.shape[:1] + logits.shape[2:]
-        check_shares("target", target)
-        wanted = rescaled_target(rows(target), logits.dtype, t=self.t, xi=self.xi)
         values = mean_bce(
             rows(logits),
             wanted,

@@ -19,9 +19,9 @@ from ssl_mix.losses._pairs import (
 from ssl_mix.losses.decoupled import decoupled_loss, half_weights
 from ssl_mix.losses.dense import PlainTarget, check_dense, check_target, decode_classes, named, plain_loss
 from ssl_mix.losses.mixup import mixup_cross_entropy
-from ssl_mix.losses.multiway import multiway_decoupled_cross_entropy
+from ssl_mix.losses.multiway import joint_dense, multiway_decoupled_cross_entropy
 from ssl_mix.losses.remainder import pair_loss
-from ssl_mix.types import MixedTarget
+from ssl_mix.types import JointTarget, MixedTarget
 
 
 class DecoupledMixupLoss(nn.Module):
@@ -84,9 +84,11 @@ class DecoupledMixupLoss(nn.Module):
         self.classes, self.ignore_index, self.label_smoothing = classes, ignore_index, label_smoothing
         self.register_buffer("weight", weight)
 
-    def forward(self, logits: Tensor, target: MixedTarget | PlainTarget | Tensor) -> Tensor:
+    def forward(self, logits: Tensor, target: MixedTarget | PlainTarget | JointTarget | Tensor) -> Tensor:
         """The loss for logits (N, C) and a :class:`MixedTarget` or its plain tuple, dense targets (N, C) or
-        labels (N,); all with further axes (N, C, d1, ...) and (N, d1, ...) too."""
+        labels (N,); all with further axes (N, C, d1, ...) and (N, d1, ...) too; or a :class:`JointTarget`."""
+        if isinstance(target, JointTarget):
+            return self._joint(full_rows(logits), target)
         target = named(target)
         if isinstance(target, MixedTarget):
             return self._mixed(logits, target)
@@ -111,7 +113,12 @@ class DecoupledMixupLoss(nn.Module):
         pairs = as_pairs(logits, lam, weight, self.ignore_index, labels_a=labels_a, labels_b=labels_b)
         return decoupled_loss(pairs, self.eta, self.sides, self.eta_power, weight, smoothing, reduction)
 
-    def _dense(self, logits: Tensor, target: Tensor) -> Tensor:
+    def _joint(self, logits: Tensor, target: JointTarget) -> Tensor:
+        if self.sides != "both":
+            raise UserError(f"sides={self.sides!r} is of pairs, and a JointTarget may have more classes")
+        return self._dense(logits, joint_dense(logits, target), target)
+
+    def _dense(self, logits: Tensor, target: Tensor, joint: JointTarget | None = None) -> Tensor:
         shape = logits.shape[:1] + logits.shape[2:]
         logits, target = rows(logits), rows(target)
         check_dense(target, self.ignore_index)
@@ -120,13 +127,13 @@ class DecoupledMixupLoss(nn.Module):
             logits, target, weight=weight, reduction="none", label_smoothing=self.label_smoothing
         )
         if self.eta != 0:
-            values = values + self.eta * self._decoded(logits, target, weight)
+            labels, shares = joint or decode_classes(target, self.classes)
+            values = values + self.eta * self._decoupled(logits, labels, shares.to(logits), weight)
         return reduce(values if self.reduction == "mean" else values.view(shape), self.reduction)
 
-    def _decoded(self, logits: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
-        """D of the classes behind a dense target, (M,)."""
-        labels, shares = decode_classes(target, self.classes)
-        if self.classes > 2:
+    def _decoupled(self, logits: Tensor, labels: Tensor, shares: Tensor, weight: Tensor | None) -> Tensor:
+        """D of the classes (M, K) of each row, (M,)."""
+        if labels.shape[1] != 2:
             return multiway_decoupled_cross_entropy(
                 logits, labels, shares, eta_power=self.eta_power, weight=weight, reduction="none"
             )

@@ -7,8 +7,9 @@ from torch import Tensor
 
 from ssl_mix.errors import UserError, check_not_negative
 from ssl_mix.losses._common import Reduction, check_meta, check_shares, reduce
-from ssl_mix.losses._pairs import at_classes, class_weights, full_rows
+from ssl_mix.losses._pairs import at_classes, class_weights, full_rows, named_classes
 from ssl_mix.losses.remainder import remainder_gap
+from ssl_mix.types import JointTarget
 
 
 def _merged(labels: Tensor, weights: Tensor) -> Tensor:
@@ -31,6 +32,24 @@ def _check(name: str, given: Tensor, dtype: torch.dtype | None, logits: Tensor, 
             f"shape, got {got}"
         )
     check_meta(name, given, logits)
+
+
+def check_multiway(logits: Tensor, labels: Tensor, weights: Tensor) -> None:
+    """Raise unless the classes (N, K) int64 and their weights (N, K) in [0, 1] belong to logits (N, C)."""
+    _check("labels", labels, torch.int64, logits, labels)
+    _check("weights", weights, None, logits, labels)
+    check_shares("weights", weights)
+
+
+def joint_dense(logits: Tensor, target: JointTarget, *, multi_label: bool = False) -> Tensor:
+    """A target that was checked against logits (N, C), as one number per class like them."""
+    labels, shares = target
+    if multi_label and labels.shape == (*shares.shape, logits.shape[1]) and labels.is_floating_point():
+        check_shares("labels", labels)
+    else:
+        check_multiway(logits, labels, shares)
+    dense: Tensor = named_classes(lambda scores, _: target.dense(scores.shape[1]), logits, labels)
+    return dense.to(logits.dtype).clamp(max=1)
 
 
 def multiway_decoupled_cross_entropy(
@@ -70,9 +89,7 @@ def multiway_decoupled_cross_entropy(
     """
     logits = full_rows(logits)
     check_not_negative("eta_power", eta_power)
-    _check("labels", labels, torch.int64, logits, labels)
-    _check("weights", weights, None, logits, labels)
-    check_shares("weights", weights)
+    check_multiway(logits, labels, weights)
     own = _merged(labels, weights.to(logits.device, logits.dtype))
     price = (own > 0) * own**eta_power
     if weight is not None:

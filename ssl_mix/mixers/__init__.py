@@ -13,6 +13,7 @@ from ssl_mix.mixers.alignmix import AlignMix
 from ssl_mix.mixers.attentivemix import AttentiveMix
 from ssl_mix.mixers.automix import AutoMix
 from ssl_mix.mixers.class_attention import capture_class_attention
+from ssl_mix.mixers.comixup import CoMixup
 from ssl_mix.mixers.cutmix import CutMix
 from ssl_mix.mixers.fmix import FMix
 from ssl_mix.mixers.gridmix import GridMix
@@ -50,6 +51,7 @@ MixerName = Literal[
     "saliencymix",
     "attentivemix",
     "puzzlemix",
+    "comixup",
     "automix",
     "samix",
     "patchshuffle",
@@ -78,6 +80,7 @@ MIXERS: dict[str, Callable[..., Mixer]] = {
     "saliencymix": SaliencyMix,
     "attentivemix": AttentiveMix,
     "puzzlemix": PuzzleMix,
+    "comixup": CoMixup,
     "patchshuffle": PatchShuffle,
     "patchmixup": PatchMixup,
     "snapmix": SnapMix,
@@ -96,6 +99,7 @@ __all__ = [
     "AlignMix",
     "AttentiveMix",
     "AutoMix",
+    "CoMixup",
     "CutMix",
     "FMix",
     "GridMix",

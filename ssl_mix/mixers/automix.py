@@ -175,6 +175,7 @@ class AutoMix(Mixer, nn.Module):
     ) -> tuple[Tensor, MixedTarget]:
         """The images and labels that ``mix_batch`` gives, without a lesson for the block."""
         batch, _ = self._mixed_once(images, labels, net, generator)
+        assert isinstance(batch.target, MixedTarget)
         return batch.images, batch.target
 
     def mask_cost(self, mask: Tensor, lam: Tensor) -> Tensor:

@@ -131,6 +131,7 @@ class LayerMixer(Mixer):
         net = check_net(net, self)
         with self.applied(net, images, labels, generator=generator) as mixed:
             logits = net(mixed.images)
+        assert isinstance(mixed.target, MixedTarget)
         return logits, mixed.target
 
     @contextmanager

@@ -9,8 +9,16 @@ import torch
 from torch import Tensor, nn
 
 from ssl_mix.errors import UserError
-from ssl_mix.mixers._common import IMAGES, check_pair, check_saliency, pair_up, reordered, warn_of_one_image
-from ssl_mix.types import MixedTarget
+from ssl_mix.mixers._common import (
+    IMAGES,
+    check_pair,
+    check_saliency,
+    pair_up,
+    reordered,
+    usable_saliency,
+    warn_of_one_image,
+)
+from ssl_mix.types import JointTarget, MixedTarget
 
 
 class Pair(NamedTuple):
@@ -65,8 +73,10 @@ class MixedBatch(NamedTuple):
     Attributes:
         images: (N, C, H, W); what the network is to be fed.
         target: labels of the mixed images.
-        partner: position of each sample's partner in the batch, (N,) int64.
-        mask: share of the base image by pixel, as in :class:`Mixed`; None where hidden layers are mixed.
+        partner: position of each sample's partner in the batch, (N,) int64; of a joint mixer, of the images
+            that it may show, (N, K).
+        mask: share of the base image by pixel, as in :class:`Mixed`; None where hidden layers are mixed, or
+            more than two images.
         loss: 0-d, what a learned mixer adds to the loss to learn itself; None for all others.
 
     Examples:
@@ -76,7 +86,7 @@ class MixedBatch(NamedTuple):
     """
 
     images: Tensor
-    target: MixedTarget
+    target: MixedTarget | JointTarget
     partner: Tensor
     mask: Tensor | None
     loss: Tensor | None = None
@@ -96,12 +106,24 @@ def with_saliency(pair: Pair, mixer: "Mixer", labels: Tensor, partner: Tensor) -
     return pair._replace(saliency_a=saliency, saliency_b=saliency.index_select(0, partner))
 
 
+def given_saliency(pair: Pair, mixer: "Mixer") -> tuple[Tensor, Tensor]:
+    """The importance of the pixels of both batches, or an error where ``mixer`` got none."""
+    if pair.saliency_a is None or pair.saliency_b is None:
+        raise UserError(
+            f"{type(mixer).__name__} needs the saliency of both images: pass saliency_a= and saliency_b=, "
+            "or let mixer(images, labels, net=net) compute it"
+        )
+    device = pair.images_a.device
+    return usable_saliency(pair.saliency_a, device), usable_saliency(pair.saliency_b, device)
+
+
 class Mixer(ABC):
     """One way to mix images. A subclass says how in ``blend``; the rest follows.
 
     Attributes:
         needs: what it needs beside images: "saliency" or "net", or nothing.
         hidden: whether it mixes hidden layers, so that there is no mixed image to be looked at.
+        joint: whether it mixes a batch together, more than two images in one, with a JointTarget.
         axes: how many axes a batch may have: 4, images (N, C, H, W); 3, signals (N, C, T); () for any number.
 
     Examples:
@@ -115,6 +137,7 @@ class Mixer(ABC):
 
     needs: ClassVar[frozenset[str]] = frozenset()
     hidden: ClassVar[bool] = False
+    joint: ClassVar[bool] = False
     axes: ClassVar[tuple[int, ...]] = IMAGES
 
     @abstractmethod
@@ -190,6 +213,7 @@ class Mixer(ABC):
             The mixed images and their :class:`ssl_mix.types.MixedTarget`.
         """
         images, target, *_ = self.mix_batch(images, labels, net=net, generator=generator)
+        assert isinstance(target, MixedTarget)  # a joint mixer says otherwise
         return images, target
 
     def mix_batch(

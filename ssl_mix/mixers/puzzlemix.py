@@ -8,11 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from ssl_mix.errors import UserError, check_count, check_not_negative, check_positive, check_share
-from ssl_mix.mixers._common import check_float, composite, pixel_share, resolve_lam, usable_saliency
+from ssl_mix.mixers._common import check_float, composite, pixel_share, resolve_lam
 from ssl_mix.mixers.cells import spread
 from ssl_mix.mixers.grid_cut import solve_grid
 from ssl_mix.mixers.hooks import check_net
-from ssl_mix.mixers.mixer import Mixed, Mixer, Pair
+from ssl_mix.mixers.mixer import Mixed, Mixer, Pair, given_saliency
 from ssl_mix.mixers.puzzle_energy import cell_shares, puzzle_energy
 from ssl_mix.mixers.saliency import gradient_saliency
 from ssl_mix.mixers.transport import move_patches, transport_plan
@@ -106,7 +106,7 @@ class PuzzleMix(Mixer):
         images = (pair.images_a, pair.images_b)
         check_float(images[0], self)
         lam = resolve_lam(lam, self.alpha, images[0], generator)
-        saliency = self._given_saliency(pair)
+        saliency = given_saliency(pair, self)
         blocks = self._draw_blocks(images[0], generator)
         with torch.no_grad():
             shares = torch.stack([cell_shares(given, blocks) for given in saliency])
@@ -120,15 +120,6 @@ class PuzzleMix(Mixer):
             images = (move_patches(images[0], plans[0]), move_patches(images[1], plans[1]))
         mask = spread(cells, *images[0].shape[2:])
         return Mixed(composite(*images, mask), pixel_share(mask), mask)
-
-    def _given_saliency(self, pair: Pair) -> tuple[Tensor, Tensor]:
-        if pair.saliency_a is None or pair.saliency_b is None:
-            raise UserError(
-                "PuzzleMix needs the saliency of both images: pass saliency_a= and saliency_b=, "
-                "or let mixer(images, labels, net=net) compute it"
-            )
-        device = pair.images_a.device
-        return usable_saliency(pair.saliency_a, device), usable_saliency(pair.saliency_b, device)
 
     def _draw_blocks(self, images: Tensor, generator: torch.Generator | None) -> int:
         side = min(images.shape[2:])

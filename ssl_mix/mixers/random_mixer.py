@@ -31,7 +31,8 @@ class RandomMixer(Mixer):
 
     Raises:
         ValueError: there is no mixer, a chance is not above 0, prob lies outside [0, 1], or a mixer mixes
-            hidden layers, learns or is no mixer; while mixing, whatever a drawn mixer raises.
+            hidden layers or the batch together, learns or is no mixer; while mixing, whatever a drawn mixer
+            raises.
 
     Differs from timm, which draws one of two mixers and one lam for the whole batch.
 
@@ -139,6 +140,8 @@ def _check_choosable(mixer: object) -> None:
     name = type(mixer).__name__
     if getattr(mixer, "hidden", False):
         raise UserError(f"{name} mixes hidden layers of the whole batch: it cannot be drawn per image")
+    if getattr(mixer, "joint", False):
+        raise UserError(f"{name} mixes the whole batch together: it cannot be drawn per image")
     if isinstance(mixer, nn.Module):
         raise UserError(f"{name} learns from a loss over the whole batch: it cannot be drawn per image")
 

@@ -15,7 +15,7 @@ from ssl_mix.losses import (
 )
 from ssl_mix.mixers import MIXERS
 from ssl_mix.mixing.terms import MixingTerms
-from ssl_mix.types import MixedTarget
+from ssl_mix.types import JointTarget, MixedTarget
 
 Criterion = Literal["ce", "bce"]
 LabelPolicy = Literal["plain", "lumix", "transmix"]
@@ -72,9 +72,11 @@ class MixingLoss:
         """The loss (0-d) of plain images: logits (N, C), labels (N,)."""
         return self.criterion.forward(logits, MixedTarget.unmixed(labels))
 
-    def __call__(self, logits: Tensor, target: MixedTarget, generator: torch.Generator) -> Tensor:
+    def __call__(
+        self, logits: Tensor, target: MixedTarget | JointTarget, generator: torch.Generator
+    ) -> Tensor:
         """The loss (0-d) of mixed images; the draws of LUMix come from ``generator``."""
-        if self.label_policy != "lumix":
+        if self.label_policy != "lumix" or isinstance(target, JointTarget):
             return self.criterion.forward(logits, target)
         lam = lumix_lam(logits, *target, generator=generator)
         regularizer = lumix_regularizer(logits, target.labels_a, target.labels_b, lam)
@@ -113,6 +115,12 @@ def check_composition(mixing: MixingTerms, *, label_policy: str, **options: Any)
                     f"`{name}={value}` concerns mixed images, and `mix=none` mixes none: choose `mix=mixup` "
                     "or `mix=dm` too, with a `mixer`, cutmix for example"
                 )
+    for name, value in {"label_policy": label_policy, "regularizer": options["regularizer"]}.items():
+        if value != MIXED_ALONE[name] and getattr(MIXERS[mixing.mixer], "joint", False):
+            raise UserError(
+                f"`{name}={value}` is about pairs of images, and `mixer={mixing.mixer}` makes one of many: "
+                "take puzzlemix"
+            )
     if label_policy == "transmix" and mixing.mixer in NO_ATTENTION:
         raise UserError(
             f"`label_policy=transmix` does not go with `mixer={mixing.mixer}`: it "

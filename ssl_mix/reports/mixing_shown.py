@@ -11,7 +11,7 @@ from ssl_mix.algorithms import Supervised
 from ssl_mix.augment import Augmentation
 from ssl_mix.datasets import ImageSource
 from ssl_mix.errors import UserError
-from ssl_mix.mixers import MIXERS, Mixed, Mixer, Pair, build_mixer
+from ssl_mix.mixers import MIXERS, CoMixup, Mixed, Mixer, Pair, build_mixer
 from ssl_mix.reports.blocks import Pictures
 from ssl_mix.reports.thumbnails import data_uri
 
@@ -86,7 +86,9 @@ def mix_with_all(
 
 def mix_pairs(mixer: Mixer, images: Tensor, labels: Tensor, net: nn.Module, seed: int) -> Mixed:
     """The images at even places mixed with those at odd ones; a learned mixer that no run has trained gets a
-    fresh block."""
+    fresh block, and Co-Mixup makes its images of all."""
+    if isinstance(mixer, CoMixup):
+        return mix_together(mixer, images, mixer.saliency(images, labels, net), seed)
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         mixer.prepare(net, (images.shape[1], images.shape[2], images.shape[3]))
@@ -95,6 +97,20 @@ def mix_pairs(mixer: Mixer, images: Tensor, labels: Tensor, net: nn.Module, seed
     if saliency is not None:
         pair = pair._replace(saliency_a=saliency[0::2], saliency_b=saliency[1::2])
     return mixer.blend(pair, torch.tensor(SHARES), torch.Generator().manual_seed(seed))
+
+
+def mix_together(mixer: CoMixup, images: Tensor, saliency: Tensor, seed: int) -> Mixed:
+    """Of the images that are made of all, for each image at an even place the one that shows most of it; its
+    mask is where it does."""
+    marks = torch.eye(len(images))[:, :, None, None].expand(-1, -1, *images.shape[2:])
+    mixed, shown = (
+        mixer.jointly(given, saliency, torch.Generator().manual_seed(seed)).images
+        for given in (images, marks)
+    )
+    base = torch.arange(0, len(images), 2)
+    best = shown.mean((2, 3)).argmax(0)[base]
+    mask = shown[best, base, None]
+    return Mixed(mixed[best], mask.mean((1, 2, 3)), mask)
 
 
 def mixed_pictures(

@@ -34,6 +34,7 @@ X = torch.randn(6, 3, 16, 16, generator=torch.Generator().manual_seed(0))
 LABELS = torch.tensor([0, 1, 2, 3, 0, 1])
 CUTMIX = MixingTerms(mix="mixup", mixer="cutmix")
 MANIFOLD = MixingTerms(mix="mixup", mixer="manifoldmix")
+JOINT = MixingTerms(mix="mixup", mixer="comixup")
 SHUFFLE = MixingTerms(mix="mixup", mixer="patchshuffle")
 
 
@@ -77,6 +78,10 @@ def test_every_combination_trains_or_is_refused(
         "label_policy": policy,
         "regularizer": regularizer,
     }
+    if mixer == "comixup" and (policy, regularizer) != ("plain", "none"):
+        with pytest.raises(UserError, match=r"about pairs of images.*comixup"):
+            Supervised(**options)
+        return
     if mix == "dm" and criterion == "bce" and policy == "lumix":
         with pytest.raises(UserError, match="criterion=bce"):
             Supervised(**options)
@@ -173,6 +178,7 @@ def test_mixing_stops_for_the_last_steps() -> None:
         ({"mixing": MANIFOLD, "label_policy": "transmix"}, "hidden layers"),
         ({"mixing": "mixup", "label_policy": "transmix"}, "same share"),
         ({"mixing": SHUFFLE, "label_policy": "transmix"}, "shuffles"),
+        ({"mixing": JOINT, "label_policy": "transmix"}, "label_policy=transmix.*about pairs"),
         ({"criterion": "bce", "label_smoothing": 0.1}, "label_smoothing"),
         ({"mixing": "dm", "criterion": "bce", "label_policy": "lumix"}, "lumix"),
         ({"mixing": CUTMIX, "stop_mixing": 1.5}, "stop_mixing"),

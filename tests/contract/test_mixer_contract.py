@@ -23,6 +23,7 @@ from mixer_scene import (
 from torch import nn
 
 from ssl_mix.errors import UserError
+from ssl_mix.types import JointTarget
 
 
 @MIX
@@ -32,6 +33,12 @@ def test_a_batch_with_itself(name: str, samples: int, nets: dict[int, Net]) -> N
     values = torch.arange(1, samples + 1)
     images = values.float()[:, None, None, None].expand(-1, *SHAPE[1:])
     batch = build(name, nets).mix_batch(images, values - 1, net=nets[3], generator=generator())
+    if isinstance(batch.target, JointTarget):
+        sources, shares = batch.partner, batch.target.shares
+        assert torch.equal(batch.target.labels[shares > 0], sources[shares > 0])
+        expected = (shares.double() * (sources + 1)).sum(1)
+        assert (batch.images.double().mean(dim=(1, 2, 3)) - expected).abs().max() <= samples * 1e-6
+        return
     assert torch.equal(batch.target.labels_a, values - 1)
     assert torch.equal(batch.target.labels_b, batch.partner)
     assert torch.equal(batch.partner.sort().values, values - 1)
@@ -61,7 +68,7 @@ def test_a_batch_and_its_labels_stay_as_they_were(name: str, nets: dict[int, Net
     images, labels = pictures(), torch.arange(6) % 4
     batch = build(name, nets).mix_batch(images, labels, net=nets[3], generator=generator())
     batch.images.detach().fill_(7)
-    batch.target.labels_b.fill_(3)
+    batch.target[-2].fill_(3)  # labels of the partner, or of all
     assert torch.equal(images, pictures())
     assert torch.equal(labels, torch.arange(6) % 4)
 

@@ -130,10 +130,10 @@ def test_lam_has_its_beta_distribution(name: str, alpha: float) -> None:
 
 @MIX
 def test_every_sample_has_its_own_lam(name: str, nets: dict[int, Net]) -> None:
-    """Not one for the batch; of PuzzleMix, whose blocks may be large, many are equal."""
+    """Not one for the batch; of mixers whose blocks may be large, many are equal."""
     images = pictures((50, 3, 64, 64)), pictures((50, 3, 64, 64), seed=2)
     lam = mix(build(name, nets, images[0].shape), *images, nets).lam
-    assert len(lam.unique()) >= (2 if name == "puzzlemix" else 15)
+    assert len(lam.unique()) >= (2 if name in ("puzzlemix", "comixup") else 15)
 
 
 @BY_PIXEL

@@ -9,10 +9,10 @@ from torch import Tensor, nn
 
 from ssl_mix.errors import UserError
 from ssl_mix.losses import AsymmetricMixupLoss, DecoupledMixupBCELoss, DecoupledMixupLoss, LUMixLoss
-from ssl_mix.mixers import MixingSchedule, RandomMixer, Unmixed, build_mixer
+from ssl_mix.mixers import MixedBatch, MixingSchedule, RandomMixer, Unmixed, build_mixer
 from ssl_mix.mixing.criterion import MixingLoss
 from ssl_mix.mixing.terms import MixingTerms
-from ssl_mix.types import MixedTarget, Step
+from ssl_mix.types import JointTarget, MixedTarget, Step
 
 COUNT = SHAPE[0]
 
@@ -24,11 +24,17 @@ def multi_hot(classes: int = 65, kind: str = "hot") -> Tensor:
     return labels if kind == "hot" else torch.rand(COUNT, classes, generator=generator(6)).double()
 
 
-def expected_loss(logits: Tensor, labels: Tensor, partner: Tensor, lam: Tensor) -> Tensor:
+def expected_loss(logits: Tensor, labels: Tensor, batch: MixedBatch) -> Tensor:
     """By a loop in float64: the mean of ``nn.BCEWithLogitsLoss`` on each mixed row."""
+    if isinstance(batch.target, JointTarget):
+        sources, shares = batch.partner, batch.target.shares.double()
+    else:
+        sources = torch.stack((torch.arange(COUNT), batch.partner), 1)
+        shares = torch.stack((batch.target.lam, 1 - batch.target.lam), 1).double()
     rows = []
-    for row, own, other, share in zip(logits, labels, labels[partner], lam.double(), strict=True):
-        rows.append(nn.BCEWithLogitsLoss()(row, share * own + (1 - share) * other))
+    for row, shown, weights in zip(logits, sources.tolist(), shares, strict=True):
+        mixed = sum(weight * labels[place] for weight, place in zip(weights, shown, strict=True))
+        rows.append(nn.BCEWithLogitsLoss()(row, mixed))
     return torch.stack(rows).mean()
 
 
@@ -41,7 +47,7 @@ def test_every_mixer_and_bce_end_to_end(name: str, kind: str, nets: dict[int, Ne
     images, before = pictures(), labels.clone()
     batch = mixer.mix_batch(images, labels, net=nets[3], generator=generator())
     logits = torch.randn(COUNT, 65, generator=generator(7), dtype=torch.float64)
-    expected = expected_loss(logits, labels, batch.partner, batch.target.lam)
+    expected = expected_loss(logits, labels, batch)
     criterion = DecoupledMixupBCELoss(t=1.0, xi=1.0)
     torch.testing.assert_close(criterion(logits, batch.target), expected, rtol=1e-6, atol=1e-7)
     torch.testing.assert_close(criterion(logits, batch.target.dense(65)), expected, rtol=1e-6, atol=1e-7)

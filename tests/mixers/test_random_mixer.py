@@ -9,7 +9,7 @@ from scipy import stats
 from torch import Tensor, nn
 
 from ssl_mix.errors import UserError
-from ssl_mix.mixers import CutMix, FMix, Mixed, Mixer, Mixup, RandomMixer, Unmixed
+from ssl_mix.mixers import CoMixup, CutMix, FMix, Mixed, Mixer, Mixup, RandomMixer, Unmixed
 from ssl_mix.mixers.mixer import Pair
 
 
@@ -256,6 +256,11 @@ def test_the_mapping_that_was_given_may_change_later() -> None:
 def test_mixers_of_hidden_layers_are_refused() -> None:
     with pytest.raises(UserError, match="Hidden mixes hidden layers"):
         RandomMixer([Mixup(), Hidden(1, [])])
+
+
+def test_mixers_of_a_whole_batch_are_refused() -> None:
+    with pytest.raises(UserError, match="CoMixup mixes the whole batch"):
+        RandomMixer([Mixup(), CoMixup()])
 
 
 def test_mixers_that_learn_are_refused() -> None:

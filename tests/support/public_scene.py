@@ -265,6 +265,7 @@ MIXERS = {
     "PatchMixup": of_mixer(mixers.PatchMixup),
     "PatchShuffle": of_mixer(mixers.PatchShuffle),
     "PuzzleMix": of_mixer(mixers.PuzzleMix),
+    "CoMixup": of_mixer(mixers.CoMixup),
     "RandomMixer": of_mixer(lambda: mixers.RandomMixer([mixers.Mixup(), mixers.CutMix()])),
     "ResizeMix": of_mixer(mixers.ResizeMix),
     "SAMix": of_mixer(mixers.SAMix),
