@@ -20,7 +20,7 @@ def plain_name(name: str) -> str:
 
 
 def plain_label(value: Any, where: str) -> Label:
-    """One label as a Python number or name; None, an empty name and -1 are unknown ones.
+    """One label as a Python number or name; None, an empty name and -1, written out too, are unknown ones.
 
     Raises:
         ValueError: it is neither.
@@ -30,7 +30,7 @@ def plain_label(value: Any, where: str) -> Label:
     if value is None or value == "":
         return None
     if isinstance(value, str):
-        return plain_name(value) or None
+        return None if (name := plain_name(value)) in ("", str(UNKNOWN)) else name
     if not isinstance(value, int) or isinstance(value, bool):
         raise UserError(
             f"{where}: expected labels that are whole numbers or names, got {value!r} of type "

@@ -11,6 +11,7 @@ from ssl_mix.datasets.decode_many import Progress
 from ssl_mix.datasets.forms import read_form
 from ssl_mix.datasets.images import ImageSource, ResidentImages, StreamedImages, worker_count
 from ssl_mix.datasets.originals import Form, Stored
+from ssl_mix.datasets.pixels import is_array
 from ssl_mix.datasets.tensors import ResidentTensors
 from ssl_mix.errors import UserError
 
@@ -54,6 +55,7 @@ def read_images(
     Raises:
         ValueError: they have none of the forms, or one of them cannot be read.
     """
+    _check_several(images, form, where)
     found = read_form(images, where, workers=worker_count(None), progress=progress)
     keep = len(found.images) * form.channels * form.size**2 <= psutil.virtual_memory().available // 2
     reading = found.images.read(form, keep=keep, progress=progress, label=f"reading {where} images")
@@ -69,3 +71,12 @@ def read_images(
         else ResidentImages(reading.images)
     )
     return ReadImages(source, found.labels, found.classes)
+
+
+def _check_several(images: Any, form: Form, where: str) -> None:
+    """Raise where (N, H, W) looks like one image in color, for a run of such."""
+    if is_array(images) and images.ndim == 3 and form.channels == 3 and 3 in (len(images), images.shape[2]):
+        raise UserError(
+            f"{where}: {tuple(images.shape)} looks like one image in color: give `images[None]`, or gray "
+            "images as (N, H, W, 1)"
+        )

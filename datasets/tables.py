@@ -1,7 +1,10 @@
 """Tables of image files and their labels: CSV files and data frames."""
 
+import codecs
 import csv
+import io
 import os
+import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +14,7 @@ from ssl_mix.errors import UserError
 
 FILE, LABEL = "file", "label"
 SUGGESTED = ("class", "confidence", "score")  # beside them in what ``ssl-mix suggest`` writes
-DELIMITERS = {".csv": ",", ".tsv": "\t"}
+DELIMITERS = {".csv": ",;\t", ".tsv": "\t"}  # the one that the first line has most of
 NAMED = 3
 
 
@@ -26,8 +29,8 @@ def read_table(table: Any, where: str) -> tuple[list[Path], list[Label]]:
     """The files and the labels of a table with the columns "file" and "label".
 
     Args:
-        table: path of a ``.csv`` or ``.tsv`` file in UTF-8, to whose folder its paths are relative, or a data
-            frame with paths relative to the current folder. Without a column "label", or where that is empty,
+        table: path of a ``.csv`` or ``.tsv`` file, to whose folder its paths are relative, or a data frame
+            with paths relative to the current folder. Without a column "label", or where that is empty,
             labels are unknown. Columns that ``ssl-mix suggest`` adds are passed over.
         where: which part it is, for messages.
 
@@ -43,11 +46,17 @@ def read_table(table: Any, where: str) -> tuple[list[Path], list[Label]]:
     if unknown or FILE not in columns:
         wrong = f"unknown column {unknown[0]!r}" if unknown else f"no column {FILE!r}"
         raise UserError(f"{where}: {wrong}, expected the columns {FILE!r} and {LABEL!r}")
-    files = [folder / str(name) if _is_known(name) else None for name in columns[FILE]]
+    files = [_place(folder, str(name)) if _is_known(name) else None for name in columns[FILE]]
     if None in files:
         raise UserError(f"{where}: row {files.index(None) + 1} names no file")
     labels = columns.get(LABEL, [None] * len(files))
     return check_files([file for file in files if file], where), [_label(label, where) for label in labels]
+
+
+def _place(folder: Path, name: str) -> Path:
+    """Where a file is whose name may have been written on Windows."""
+    place = folder / name
+    return place if "\\" not in name or place.exists() else folder / name.replace("\\", "/")
 
 
 def check_files(files: Iterable[Path], where: str) -> list[Path]:
@@ -85,17 +94,19 @@ def _places(files: Sequence[Path]) -> list[str]:
 
 
 def read_columns(path: Path) -> dict[str, list[Any]]:
-    """The columns of a ``.csv`` or ``.tsv`` file by their names, without spaces around the cells.
+    """The columns of a ``.csv`` or ``.tsv`` file by their names in small letters, without spaces around the
+    cells.
+
+    Spreadsheets write commas, semicolons or tabs, in UTF-8, UTF-16 or the code page of Windows.
 
     Raises:
         ValueError: it cannot be read, a row has another number of cells, or a column is named twice.
     """
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            header, *rows = [
-                row for row in csv.reader(file, delimiter=DELIMITERS[path.suffix.lower()]) if row
-            ]
-    except ValueError as error:  # no line at all, or no UTF-8
+        text = _text(path)
+        delimiter = max(DELIMITERS[path.suffix.lower()], key=text.partition("\n")[0].count)
+        header, *rows = [row for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter) if row]
+    except (ValueError, csv.Error) as error:  # no line at all, or no text
         raise UserError(
             f"expected a table of {FILE} and {LABEL} in {path}, cannot read it: {error}"
         ) from error
@@ -106,10 +117,22 @@ def read_columns(path: Path) -> dict[str, list[Any]]:
         raise UserError(
             f"{path}: row {uneven[0]} has {len(rows[uneven[0] - 1])} cells, expected {len(header)}"
         )
-    header = [name.strip() for name in header]
+    header = [name.strip().lower() for name in header]
     if len(set(header)) < len(header):
         raise UserError(f"{path}: a column is named twice, got {', '.join(map(repr, header))}")
     return {name: [row[place].strip() for row in rows] for place, name in enumerate(header)}
+
+
+def _text(path: Path) -> str:
+    """What a text file holds, in whichever of the usual encodings it is."""
+    content = path.read_bytes()
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return content.decode("utf-16")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        warnings.warn(f"{path} is no UTF-8: read as Windows-1252", stacklevel=4)
+        return content.decode("cp1252")
 
 
 def _is_known(value: Any) -> bool:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ssl_mix.cli.terminal import say
+from ssl_mix.cli.terminal import quoted, say
 from ssl_mix.cli.use import RunFolder, load
 from ssl_mix.errors import UserError
 from ssl_mix.export import Quantized, export, export_int8
@@ -68,7 +68,7 @@ def export_command(
     if done.accuracy is not None:
         say(f"Accuracy on those {100 * done.accuracy:.2f} %")
     if to in GRAPHS:
-        say(f"Next    ssl-mix predict {out} IMAGE... --out predictions.csv")
+        say(f"Next    ssl-mix predict {quoted(out)} IMAGE... --out predictions.csv")
 
 
 def _say_quantized(done: Quantized) -> None:
@@ -77,4 +77,4 @@ def _say_quantized(done: Quantized) -> None:
         f"Accuracy on {done.images} test images of the run {100 * done.after:.2f} %, "
         f"{100 * done.before:.2f} % before"
     )
-    say(f"Next    ssl-mix predict {done.path} IMAGE... --out predictions.csv")
+    say(f"Next    ssl-mix predict {quoted(done.path)} IMAGE... --out predictions.csv")

@@ -68,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         arguments: default: those of the process. ``--debug`` before the command shows the traceback of such a
             mistake.
     """
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    given = [at_home(word) for word in (sys.argv[1:] if arguments is None else arguments)]
     debug, hook = given[:1] == ["--debug"], threading.excepthook
     drawn = random.getstate()  # the terminal's library draws from it
     try:
@@ -93,6 +93,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
             flush_output()
     except BrokenPipeError:
         sys.exit(PIPE_CLOSED)
+
+
+def at_home(word: str) -> str:
+    """``--option=~/x`` with the home that shells leave there."""
+    option, equals, value = word.partition("=")
+    at = word.startswith("--") and equals and value.split("/")[0] == "~"
+    return f"{option}={os.path.expanduser(value)}" if at else word
 
 
 def message_of(error: Exception) -> str:

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 import torch
 import tyro
 
-from ssl_mix.cli.terminal import reading_bar, say, warn
+from ssl_mix.cli.terminal import quoted, reading_bar, say, warn
 from ssl_mix.cli.use import check_writable, load
 from ssl_mix.datasets import Split
 from ssl_mix.datasets.splits import checksum
@@ -103,10 +103,10 @@ def suggest(
     )
     tell(wanted, out)
     if run is not None:
-        say(f"Next    fill in the column label, then: ssl-mix resume {run} --label {out} --out NEW_RUN")
+        words = f"resume {quoted(run)} --label {quoted(out)} --out NEW_RUN"
     else:
-        words = f"--net {net} --table {out} --unlabeled {unlabeled} --out RUN"
-        say(f"Next    fill in the column label, then: ssl-mix auto {words}")
+        words = f"auto --net {net} --table {quoted(out)} --unlabeled {quoted(unlabeled)} --out RUN"
+    say(f"Next    fill in the column label, then: ssl-mix {words}")
 
 
 def check_outputs(out: Path, *, overwrite: bool) -> None:

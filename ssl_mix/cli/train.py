@@ -8,7 +8,7 @@ from rich.table import Table
 from ssl_mix.algorithm import Algorithm
 from ssl_mix.cli.help import print_help
 from ssl_mix.cli.processes import began_before
-from ssl_mix.cli.terminal import console, keep_freed_memory, reading_bar, say, training_bar, warn
+from ssl_mix.cli.terminal import console, keep_freed_memory, quoted, reading_bar, say, training_bar, warn
 from ssl_mix.cli.words import Words, read_words
 from ssl_mix.errors import UserError
 from ssl_mix.ranks import count, rank
@@ -21,6 +21,7 @@ from ssl_mix.runs.session import Session, reopen, start
 from ssl_mix.runs.stopping import Stopped
 
 MUCH_WAITING = 0.2  # share of the training time
+SECONDS_THAT_COUNT = 10  # of shorter training it says nothing
 
 
 def train(arguments: Sequence[str]) -> None:
@@ -136,15 +137,16 @@ def tell(summary: Summary, session: Session) -> None:
     """Say what came out of a run and what to type next."""
     trainer, folder = session.trainer, session.folder
     name = type(trainer.algorithm).__name__
-    if (summary.data_wait or 0.0) > MUCH_WAITING:
+    if (summary.data_wait or 0.0) > MUCH_WAITING and summary.seconds > SECONDS_THAT_COUNT:
         warn(
             f"training waited {summary.data_wait:.0%} of its time for images to be read: keep them in "
             "memory (--memory-gb), or decode them once (--cache-images DIR)"
         )
     if summary.last is not None and summary.last < (summary.probe or 0.0):
+        advice = ": lower `lr` or take fewer `steps`" if trainer.config.steps > 1 else ""
         warn(
             f"training ended at {summary.last:.1%}, below the linear probe on the features that it began "
-            f"with ({summary.probe:.1%}): lower `lr` or take fewer `steps`"
+            f"with ({summary.probe:.1%}){advice}"
         )
     test = "" if trainer.data.test else " --test DIR"
     table = Table(title=f"{name} on {trainer.data.name}", show_header=False)
@@ -152,7 +154,7 @@ def tell(summary: Summary, session: Session) -> None:
         table.add_row(*row)
     console.print(table)
     say(
-        f"Report  {folder / REPORT}\nCurves  tensorboard --logdir {folder}\n"
-        f"Next    ssl-mix evaluate {folder}{test}\n        ssl-mix predict {folder} IMAGE... --out "
-        "predictions.csv"
+        f"Report  {folder / REPORT}\nCurves  tensorboard --logdir {quoted(folder)}\n"
+        f"Next    ssl-mix evaluate {quoted(folder)}{test}\n        ssl-mix predict {quoted(folder)} IMAGE... "
+        "--out predictions.csv"
     )

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from ssl_mix.errors import UserError
 from ssl_mix.export.deployed import KEY, About
 from ssl_mix.export.graphs import described
+from ssl_mix.transfer.head_net import OnBody
 
 State = dict[str, Tensor]
 
@@ -36,6 +37,11 @@ def timm_body(net: nn.Module) -> Any:
     Raises:
         ValueError: it is none of timm's, or was changed so that timm builds no network like it.
     """
+    if isinstance(net, OnBody):
+        raise UserError(
+            "a head on features that are centered and of one length (`tune=head`, auto) is no network of "
+            "timm's: take `to=exported`, `to=onnx` or `to=safetensors`"
+        )
     body: Any = getattr(net, "body", None)
     config = getattr(body, "pretrained_cfg", None)
     name = None if config is None else config.get("architecture")

@@ -88,7 +88,7 @@ def summary_rows(summary: Summary, test_images: int = 0) -> list[tuple[str, str]
     }
     shares = {
         "test accuracy, linear probe on frozen features (before training)": summary.probe,
-        "test accuracy, the start: probe and prototypes (before training)": summary.start,
+        "test accuracy, the head that it starts from (before training)": summary.start,
         "test accuracy, last": summary.last,
         **(several if summary.evaluations > 1 else {}),
         "test accuracy where validation was best": summary.at_best_validation,

@@ -8,27 +8,37 @@ import psutil  # type: ignore[import-untyped]
 import torch
 from torch import Tensor, nn
 
-from ssl_mix.engine.trainer import Trainer
+from ssl_mix.algorithm import Algorithm
+from ssl_mix.engine.config import TrainConfig
 from ssl_mix.errors import UserError
 
 FLOAT = 4  # bytes
 GIB = 2**30
 
 
-def check_memory(trainer: Trainer) -> None:
+def check_memory(
+    algorithm: Algorithm, net: nn.Module, shape: tuple[int, ...], config: TrainConfig, device: torch.device
+) -> None:
     """Raise where even the least that a step needs is not free: all its views as floats, and what the layers
     with weights give for the labeled ones, which is kept for the gradient.
+
+    Args:
+        algorithm: which views it reads.
+        net: that will be trained.
+        shape: of what it sees, (C, H, W).
+        config: size and precision of a batch.
+        device: where it is trained.
 
     Raises:
         ValueError: with the largest batch and the largest images that would fit.
     """
-    algorithm, batch, shape = trainer.algorithm, trainer.config.batch_size, trainer.feed.shape
+    batch = config.batch_size
     unlabeled = algorithm.unlabeled_ratio * len(algorithm.unlabeled_views)
     labeled = len(algorithm.labeled_views)
-    halved = trainer.config.amp == "bf16" or (trainer.config.amp == "auto" and trainer.device.type == "cuda")
+    halved = config.amp == "bf16" or (config.amp == "auto" and device.type == "cuda")
     views = (labeled + unlabeled) * math.prod(shape) * FLOAT
-    per_image = views + labeled * layer_bytes(trainer.student, shape) // (2 if halved else 1)
-    free = free_memory(trainer.device)
+    per_image = views + labeled * layer_bytes(net, shape) // (2 if halved else 1)
+    free = free_memory(device)
     if batch * per_image <= free:
         return
     if len(shape) != 3:

@@ -10,6 +10,7 @@ from torch import nn
 from ssl_mix.datasets import DataSet, Split
 from ssl_mix.datasets.added_labels import with_added_labels
 from ssl_mix.datasets.copies import copy_notes
+from ssl_mix.engine.execution import resolve_device
 from ssl_mix.engine.trainer import Trainer
 from ssl_mix.models.pretrained import loading_notes
 from ssl_mix.ranks import first_goes_first
@@ -87,7 +88,6 @@ def prepare(
         )
     known, features = features, features if run.net.tune == "head" else None
     trainer, first = begin(run, data, split, given, features, progress, net)
-    check_memory(trainer)
     if known is not None and features is None:
         first = with_probe(first, known, split)
     weights = trainer.student if features is None else features.body
@@ -126,6 +126,8 @@ def _begin_whole(
 ) -> tuple[Trainer, Start | None]:
     net = given.network(len(data.classes), run.config.seed) if net is None else net
     net = run.first_network(data) if net is None else net
+    shape, device = data.augmentation.seen(data.train.images.shape), resolve_device(run.config.device)
+    check_memory(run.algorithm, net, shape, run.config, device)  # before the network sees an image
     first = start_head(net, run.net, run.algorithm, data, split, run.config, progress)
     return run.trainer(data, split, net=net), first
 

@@ -318,3 +318,12 @@ def test_show_mixers_asks_the_network_of_a_run(tmp_path: Path, capsys: pytest.Ca
     assert "3 channels" in message
     message = mistake(["show-mixers", *train, "--out", "nowhere/grid.png"], capsys)
     assert "does not exist: make it first" in message
+
+
+def test_a_home_that_the_shell_left_and_a_folder_with_a_space(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "my home"))
+    main(["train", "supervised", *DIGITS, "--out=~/run"])
+    assert (tmp_path / "my home" / "run" / "config.json").exists() and not Path("~").exists()
+    assert f"ssl-mix evaluate '{tmp_path}/my home/run'\n" in capsys.readouterr().out

@@ -4,6 +4,7 @@ import csv
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -154,11 +155,14 @@ def test_large_images_are_refused_before_their_memory_is_taken(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ssl_mix.runs.memory.free_memory", lambda device: 2**26)
+    passed: list[Any] = []  # through the network
+    monkeypatch.setattr("ssl_mix.engine.trainer.check_network", lambda *given: passed.append(given))
     words = ["--train", "train", "--labels-per-class", "2", *QUICK, "--image-size", "512", "--out", "large"]
     with pytest.raises(SystemExit) as stop:
         main(["train", "fixmatch", *words])
     message = capsys.readouterr().err
     assert stop.value.code == 2 and not Path("large").exists()
+    assert not passed
     assert "a step of 4 images at 512x512 pixels needs" in message and "0.1 GiB are free" in message
     side = int(message.partition("at most --image-size ")[2].split()[0])
     assert 16 < side < 512 and "Traceback" not in message

@@ -11,7 +11,9 @@ from sklearn.datasets import load_digits
 from ssl_mix import UserError
 from ssl_mix.datasets import DataSet, ImageSet, ResidentImages, as_dataset, choose_split
 from ssl_mix.datasets.decode import square
+from ssl_mix.datasets.originals import Form
 from ssl_mix.datasets.pixels import as_picture
+from ssl_mix.datasets.read_images import read_images
 
 DIGITS = load_digits()
 GRAY = np.rint(DIGITS.images * (255 / 16)).astype(np.uint8)  # (1797, 8, 8)
@@ -97,6 +99,17 @@ def test_names_as_labels_are_sorted_and_unknown_ones_are_unlabeled() -> None:
 def test_numbers_as_labels(labels: Any) -> None:
     data = as_dataset((COLOR[:4], labels), classes=("cat", "dog"))
     assert data.classes == ("cat", "dog") and data.train.labels.tolist() == [1, 0, -1, 1]
+
+
+def test_minus_one_among_names_is_no_class() -> None:
+    data = as_dataset((COLOR[:4], np.array(["cat", "dog", "cat", -1])))  # of which NumPy makes "-1"
+    assert data.classes == ("cat", "dog") and data.train.labels.tolist() == [0, 1, 0, -1]
+
+
+def test_one_image_in_color_is_not_taken_for_many_gray_ones() -> None:
+    for image in (COLOR[0], COLOR[0].transpose(2, 0, 1)):
+        with pytest.raises(UserError, match=r"looks like one image in color: give `images\[None\]`"):
+            read_images(image, Form(16, 3, "cut"))
 
 
 def test_names_that_are_numbers_are_in_their_order() -> None:

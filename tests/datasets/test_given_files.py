@@ -21,6 +21,7 @@ from ssl_mix.datasets import (
     load_table,
     load_two_folders,
 )
+from ssl_mix.datasets.tables import read_table
 from ssl_mix.runs.data_options import DataOptions
 
 REAL = Path(os.environ.get("SSL_MIX_DATA", "")) / "caltech50"
@@ -207,9 +208,24 @@ def test_a_table_that_is_none(root: Path) -> None:
         load_table(root / "nowhere.csv")
     with pytest.raises(UserError, match=r"expected a table in a .csv or .tsv file, got .*train"):
         load_table(root / "train")
-    (root / "latin.csv").write_bytes("file,label\nk\xe4tzchen.png,cat\n".encode("latin-1"))
-    with pytest.raises(UserError, match=r"in .*latin.csv, cannot read it: 'utf-8' codec"):
-        load_table(root / "latin.csv")
+    (root / "binary.csv").write_bytes(b"file,label\n\x81.png,cat\n")
+    with (
+        pytest.warns(UserWarning, match="binary.csv is no UTF-8: read as Windows-1252"),
+        pytest.raises(UserError, match=r"in .*binary.csv, cannot read it: 'charmap' codec"),
+    ):
+        load_table(root / "binary.csv")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.filterwarnings("ignore:.* is no UTF-8")
+def test_tables_as_spreadsheets_write_them(root: Path, encoding: str, delimiter: str) -> None:
+    rows = [" File ;LABEL", *(f"train\\cat\\{n}.png;K\xe4tzchen" for n in range(3)), "train/dog/0.png;dog"]
+    text = "\r\n".join(row.replace(";", delimiter) for row in rows) + "\r\n"
+    (root / "labels.csv").write_bytes(text.encode(encoding))
+    files, labels = read_table(root / "labels.csv", "labeled")
+    assert labels == ["K\xe4tzchen"] * 3 + ["dog"]
+    assert files == [root / "train" / "cat" / f"{n}.png" for n in range(3)] + [root / "train/dog/0.png"]
 
 
 class Frame:

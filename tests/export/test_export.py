@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from ssl_mix.cli.main import main
 from ssl_mix.errors import UserError
@@ -22,8 +22,10 @@ from ssl_mix.export import export
 from ssl_mix.export.deployed import About, Deployed, about
 from ssl_mix.export.exported import Exported
 from ssl_mix.export.graphs import GRAPHS, PARTS
+from ssl_mix.export.weights import timm_body
 from ssl_mix.runs.temperature import keep_temperature
 from ssl_mix.runs.trained import TrainedRun, load_trained
+from ssl_mix.transfer.head_net import HeadNet, OnBody
 
 KINDS = ("dark", "light")
 NET = "timm:test_efficientnet"
@@ -143,6 +145,11 @@ def test_timm_loads_the_weights_with_no_key_left_over(trained: TrainedRun, tmp_p
         torch.testing.assert_close(net.eval()(images), trained.net(images))
     with safe_open(tmp_path / "net.safetensors", "pt") as file:
         assert json.loads(file.metadata()["ssl_mix"])["classes"] == list(KINDS)
+
+
+def test_a_head_on_standardized_features_is_no_network_of_timm() -> None:
+    with pytest.raises(UserError, match="a head on features that are centered and of one length"):
+        timm_body(OnBody(nn.Identity(), HeadNet(3, 2), torch.zeros(3)))
 
 
 def test_a_folder_for_the_hub_is_loaded_by_timm(trained: TrainedRun, tmp_path: Path) -> None:
