@@ -52,6 +52,7 @@ def test_every_mixer_has_a_line_that_mixes(bench: ModuleType) -> None:
             works[line]()
     assert {line for line in works if "saliency" in line and "+" in line} == {
         "saliencymix + saliency (no network)",
+        "comixup + saliency (small-cnn)",
         "puzzlemix + saliency (small-cnn)",
         "snapmix + saliency (small-cnn)",
         "tokenmix + saliency (small-cnn)",
