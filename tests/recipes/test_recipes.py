@@ -66,7 +66,7 @@ def test_options_of_mixing_that_mean_nothing_are_told() -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"optimizer": "adam"}, "optimizer"),
+        ({"optimizer": "adamm"}, "optimizer"),
         ({"schedule": "half-cosin"}, "half-cosine"),
         ({"final_lr": 0.1}, "half-cosine"),
         ({"warmup_steps": 1000}, "fewer than steps"),
