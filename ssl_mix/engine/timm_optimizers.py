@@ -4,9 +4,10 @@ from typing import Any
 
 import torch
 
-from ssl_mix.errors import UserError, check_choice
+from ssl_mix.errors import UserError, nearest
 
 OURS = ("sgd", "adamw")
+KNOWN = ("lamb", "lars", "lion", "muon", "nadamw", "rmsprop")
 
 
 def check_optimizer(name: str) -> None:
@@ -15,8 +16,13 @@ def check_optimizer(name: str) -> None:
         return
     from timm import optim  # takes a second
 
-    theirs = [n for n in optim.list_optimizers() if not getattr(optim.get_optimizer_info(n), "second_order")]
-    check_choice("optimizer", name, [*OURS, *(known for known in theirs if known not in OURS)])
+    theirs = [str(known) for known in optim.list_optimizers() if known not in OURS]
+    stepping = [known for known in theirs if not getattr(optim.get_optimizer_info(known), "second_order")]
+    if name not in stepping:
+        raise UserError(
+            f"optimizer must be sgd, adamw or one of timm ({', '.join(KNOWN)}, ...: all are in "
+            f"timm.optim.list_optimizers()), got {name!r}.{nearest(str(name), [*OURS, *stepping])}"
+        )
 
 
 def timm_optimizer(
