@@ -12,6 +12,7 @@ from ssl_mix.cli.terminal import console, keep_freed_memory, quoted, reading_bar
 from ssl_mix.cli.words import Words, read_words
 from ssl_mix.errors import UserError
 from ssl_mix.ranks import count, rank
+from ssl_mix.recipes import GENERAL
 from ssl_mix.recipes.build import Built, build_run, defaults_of
 from ssl_mix.reports import write_reports
 from ssl_mix.reports.page import REPORT
@@ -50,7 +51,8 @@ def train(arguments: Sequence[str]) -> None:
 
 def explain(words: Words, command: str = "train") -> None:
     """Print the help of a command that was asked for."""
-    defaults = defaults_of(words.algorithm or "fixmatch", words.options, words.recipe)
+    usual = "fixmatch" if words.recipe in GENERAL else "supervised"
+    defaults = defaults_of(words.algorithm or usual, words.options, words.recipe)
     print_help(words.algorithm, defaults, every=words.help == "all", command=command)
 
 

@@ -20,7 +20,7 @@ from ssl_mix.runs.run import NESTED, Run
 
 GROUPS: dict[str, type] = {"data": DataOptions, "network": NetOptions, "optimization": TrainConfig}
 # On these the defaults of a recipe depend.
-DECIDED_BY = ("data", "image_size", "net", "pretrained", "head_start", "tune", "norms")
+DECIDED_BY = Request._fields[1:]
 
 
 class Built(NamedTuple):
