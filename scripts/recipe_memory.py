@@ -5,13 +5,17 @@
 "at_least" is what ``ssl-mix train`` compares with the free memory before it starts: the views, and what the
 layers with weights give. "counted" is what a forward pass keeps for the gradient, counted on tensors with a
 shape and no values, in bfloat16 as on a GPU; "weights" are parameters, gradients, the optimizer's state and
-the teacher. All in GiB, of the whole batch on one GPU; ``--accumulate N`` or N GPUs divide the first two.
+the teacher. All in GiB, of the whole batch on one GPU; ``--accumulate N`` or N GPUs divide the first two. A
+step needs more than "counted" and "weights": the gradients of what was kept, and what lives for a moment.
 """
 
 import argparse
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import torch
 from measuring import append_line, circumstances
@@ -29,7 +33,7 @@ def kept_bytes(net: nn.Module, shape: tuple[int, ...], batch: int) -> int:
     """Bytes that a forward pass on CUDA in bfloat16 keeps for the gradient, weights aside.
 
     Args:
-        net: on the device "meta" of a :class:`FakeTensorMode`, moved to "cuda" here.
+        net: with tensors without values on "cuda", see :func:`on_cuda`.
         shape: of an image.
         batch: images.
     """
@@ -48,6 +52,28 @@ def kept_bytes(net: nn.Module, shape: tuple[int, ...], batch: int) -> int:
     return sum(storage.nbytes() for storage in kept.values())
 
 
+@contextmanager
+def as_with_gpu() -> Iterator[None]:
+    """Within the block autocast believes that there is a GPU."""
+    with (
+        mock.patch.object(torch.cuda.amp.common, "amp_definitely_not_available", lambda: False),
+        mock.patch.object(torch.cuda, "is_bf16_supported", lambda *_, **__: True),
+    ):
+        yield
+
+
+def on_cuda(net: nn.Module) -> nn.Module:
+    """A network of the device "meta", within a ``FakeTensorMode``, with tensors on CUDA; changed in place."""
+    for module in net.modules():
+        for name, weight in module._parameters.items():
+            if weight is not None:
+                module._parameters[name] = nn.Parameter(torch.empty(weight.shape, device="cuda"))
+        for name, value in module._buffers.items():
+            if value is not None:
+                module._buffers[name] = torch.zeros(value.shape, dtype=value.dtype, device="cuda")
+    return net
+
+
 def measure(name: str) -> dict[str, Any]:
     """The line of one recipe."""
     cifar = name.startswith("cifar")
@@ -59,11 +85,8 @@ def measure(name: str) -> dict[str, Any]:
     views = math.prod(shape) * FLOAT
     at_least = config.batch_size * (views + layer_bytes(net, shape) // 2)
     weights = sum(weight.numel() for weight in net.parameters())
-    with FakeTensorMode(), torch.device("cuda"):
-        torch.cuda.amp.common.amp_definitely_not_available = lambda: False
-        torch.cuda.is_bf16_supported = lambda *_, **__: True
-        torch.nn.init.trunc_normal_ = lambda tensor, *_, **__: tensor  # which would ask for values
-        counted = kept_bytes(run.net.build(shape, classes, 0), shape, config.batch_size)
+    with FakeTensorMode(), as_with_gpu():
+        counted = kept_bytes(on_cuda(net), shape, config.batch_size)
     return {
         "recipe": name,
         "batch": config.batch_size,

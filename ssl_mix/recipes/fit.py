@@ -63,7 +63,8 @@ def fit(
             normalization, or ``pretrained="default"`` and "none" say it. Default: a network for the size of
             the images.
         out: folder of the run; default: a new temporary one, ``trained.folder``.
-        recipe: where defaults come from: "small", "paper" or "recommended".
+        recipe: where defaults come from: "small", "paper", "recommended", or one of
+            a paper for supervised training ("deit-s"; ``ssl-mix list recipes``).
         overwrite: replace a run that the folder holds.
         resume: go on with the run that the folder holds, called with the same arguments.
         on_record: called with each record of loss, metrics and accuracies.
