@@ -38,9 +38,9 @@ def cutout(images: Tensor, *, variant: Variant = "torchssl", generator: torch.Ge
     """Paint a square at a place of its own in each image, clipped at the borders.
 
     The center is uniform over the image. The side is a share of the image's shorter side: "torchssl" U(0,
-    0.5), "kekmodel" and "google" 0.5 (16 of 32 pixels), "self-tuning" 16 pixels. "rand-m9" is random erasing: one
-    image in four has a square of an area of U(0.02, 1/3); "rand-m7" and "rand-m6" hide nothing. A pixel is hidden where its
-    middle lies in the square.
+    0.5), "kekmodel" and "google" 0.5 (16 of 32 pixels), "self-tuning" 16 pixels. "rand-m9" is
+    random erasing: one image in four has a square of an area of U(0.02, 1/3); "rand-m7" and "rand-m6" hide
+    nothing. A pixel is hidden where its middle lies in the square.
 
     Args:
         images: (N, C, H, W) uint8 with 1 or 3 channels; left as they are.

@@ -9,9 +9,9 @@ of supervised recipes.
   size of the image.
 - "google" (google-research/fixmatch, RAMC): likewise, with stronger enhancement and fewer bits left by
   posterize.
-- "rand-m9", "rand-m7", "rand-m6" (timm's rand-m9-mstd0.5-inc1 and weaker ones): 2 operations, each applied with
-  probability 1/2, strength 9, 7 or 6 of 10 with deviation 0.5. Without timm's Invert and SolarizeAdd, with
-  Identity. In the place of Cutout "rand-m9" erases as DeiT's recipe does, the others do not.
+- "rand-m9", "rand-m7", "rand-m6" (timm's rand-m9-mstd0.5-inc1 and weaker ones): 2 operations, each applied
+  with probability 1/2, strength 9, 7 or 6 of 10 with deviation 0.5. Without timm's Invert and SolarizeAdd,
+  with Identity. In the place of Cutout "rand-m9" erases as DeiT's recipe does, the others do not.
 """
 
 from typing import Literal, NamedTuple

@@ -16,7 +16,8 @@ class RandAugment:
     """Random image operations, drawn for each image by itself.
 
     Args:
-        variant: "torchssl", "kekmodel", "google", "self-tuning" or timm's "rand-m9", see ``ssl_mix.augment.pools``.
+        variant: "torchssl", "kekmodel", "google", "self-tuning" or timm's "rand-m9", see
+            ``ssl_mix.augment.pools``.
         geometry: factor on the ranges of rotation, shear and translation; below 1 for tiny images.
         draws: operations for each image; default: as many as the variant has.
 

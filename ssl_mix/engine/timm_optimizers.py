@@ -17,7 +17,7 @@ def check_optimizer(name: str) -> None:
     from timm import optim  # takes a second
 
     theirs = [str(known) for known in optim.list_optimizers() if known not in OURS]
-    stepping = [known for known in theirs if not getattr(optim.get_optimizer_info(known), "second_order")]
+    stepping = [known for known in theirs if not optim.get_optimizer_info(known).second_order]
     if name not in stepping:
         raise UserError(
             f"optimizer must be sgd, adamw or one of timm ({', '.join(KNOWN)}, ...: all are in "

@@ -64,13 +64,13 @@ class MixingLoss:
         if target_threshold is not None:
             if not 0 <= target_threshold < 0.5:
                 raise UserError(
-                    f"target_threshold must lie in [0, 0.5), got {target_threshold}: of two classes one is in "
-                    "the picture"
+                    f"target_threshold must lie in [0, 0.5), got {target_threshold}: of two classes one "
+                    "is in the picture"
                 )
             if criterion != "bce" or decoupled:
                 raise UserError(
-                    "`target_threshold` belongs to `criterion=bce` with `mix=mixup`: dm has a rescaling of its "
-                    "own"
+                    "`target_threshold` belongs to `criterion=bce` with `mix=mixup`: dm has a rescaling of "
+                    "its own"
                 )
         self.label_policy, self.threshold = label_policy, target_threshold
         self.criterion: DecoupledMixupLoss | DecoupledMixupBCELoss

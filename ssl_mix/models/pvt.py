@@ -29,7 +29,9 @@ class _Attention(nn.Module):
             seen = self.norm(self.coarser(grid).flatten(2).transpose(1, 2))
         query = self.q(x).unflatten(2, (self.heads, -1)).transpose(1, 2)
         key, value = self.kv(seen).unflatten(2, (2, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        found: Tensor = self.proj(F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2))
+        found: Tensor = self.proj(
+            F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
+        )
         return found
 
 
@@ -94,8 +96,8 @@ class PVTTiny(nn.Module):
     Raises:
         ValueError: the size does not fit.
 
-    Source: Wang et al., "Pyramid Vision Transformer" (ICCV 2021), table 1. Differs: the head is drawn as every
-    head here, and images of another size than the network was built for are refused.
+    Source: Wang et al., "Pyramid Vision Transformer" (ICCV 2021), table 1. Differs: the head is drawn as
+    every head here, and images of another size than the network was built for are refused.
     """
 
     hidden_layers = ("stages.0", "stages.1", "stages.2")  # behind the last there is no grid
@@ -111,11 +113,15 @@ class PVTTiny(nn.Module):
         super().__init__()
         size = image_size or 224
         if size % SIDE:
-            raise UserError(f"pvt-t is for images whose side is a multiple of {SIDE}, got `image_size` {size}")
+            raise UserError(
+                f"pvt-t is for images whose side is a multiple of {SIDE}, got `image_size` {size}"
+            )
         drops = torch.linspace(0, drop_path, DEPTH * len(WIDTHS), device="cpu").tolist()
         self.stages = nn.ModuleList(
             [
-                _Stage(number, before, size // 2 ** (number + 2), drops[DEPTH * number : DEPTH * (number + 1)])
+                _Stage(
+                    number, before, size // 2 ** (number + 2), drops[DEPTH * number : DEPTH * (number + 1)]
+                )
                 for number, before in enumerate((channels, *WIDTHS[:-1]))
             ]
         )

@@ -56,8 +56,8 @@ def deit_s(request: Request) -> Recipe:
     """DeiT-S on ImageNet, 300 epochs, published 79.8 %.
 
     Source: Touvron et al., "Training data-efficient image transformers" (ICML 2021), table 9; the lowest rate
-    (1e-5) and the start of the warm-up (1e-6) are those of its code. LUMix and OpenMixup train so too. Without
-    a moving average, which the paper's ablation finds of no use, though its code keeps one.
+    (1e-5) and the start of the warm-up (1e-6) are those of its code. LUMix and OpenMixup train so too.
+    Without a moving average: its code keeps one, the table names none.
     """
     return _transformer(request, "timm:deit_small_patch16_224", repeated_augmentation=3, drop_path=0.1)
 
@@ -65,8 +65,8 @@ def deit_s(request: Request) -> Recipe:
 def xcit_s(request: Request) -> Recipe:
     """XCiT-S12 with patches of 16 pixels on ImageNet, 400 epochs, published 82.0 %.
 
-    Source: El-Nouby et al., "XCiT" (NeurIPS 2021), and its code, which is DeiT's; evaluated on the whole image.
-    LUMix warms up for 20 epochs (``--warmup-steps 25020``).
+    Source: El-Nouby et al., "XCiT" (NeurIPS 2021), and its code, which is DeiT's; evaluated on the whole
+    image. LUMix warms up for 20 epochs (``--warmup-steps 25020``).
     """
     return _transformer(
         request,
@@ -81,8 +81,8 @@ def xcit_s(request: Request) -> Recipe:
 def swin_t(request: Request) -> Recipe:
     """Swin-T on ImageNet, 300 epochs, published 81.3 %.
 
-    Source: Liu et al., "Swin Transformer" (ICCV 2021), appendix A2.1, without repeated augmentation. The paper
-    clips gradients at 1, as here, its code at 5 (``--clip-grad 5``), from which the lowest rate (5e-6), the
+    Source: Liu et al., "Swin Transformer" (ICCV 2021), appendix A2.1, without repeated augmentation. The
+    paper clips gradients at 1, as here, its code at 5 (``--clip-grad 5``), from which the lowest rate (5e-6), the
     start of the warm-up (5e-7) and the change by the step are.
     """
     return _transformer(
@@ -100,9 +100,9 @@ def swin_t(request: Request) -> Recipe:
 def convnext_t(request: Request) -> Recipe:
     """ConvNeXt-T on ImageNet, 300 epochs, published 82.1 %.
 
-    Source: Liu et al., "A ConvNet for the 2020s" (CVPR 2022), table 5, with the moving average of 0.9999 that
-    is evaluated. LUMix takes a rate of 1e-3 for 1024 images (``--batch-size 1024``, which scales it). Differs:
-    the paper's cosine begins after the warm-up, ours goes on where it is by then.
+    Source: Liu et al., "A ConvNet for the 2020s" (CVPR 2022), table 5, with the moving average of 0.9999
+    that is evaluated. LUMix takes a rate of 1e-3 for 1024 images (``--batch-size 1024``, which scales it).
+    Differs: the paper's cosine begins after the warm-up, ours goes on where it is by then.
     """
     return _transformer(
         request,
@@ -155,17 +155,17 @@ def resnet18(request: Request) -> Recipe:
 
 
 def resnet18_300(request: Request) -> Recipe:
-    """ResNet-18 on ImageNet, 300 epochs in PyTorch's style, published 71.8 % without mixing; else as resnet-18."""
+    """ResNet-18 on ImageNet, 300 epochs in PyTorch's style, published 71.8 % unmixed; else as resnet-18."""
     return _pytorch(request, "torchvision:resnet18", 300)
 
 
 def resnet50(request: Request) -> Recipe:
-    """ResNet-50 on ImageNet, 100 epochs in PyTorch's style, published 76.8 % without mixing; else as resnet-18."""
+    """ResNet-50 on ImageNet, 100 epochs in PyTorch's style, published 76.8 % unmixed; else as resnet-18."""
     return _pytorch(request, "torchvision:resnet50", 100)
 
 
 def resnet50_300(request: Request) -> Recipe:
-    """ResNet-50 on ImageNet, 300 epochs in PyTorch's style, published 77.4 % without mixing; else as resnet-18."""
+    """ResNet-50 on ImageNet, 300 epochs in PyTorch's style, published 77.4 % unmixed; else as resnet-18."""
     return _pytorch(request, "torchvision:resnet50", 300)
 
 

