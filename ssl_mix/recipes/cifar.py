@@ -56,5 +56,5 @@ def _openmixup(request: Request, net: str, **settings: Any) -> Recipe:
 
 
 def _equivariance(request: Request, net: str) -> Recipe:
-    settings = {"lr": 0.1, "weight_decay": 1e-4, "nesterov": False, "schedule": "step"}
-    return published(request, net, images=CIFAR, epochs=200, batch=128, **settings)
+    settings: dict[str, Any] = {"weight_decay": 1e-4, "nesterov": False, "schedule": "step"}
+    return published(request, net, images=CIFAR, epochs=200, batch=128, lr=0.1, **settings)

@@ -82,8 +82,8 @@ def swin_t(request: Request) -> Recipe:
     """Swin-T on ImageNet, 300 epochs, published 81.3 %.
 
     Source: Liu et al., "Swin Transformer" (ICCV 2021), appendix A2.1, without repeated augmentation. The
-    paper clips gradients at 1, as here, its code at 5 (``--clip-grad 5``), from which the lowest rate (5e-6), the
-    start of the warm-up (5e-7) and the change by the step are.
+    paper clips gradients at 1, as here, its code at 5 (``--clip-grad 5``), from which the lowest rate (5e-6),
+    the start of the warm-up (5e-7) and the change by the step are.
     """
     return _transformer(
         request,

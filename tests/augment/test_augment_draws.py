@@ -1,6 +1,7 @@
 """What is drawn: flips and crops, operations and magnitudes, squares, views."""
 
 import re
+from typing import Any
 
 import numpy as np
 import pytest
@@ -118,6 +119,12 @@ TIMM = {
 }
 
 
+def level_of(function: Any, strength: int) -> float:
+    """What a function of timm makes of a strength."""
+    found: float = function(strength, {})[0]
+    return found
+
+
 @pytest.mark.parametrize("strength", [6, 7, 9])
 def test_strengths_of_timms_policy_are_timms(strength: int, monkeypatch: pytest.MonkeyPatch) -> None:
     variant: Variant = {6: "rand-m6", 7: "rand-m7", 9: "rand-m9"}[strength]  # type: ignore[assignment]
@@ -129,7 +136,7 @@ def test_strengths_of_timms_policy_are_timms(strength: int, monkeypatch: pytest.
     for name, theirs in TIMM.items():
         found = choices.magnitude[choices.operation == OPERATIONS.index(name)].unique()
         unit = 10 if name == "translate_y" else 1  # pixels
-        expected = {round(unit * LEVEL_TO_ARG[theirs](strength, {})[0], 6) for _ in range(40)}
+        expected = {round(unit * level_of(LEVEL_TO_ARG[theirs], strength), 6) for _ in range(40)}
         assert {round(value, 6) for value in found.tolist()} == expected, name
 
 
