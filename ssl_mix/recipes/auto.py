@@ -196,10 +196,11 @@ def prepare(
 
 def chosen_options(options: Mapping[str, Any]) -> dict[str, Any]:
     """Options of the user, and how the body is trained where they do not say it; heads need plain views
-    alone, so that few others are computed."""
+    alone, from several looks."""
     steps = options.get("steps", STEPS)
     every = {"log_every": 100, "eval_every": steps, "checkpoint_every": steps}
-    return {"steps": steps, "lr": LR, "head_lr_factor": 1.0, "feature_views": 1, **every, **options}
+    views = {"feature_views": 0, "tta": True}
+    return {"steps": steps, "lr": LR, "head_lr_factor": 1.0, **views, **every, **options}
 
 
 def check_options(options: Mapping[str, Any]) -> None:
