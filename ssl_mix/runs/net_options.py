@@ -53,10 +53,10 @@ class NetOptions:
             follow the batches. Default: frozen with pre-trained weights.
         head_start: what the head starts from: "random" (as it is made), "probe" (logistic regression on the
             frozen features of the labeled images), "prototypes" (the same and class means that the features
-            of unlabeled images move) or "whitened" (a ridge regression on what soft k-means among whitened
-            features says of them); see ``ssl_mix.transfer``. Default: with pre-trained weights,
-            "prototypes" where the algorithm learns from unlabeled images, else "probe"; "random" for a head
-            that came with the weights, and without any.
+            of unlabeled images move) or "whitened" (half of the same and a ridge regression on what soft
+            k-means among whitened features says of them); see ``ssl_mix.transfer``. Default: with
+            pre-trained weights, "prototypes" where the algorithm learns from unlabeled images, else "probe";
+            "random" for a head that came with the weights, and without any.
         tune: what is trained, always with the head: the "head" alone, on features of every image that are
             computed once; "norms", scales and shifts of normalization; "lora", low-rank adapters beside
             linear layers and convolutions, through peft (pip install 'ssl-mix[lora]'); "stages:N", the last N

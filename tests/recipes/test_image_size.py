@@ -88,17 +88,29 @@ def test_sizes_that_a_network_is_not_made_for_are_passed_over(monkeypatch: pytes
     assert affordable_size(run_of_probe(), images_of(224), Given(), 3).pixels == 224
 
 
-def test_the_estimate_counts_every_view_of_every_image(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("options", "images", "passes"),
+    [
+        ({}, 30 + 9 / 3, ["plain weak strong"]),
+        ({"feature_views": 0, "tta": True}, 30 + 9, ["plain", "plain"]),
+    ],
+)
+def test_the_estimate_counts_every_view_and_look_at_every_image(
+    options: dict[str, Any], images: float, passes: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     moments = iter([0.0, 10.0, 12.0])  # warming up is not counted
     monkeypatch.setattr("ssl_mix.recipes.image_size.time.perf_counter", lambda: next(moments))
-    passes: list[tuple[int, ...]] = []
-    monkeypatch.setattr(
-        image_size, "view_features", lambda _, images, *rest: passes.append((len(images), len(rest[2])))
-    )
+    seen: list[tuple[int, str]] = []
+
+    def watched(net: Any, source: Any, views: Any, device: Any, names: Any = ("plain",), **_: Any) -> None:
+        seen.append((len(source), " ".join(names)))
+
+    monkeypatch.setattr(image_size, "view_features", watched)
     data = images_of(32, count=30)
     data = type(data)(**{**vars(data), "test": images_of(32, count=9).train})
-    assert seconds_at(32, run_of_probe(), data, Given()) == pytest.approx((30 + 9 / 3) * 2.0 / 4)
-    assert passes == [(1, 3), (4, 3)]
+    run = run_of(PROBE, {"net": "small-cnn", "pretrained": "none", "lr": 0.01, **ROOM, **options})
+    assert seconds_at(32, run, data, Given()) == pytest.approx(images * 2.0 / 4)
+    assert seen == [(count, names) for count in (1, 4) for names in passes]
 
 
 def test_a_few_images_are_resized_and_really_looked_at() -> None:
