@@ -87,7 +87,7 @@ def auto(
         test: images to evaluate on; nothing is chosen by them.
         net: weights, a name, or a module; default: "lite0".
         out: folder of the run; default: a new temporary one.
-        minutes: features may take 30 % of them, which decides the size of images unless ``image_size`` does;
+        minutes: features may take half of them, which decides the size of images unless ``image_size`` does;
             the body is trained if it fits into the rest.
         overwrite: replace a run that the folder holds.
         on_rung: called with each rung that was tried.

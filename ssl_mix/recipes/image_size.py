@@ -20,7 +20,7 @@ from ssl_mix.runs.run import Run
 from ssl_mix.transfer.looks import Look, fitting_looks
 
 SIZES = (192, 160, 128, 96)  # below that of the weights; still smaller ones lose more than time gains
-FOR_FEATURES = 0.3  # share of the time
+FOR_FEATURES = 0.5  # share of the time
 IMAGES = 4  # that are tried
 
 
@@ -42,7 +42,7 @@ def is_free(options: Mapping[str, Any]) -> bool:
 
 
 def affordable_size(run: Run, data: DataSet, given: Given, minutes: float) -> Size:
-    """The size of the images as they are, or the largest smaller one whose features take no more than 30 % of
+    """The size of the images as they are, or the largest smaller one whose features take no more than half of
     the minutes, as estimated from those of a few images.
 
     Args:
