@@ -7,12 +7,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 import torch.nn.functional as F
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedKFold
 from torch import Tensor, nn
 
 from ssl_mix.errors import UserError, check_count, check_not_negative, check_positive
+from ssl_mix.imported import imported
 from ssl_mix.passes import backbone
 from ssl_mix.randomness import stream_seed
 
@@ -115,14 +113,18 @@ def spanned(x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _fit(x: Tensor, y: Tensor, strength: float) -> Any:
+    fitted = imported("sklearn.linear_model").LogisticRegression(C=strength, max_iter=MAX_ITERATIONS)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # close enough for a start
+        # close enough for a start
+        warnings.simplefilter("ignore", imported("sklearn.exceptions").ConvergenceWarning)
         warnings.filterwarnings("ignore", "The number of unique classes")  # one label a class is usual here
-        return LogisticRegression(C=strength, max_iter=MAX_ITERATIONS).fit(x.numpy(), y.numpy())
+        return fitted.fit(x.numpy(), y.numpy())
 
 
 def _best_strength(x: Tensor, y: Tensor, seed: int) -> float:
-    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=stream_seed(seed, "probe") % 2**32)
+    folds = imported("sklearn.model_selection").StratifiedKFold(
+        FOLDS, shuffle=True, random_state=stream_seed(seed, "probe") % 2**32
+    )
     scores = []
     for train, held_out in folds.split(x, y):
         fits = [_fit(x[train], y[train], strength) for strength in STRENGTHS]
