@@ -65,9 +65,9 @@ class CReST(Addon):
     def within(self, nets: Nets, batch: Batch, step: Step) -> Iterator[tuple[Nets, Batch]]:
         """The networks, and a batch with pseudo-labeled images among the labeled ones."""
         with super().within(nets, batch, step):
-            notes = self.sight.notes
+            notes, before = self.sight.notes, round_of(step.number - 1, step.total)
             notes["joined"] = self.joined
-            if round_of(step.number, step.total) > round_of(step.number - 1, step.total):
+            if step.part == 0 and round_of(step.number, step.total) > before:
                 notes["joined"] = joining(self.label, self.doubt, rates(self.positive_shares))
             yield nets, batch._replace(labeled=self._grown())
 
