@@ -30,6 +30,21 @@ def beside_probe(lines: Sequence[Line]) -> Table:
     return columns, [[*cell, *row(found)] for cell, found in cells(lines)]
 
 
+def votes(lines: Sequence[Line]) -> Table:
+    """V-PET beside its teachers: a row for each set of images and number of labels, accuracies in per cent,
+    and the paired difference of the last one to the whitened head."""
+    ways = list(lines[0]["accuracy"])
+    rows = []
+    for (images, *_, labels), found in cells([{"kind": "", "image_size": 0, **line} for line in lines]):
+        values = {way: [100 * line["accuracy"][way] for line in found] for way in ways}
+        gains = [one - other for one, other in zip(values[ways[-1]], values["whitened"], strict=True)]
+        means = (f"{statistics.mean(values[way]):.1f}" for way in ways)
+        rows.append(
+            [images, labels, *means, f"{statistics.mean(gains):+.1f} +- {statistics.stdev(gains):.1f}"]
+        )
+    return ["images", "labels", *ways, "to whitened"], rows
+
+
 def cells(lines: Sequence[Line]) -> Iterator[tuple[tuple[str, ...], list[Line]]]:
     """Lines that differ by the choice of labels alone, with the words for them."""
     found: dict[tuple[int, int, str, int], list[Line]] = {}
