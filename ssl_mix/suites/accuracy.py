@@ -16,7 +16,7 @@ from ssl_mix.evaluation.long_tail import shot_groups
 from ssl_mix.runs.first_probe import first_probe_accuracy
 from ssl_mix.runs.pseudo_labels import labeled_counts
 from ssl_mix.suites.suite import Scene
-from ssl_mix.suites.words import images, percent
+from ssl_mix.suites.words import counted, images, percent
 
 NAMED, COUNTED = 60, 15  # classes whose names, and whose counts of images, can be read in a picture
 MEASURES = {
@@ -35,6 +35,7 @@ def measure(scene: Scene) -> dict[str, Any]:
     if logits.shape[1] > 5:
         numbers["top_5_accuracy"] = top_k_accuracy(logits, labels, 5)
     numbers["intervals"] = bootstrap_intervals(logits, labels, seed=scene.options.suite_seed)
+    numbers["class_intervals"] = found.class_intervals()
     counts = labeled_counts(answered.trained.folder, len(answered.trained.classes))
     counts = counts if answered.columns is None else counts[answered.columns]
     if len({*counts.tolist()}) > 1:
@@ -70,7 +71,7 @@ def rows(numbers: dict[str, Any]) -> list[tuple[str, str]]:
         for name, value in numbers["shots"].items():
             fewest, most, classes = numbers["shot_labels"][name]
             labeled = str(most) if fewest == most else f"{fewest} to {most}"
-            of = f"a mean over {classes} classes with {labeled} labels each"
+            of = f"a mean over {counted(classes, 'class', 'classes')} with {labeled} labels each"
             found.append((f"{name}-shot accuracy", f"{percent(value)}, {of}"))
     majority = f"{percent(numbers['majority_accuracy'])} of {count}"
     found.append((f"always {numbers['majority_class']}, the commonest class", majority))

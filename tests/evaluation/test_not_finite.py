@@ -1,4 +1,4 @@
-"""What is NaN or infinite is refused, whatever measures it: it would come out as a number that looks right."""
+"""What is NaN or infinite is refused, whatever measures it: it would come out as a number."""
 
 from collections.abc import Callable
 

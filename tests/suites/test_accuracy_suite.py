@@ -46,6 +46,8 @@ def test_every_number_has_an_interval_and_what_it_is_held_against(
     for name in ("accuracy", "top_5_accuracy", "mean_class_accuracy", "macro_f1"):
         low, high = numbers["intervals"][name]
         assert low < numbers[name] < high
+    for name, (low, high) in numbers["class_intervals"].items():
+        assert 0 <= low <= numbers["per_class"][name] <= high <= 1 and low < high
     said = dict(accuracy.rows(numbers))
     assert "of 360 images, 95 % interval" in said["accuracy"]
     assert "of 360 images: the run is" in said["linear probe on the features before training"]

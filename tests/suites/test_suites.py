@@ -1,3 +1,4 @@
+import csv
 import json
 from pathlib import Path
 
@@ -70,6 +71,8 @@ def test_every_suite_is_printed_kept_and_drawn(
     }
     assert kept["counted"] == {**about, "seen": 360}
     assert kept["accuracy"]["accuracy"] == said["accuracy"]
+    rows = list(csv.reader((run / "evaluation/confusion.csv").read_text().splitlines()))
+    assert sum(int(cell) for row in rows[1:] for cell in row[1:]) == 360
     assert (run / "evaluation/counted.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -85,6 +88,24 @@ def test_a_suite_that_cannot_be_run_is_told_and_the_others_are_run(
     assert stopped.value.code == 1
     assert "no moon: there is no moon in the pictures" in notes and "360 images" in output
     assert "moon" not in json.loads((run / "evaluation.json").read_text())["suites"]
+
+
+def test_what_was_measured_is_kept_though_the_next_suite_breaks_off(
+    run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def too_large(scene: Scene) -> dict[str, float]:
+        raise RuntimeError("out of memory")
+
+    def interrupted(scene: Scene) -> dict[str, float]:
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(SUITES, "large", Suite("fails", too_large, plain, lambda _: None))
+    monkeypatch.setitem(SUITES, "long", Suite("fails", interrupted, plain, lambda _: None))
+    monkeypatch.setitem(SUITES, "first", COUNTED)
+    with pytest.raises((KeyboardInterrupt, SystemExit)):
+        main(["evaluate", str(run), "--suite", "large,first,long"])
+    assert "no large: out of memory" in capsys.readouterr().err
+    assert json.loads((run / "evaluation.json").read_text())["suites"]["first"]["seen"] == 360
 
 
 def test_an_unknown_suite_is_refused_before_anything_is_read(capsys: pytest.CaptureFixture[str]) -> None:
