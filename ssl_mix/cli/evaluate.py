@@ -68,6 +68,7 @@ def evaluate_command(
             other suite found under its name.
     """
     names = suite_names(suite)
+    options.check()
     if confusion is not None:
         check_writable(confusion, "confusion", overwrite=overwrite)
     check_of_runs(
@@ -135,10 +136,10 @@ def tell_exported(net: Exported, test: str | None, confusion: Path | None, *, js
 
 
 def suite_names(words: str | None) -> list[str]:
-    """The suites that are asked for."""
+    """The suites that are asked for, each once."""
     if words is None:
         return []
-    names = list(SUITES) if words == "all" else [word.strip() for word in words.split(",")]
+    names = list(SUITES) if words == "all" else list(dict.fromkeys(map(str.strip, words.split(","))))
     for name in names:
         check_choice("suite", name, SUITES)
     return names

@@ -19,6 +19,7 @@ from ssl_mix.suites.suite import Scene
 from ssl_mix.suites.words import counted, images, percent
 
 NAMED, COUNTED = 60, 15  # classes whose names, and whose counts of images, can be read in a picture
+LONGEST = 30  # signs of a name there
 MEASURES = {
     "accuracy": "accuracy",
     "top_5_accuracy": "top-5 accuracy",
@@ -98,8 +99,9 @@ def draw(numbers: dict[str, Any]) -> Figure | None:
     axes.set_ylabel("true class")
     axes.set_title(f"{percent(numbers['accuracy'])} of {images(numbers['images'])}")
     if len(names) <= NAMED:
-        axes.set_xticks(range(len(names)), names, rotation=90, fontsize="small")
-        axes.set_yticks(range(len(names)), names, fontsize="small")
+        short = [name if len(name) <= LONGEST else f"{name[: LONGEST - 3]}..." for name in names]
+        axes.set_xticks(range(len(names)), short, rotation=90, fontsize="small")
+        axes.set_yticks(range(len(names)), short, fontsize="small")
     if len(names) <= COUNTED:
         for true, predicted, count in numbers["confusion"]:
             color = "white" if shares[true, predicted] > 0.5 else "black"

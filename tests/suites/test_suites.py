@@ -6,6 +6,7 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
+from ssl_mix.cli.evaluate import suite_names
 from ssl_mix.cli.main import main
 from ssl_mix.errors import UserError
 from ssl_mix.runs.answered import answer_test_part
@@ -112,6 +113,20 @@ def test_an_unknown_suite_is_refused_before_anything_is_read(capsys: pytest.Capt
     with pytest.raises(SystemExit) as stopped:
         main(["evaluate", "nowhere", "--suite", "acuracy"])
     assert stopped.value.code == 2 and "Did you mean 'accuracy'?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("wrong", [{"limit": -3}, {"limit": 0}, {"suite_seed": -1}, {"attention_mass": 0.0}])
+def test_numbers_that_mean_nothing_are_refused_before_anything_is_read(
+    wrong: dict[str, float], capsys: pytest.CaptureFixture[str]
+) -> None:
+    ((name, value),) = wrong.items()
+    with pytest.raises(SystemExit) as stopped:
+        main(["evaluate", "nowhere", "--suite", "mixed", f"--{name.replace('_', '-')}={value}"])
+    assert stopped.value.code == 2 and str(value) in capsys.readouterr().err
+
+
+def test_a_suite_that_is_named_twice_is_run_once() -> None:
+    assert suite_names("accuracy, accuracy") == ["accuracy"]
 
 
 def test_a_sample_is_drawn_once_and_in_order(scene: Scene) -> None:
