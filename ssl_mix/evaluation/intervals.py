@@ -59,7 +59,7 @@ def paired_difference(first: Sequence[float], second: Sequence[float]) -> Differ
     ``mean +- t(0.975, n - 1) s / sqrt(n)``.
 
     Raises:
-        ValueError: there are no pairs, or the lengths differ.
+        ValueError: there are no pairs, the lengths differ, or a value is not finite.
 
     Examples:
         >>> found = paired_difference([0.82, 0.85, 0.80], [0.80, 0.81, 0.79])
@@ -68,6 +68,8 @@ def paired_difference(first: Sequence[float], second: Sequence[float]) -> Differ
     """
     if len(first) != len(second) or not first:
         raise UserError(f"expected pairs of values, got {len(first)} and {len(second)}")
+    if not all(map(math.isfinite, (*first, *second))):
+        raise UserError("expected pairs of finite values, got some that are NaN or infinite: leave those out")
     gains = [one - other for one, other in zip(first, second, strict=True)]
     mean, count = statistics.fmean(gains), len(gains)
     deviation = statistics.stdev(gains) if count > 1 else 0.0

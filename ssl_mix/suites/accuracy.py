@@ -16,12 +16,13 @@ from ssl_mix.runs.first_probe import first_probe_accuracy
 from ssl_mix.runs.pseudo_labels import labeled_counts
 from ssl_mix.suites.figures import new_figure
 from ssl_mix.suites.suite import Scene
-from ssl_mix.suites.words import images, percent
+from ssl_mix.suites.words import counted, images, percent
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 NAMED, COUNTED = 60, 15  # classes whose names, and whose counts of images, can be read in a picture
+LONGEST = 30  # signs of a name there
 MEASURES = {
     "accuracy": "accuracy",
     "top_5_accuracy": "top-5 accuracy",
@@ -38,6 +39,7 @@ def measure(scene: Scene) -> dict[str, Any]:
     if logits.shape[1] > 5:
         numbers["top_5_accuracy"] = top_k_accuracy(logits, labels, 5)
     numbers["intervals"] = bootstrap_intervals(logits, labels, seed=scene.options.suite_seed)
+    numbers["class_intervals"] = found.class_intervals()
     counts = labeled_counts(answered.trained.folder, len(answered.trained.classes))
     counts = counts if answered.columns is None else counts[answered.columns]
     if len({*counts.tolist()}) > 1:
@@ -73,7 +75,7 @@ def rows(numbers: dict[str, Any]) -> list[tuple[str, str]]:
         for name, value in numbers["shots"].items():
             fewest, most, classes = numbers["shot_labels"][name]
             labeled = str(most) if fewest == most else f"{fewest} to {most}"
-            of = f"a mean over {classes} classes with {labeled} labels each"
+            of = f"a mean over {counted(classes, 'class', 'classes')} with {labeled} labels each"
             found.append((f"{name}-shot accuracy", f"{percent(value)}, {of}"))
     majority = f"{percent(numbers['majority_accuracy'])} of {count}"
     found.append((f"always {numbers['majority_class']}, the commonest class", majority))
@@ -100,8 +102,9 @@ def draw(numbers: dict[str, Any]) -> "Figure | None":
     axes.set_ylabel("true class")
     axes.set_title(f"{percent(numbers['accuracy'])} of {images(numbers['images'])}")
     if len(names) <= NAMED:
-        axes.set_xticks(range(len(names)), names, rotation=90, fontsize="small")
-        axes.set_yticks(range(len(names)), names, fontsize="small")
+        short = [name if len(name) <= LONGEST else f"{name[: LONGEST - 3]}..." for name in names]
+        axes.set_xticks(range(len(names)), short, rotation=90, fontsize="small")
+        axes.set_yticks(range(len(names)), short, fontsize="small")
     if len(names) <= COUNTED:
         for true, predicted, count in numbers["confusion"]:
             color = "white" if shares[true, predicted] > 0.5 else "black"

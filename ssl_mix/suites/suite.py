@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import Tensor
 
+from ssl_mix.errors import UserError, check_count, check_not_negative
 from ssl_mix.evaluation.accuracy import CHUNK, at_once
 from ssl_mix.mixers import MixerName
 from ssl_mix.runs.answered import Answered
@@ -44,6 +45,13 @@ class SuiteOptions:
     boxes: str | None = None
     attention_mass: float = 0.6
     mixed_mixer: MixerName = "mixup"
+
+    def check(self) -> None:
+        """Raise unless every number can be used."""
+        check_count("limit", self.limit)
+        check_not_negative("suite_seed", self.suite_seed)
+        if not 0 < self.attention_mass <= 1:
+            raise UserError(f"attention_mass must lie in (0, 1], got {self.attention_mass}")
 
 
 DEFAULTS = SuiteOptions()
