@@ -64,7 +64,8 @@ class NetOptions:
         feature_views: with ``tune`` "head", weak views of each image whose features are computed, and strong
             ones; 0 takes the plain image for each weak view.
         tta: with ``tune`` "head", test-time augmentation: features of plain images, which the network answers
-            by too, are means over the image as it is and the same enlarged 1.25 times and mirrored.
+            by too, are means over the image as it is and the same mirrored and enlarged 1.25 times, up to
+            1.75 times towards the size of the images that the weights were trained on.
 
     Raises:
         ValueError: a choice is unknown, or ``tta`` is asked for beside another ``tune``.
