@@ -5,9 +5,8 @@ import statistics
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from scipy.special import stdtrit
-
 from ssl_mix.errors import UserError
+from ssl_mix.imported import imported
 
 NORMAL = 1.959963984540054  # quantile of the normal distribution at 0.975
 
@@ -76,5 +75,5 @@ def paired_difference(first: Sequence[float], second: Sequence[float]) -> Differ
     deviation = statistics.stdev(gains) if count > 1 else 0.0
     if deviation == 0.0:
         return Difference(mean, None, None, count)
-    half = float(stdtrit(count - 1, 0.975)) * deviation / math.sqrt(count)
+    half = float(imported("scipy.special").stdtrit(count - 1, 0.975)) * deviation / math.sqrt(count)
     return Difference(mean, mean - half, mean + half, count)

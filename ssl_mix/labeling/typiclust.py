@@ -3,11 +3,10 @@
 import warnings
 
 import torch
-from sklearn.cluster import KMeans, MiniBatchKMeans
-from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 
 from ssl_mix.errors import check_count
+from ssl_mix.imported import imported
 from ssl_mix.labeling.checks import check_features, check_known
 from ssl_mix.labeling.k_means_plus_plus import Chosen, distances
 
@@ -83,11 +82,16 @@ def order_of(clusters: Tensor, taken: Tensor, left: Tensor) -> list[int]:
 
 def assigned(features: Tensor, clusters: int, seed: int) -> Tensor:
     """The cluster of each image by k-means, (N,) int64."""
-    points, kind = features.cpu().numpy(), KMeans if clusters <= WHOLE else MiniBatchKMeans
-    options = {} if kind is KMeans else {"batch_size": BATCH}
+    cluster = imported("sklearn.cluster")
+    kind = cluster.KMeans if clusters <= WHOLE else cluster.MiniBatchKMeans
+    options = {} if clusters <= WHOLE else {"batch_size": BATCH}
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # fewer different images than clusters
-        found = kind(clusters, random_state=seed % 2**32, n_init=1, **options).fit_predict(points)
+        warnings.simplefilter(
+            "ignore", imported("sklearn.exceptions").ConvergenceWarning
+        )  # fewer different images than clusters
+        found = kind(clusters, random_state=seed % 2**32, n_init=1, **options).fit_predict(
+            features.cpu().numpy()
+        )
     return torch.from_numpy(found).long()
 
 

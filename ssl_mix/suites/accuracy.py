@@ -1,9 +1,8 @@
 """How often the run is right, how far that could be off, and what is easily had."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from matplotlib.figure import Figure
 
 from ssl_mix.errors import UserError
 from ssl_mix.evaluation import (
@@ -15,8 +14,12 @@ from ssl_mix.evaluation import (
 from ssl_mix.evaluation.long_tail import shot_groups
 from ssl_mix.runs.first_probe import first_probe_accuracy
 from ssl_mix.runs.pseudo_labels import labeled_counts
+from ssl_mix.suites.figures import new_figure
 from ssl_mix.suites.suite import Scene
 from ssl_mix.suites.words import counted, images, percent
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 NAMED, COUNTED = 60, 15  # classes whose names, and whose counts of images, can be read in a picture
 LONGEST = 30  # signs of a name there
@@ -83,14 +86,14 @@ def rows(numbers: dict[str, Any]) -> list[tuple[str, str]]:
     return [*found, (what, f"{percent(probe)} of {count}: the run is {lead}")]
 
 
-def draw(numbers: dict[str, Any]) -> Figure | None:
+def draw(numbers: dict[str, Any]) -> "Figure | None":
     """The confusion matrix: a row for each true class, the shares of it that are taken for each class."""
     names = list(numbers["per_class"])
     table = torch.zeros(len(names), len(names))
     for true, predicted, count in numbers["confusion"]:
         table[true, predicted] = count
     size = 3.4 + (0.14 * len(names) if len(names) <= NAMED else 3.2)
-    figure = Figure(figsize=(size + 0.8, size), layout="constrained")
+    figure = new_figure(size + 0.8, size)
     axes = figure.add_subplot()
     shares = table / table.sum(dim=1, keepdim=True).clamp(min=1)
     shown = axes.imshow(shares.numpy(), cmap="Blues", vmin=0, vmax=1, interpolation="nearest")

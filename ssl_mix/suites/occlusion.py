@@ -1,17 +1,20 @@
 """Whether the run knows images of which patches are missing, or in another order."""
 
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from matplotlib.figure import Figure
 from torch import Tensor
 
 from ssl_mix.evaluation import patch_drop, patch_shuffle
 from ssl_mix.evaluation.patches import DropOrder
 from ssl_mix.suites.changed import Change, chance_of_sample, right_after, sample_words
+from ssl_mix.suites.figures import new_figure
 from ssl_mix.suites.suite import Scene
 from ssl_mix.suites.words import percent
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 ORDERS: dict[DropOrder, str] = {
     "random": "at random",
@@ -92,9 +95,9 @@ def _dropped_by(numbers: dict[str, Any]) -> dict[str, list[float]]:
     return found | {f"{n} x {n} patches dropped at random": values for n, values in coarser.items()}
 
 
-def draw(numbers: dict[str, Any]) -> Figure | None:
+def draw(numbers: dict[str, Any]) -> "Figure | None":
     """Accuracy over the share of dropped patches, and over the number of shuffled pieces."""
-    figure = Figure(figsize=(8.4, 3.2), layout="constrained")
+    figure = new_figure(8.4, 3.2)
     dropped, shuffled = figure.subplots(1, 2, sharey=True)
     percents = [100 * share for share in numbers["shares"]]
     for order, words in ORDERS.items():

@@ -2,10 +2,9 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
-from matplotlib.figure import Figure
 from torch import Tensor
 
 from ssl_mix.errors import UserError, check_count, check_not_negative
@@ -13,6 +12,9 @@ from ssl_mix.evaluation.accuracy import CHUNK, at_once
 from ssl_mix.mixers import MixerName
 from ssl_mix.runs.answered import Answered
 from ssl_mix.runs.data_options import Progress
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)
@@ -122,4 +124,4 @@ class Suite(NamedTuple):
     about: str
     measure: Callable[[Scene], dict[str, Any]]
     rows: Callable[[dict[str, Any]], list[tuple[str, str]]]
-    draw: Callable[[dict[str, Any]], Figure | None]
+    draw: Callable[[dict[str, Any]], "Figure | None"]
