@@ -56,9 +56,10 @@ def read_words(arguments: Sequence[str]) -> Words:
     """
     first = arguments[0] if arguments and not arguments[0].startswith("-") else ""
     register(first)
+    named = first if first in ALGORITHMS else NONE  # where it is told, no parser for every algorithm is made
     try:
         with contextlib.redirect_stderr(io.StringIO()):
-            words, unknown = _parse(arguments, {})
+            words, unknown = _parse(arguments, {}, named)
     except SystemExit:  # a value of the wrong kind: the parser that knows all defaults tells it best
         explain_mistake(arguments)
         raise
