@@ -20,6 +20,7 @@ from ssl_mix.mixers import MIXERS
 from ssl_mix.mixing.words import WORDS
 from ssl_mix.models import MODELS
 from ssl_mix.ranks import count
+from ssl_mix.rebalance import ADDONS
 from ssl_mix.recipes import RECIPES
 from ssl_mix.reports.csv_files import prediction_rows, pseudo_label_rows, write_csv
 from ssl_mix.runs.changes import Changes
@@ -205,15 +206,16 @@ REGISTRIES: dict[str, Mapping[str, Any]] = {
     "algorithms": ALGORITHMS,
     "mixing": WORDS,
     "mixers": MIXERS,
+    "rebalance": ADDONS,
     "networks": MODELS,
     "data-sets": DATASETS,
     "recipes": RECIPES,
 }
-What = Literal["all", "algorithms", "mixing", "mixers", "networks", "data-sets", "recipes"]
+What = Literal["all", "algorithms", "mixing", "mixers", "rebalance", "networks", "data-sets", "recipes"]
 
 
 def list_command(what: tyro.conf.Positional[What] = "all") -> None:
-    """Algorithms, words of mixing, mixers, networks, data sets and recipes, with a line each.
+    """Algorithms, words of mixing, mixers, add-ons for long tails, networks, data sets, recipes: a line each.
 
     Args:
         what: one of them alone.
