@@ -4,7 +4,8 @@ Source: Gan and Wei, "Erasing the Bias: Fine-Tuning Foundation Models for Semi-S
 2024), and Gank0078/FineSSL, with its settings for CIFAR. Differs: any linear head for one of cosines times a
 learned scale that starts at 14 (``tune`` "head" has features of length 16); what is counted of the classes
 is kept for the whole run, where the code forgets it every 500 steps; the auxiliary term is a mean over all
-images, not over the confident ones.
+images, not over the confident ones. As in the code, margins fall by ``(1 - beta) / (1 + beta)``, where the
+paper is quoted with ``1 - beta``, and labels of the auxiliary head are not smoothed.
 """
 
 import copy

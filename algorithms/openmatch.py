@@ -3,8 +3,9 @@
 Source: Saito et al., "OpenMatch: Open-set Consistency Regularization for Semi-supervised Learning with
 Outliers" (NeurIPS 2021), section 3, Algorithm 1, and its code. Differs: inliers are chosen anew in every
 step, from the student's answer to the weak view, where paper and code go through all unlabeled images once an
-epoch. As in the code, the entropy is a mean over the classes, where the paper has a sum, and every inlier
-counts, where the paper refers to FixMatch: ``threshold=0.95`` is its own.
+epoch; FixMatch's mean is over all images of the batch, where theirs is over another batch, of inliers. As in
+the code, the entropy is a mean over the classes, where the paper has a sum, and every inlier counts, where
+the paper refers to FixMatch: ``threshold=0.95`` is its own.
 """
 
 import torch

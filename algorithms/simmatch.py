@@ -90,7 +90,7 @@ class SimMatch(Algorithm):
         self.unlabeled_weight, self.instance_weight = unlabeled_weight, instance_weight
         self.unlabeled_ratio = unlabeled_ratio
         self.mixing = MixingTerms.of(mixing).check_added()
-        self.targets = targets.check("SimMatch")
+        self.targets = targets.check("SimMatch", remembers=True)
         self.adjust = Adjuster(targets)
 
     def extend(self, net: nn.Module, task: Task) -> nn.Module:

@@ -99,7 +99,7 @@ class SimMatchV2(Algorithm):
         self.unlabeled_weight, self.edge_weight = unlabeled_weight, edge_weight
         self.node_edge_weight, self.unlabeled_ratio = node_edge_weight, unlabeled_ratio
         self.mixing = MixingTerms.of(mixing).check_added()
-        self.targets = targets.check("SimMatchV2")
+        self.targets = targets.check("SimMatchV2", remembers=True)
         self.adjust = Adjuster(targets)
 
     def extend(self, net: nn.Module, task: Task) -> nn.Module:

@@ -11,7 +11,7 @@ from ssl_mix.datasets.class_names import listed, plain_name
 from ssl_mix.datasets.formats import others_note
 from ssl_mix.datasets.listing import check_folder, files_beside, is_junk, look_through
 from ssl_mix.datasets.packed import Paths
-from ssl_mix.errors import UserError
+from ssl_mix.errors import UserError, counts_of
 
 # Names of the parts of a data set, of which two beside each other are no classes.
 PARTS = {"train", "training", "val", "valid", "validation", "test", "testing", "dev", "eval"}
@@ -53,7 +53,7 @@ def list_classes(folder: Path) -> ClassFolders:
     members = {name: found[0] if len(found) == 1 else Paths(chain(*found)) for name, found in parts.items()}
     stray, others = files_beside(folder)
     notes = [note for each in looked.values() for note in each.notes]
-    notes += [f"{len(stray)} images directly in {folder} belong to no class: left out"] if stray else []
+    notes += [f"{counts_of(len(stray), 'image')} directly in {folder} of no class: left out"] if stray else []
     notes += others_note([*others, *(file for each in looked.values() for file in each.others)], folder)
     notes += _name_notes(folder, places) + _layout_notes(folder, members)
     return ClassFolders(dict(sorted(members.items())), notes)

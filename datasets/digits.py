@@ -4,13 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from sklearn.datasets import load_digits
 
 from ssl_mix.augment.views import Augmentation
 from ssl_mix.datasets.data import DataSet, ImageSet
 from ssl_mix.datasets.images import ResidentImages
 from ssl_mix.datasets.pixel_statistics import channel_statistics
 from ssl_mix.datasets.splits import ranked
+from ssl_mix.imported import imported
 
 TEST_PER_CLASS = 36
 
@@ -31,7 +31,7 @@ def load_digits_data(data_dir: Path | None = None) -> DataSet:
         ((1, 8, 8), 1437, 360)
     """
     del data_dir
-    bunch = load_digits()
+    bunch = imported("sklearn.datasets").load_digits()
     images = torch.from_numpy(np.rint(bunch.images * (255 / 16)).astype(np.uint8))[:, None]
     labels = torch.from_numpy(bunch.target.astype(np.int64))
     is_test = torch.zeros(len(labels), dtype=torch.bool)

@@ -195,7 +195,14 @@ class Study:
         images = {"train": str(root / "train"), "test": str(root / "test"), "crop": "pad"}
         net = {"net": self.asked.net, "image_size": self.asked.image_size, "threads": 1}
         return chosen_options(
-            {**images, **net, "steps": STEPS, "log_every": STEPS, "feature_views": FEATURE_VIEWS}
+            {
+                **images,
+                **net,
+                "steps": STEPS,
+                "log_every": STEPS,
+                "feature_views": FEATURE_VIEWS,
+                "tta": False,
+            }
         )
 
     def features(self, data: str) -> Features:

@@ -54,6 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "image_size": asked.image_size,
             "crop": "pad",
             "feature_views": FEATURE_VIEWS,
+            "tta": False,
             "threads": asked.threads,
         }
     )

@@ -6,15 +6,10 @@ loop; ``ssl_mix.Trainer`` is the loop of this package, ``ssl_mix.algorithms`` wh
 is imported when it is first asked for: whoever wants one loss loads torch and nothing else.
 """
 
-import contextlib
-import importlib
-import os
-import random
-import warnings
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from ssl_mix._version import __version__
+from ssl_mix.imported import imported
 
 if TYPE_CHECKING:
     from ssl_mix.algorithm import Algorithm
@@ -91,23 +86,7 @@ def __getattr__(name: str) -> Any:
     """Import a public name from where it is."""
     if name not in _HOME:
         raise AttributeError(f"module 'ssl_mix' has no attribute {name!r}")
-    with _shared_state_kept():
-        return getattr(importlib.import_module(_HOME[name]), name)
-
-
-@contextlib.contextmanager
-def _shared_state_kept() -> Iterator[None]:
-    """Put back what libraries change when they are first imported: Python's random state, the filters of
-    warnings and the environment."""
-    drawn, filters, environment = random.getstate(), list(warnings.filters), dict(os.environ)
-    try:
-        yield
-    finally:
-        random.setstate(drawn)
-        warnings.filters[:] = filters  # type: ignore[index]
-        for name in os.environ.keys() - environment.keys():
-            del os.environ[name]
-        os.environ.update(environment)
+    return getattr(imported(_HOME[name]), name)
 
 
 def __dir__() -> list[str]:

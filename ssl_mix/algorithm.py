@@ -78,8 +78,8 @@ class Algorithm(nn.Module):
         if addon is None:
             output: StepOutput = super().__call__(nets, batch, step)
             return output
-        with addon.within(nets, batch, step) as seen:
-            found: StepOutput = addon.added(super().__call__(seen, batch, step))
+        with addon.within(nets, batch, step) as (seen, shown):
+            found: StepOutput = addon.added(super().__call__(seen, shown, step))
         return found
 
     def forward(self, nets: Nets, batch: Batch, step: Step) -> StepOutput:

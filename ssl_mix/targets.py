@@ -83,7 +83,8 @@ class Targets:
         adaptive_thresholds: take of each class the most confident pseudo-labels, the same share of all that
             are of it that the algorithm takes of the class with the most labels (Adsh): for long tails.
         rebalance: an add-on for long tails: "darp", "daso" and "debiaspl" correct pseudo-labels, "saw" weighs
-            them; "abc", "cossl" and "tras" train a second classifier, which answers in the end.
+            them, "crest" and "crest+" let them join the labels; "abc", "cossl" and "tras" train a second
+            classifier, which answers in the end.
 
     Raises:
         ValueError: an option is unknown or out of range.
@@ -104,6 +105,8 @@ class Targets:
                 "`balance_classes` takes as many pseudo-labels of each class, `adaptive_thresholds` the same "
                 "share: leave out one of them"
             )
+        if self.rebalance == "crest+" and self.align != "none":
+            raise UserError("`rebalance=crest+` aligns pseudo-labels by itself: leave out `align`")
 
     def check(
         self,
@@ -114,6 +117,7 @@ class Targets:
         threshold: bool = True,
         fixed: bool = False,
         margins: bool = False,
+        remembers: bool = False,
     ) -> "Targets":
         """These options, as ones of an algorithm.
 
@@ -124,6 +128,7 @@ class Targets:
             threshold: whether it chooses those that do by itself.
             fixed: whether it makes or uses them in a way that leaves no place for an add-on.
             margins: whether its loss reads :meth:`Adjuster.margins`.
+            remembers: whether it has a memory of single labeled images.
 
         Raises:
             ValueError: an option has no effect on it.
@@ -138,7 +143,7 @@ class Targets:
                 f"`{given[0]}` concerns pseudo-labels, and {name} makes them for `mix=as` and `mix=dm-as` "
                 "alone: choose one of them too"
             )
-        check_addon(self.rebalance, name, fixed=fixed, chosen=selected and threshold, margins=margins)
+        check_addon(self.rebalance, name, fixed, selected and threshold, margins, remembers)
         for option in ("balance_classes", "adaptive_thresholds"):
             if getattr(self, option) and not selected:
                 raise UserError(

@@ -127,11 +127,13 @@ class Step(NamedTuple):
         total: steps of the whole run.
         generator: CPU generator for mixing. The trainer seeds one from (run seed, ``number``), so that a step
             can be replayed alone; the default is the one that ``torch.manual_seed`` seeds.
+        part: which part of its batch this is, from 0 on, where a step takes several (``accumulate``).
     """
 
     number: int
     total: int
     generator: torch.Generator = torch.default_generator
+    part: int = 0
 
     @property
     def progress(self) -> float:

@@ -35,7 +35,7 @@ def scripts() -> dict[str, ast.Module]:
 # From the ground up: a part imports from the floors below its own alone, and from the parts of its floor that
 # are named.
 FLOORS = (
-    {"_version", "errors"},
+    {"_version", "errors", "imported"},
     {"ranks", "types"},
     {"passes", "randomness"},
     {"algorithm", "augment", "banks", "losses", "transfer"},
@@ -56,6 +56,7 @@ LOOSE = {
     "_version",
     "types",
     "errors",
+    "imported",
     "randomness",
     "algorithm",
     "targets",

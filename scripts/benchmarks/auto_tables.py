@@ -14,19 +14,46 @@ NAMES = {"caltech50": "Caltech-101, 50 classes", "cub5": "5 species of birds", "
 
 
 def beside_probe(lines: Sequence[Line]) -> Table:
-    """What was chosen: a row for each set of images, kind of unlabeled ones and number of labels."""
-    columns = ["images", "unlabeled", "labels", "probe", "auto", "difference", "95 %", "below", "chosen"]
+    """What was chosen: a row for each set of images, size, kind of unlabeled ones and number of labels."""
+    columns = [
+        "images",
+        "pixels",
+        "unlabeled",
+        "labels",
+        "probe",
+        "auto",
+        "difference",
+        "95 %",
+        "below",
+        "chosen",
+    ]
     return columns, [[*cell, *row(found)] for cell, found in cells(lines)]
 
 
-def cells(lines: Sequence[Line]) -> Iterator[tuple[tuple[str, str, str], list[Line]]]:
+def votes(lines: Sequence[Line]) -> Table:
+    """V-PET beside its teachers: a row for each set of images and number of labels, accuracies in per cent,
+    and the paired difference of the last one to the whitened head."""
+    ways = list(lines[0]["accuracy"])
+    rows = []
+    for (images, *_, labels), found in cells([{"kind": "", "image_size": 0, **line} for line in lines]):
+        values = {way: [100 * line["accuracy"][way] for line in found] for way in ways}
+        gains = [one - other for one, other in zip(values[ways[-1]], values["whitened"], strict=True)]
+        means = (f"{statistics.mean(values[way]):.1f}" for way in ways)
+        rows.append(
+            [images, labels, *means, f"{statistics.mean(gains):+.1f} +- {statistics.stdev(gains):.1f}"]
+        )
+    return ["images", "labels", *ways, "to whitened"], rows
+
+
+def cells(lines: Sequence[Line]) -> Iterator[tuple[tuple[str, ...], list[Line]]]:
     """Lines that differ by the choice of labels alone, with the words for them."""
-    found: dict[tuple[int, str, int], list[Line]] = {}
+    found: dict[tuple[int, int, str, int], list[Line]] = {}
     for line in lines:
         place = list(NAMES).index(line["data"])
-        found.setdefault((place, line["kind"], line["labels_per_class"]), []).append(line)
-    for (place, kind, labels), members in sorted(found.items()):
-        yield (list(NAMES.values())[place], kind, str(labels)), members
+        key = (place, line["image_size"], line["kind"], line["labels_per_class"])
+        found.setdefault(key, []).append(line)
+    for (place, size, kind, labels), members in sorted(found.items()):
+        yield (list(NAMES.values())[place], str(size), kind, str(labels)), members
 
 
 def row(lines: Sequence[Line]) -> list[str]:

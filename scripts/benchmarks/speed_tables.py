@@ -18,6 +18,16 @@ NAMES = {
 }
 
 
+def algorithms(lines: Sequence[Line]) -> Rows:
+    """Steps a second of each semi-supervised algorithm, those of FixMatch being 1."""
+    seconds = lines[-1]["seconds"]
+    rows = [[f"`{name}`", f"{seconds['fixmatch'] / value:.2f}"] for name, value in seconds.items()]
+    half = -(-len(rows) // 2)
+    others = [*rows[half:], ["", ""]]
+    columns = ["algorithm", "steps a second, `fixmatch` = 1"]
+    return columns * 2, [own + other for own, other in zip(rows[:half], others, strict=False)]
+
+
 def mixers(lines: Sequence[Line]) -> Rows:
     """Each mixer at 32 and at 224 pixels, beside timm's and one ``torch.lerp``."""
     small, large = ({line["size"][-1]: line["rows"] for line in lines}[side] for side in (32, 224))
@@ -140,4 +150,5 @@ TABLES: dict[str, tuple[str, Callable[[Sequence[Line]], Rows]]] = {
     "speed-compile": ("bench_compile", compiling),
     "speed-step": ("bench_step", steps),
     "speed-toolkits": ("bench_ssl_step", toolkits),
+    "speed-algorithms": ("bench_algorithms", algorithms),
 }

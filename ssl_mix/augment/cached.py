@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ssl_mix.augment.views import kind_of
-from ssl_mix.errors import UserError, check_count, nearest
+from ssl_mix.errors import UserError, check_not_negative, nearest
 
 KEPT = ("plain", "weak", "strong")  # kinds of views
 
@@ -16,10 +16,10 @@ def view_names(count: int) -> tuple[str, ...]:
     """The views whose features are kept of an image to learn from: "plain", and ``count`` of each other kind.
 
     Raises:
-        ValueError: fewer than one of a kind.
+        ValueError: fewer than none of a kind.
     """
-    check_count("feature_views", count)
-    numbers = ["", *map(str, range(2, count + 1))]
+    check_not_negative("feature_views", count)
+    numbers = ["", *map(str, range(2, count + 1))][:count]
     return ("plain", *(f"{kind}{number}" for kind in KEPT[1:] for number in numbers))
 
 
@@ -33,7 +33,7 @@ class CachedViews:
 
     Args:
         table: (R, D) features, float16 or wider.
-        count: K, rows of each kind.
+        count: K, rows of each kind; where there are none, all views are plain.
     """
 
     flip = True
@@ -79,7 +79,7 @@ class CachedViews:
         kind = kind_of(name)
         if kind not in KEPT:
             raise UserError(f"unknown view {name!r}: choose {', '.join(KEPT)}.{nearest(name, KEPT)}")
-        if kind == "plain":
+        if kind == "plain" or not self.count:
             return images
         first = 1 + self.count * (KEPT.index(kind) - 1)
         drawn = torch.randint(first, first + self.count, images.shape, generator=generator)

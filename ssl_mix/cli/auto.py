@@ -25,7 +25,7 @@ cross-validation over the labels, and one is fitted to all of them: the second, 
 ahead of it. Where time is left, the whole network is trained from that head, and kept where cross-validation
 says so. The result is an ordinary run; ssl-mix evaluate RUN --json tells its accuracy and that of the probe.
 
-  --minutes  features may take 30 % of them, else images are seen smaller than the weights know them, unless
+  --minutes  features may take half of them, else images are seen smaller than the weights know them, unless
              --image-size says how large; the rest is for the body (default: 10)
 
 ssl-mix train --help-all explains the other options."""

@@ -26,6 +26,7 @@ from ssl_mix.datasets.originals import Files
 from ssl_mix.datasets.packed import Paths
 from ssl_mix.engine.config import TrainConfig
 from ssl_mix.engine.trainer import Trainer
+from ssl_mix.errors import counts_of
 from ssl_mix.models import default_network
 from ssl_mix.runs.data_options import PATHS, DataOptions
 from ssl_mix.runs.folder import check_run_folder
@@ -223,11 +224,6 @@ def seen(size: int, steps: int, count: int, views: Sequence[str]) -> str:
     epochs = size * steps / count
     told = f"{epochs:,.1f}" if epochs < 100 else f"{epochs:,.0f}"
     return f"{size} a step, views {' '.join(views)}, {told} epochs"
-
-
-def counts_of(count: int, thing: str) -> str:
-    """A number of things, "1 thread" or "2 threads"."""
-    return f"{count} {thing}" + ("" if count == 1 else "s")
 
 
 def optimizer_words(config: TrainConfig) -> str:

@@ -1,7 +1,7 @@
 """``ssl-mix evaluate``: how good a trained run is."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from json import dumps as as_json
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from ssl_mix.augment.crops import Crops
 from ssl_mix.cli.terminal import console, reading_bar, say, warn
 from ssl_mix.cli.use import RunFolder, check_of_runs, check_writable, load
 from ssl_mix.errors import UserError, check_choice
-from ssl_mix.evaluation import predict_logits
+from ssl_mix.evaluation import predict_logits, share_interval
 from ssl_mix.export.exported import Exported
 from ssl_mix.reports.csv_files import confusion_rows, write_csv
 from ssl_mix.reports.plots import save_png
@@ -23,7 +23,7 @@ from ssl_mix.runs.predicting import Precision, computing
 from ssl_mix.runs.tested import read_test, readable
 from ssl_mix.runs.trained import Weights
 from ssl_mix.suites import DEFAULTS, SUITES, Scene, SuiteOptions
-from ssl_mix.suites.results import FIGURES, keep_results
+from ssl_mix.suites.results import CONFUSION, FIGURES, keep_results
 
 
 def evaluate_command(
@@ -68,6 +68,7 @@ def evaluate_command(
             other suite found under its name.
     """
     names = suite_names(suite)
+    options.check()
     if confusion is not None:
         check_writable(confusion, "confusion", overwrite=overwrite)
     check_of_runs(
@@ -93,11 +94,16 @@ def evaluate_command(
             warn(note)
         if confusion is not None:
             write_csv(confusion, confusion_rows(found.confusion, answered.classes))
-        measured = measure(names, Scene(answered, options, progress))
-    if measured:
         about = {"step": trained.step, "weights": weights, "test": test, "crops": crops}
-        keep_results(run, measured, {**about, "among_classes": among_classes, "amp": amp})
-        draw(run, measured)
+        about |= {"among_classes": among_classes, "amp": amp}
+
+        def keep(name: str, numbers: dict[str, Any]) -> None:
+            keep_results(run, {name: numbers}, about)
+            draw(run, name, numbers)
+            if name == "accuracy":
+                write_csv(run / FIGURES / CONFUSION, confusion_rows(found.confusion, answered.classes))
+
+        measured = measure(names, Scene(answered, options, progress), keep)
     if json:
         others = {name: numbers for name, numbers in measured.items() if name != "accuracy"}
         print(as_json({**found.plain(), **measured.get("accuracy", {}), **others, "step": trained.step}))
@@ -130,33 +136,37 @@ def tell_exported(net: Exported, test: str | None, confusion: Path | None, *, js
 
 
 def suite_names(words: str | None) -> list[str]:
-    """The suites that are asked for."""
+    """The suites that are asked for, each once."""
     if words is None:
         return []
-    names = list(SUITES) if words == "all" else [word.strip() for word in words.split(",")]
+    names = list(SUITES) if words == "all" else list(dict.fromkeys(map(str.strip, words.split(","))))
     for name in names:
         check_choice("suite", name, SUITES)
     return names
 
 
-def measure(names: Sequence[str], scene: Scene) -> dict[str, Any]:
-    """The numbers of each suite; a note for one that cannot be measured here, which is left out."""
+def measure(
+    names: Sequence[str], scene: Scene, keep: Callable[[str, dict[str, Any]], None]
+) -> dict[str, Any]:
+    """The numbers of each suite, kept as soon as they are known; a note for one that cannot be measured here,
+    which is left out."""
     measured = {}
     for name in names:
         try:
             measured[name] = SUITES[name].measure(scene)
-        except (UserError, OSError) as error:
+        except (UserError, OSError, RuntimeError, MemoryError) as error:
             warn(f"no {name}: {error}")
+            continue
+        keep(name, measured[name])
     return measured
 
 
-def draw(run: Path, measured: dict[str, Any]) -> None:
-    """The figures of suites, into the run's folder."""
-    for name, numbers in measured.items():
-        figure = SUITES[name].draw(numbers)
-        if figure is not None:
-            (run / FIGURES).mkdir(exist_ok=True)
-            save_png(figure, run / FIGURES / f"{name}.png")
+def draw(run: Path, name: str, numbers: dict[str, Any]) -> None:
+    """The figure of a suite, if it makes one, into the run's folder."""
+    figure = SUITES[name].draw(numbers)
+    if figure is not None:
+        (run / FIGURES).mkdir(exist_ok=True)
+        save_png(figure, run / FIGURES / f"{name}.png")
 
 
 def tell(answered: Answered, found: Evaluation, measured: dict[str, Any], weights: str, crops: Crops) -> None:
@@ -174,16 +184,20 @@ def tell(answered: Answered, found: Evaluation, measured: dict[str, Any], weight
 
 
 def by_class(found: Evaluation) -> Table:
-    """Accuracy of each class and in all."""
-    table = Table("class", "images", "accuracy")
+    """Accuracy of each class and in all, with Wilson's intervals."""
+    table, intervals = Table("class", "images", "accuracy", "95 % interval (Wilson)"), found.class_intervals()
     for name, value in found.per_class.items():
         share = "-" if value is None else f"{100 * value:.2f} %"
-        table.add_row(escape(name), str(found.class_images[name]), share)
+        ends = intervals[name]
+        between = "" if ends is None else f"{100 * ends[0]:.1f} to {100 * ends[1]:.1f} %"
+        table.add_row(escape(name), str(found.class_images[name]), share, between)
     table.add_section()
     count = str(found.images)
     table.add_row("mean of classes", count, f"{100 * found.mean_class_accuracy:.2f} %")
     table.add_row("macro F1", count, f"{100 * found.macro_f1:.2f} %")
-    table.add_row("all", count, f"{100 * found.accuracy:.2f} %")
+    low, high = share_interval(round(found.accuracy * found.images), found.images)
+    whole = f"{100 * low:.1f} to {100 * high:.1f} %"
+    table.add_row("all", count, f"{100 * found.accuracy:.2f} %", whole)
     if found.probe_accuracy is not None:
         probe = f"{100 * found.probe_accuracy:.2f} %"
         table.add_row("linear probe on the features before training", count, probe)

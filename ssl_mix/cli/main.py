@@ -141,6 +141,12 @@ def run_command(words: Sequence[str]) -> None:
     if words[0] == "--version":
         print(f"ssl-mix {__version__}")
         return
+    if words[0].startswith("-"):
+        behind = next((word for word in words if word in COMMANDS), "COMMAND")
+        raise UserError(
+            f"expected a command before {words[0]}: its options stand behind it, ssl-mix {behind} "
+            f"{words[0]} ..."
+        )
     if words[0] not in COMMANDS:
         raise UserError(
             f"unknown command {words[0]!r}: choose {', '.join(COMMANDS)}.{nearest(words[0], COMMANDS)}"
@@ -151,10 +157,9 @@ def run_command(words: Sequence[str]) -> None:
         return
     function = (explained(words[0]) if {*HELP} & {*words[1:]} else None) or imported(words[0])
     function.__doc__ = unwrapped(function.__doc__)
-    import tyro
+    from ssl_mix.cli.mistakes import parsed
 
-    flat = (tyro.conf.OmitSubcommandPrefixes, tyro.conf.OmitArgPrefixes)
-    tyro.cli(function, prog=f"ssl-mix {words[0]}", args=list(words[1:]), config=flat)
+    parsed(function, words[0], words[1:])()
 
 
 def explained(name: str) -> Callable[..., Any] | None:

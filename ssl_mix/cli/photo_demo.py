@@ -216,5 +216,5 @@ def next_commands(out: Path) -> str:
     """What to type next."""
     return f"""\
 ssl-mix predict {out / "auto-seed0"} IMAGE... --out predictions.csv
-ssl-mix auto --net lite0 --labeled LABELED_FOLDER --unlabeled IMAGE_FOLDER --image-size 128 --out runs/mine
+ssl-mix auto --net lite0 --labeled LABELED_FOLDER --unlabeled IMAGE_FOLDER --out runs/mine
 ssl-mix list"""

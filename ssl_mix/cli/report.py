@@ -8,10 +8,10 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
-from ssl_mix.cli.terminal import console, reading_bar, say, warn
+from ssl_mix.cli.terminal import as_flags, console, reading_bar, say, warn
 from ssl_mix.cli.use import check_writable
 from ssl_mix.errors import UserError
-from ssl_mix.reports.compared import as_csv, as_latex, as_markdown, cells
+from ssl_mix.reports.compared import as_csv, as_latex, as_markdown, cells, tested_words
 from ssl_mix.reports.comparison import Comparison, compare, run_folders
 from ssl_mix.reports.headline import answer
 from ssl_mix.reports.run_page import run_page
@@ -44,10 +44,10 @@ def report(
     """
     check_writable(out, overwrite=overwrite)
     folders = checked(runs)
-    comparison = compare(folders) if len(folders) > 1 else None
+    comparison = compare(folders, unfinished=True) if len(folders) > 1 else None
     looked_at = folders if comparison is None or details else []
     with reading_bar() as progress:
-        told = [told_in(folder, device, progress) for folder in looked_at]
+        told = [told_in(folder, device, progress, as_flags) for folder in looked_at]
         page = run_page(told[0]) if comparison is None else runs_page(comparison, told)
     write_text(out, page)
     for one in told:
@@ -87,6 +87,8 @@ def compare_command(
     for row in rows:
         table.add_row(*map(escape, row))
     console.print(table)
+    if tested := tested_words(comparison):
+        say(f"n runs, mean +- deviation; {tested}")
     for note in comparison.notes:
         warn(note)
     for _, path, written in wanted:

@@ -105,7 +105,8 @@ def suggest(
     if run is not None:
         words = f"resume {quoted(run)} --label {quoted(out)} --out NEW_RUN"
     else:
-        words = f"auto --net {net} --table {quoted(out)} --unlabeled {quoted(unlabeled)} --out RUN"
+        size = "" if image_size is None else f" --image-size {image_size}"
+        words = f"auto --net {net} --table {quoted(out)} --unlabeled {quoted(unlabeled)}{size} --out RUN"
     say(f"Next    fill in the column label, then: ssl-mix {words}")
 
 

@@ -69,7 +69,6 @@ def read_run(arguments: Sequence[str]) -> Run:
 
     Raises:
         ValueError: an option is unknown or out of range.
-        SystemExit: a value cannot be read as what the option takes; a message is on stderr.
     """
     return built_from(read_words(arguments)).run
 

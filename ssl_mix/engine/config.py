@@ -1,13 +1,14 @@
 """How a run is trained, whatever the algorithm."""
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, get_args, get_type_hints
 
 from ssl_mix.engine.timm_optimizers import check_optimizer
 from ssl_mix.errors import (
     UserError,
     check_choice,
     check_count,
+    check_kinds,
     check_not_negative,
     check_positive,
     check_share,
@@ -120,6 +121,9 @@ class TrainConfig:
     checkpoint_every: int | None = None
 
     def __post_init__(self) -> None:
+        worded = ("optimizer", "schedule", "amp", "ema_buffers", "test_scored", "device")  # told below
+        hints = get_type_hints(TrainConfig)
+        check_kinds({n: v for n, v in vars(self).items() if n not in worded}, hints)
         check_positive("lr", self.lr)
         check_positive("head_lr_factor", self.head_lr_factor)
         for name in ("steps", "batch_size", "accumulate", "repeated_augmentation", "lr_every", "log_every"):
@@ -146,7 +150,9 @@ class TrainConfig:
         if not 0 <= self.reject < 1:
             raise UserError(f"reject must lie in [0, 1), got {self.reject}: something must be left")
         if self.balanced and self.class_weights:
-            raise UserError("`balanced` draws all classes alike: leave out it or `class_weights`")
+            raise UserError(
+                "`balanced` draws all classes alike: leave one of them out, `balanced` or `class_weights`"
+            )
         for milestone in self.milestones:
             check_count("milestones", milestone)
         check_choice("ema_buffers", self.ema_buffers, ("copy", "average"))

@@ -157,7 +157,8 @@ class Trainer:
             learn(self.feed.policy, self.data, self.teacher.net, raw.labeled.images, batch, config, step)
         place = Step(step, config.steps, stream_generator(config.seed, "mixing", step))
         self.optimizer.zero_grad(set_to_none=True)
-        for part in parts_of(batch, config.accumulate):
+        for number, part in enumerate(parts_of(batch, config.accumulate)):
+            place = place._replace(part=number)
             with autocast(config, self.device), rows_shared(*self.nets):
                 output = output_of(self.algorithm, self.nets, part, place, config.reject)
             self.update.backward(output.loss)

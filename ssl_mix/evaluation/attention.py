@@ -2,11 +2,11 @@
 
 import numpy as np
 import torch
-from scipy import ndimage
 from torch import Tensor
 
 from ssl_mix.errors import UserError
 from ssl_mix.evaluation.values import check_values
+from ssl_mix.imported import imported
 
 
 def attention_masks(attention: Tensor, mass: float = 0.6) -> Tensor:
@@ -87,6 +87,7 @@ def boxes_of_masks(masks: Tensor) -> Tensor:
         tensor([[1, 0, 3, 2]])
     """
     _check_masks(masks)
+    ndimage = imported("scipy.ndimage")
     boxes = torch.zeros((len(masks), 4), dtype=torch.int64)
     for place, mask in enumerate(masks.cpu().numpy()):
         parts, count = ndimage.label(mask)

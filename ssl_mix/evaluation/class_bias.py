@@ -1,5 +1,6 @@
 """Confirmation bias of pseudo-labels, as numbers: how far their classes are from those of the labels."""
 
+from math import inf
 from typing import NamedTuple
 
 from torch import Tensor
@@ -45,7 +46,8 @@ def class_bias(counts: Tensor, prior: Tensor) -> ClassBias:
         prior: of each class, (C,): counts or shares of the labeled images.
 
     Raises:
-        ValueError: the shapes differ, nothing is counted in one of them, or a number is negative.
+        ValueError: the shapes differ, nothing is counted in one of them, or a number is negative or not
+            finite.
 
     Examples:
         >>> found = class_bias(torch.tensor([90, 5, 5]), torch.tensor([1, 1, 2]))
@@ -72,7 +74,7 @@ def _check(counts: Tensor, prior: Tensor) -> None:
             f"counts and prior must have one number for each class, got {tuple(counts.shape)} and "
             f"{tuple(prior.shape)}"
         )
-    if bool((counts < 0).any() | (prior < 0).any()) or not (counts.sum() > 0 and prior.sum() > 0):
+    if not all(((given >= 0) & (given < inf)).all() and given.sum() > 0 for given in (counts, prior)):
         raise UserError(
-            "expected counts of pseudo-labels and a prior, each with a number above 0, none below"
+            "expected counts of pseudo-labels and a prior, each finite, with a number above 0 and none below"
         )

@@ -38,8 +38,10 @@ def corruption_errors(errors: Tensor, reference: Tensor | None = None) -> Tensor
         tensor(0.5000, dtype=torch.float64)
     """
     check_values(errors=errors)
-    if errors.ndim != 2 or 0 in errors.shape or not ((errors >= 0) & (errors <= 1)).all():
-        raise UserError(f"errors must be shares (kinds, severities) in [0, 1], got {tuple(errors.shape)}")
+    if errors.ndim != 2 or 0 in errors.shape:
+        raise UserError(f"errors must be shares (kinds, severities), got {tuple(errors.shape)}")
+    if not ((errors >= 0) & (errors <= 1)).all():
+        raise UserError(f"errors must be shares in [0, 1], got {errors.min():g} to {errors.max():g}")
     means = errors.double().mean(dim=1)
     if reference is None:
         return means

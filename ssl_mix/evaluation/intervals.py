@@ -5,9 +5,8 @@ import statistics
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from scipy.special import stdtrit
-
 from ssl_mix.errors import UserError
+from ssl_mix.imported import imported
 
 NORMAL = 1.959963984540054  # quantile of the normal distribution at 0.975
 
@@ -60,7 +59,7 @@ def paired_difference(first: Sequence[float], second: Sequence[float]) -> Differ
     ``mean +- t(0.975, n - 1) s / sqrt(n)``.
 
     Raises:
-        ValueError: there are no pairs, or the lengths differ.
+        ValueError: there are no pairs, the lengths differ, or a value is not finite.
 
     Examples:
         >>> found = paired_difference([0.82, 0.85, 0.80], [0.80, 0.81, 0.79])
@@ -69,10 +68,12 @@ def paired_difference(first: Sequence[float], second: Sequence[float]) -> Differ
     """
     if len(first) != len(second) or not first:
         raise UserError(f"expected pairs of values, got {len(first)} and {len(second)}")
+    if not all(map(math.isfinite, (*first, *second))):
+        raise UserError("expected pairs of finite values, got some that are NaN or infinite: leave those out")
     gains = [one - other for one, other in zip(first, second, strict=True)]
     mean, count = statistics.fmean(gains), len(gains)
     deviation = statistics.stdev(gains) if count > 1 else 0.0
     if deviation == 0.0:
         return Difference(mean, None, None, count)
-    half = float(stdtrit(count - 1, 0.975)) * deviation / math.sqrt(count)
+    half = float(imported("scipy.special").stdtrit(count - 1, 0.975)) * deviation / math.sqrt(count)
     return Difference(mean, mean - half, mean + half, count)

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from ssl_mix.datasets.label_range import check_label_range
 from ssl_mix.errors import UserError
+from ssl_mix.evaluation.confusion import check_finite
 from ssl_mix.evaluation.values import check_values
 from ssl_mix.losses import semantic_equivariance
 from ssl_mix.losses._common import check_labels
@@ -42,8 +43,8 @@ def mixed_answers(logits: Tensor, labels_a: Tensor, labels_b: Tensor) -> MixedAn
         labels_b: of their partners, (N,) int64, nowhere the same.
 
     Raises:
-        ValueError: other shapes, no images, a label that is no class, or a pair of one class, which has no
-            two classes to be found.
+        ValueError: other shapes, no images, logits that are not finite, a label that is no class, or a pair
+            of one class, which has no two classes to be found.
 
     Source: figures 1 and 6 of Liu et al., "Harnessing Hard Mixed Samples with Decoupled Regularization"
     (2022): Top-1 is right with either class, Top-2 with both.
@@ -57,6 +58,7 @@ def mixed_answers(logits: Tensor, labels_a: Tensor, labels_b: Tensor) -> MixedAn
     check_values(logits=logits)
     if logits.ndim != 2 or logits.shape[1] < 2 or not len(logits):
         raise UserError(f"logits must be (N, C) of 2 classes or more, got {tuple(logits.shape)}")
+    check_finite(logits, "logits")
     check_labels(logits, labels_a=labels_a, labels_b=labels_b)
     for name, labels in (("labels_a", labels_a), ("labels_b", labels_b)):
         check_label_range(labels, logits.shape[1], name, unknown=False)
@@ -89,7 +91,7 @@ def equivariance_error(mixed: Tensor, clean_a: Tensor, clean_b: Tensor, lam: Ten
         lam: share of the base images, (N,) or one number.
 
     Raises:
-        ValueError: other shapes, or features that do not differ at all.
+        ValueError: other shapes, or features that are not finite or do not differ at all.
 
     Source: the assumption of Han et al., "Semantic Equivariant Mixup" (2023), which its figure 3 shows as a
     picture; the length in place of :func:`ssl_mix.losses.semantic_equivariance`'s square, and its unit, are
@@ -103,6 +105,8 @@ def equivariance_error(mixed: Tensor, clean_a: Tensor, clean_b: Tensor, lam: Ten
     check_values(mixed=mixed, clean_a=clean_a, clean_b=clean_b)
     first, second, seen = clean_a.double(), clean_b.double(), mixed.double()
     squares = semantic_equivariance(seen, first, second, lam, reduction="none")
+    for name, given in (("mixed", mixed), ("clean_a", clean_a), ("clean_b", clean_b)):
+        check_finite(given, name)
     apart = (first - second).flatten(1).norm(dim=1).sum()
     if not apart > 0:
         raise UserError("the features of the images do not differ: there is nothing between them")

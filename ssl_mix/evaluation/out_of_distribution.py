@@ -3,12 +3,12 @@
 from collections.abc import Callable
 
 import torch
-from sklearn.metrics import average_precision_score, roc_auc_score
 from torch import Tensor
 
 from ssl_mix.errors import UserError
 from ssl_mix.evaluation.confidence import row_chunks
 from ssl_mix.evaluation.confusion import check_finite
+from ssl_mix.imported import imported
 
 
 def max_softmax(logits: Tensor) -> Tensor:
@@ -97,11 +97,12 @@ def ood_metrics(in_scores: Tensor, out_scores: Tensor) -> dict[str, float]:
     inside, outside = (scores.detach().double().cpu() for scores in (in_scores, out_scores))
     both = torch.cat((inside, outside)).numpy()
     known = torch.arange(len(both)).numpy() < len(inside)
+    metrics = imported("sklearn.metrics")
     reached = inside.sort(descending=True).values[-(-95 * len(inside) // 100) - 1]
     return {
-        "auroc": float(roc_auc_score(known, both)),
-        "aupr_in": float(average_precision_score(known, both)),
-        "aupr_out": float(average_precision_score(~known, -both)),
+        "auroc": float(metrics.roc_auc_score(known, both)),
+        "aupr_in": float(metrics.average_precision_score(known, both)),
+        "aupr_out": float(metrics.average_precision_score(~known, -both)),
         "fpr95": float((outside >= reached).double().mean()),
     }
 

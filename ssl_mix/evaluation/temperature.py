@@ -3,12 +3,12 @@
 import math
 from typing import NamedTuple
 
-from scipy.optimize import brentq
 from torch import Tensor
 
 from ssl_mix.evaluation.accuracy import check_predictions
 from ssl_mix.evaluation.confidence import row_chunks
 from ssl_mix.evaluation.confusion import check_finite
+from ssl_mix.imported import imported
 
 LEAST, MOST = 0.01, 100.0
 
@@ -69,7 +69,9 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> Temperature:
     if _slope(logits, labels, 1 / LEAST) <= 0:
         return Temperature(LEAST, f"the best temperature is below {LEAST}, which is as low as it goes")
     bounds = -math.log(MOST), -math.log(LEAST)
-    found = brentq(lambda place: _slope(logits, labels, math.exp(place)), *bounds, xtol=1e-12)
+    found = imported("scipy.optimize").brentq(
+        lambda place: _slope(logits, labels, math.exp(place)), *bounds, xtol=1e-12
+    )
     return Temperature(math.exp(-found))
 
 

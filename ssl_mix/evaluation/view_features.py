@@ -9,6 +9,7 @@ from ssl_mix.augment.views import Views
 from ssl_mix.datasets import ImageSource
 from ssl_mix.passes import backbone, evaluating
 from ssl_mix.randomness import stream_generator
+from ssl_mix.transfer.looks import Look
 
 BATCH = 32
 
@@ -22,6 +23,7 @@ def view_features(
     names: tuple[str, ...] = ("plain",),
     *,
     seed: int = 0,
+    look: Look = Look(),  # noqa: B008 (a tuple)
     progress: Callable[[int, int], None] | None = None,
 ) -> Tensor:
     """Features of views in evaluation mode, (N * V, D) float16 on the CPU, the V views of an image in a row.
@@ -33,6 +35,7 @@ def view_features(
         device: where the network is.
         names: of the V views.
         seed: of the views, whose draws are functions of it and of the position of an image.
+        look: how the network is shown them.
         progress: told images done and images in all.
     """
     body, width, count = backbone(net), backbone(net).head.in_features, len(images)
@@ -43,7 +46,7 @@ def view_features(
             generator = stream_generator(seed, "features", number)
             views = augmentation.views(batch, names, generator, channels_last=True)
             for place, name in enumerate(names):
-                table[done : done + len(batch), place] = body.features(views[name]).half().cpu()
+                table[done : done + len(batch), place] = body.features(look.at(views[name])).half().cpu()
             done += len(batch)
             if progress is not None:
                 progress(done, count)

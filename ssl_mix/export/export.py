@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from ssl_mix.errors import UserError, check_choice
+from ssl_mix.export.answering import answering
 from ssl_mix.export.deployed import About, Deployed, about
 from ssl_mix.export.graphs import GRAPHS
 from ssl_mix.export.huggingface import write_folder
@@ -77,7 +78,7 @@ def export(
     check_out(out, to, overwrite=overwrite)
     config = read_config(trained.folder)
     known = about(trained, config["algorithm"]["name"], temperature)
-    net = Deployed(trained.net.cpu(), known)
+    net = Deployed(answering(trained.net.cpu(), torch.zeros(1, *trained.shape)), known)
     images, answered = to_compare(trained)
     with tempfile.TemporaryDirectory(dir=out.absolute().parent, prefix=".export") as folder:
         made = Path(folder, f"made{SUFFIXES[to]}")

@@ -16,7 +16,7 @@ State = dict[str, Tensor]
 
 
 def write_safetensors(net: nn.Module, about: About, path: Path) -> None:
-    """All weights under the names that they have here: ``--pretrained FILE`` starts from them."""
+    """The weights under the names that they have here: ``--pretrained FILE`` starts from them."""
     save(net.state_dict(), about, path)
 
 

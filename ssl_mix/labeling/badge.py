@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 
 from ssl_mix.errors import UserError
-from ssl_mix.labeling.k_means_plus_plus import Chosen, check_features, distances, spread_out
-from ssl_mix.labeling.uncertainty import check_probabilities
+from ssl_mix.labeling.checks import check_features, check_probabilities
+from ssl_mix.labeling.k_means_plus_plus import Chosen, distances, spread_out
 
 
 def badge(

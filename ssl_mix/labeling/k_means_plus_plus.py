@@ -7,7 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ssl_mix.errors import UserError, check_count
+from ssl_mix.errors import check_count
+from ssl_mix.labeling.checks import check_features, check_known
 
 CHUNK = 4096
 Squared = Callable[[int], Tensor]
@@ -40,7 +41,7 @@ def diverse(
         generator: of the draws.
 
     Raises:
-        ValueError: features are not (N, D) floats.
+        ValueError: features are not finite (N, D) floats, or known ones not of the same width.
 
     Source: Arthur and Vassilvitskii, "k-means++: The Advantages of Careful Seeding" (SODA 2007).
 
@@ -57,6 +58,7 @@ def diverse(
     if known is None or len(known) == 0:
         first = int(torch.randint(max(1, len(features)), (), generator=generator))
         return spread_out(squared, features.new_zeros(len(features)), count, first=first, generator=generator)
+    check_known(known, features)
     parts = [distances(part, known).amin(dim=1) for part in torch.split(features, CHUNK)]
     return spread_out(squared, torch.cat(parts).square(), count, generator=generator)
 
@@ -108,11 +110,3 @@ def draw(weights: Tensor, free: Tensor, generator: torch.Generator | None) -> in
 def distances(features: Tensor, others: Tensor) -> Tensor:
     """Euclidean distances (N, M) of features (N, D) to others (M, D), exactly 0 for equal ones."""
     return torch.cdist(features.float(), others.float(), compute_mode="donot_use_mm_for_euclid_dist")
-
-
-def check_features(features: Tensor) -> None:
-    """Raise unless they are finite (N, D) floats."""
-    if features.ndim != 2 or not features.is_floating_point():
-        raise UserError(f"features must be float (N, D), got {features.dtype} {tuple(features.shape)}")
-    if not bool(features.isfinite().all()):
-        raise UserError("features must be finite, and some are NaN or infinite: are these the right weights?")

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ssl_mix.labeling.k_means_plus_plus import check_features
+from ssl_mix.labeling.checks import check_features
 from ssl_mix.labeling.typiclust import mean_distances
 
 NEIGHBORS = 5

@@ -17,7 +17,7 @@ from ssl_mix.evaluation import plain_features
 from ssl_mix.passes import backbone
 from ssl_mix.runs.changes import Changes
 from ssl_mix.runs.data_options import DataOptions, Progress
-from ssl_mix.runs.features import FEATURES, fingerprint, read_tensors
+from ssl_mix.runs.features import FEATURES, fingerprint, plain_rows, read_tensors
 from ssl_mix.runs.net_options import NetOptions
 from ssl_mix.runs.predicting import find_images
 from ssl_mix.runs.reread import reread
@@ -88,10 +88,11 @@ def kept_features(trained: TrainedRun, data: DataSet) -> Tensor | None:
     if kept is None or not isinstance(net, OnBody):
         return None
     count = run.net.feature_views
-    if kept.get("fingerprint") != fingerprint(data, net.body, count, run.config.seed):
+    if kept.get("fingerprint") != fingerprint(data, net.body, count, run.config.seed, net.looks):
         return None
-    rows = kept["table"][: (1 + 2 * count) * len(data.train.labels) : 1 + 2 * count]
-    return standardized(rows, net.center.cpu())
+    plain = kept["averaged"]
+    plain = kept["table"][plain_rows(data, count)] if plain is None else plain
+    return standardized(plain[: len(data.train.labels)], net.center.cpu())
 
 
 def scene_of_network(

@@ -3,12 +3,12 @@
 import warnings
 
 import torch
-from sklearn.cluster import KMeans, MiniBatchKMeans
-from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 
 from ssl_mix.errors import check_count
-from ssl_mix.labeling.k_means_plus_plus import Chosen, check_features, distances
+from ssl_mix.imported import imported
+from ssl_mix.labeling.checks import check_features, check_known
+from ssl_mix.labeling.k_means_plus_plus import Chosen, distances
 
 NEIGHBORS = 20
 MOST_CLUSTERS = 500
@@ -32,7 +32,7 @@ def typiclust(features: Tensor, count: int, *, known: Tensor | None = None, seed
         seed: of k-means.
 
     Raises:
-        ValueError: features are not (N, D) floats.
+        ValueError: features are not finite (N, D) floats, or known ones not of the same width.
 
     Source: Hacohen et al., "Active Learning on a Budget: Opposite Strategies Suit High and Low Budgets"
     (ICML 2022), TPC_RP, and the authors' code. Differs: where the larger clusters have no image left, smaller
@@ -41,6 +41,7 @@ def typiclust(features: Tensor, count: int, *, known: Tensor | None = None, seed
     check_features(features)
     check_count("count", count)
     known = features.new_zeros(0, features.shape[1]) if known is None else known
+    check_known(known, features)
     count = min(count, len(features))
     if count == 0:
         return Chosen(torch.zeros(0, dtype=torch.int64), torch.zeros(0))
@@ -81,11 +82,16 @@ def order_of(clusters: Tensor, taken: Tensor, left: Tensor) -> list[int]:
 
 def assigned(features: Tensor, clusters: int, seed: int) -> Tensor:
     """The cluster of each image by k-means, (N,) int64."""
-    points, kind = features.cpu().numpy(), KMeans if clusters <= WHOLE else MiniBatchKMeans
-    options = {} if kind is KMeans else {"batch_size": BATCH}
+    cluster = imported("sklearn.cluster")
+    kind = cluster.KMeans if clusters <= WHOLE else cluster.MiniBatchKMeans
+    options = {} if clusters <= WHOLE else {"batch_size": BATCH}
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # fewer different images than clusters
-        found = kind(clusters, random_state=seed % 2**32, n_init=1, **options).fit_predict(points)
+        warnings.simplefilter(
+            "ignore", imported("sklearn.exceptions").ConvergenceWarning
+        )  # fewer different images than clusters
+        found = kind(clusters, random_state=seed % 2**32, n_init=1, **options).fit_predict(
+            features.cpu().numpy()
+        )
     return torch.from_numpy(found).long()
 
 

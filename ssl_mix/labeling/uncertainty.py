@@ -4,7 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ssl_mix.errors import UserError, check_count
+from ssl_mix.errors import check_count
+from ssl_mix.labeling.checks import check_probabilities
 
 
 def margin(probabilities: Tensor) -> Tensor:
@@ -56,13 +57,3 @@ def highest(scores: Tensor, count: int) -> Tensor:
     """
     check_count("count", count)
     return scores.argsort(descending=True, stable=True)[:count]
-
-
-def check_probabilities(probabilities: Tensor) -> None:
-    """Raise unless they are (N, C) floats in [0, 1] of at least one class."""
-    if probabilities.ndim != 2 or not probabilities.is_floating_point() or probabilities.shape[1] == 0:
-        raise UserError(
-            f"probabilities must be float (N, C), got {probabilities.dtype} {tuple(probabilities.shape)}"
-        )
-    if not bool(((probabilities >= 0) & (probabilities <= 1)).all()):
-        raise UserError("probabilities must lie in [0, 1], and some do not: give those after the softmax")

@@ -5,9 +5,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ssl_mix.datasets.label_range import check_label_range
 from ssl_mix.errors import UserError
-from ssl_mix.labeling.uncertainty import check_probabilities, highest
+from ssl_mix.labeling.checks import check_features, check_labels, check_probabilities
+from ssl_mix.labeling.uncertainty import highest
 from ssl_mix.randomness import stream_generator
 from ssl_mix.transfer.starts import probe
 
@@ -47,7 +47,8 @@ def out_of_sample(
     Raises:
         ValueError: a shape or a label is wrong, or no class has two images.
     """
-    check_label_range(labels, num_classes, "labels", unknown=False)
+    check_features(features)
+    check_labels(labels, features, num_classes, "features")
     counts = torch.bincount(labels, minlength=num_classes)
     if not len(labels) or int(counts.max()) < 2:
         raise UserError("labels are judged by other images of their class, and no class has two")
@@ -94,11 +95,7 @@ def wrong_labels(probabilities: Tensor, labels: Tensor) -> WrongLabels:
     cleanlab.
     """
     check_probabilities(probabilities)
-    check_label_range(labels, probabilities.shape[1], "labels", unknown=False)
-    if len(labels) != len(probabilities):
-        raise UserError(
-            f"expected as many labels as probabilities, got {len(labels)} and {len(probabilities)}"
-        )
+    check_labels(labels, probabilities, probabilities.shape[1], "probabilities")
     p, given = probabilities.double(), labels[:, None]
     own, likeliest = p.gather(1, given)[:, 0], p.argmax(dim=1)
     judged = torch.bincount(labels, minlength=p.shape[1])[labels] > 1

@@ -7,13 +7,14 @@ from ssl_mix.errors import UserError
 from ssl_mix.rebalance.abc import ABC
 from ssl_mix.rebalance.addon import Addon
 from ssl_mix.rebalance.cossl import CoSSL
+from ssl_mix.rebalance.crest import CReST, CReSTPlus
 from ssl_mix.rebalance.darp import DARP
 from ssl_mix.rebalance.daso import DASO
 from ssl_mix.rebalance.debiaspl import DebiasPL
 from ssl_mix.rebalance.saw import SAW
 from ssl_mix.rebalance.tras import TRAS
 
-Rebalance = Literal["none", "abc", "darp", "daso", "saw", "cossl", "tras", "debiaspl"]
+Rebalance = Literal["none", "abc", "darp", "daso", "saw", "cossl", "tras", "debiaspl", "crest", "crest+"]
 ADDONS: dict[str, type[Addon]] = {
     "abc": ABC,
     "darp": DARP,
@@ -22,6 +23,8 @@ ADDONS: dict[str, type[Addon]] = {
     "cossl": CoSSL,
     "tras": TRAS,
     "debiaspl": DebiasPL,
+    "crest": CReST,
+    "crest+": CReSTPlus,
 }
 assert get_args(Rebalance)[1:] == tuple(ADDONS)  # a type cannot be made of a dict
 
@@ -32,6 +35,8 @@ __all__ = [
     "DASO",
     "SAW",
     "TRAS",
+    "CReST",
+    "CReSTPlus",
     "CoSSL",
     "DebiasPL",
     "Addon",
@@ -46,7 +51,9 @@ def build_addon(name: Rebalance) -> Addon | None:
     return None if name == "none" else ADDONS[name]()
 
 
-def check_addon(name: Rebalance, algorithm: str, *, fixed: bool, chosen: bool, margins: bool) -> None:
+def check_addon(
+    name: Rebalance, algorithm: str, fixed: bool, chosen: bool, margins: bool, remembers: bool
+) -> None:
     """Raise where an algorithm has no place for an add-on.
 
     Args:
@@ -55,6 +62,7 @@ def check_addon(name: Rebalance, algorithm: str, *, fixed: bool, chosen: bool, m
         fixed: whether it makes or uses pseudo-labels in a way of its own.
         chosen: whether it chooses which of them count.
         margins: whether the logits that learn from them may be given margins.
+        remembers: whether it has a memory of single labeled images.
     """
     if name == "none":
         return
@@ -63,6 +71,8 @@ def check_addon(name: Rebalance, algorithm: str, *, fixed: bool, chosen: bool, m
         reason = "makes or uses them in a way of its own"
     elif addon.chooses and not chosen:
         reason = "chooses none by itself"
+    elif addon.joins and remembers:
+        reason = "remembers every labeled image by itself, so that no other may take its place"
     else:
         return
     raise UserError(f"`rebalance={name}` is for plain pseudo-labels, and {algorithm} {reason}: leave it out")

@@ -48,13 +48,13 @@ class Sight(NamedTuple):
     def images(self) -> tuple[Tensor, Tensor, Tensor]:
         """Labeled images, and weak and strong views of unlabeled ones, as far as the algorithm has them."""
         return (
-            _view(self.batch.labeled, "weak"),
-            _view(self.unlabeled, "weak"),
-            _view(self.unlabeled, "strong"),
+            view_of(self.batch.labeled, "weak"),
+            view_of(self.unlabeled, "weak"),
+            view_of(self.unlabeled, "strong"),
         )
 
 
-def _view(samples: Samples, name: str) -> Tensor:
+def view_of(samples: Samples, name: str) -> Tensor:
     """A view by its name, or else the first."""
     return samples.views.get(name, next(iter(samples.views.values())))
 
@@ -80,6 +80,7 @@ class Addon(nn.Module):
             which answers wherever the network is used; the algorithm trains ``net.base_head``.
         has_margins: whether it changes the logits that a pseudo-label's loss reads.
         chooses: whether it changes how much single pseudo-labels count.
+        joins: whether it lets pseudo-labeled images take the places of labeled ones.
         shares: how often labeled images of each class are drawn, (C,); equal where that is not known.
     """
 
@@ -87,6 +88,7 @@ class Addon(nn.Module):
     own_head = False
     has_margins = False
     chooses = False
+    joins = False
     shares: Tensor
 
     def __init__(self) -> None:
@@ -117,14 +119,14 @@ class Addon(nn.Module):
             net.base_head = copy.deepcopy(backbone(net).head)
 
     @contextmanager
-    def within(self, nets: Nets, batch: Batch, step: Step) -> Iterator[Nets]:
-        """The networks that the algorithm sees in this step."""
+    def within(self, nets: Nets, batch: Batch, step: Step) -> Iterator[tuple[Nets, Batch]]:
+        """The networks and the batch that the algorithm sees in this step."""
         self._sight = Sight(nets, batch, step, (), {})
         if self.reads_features:
             seen = features_of(nets.student, *self._sight.images)
             self._sight = self._sight._replace(features=seen)
         try:
-            yield Nets(*map(ThroughBaseHead, nets)) if self.own_head else nets
+            yield (Nets(*map(ThroughBaseHead, nets)) if self.own_head else nets), batch
         finally:
             self._sight = None
 

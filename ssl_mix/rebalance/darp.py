@@ -5,7 +5,7 @@ Source: Kim et al., "Distribution Aligning Refinery of Pseudo-label for Imbalanc
 of the unlabeled part are those of the labeled one, as they are drawn, and are not estimated; Newton's method
 works on logarithms, for a fixed number of times, where the authors (and USB's peer) solve by SciPy's secant
 method on the CPU, which can fail to converge; the batch of a step in which all is refined is among the
-refined too. The memory is two tensors (images, classes).
+refined too (with ``accumulate`` its first part). The memory is two tensors (images, classes).
 """
 
 import math
@@ -55,7 +55,7 @@ class DARP(Addon):
         news = {"slots": slots, "newest": newest}
         if step.number < EVERY * math.ceil(WARMUP * step.total / EVERY):
             return probabilities, news
-        if step.number % EVERY == 0:
+        if step.number % EVERY == 0 and step.part == 0:
             sizes = self.shares * len(self.predicted)
             now = self.predicted.index_put((slots,), newest)
             news["refined"] = refined(denoised(now, sizes), sizes)

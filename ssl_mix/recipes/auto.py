@@ -22,14 +22,13 @@ from ssl_mix.recipes.image_size import affordable_size, is_free
 from ssl_mix.recipes.ladder import ERRORS, PROBE, RUNGS, WHITENED, Climbed, Rung, choose, climb, folds, run_of
 from ssl_mix.runs.data_options import Progress
 from ssl_mix.runs.features import Features
-from ssl_mix.runs.folder import check_run_folder, write_text
+from ssl_mix.runs.folder import LADDER, check_run_folder, write_text
 from ssl_mix.runs.given import Given
 from ssl_mix.runs.head import learned_features
 from ssl_mix.runs.prepared import read_data
 from ssl_mix.runs.session import Session, start
 from ssl_mix.runs.trained import TrainedRun
 
-LADDER = "auto.json"
 STEPS = 300
 LR = 0.01
 DEFAULT_NET = "lite0"
@@ -87,7 +86,7 @@ def auto(
         test: images to evaluate on; nothing is chosen by them.
         net: weights, a name, or a module; default: "lite0".
         out: folder of the run; default: a new temporary one.
-        minutes: features may take 30 % of them, which decides the size of images unless ``image_size`` does;
+        minutes: features may take half of them, which decides the size of images unless ``image_size`` does;
             the body is trained if it fits into the rest.
         overwrite: replace a run that the folder holds.
         on_rung: called with each rung that was tried.
@@ -196,10 +195,11 @@ def prepare(
 
 def chosen_options(options: Mapping[str, Any]) -> dict[str, Any]:
     """Options of the user, and how the body is trained where they do not say it; heads need plain views
-    alone, so that few others are computed."""
+    alone, from several looks."""
     steps = options.get("steps", STEPS)
     every = {"log_every": 100, "eval_every": steps, "checkpoint_every": steps}
-    return {"steps": steps, "lr": LR, "head_lr_factor": 1.0, "feature_views": 1, **every, **options}
+    views = {"feature_views": 0, "tta": True}
+    return {"steps": steps, "lr": LR, "head_lr_factor": 1.0, **views, **every, **options}
 
 
 def check_options(options: Mapping[str, Any]) -> None:

@@ -176,6 +176,7 @@ def body_run(options: Mapping[str, Any], mixes: bool, steps: int) -> Run:
         "head_lr_factor": 1.0,
         "head_start": "random",
         "tune": "all",
+        "tta": False,  # the network that begins has its looks
         "view": "weak",
         "mix": "as" if mixes else "none",
     }

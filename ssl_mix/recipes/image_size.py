@@ -15,11 +15,13 @@ from ssl_mix.datasets import DataSet, ResidentImages
 from ssl_mix.engine.execution import own_state, resolve_device
 from ssl_mix.errors import UserError
 from ssl_mix.evaluation.view_features import view_features
+from ssl_mix.runs.features import looks_at
 from ssl_mix.runs.given import Given
 from ssl_mix.runs.run import Run
+from ssl_mix.transfer.looks import Look
 
 SIZES = (192, 160, 128, 96)  # below that of the weights; still smaller ones lose more than time gains
-FOR_FEATURES = 0.3  # share of the time
+FOR_FEATURES = 0.5  # share of the time
 IMAGES = 4  # that are tried
 
 
@@ -41,7 +43,7 @@ def is_free(options: Mapping[str, Any]) -> bool:
 
 
 def affordable_size(run: Run, data: DataSet, given: Given, minutes: float) -> Size:
-    """The size of the images as they are, or the largest smaller one whose features take no more than 30 % of
+    """The size of the images as they are, or the largest smaller one whose features take no more than half of
     the minutes, as estimated from those of a few images.
 
     Args:
@@ -78,12 +80,16 @@ def seconds_at(size: int, run: Run, data: DataSet, given: Given) -> float:
     net = given.network(classes)
     net = run.net.build(shape, classes, run.config.seed) if net is None else net
     augmentation = dataclasses.replace(data.of_pixels, size=None)
-    count = len(data.train.images) + (0 if data.test is None else len(data.test.images) / len(views))
     with own_state(run.config, device, "size"):
         net = net.to(device)
+        looks = looks_at(net, shape, flip=augmentation.flip) if run.net.tta else (Look(),)
         for part in (images[:1], images):  # the first warms up
             began = time.perf_counter()
             view_features(net, ResidentImages(part), augmentation, device, views)
+            for look in looks[1:]:
+                view_features(net, ResidentImages(part), augmentation, device, look=look)
+    tested = 0 if data.test is None else len(data.test.images)
+    count = len(data.train.images) + tested * len(looks) / (len(views) + len(looks) - 1)
     return count * (time.perf_counter() - began) / len(images)
 
 

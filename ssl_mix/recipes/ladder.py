@@ -26,6 +26,7 @@ KEEP = {
     "steps": 1,
     "lr": 1e-12,
     "ema_decay": 0.0,
+    "view": "weak",
 }  # one step that changes nothing: an ordinary run all the same
 
 

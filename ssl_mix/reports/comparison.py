@@ -11,6 +11,7 @@ from typing import Any
 
 from ssl_mix.errors import UserError
 from ssl_mix.evaluation import Difference, paired_difference
+from ssl_mix.reports.auto_ladder import AUTO, is_auto
 from ssl_mix.reports.settings import defaults, flag, flat_settings, words
 from ssl_mix.reports.summary import Summary, summarize
 from ssl_mix.reports.told import check_describes
@@ -23,7 +24,13 @@ MACHINE = (
     ("data", "data_dir"),
     ("data", "memory_gb"),
     ("data", "download"),
+    ("data", "cache_images"),
+    ("data", "workers"),
 )
+RECORDS = tuple(
+    ("train", name) for name in ("log_every", "eval_every", "test_scored", "checkpoint_every")
+)  # what is written down, and when
+HEADS = (("net", "tune"), ("net", "head_start"), ("net", "feature_views"), ("net", "norms"))
 Settings = Mapping[tuple[str, str], Any]
 
 
@@ -48,17 +55,21 @@ class Compared:
 
     @cached_property
     def settings(self) -> dict[tuple[str, str], Any]:
-        """All but seeds and what belongs to the machine."""
-        return {
+        """All but seeds, what belongs to the machine and what is written down; of ``ssl-mix auto`` the data
+        and the network alone, for the rest is its choice, which seeds may turn."""
+        told = {
             name: value
             for name, value in flat_settings(self.config).items()
-            if name not in (*SEEDS, *MACHINE)
+            if name not in (*SEEDS, *MACHINE, *RECORDS)
         }
+        if self.algorithm != AUTO:
+            return told
+        return {n: value for n, value in told.items() if n[0] in ("data", "net") and n not in HEADS}
 
-    @property
+    @cached_property
     def algorithm(self) -> str:
-        """Its name."""
-        return str(self.config["algorithm"].get("name"))
+        """Its name, or "auto"."""
+        return AUTO if is_auto(self.folder) else str(self.config["algorithm"].get("name"))
 
     @property
     def seed(self) -> tuple[int, int]:
@@ -118,8 +129,12 @@ class Comparison:
         return paired_difference(*([v for v in side if v is not None] for side in (first, second)))
 
 
-def compare(folders: Iterable[Path]) -> Comparison:
+def compare(folders: Iterable[Path], *, unfinished: bool = False) -> Comparison:
     """The runs in ``folders``; one that holds runs, a benchmark's or a demo's for instance, stands for them.
+
+    Args:
+        folders: of runs.
+        unfinished: whether none of them need be finished; there are no groups then.
 
     Raises:
         ValueError: one is no run, or none is finished.
@@ -127,7 +142,7 @@ def compare(folders: Iterable[Path]) -> Comparison:
     runs = [_read(folder) for folder in run_folders(folders)]
     notes = [f"{run.folder} is not finished and is left out of the means" for run in runs if not run.finished]
     finished = [run for run in runs if run.finished]
-    if not finished:
+    if not finished and not unfinished:
         raise UserError("none of these runs is finished: there is nothing to compare yet")
     groups = _grouped(finished)
     return Comparison(groups, [*notes, *_pair_notes(groups)])

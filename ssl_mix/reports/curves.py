@@ -1,6 +1,6 @@
 """Curves of a run's records as data for a page."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from ssl_mix.reports.blocks import Block, Chart, Fold, Point, Series, Table
 from ssl_mix.runs.folder import Record
@@ -39,9 +39,14 @@ def curve(records: Sequence[Record], name: str, factor: float = 1.0) -> list[Poi
     return points[::-1][::stride][::-1] if stride > 1 else points
 
 
-def charts(records: Sequence[Record]) -> list[Block]:
+def charts(records: Sequence[Record], sizes: Mapping[str, str] | None = None) -> list[Block]:
     """Curves of accuracies, loss terms, pseudo-labels and what else was recorded; a metric that was recorded
-    once is a row of a table, for one point is no curve."""
+    once is a row of a table, for one point is no curve.
+
+    Args:
+        records: of a run.
+        sizes: of how many images the values of a panel are, by its title.
+    """
     known = {name for record in records for name in record} - {"step", *QUIET, *LEVELS}
     known -= {name for name in known if name.startswith(COUNTS)}
     losses = sorted(name for name in known if name == "loss" or name.startswith("loss/"))
@@ -58,13 +63,14 @@ def charts(records: Sequence[Record]) -> list[Block]:
     once: list[tuple[str, str, str, str]] = []
     for title, unit, names in [*panels, *(("", "", {name: label}) for name, label in others.items())]:
         factor = 100.0 if unit == PERCENT else 1.0
+        told = f"{title}, {size}" if (size := (sizes or {}).get(title)) else title
         points = {label: curve(records, name, factor) for name, label in names.items() if name in known}
         many = [Series(label, found) for label, found in points.items() if len(found) > 1]
         if many and title:
-            drawn.append(Chart(title, many, unit, levels if title == "Accuracy" else ()))
+            drawn.append(Chart(told, many, unit, levels if title == "Accuracy" else ()))
         elif many:
             more.append(Chart(many[0].name, many))
-        once += [(title, label, *_cells(found, unit)) for label, found in points.items() if len(found) == 1]
+        once += [(told, label, *_cells(found, unit)) for label, found in points.items() if len(found) == 1]
     if once:
         header = ("of", "recorded once", "value", "after step")
         drawn.append(Table(once, header, "One value is no curve."))

@@ -5,11 +5,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ssl_mix.errors import UserError
 from ssl_mix.evaluation import share_interval
 from ssl_mix.models.registry import default_network
+from ssl_mix.reports.auto_ladder import AUTO, is_auto
 from ssl_mix.reports.blocks import Block, Commands, Text
-from ssl_mix.reports.summary import Summary, summarize
+from ssl_mix.reports.summary import summarize
 from ssl_mix.reports.told import Told
+from ssl_mix.suites.results import read_results
+from ssl_mix.suites.words import counted
+
+LEARNED = ("train", "labeled", "table")  # options that name images to learn from
 
 
 def headline(told: Told) -> list[Block]:
@@ -31,7 +37,19 @@ def headline(told: Told) -> list[Block]:
 
 def title_of(told: Told) -> str:
     """What a run is called."""
-    return f"{told.config['algorithm'].get('name')} on {told.config['dataset'].get('name')}"
+    return f"{method_of(told)} on {data_name(told.config)}"
+
+
+def method_of(told: Told) -> str:
+    """The name of the algorithm, or "auto", which chooses one."""
+    return AUTO if is_auto(told.folder) else str(told.config["algorithm"].get("name"))
+
+
+def data_name(config: Mapping[str, Any]) -> str:
+    """The name of a data set; of images of one's own their folder or table, by the last two parts of its
+    path."""
+    own = next((config["data"][name] for name in LEARNED if config["data"].get(name)), None)
+    return str(config["dataset"].get("name")) if own is None else "/".join(Path(own).parts[-2:])
 
 
 def answer(told: Told) -> str:
@@ -42,7 +60,12 @@ def answer(told: Told) -> str:
     images = told.test_images
     low, high = share_interval(round(summary.last * images), images)
     found = f"{100 * summary.last:.1f} % of {images} test images are recognized"
-    return f"{found}, {interval_text(low, high)}{against_probe(summary, low, high)}"
+    interval = low, high
+    if summary.probe is None:
+        beside = _against_first_features(told, summary.last, interval)
+    else:
+        beside = f"a linear probe has {_against(summary.probe, summary.last, interval)}"
+    return f"{found}, {interval_text(low, high)}; {beside}"
 
 
 def interval_text(low: float, high: float) -> str:
@@ -66,37 +89,62 @@ def _untested(told: Told) -> str:
     )
 
 
-def against_probe(summary: Summary, low: float, high: float) -> str:
+def _against(probe: float, last: float, interval: tuple[float, float]) -> str:
     """The rest of a sentence: what a linear probe has, and what follows."""
-    if summary.probe is None or summary.last is None:
-        return "; it began from random weights, so that there is no linear probe to beat."
-    gain = 100 * (summary.last - summary.probe)
+    gain = 100 * (last - probe)
     if gain < 0:
         verdict = "this run lost to it"
     elif gain == 0:
         verdict = "this run has gained nothing"
     else:
         verdict = f"this run gained {gain:.1f} points"
-    doubt = ", but the probe is within the interval" if gain and low <= summary.probe <= high else ""
-    return f"; a linear probe has {100 * summary.probe:.1f} %: {verdict}{doubt}."
+    doubt = ", but the probe is within the interval" if gain and interval[0] <= probe <= interval[1] else ""
+    return f"{100 * probe:.1f} %: {verdict}{doubt}."
+
+
+def _against_first_features(told: Told, last: float, interval: tuple[float, float]) -> str:
+    """The same of a run that has recorded no probe; its suite "accuracy" may have made one."""
+    probe = _measured_probe(told)
+    if probe is not None:
+        return f"a linear probe on the features before training has {_against(probe, last, interval)}"
+    if (told.config.get("given") or {}).get("net"):
+        return "what a linear probe has is not known, for the network was handed over in Python."
+    command = f"ssl-mix evaluate {shlex.quote(str(told.folder))} --suite accuracy"
+    return f"it began from random weights: what a linear probe on those has, {command} tells."
+
+
+def _measured_probe(told: Told) -> float | None:
+    """What the suite "accuracy" found on the same images with the same weights."""
+    try:
+        found = read_results(told.folder).get("accuracy", {})
+    except UserError:  # told where suites are shown
+        return None
+    same = found.get("step") == told.steps[0] and found.get("images") == told.test_images
+    other = found.get("test") or found.get("among_classes") or found.get("weights") != "last"
+    probe: float | None = found.get("probe_accuracy")
+    return probe if same and not other else None
 
 
 def trained_on(told: Told) -> str:
     """Images, network and training in a few sentences."""
     config = told.config
-    data, train, images = config["dataset"], config["train"], f"{told.test_images} test images"
+    train, there = config["train"], "there is" if told.test_images == 1 else "there are"
+    images = counted(told.test_images, "test image")
     if isinstance(told.split, str):
         parts = f"Which images were labeled is not known ({told.split.rstrip('.')})"
     else:
         split = told.split
         held_out = f", {len(split.validation)} held out" if split.validation else ""
         parts = (
-            f"{config['algorithm'].get('name')} learned {data.get('name')} from {len(split.labeled)} labeled "
-            f"images of {len(told.classes)} {'class' if len(told.classes) == 1 else 'classes'} and "
-            f"{len(split.unlabeled)} unlabeled ones{held_out}; there are {images}"
+            f"{method_of(told)} learned {data_name(config)} from "
+            f"{counted(len(split.labeled), 'labeled image')} "
+            f"of {counted(len(told.classes), 'class', 'classes')} and "
+            f"{counted(len(split.unlabeled), 'unlabeled one')}{held_out}; {there} {images}"
         )
     steps = (
-        f"{told.steps[0]:,} of {told.steps[1]:,} steps" if not told.finished else f"{told.steps[1]:,} steps"
+        counted(told.steps[1], "step")
+        if told.finished
+        else f"{told.steps[0]:,} of {counted(told.steps[1], 'step')}"
     )
     seconds = summarize(list(told.records)).seconds
     return (
@@ -119,8 +167,10 @@ def network_of(config: Mapping[str, Any]) -> str:
 
 def duration(seconds: float) -> str:
     """Time in words."""
+    if seconds < 1:
+        return "less than a second"
     if seconds < 120:
-        return f"{seconds:.0f} seconds"
+        return counted(round(seconds), "second")
     return f"{seconds / 60:.0f} minutes" if seconds < 7200 else f"{seconds / 3600:.1f} hours"
 
 
@@ -129,7 +179,7 @@ def command_of(config: Mapping[str, Any]) -> str:
     words = [str(word) for word in config.get("command", ())]
     if not words:
         return "its command is not recorded"
-    name = Path(words[0]).name
-    if name in ("ssl-mix", "__main__.py"):
+    program = Path(words[0])
+    if program.name == "ssl-mix" or program.name == "__main__.py" and "ssl_mix" in program.parts:
         return shlex.join(["ssl-mix", *words[1:]])
     return f"# began in Python, by:\n{shlex.join(words)}"

@@ -21,6 +21,7 @@ function draw(tag, attributes, text) {
 }
 
 const color = (place) => `var(--c${place % 8})`;
+const byName = (a, b) => a.localeCompare(b, "en", { numeric: true }); // class 9 before class 10
 const dash = (place) => (place < 8 ? "" : "6 3");
 const shortNumber = (value) => (Math.abs(value) >= 1000 ? Math.round(value).toLocaleString("en") : String(+value.toPrecision(4)));
 
@@ -145,7 +146,7 @@ function reliability(box, data) {
   box.append(plot);
   const most = Math.max(...data.bins.map((bin) => bin[4]));
   redrawn(plot, () => {
-    const { svg, x, y } = axes(Math.max(260, plot.clientWidth || 420), 300, [0, 100], [0, 100], "%", "confidence in %: bars are accuracy, dots mean confidence");
+    const { svg, x, y } = axes(Math.max(260, plot.clientWidth || 420), 300, [0, 100], [0, 100], "%", "confidence in %");
     svg.setAttribute("aria-label", "accuracy by confidence");
     for (const [from, to, right, confidence, images] of data.bins) {
       const bar = draw("rect", { x: x(from) + 1, width: Math.max(1, x(to) - x(from) - 2), y: y(right), height: y(0) - y(right), fill: color(0), opacity: 0.25 + 0.65 * Math.sqrt(images / most) });
@@ -171,7 +172,7 @@ function matrix(box, data) {
     "as in the run": (a, b) => a - b,
     "most mistakes first": (a, b) => wrong[b] - wrong[a] || a - b,
     "lowest accuracy first": (a, b) => right[a] / (total[a] || 1) - right[b] / (total[b] || 1) || a - b,
-    "by name": (a, b) => data.classes[a].localeCompare(data.classes[b], "en"),
+    "by name": (a, b) => byName(data.classes[a], data.classes[b]),
   };
   const everyone = data.classes.map((_, place) => place);
   const many = count > MOST_CLASSES;
@@ -229,7 +230,7 @@ function gallery(box, data) {
   const names = Object.keys(data.sets);
   const which = make("select", { onchange: restart }, ...names.map((name) => make("option", {}, `${name} (${data.sets[name].length})`)));
   const there = [...new Set(data.pictures.flatMap((one) => [one[1], one[2]]))].filter((place) => place >= 0);
-  there.sort((a, b) => data.classes[a].localeCompare(data.classes[b], "en"));
+  there.sort((a, b) => byName(data.classes[a], data.classes[b]));
   const option = (place) => make("option", { value: place }, data.classes[place]);
   const truth = make("select", { onchange: restart }, make("option", { value: -1 }, "any"), ...there.map(option));
   const taken = make("select", { onchange: restart }, make("option", { value: -1 }, "any"), ...there.map(option));
@@ -282,7 +283,7 @@ function sortable(table) {
     head.replaceChildren(make("button", { type: "button", onclick: () => {
       const down = head.getAttribute("aria-sort") === "ascending";
       const value = (row) => (row.cells[column].dataset.value === undefined ? row.cells[column].textContent : +row.cells[column].dataset.value);
-      const compare = (a, b) => (typeof a === "number" && typeof b === "number" ? a - b : String(a).localeCompare(String(b), "en"));
+      const compare = (a, b) => (typeof a === "number" && typeof b === "number" ? a - b : byName(String(a), String(b)));
       const rows = [...body.rows].sort((a, b) => compare(value(a), value(b)) * (down ? -1 : 1));
       [...table.tHead.rows[0].cells].forEach((other) => other.removeAttribute("aria-sort"));
       head.setAttribute("aria-sort", down ? "descending" : "ascending");
@@ -292,11 +293,16 @@ function sortable(table) {
 }
 
 const DRAWN = { chart, reliability, matrix, gallery };
+const begins = [];
 for (const box of document.querySelectorAll(".drawn")) {
   const fold = box.closest("details");
   const begin = () => { if (!box.dataset.done) { box.dataset.done = "yes"; DRAWN[box.dataset.kind](box, JSON.parse(box.firstElementChild.textContent)); } };
+  begins.push(begin);
   if (fold && !fold.open) fold.addEventListener("toggle", begin, { once: true });
   else begin();
 }
 document.querySelectorAll("table.sortable").forEach(sortable);
-window.addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((fold) => { fold.open = true; }));
+window.addEventListener("beforeprint", () => {
+  document.querySelectorAll("details").forEach((fold) => { fold.open = true; });
+  begins.forEach((begin) => begin()); // a fold tells of its opening too late for the paper
+});

@@ -26,7 +26,15 @@ def pseudo_label_blocks(numbers: Mapping[str, Any], classes: Sequence[str]) -> l
         share, prior = one["counted"] / counted, one["labeled"] / max(1, labeled)
         cells = [Number(str(one["counted"]), one["counted"]), Number(percent(share), share)]
         excess = Number(f"{100 * (share - prior):+.1f}", share - prior)
-        table.append((one["name"], *cells, Number(percent(prior), prior), excess, str(one["known"] or "-")))
+        table.append(
+            (
+                one["name"],
+                *cells,
+                Number(percent(prior), prior),
+                excess,
+                Number(str(one["known"] or "-"), one["known"]),
+            )
+        )
     header = (
         "class",
         "pseudo-labels that count",

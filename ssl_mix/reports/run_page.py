@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Callable, Sequence
 
 from ssl_mix.errors import UserError
+from ssl_mix.reports.auto_ladder import is_auto, ladder_section
 from ssl_mix.reports.blocks import Block, Commands, Fold, Section, Table, Text
 from ssl_mix.reports.curves import charts
 from ssl_mix.reports.galleries import test_gallery, unlabeled_gallery
@@ -14,8 +15,10 @@ from ssl_mix.reports.settings import setting_blocks
 from ssl_mix.reports.summary import summarize, summary_rows
 from ssl_mix.reports.test_part import class_blocks, confidence_blocks, confusion_blocks
 from ssl_mix.reports.told import Told
+from ssl_mix.runs.reading import reading
 from ssl_mix.suites import SUITES
-from ssl_mix.suites.results import FIGURES, read_results
+from ssl_mix.suites.results import FIGURES, RESULTS, read_results
+from ssl_mix.suites.words import counted
 
 BUDGET = 10_000_000  # characters of pictures in a page
 
@@ -33,9 +36,8 @@ def run_page(told: Told, budget: int = BUDGET) -> str:
 def sections(told: Told, budget: int) -> list[Section]:
     """All parts of the page but its top; what is not known is a sentence in its place."""
     classes, tested, unlabeled, numbers = told.classes, told.tested, told.unlabeled, told.numbers
-    found = [
-        Section("Curves", [*(charts(told.records) or [Text("No curve is recorded yet.")]), _summary(told)])
-    ]
+    curves = charts(told.records, _sizes(told)) or [Text("No curve is recorded yet.")]
+    found = [*_ladder(told), Section("Curves", [*curves, _summary(told)])]
     if isinstance(tested, str):
         found.append(Section("Test images", [Text(tested)]))
     else:
@@ -60,6 +62,24 @@ def sections(told: Told, budget: int) -> list[Section]:
         Section("Settings", setting_blocks(told.config)),
         Section("Next", [Commands(commands(told))]),
     ]
+
+
+def _ladder(told: Told) -> list[Section]:
+    """What ``ssl-mix auto`` tried, of its runs alone."""
+    if not is_auto(told.folder):
+        return []
+    try:
+        return [ladder_section(told.folder)]
+    except (UserError, OSError) as error:
+        return [Section("What auto tried", [Text(f"That cannot be read: {error}")])]
+
+
+def _sizes(told: Told) -> dict[str, str]:
+    """Of how many images the values of a panel of curves are."""
+    found = {"Accuracy": counted(told.test_images, "test image")} if told.test_images else {}
+    if not isinstance(told.split, str) and told.split.unlabeled:
+        found["Pseudo-labels"] = counted(len(told.split.unlabeled), "unlabeled image")
+    return found
 
 
 def _pictures(make: Callable[[], list[Block]]) -> list[Block]:
@@ -88,7 +108,13 @@ def suite_blocks(told: Told) -> list[Block]:
             continue
         of = f"{numbers.get('weights', 'last')} weights after step {numbers.get('step')}"
         elsewhere = f", on {numbers['test']}" if numbers.get("test") else ""
-        found.append(Table(SUITES[name].rows(numbers), (), f"{name}: {SUITES[name].about} ({of}{elsewhere})"))
+        try:
+            with reading(told.folder / RESULTS):
+                rows = SUITES[name].rows(numbers)
+        except UserError as error:
+            found.append(Text(f"{name}: {error}"))
+            continue
+        found.append(Table(rows, (), f"{name}: {SUITES[name].about} ({of}{elsewhere})"))
         picture = told.folder / FIGURES / f"{name}.png"
         found += [png_figure(picture, f"{name}: {SUITES[name].about}")] if picture.exists() else []
     return found

@@ -5,10 +5,10 @@ import statistics
 from collections.abc import Sequence
 
 from ssl_mix.reports.blocks import Block, Chart, Commands, Fold, Number, Point, Section, Series, Table, Text
-from ssl_mix.reports.compared import cells
+from ssl_mix.reports.compared import cells, tested_words
 from ssl_mix.reports.comparison import Comparison, Group
 from ssl_mix.reports.curves import PERCENT, curve
-from ssl_mix.reports.headline import duration, headline
+from ssl_mix.reports.headline import data_name, duration, headline
 from ssl_mix.reports.page import render
 from ssl_mix.reports.run_page import BUDGET, sections
 from ssl_mix.reports.told import Told
@@ -40,13 +40,16 @@ def runs_page(
         before: blocks above the table.
         after: sections at the end.
     """
-    names = list(dict.fromkeys(str(run.config["dataset"].get("name")) for run in comparison.runs))
-    title = title or f"{len(comparison.runs)} runs on {', '.join(names)}"
-    parts = [
-        Section("Comparison", comparison_blocks(comparison)),
-        Section("Curves", comparison_curves(comparison.groups) or [Text("No curve is recorded.")]),
-        Section("Every run", [every_run(comparison)]),
-    ]
+    configs = [run.config for run in comparison.runs] or [told.config for told in details]
+    names = list(dict.fromkeys(map(data_name, configs)))
+    title = title or f"{len(configs)} runs on {', '.join(names)}"
+    parts = []
+    if comparison.groups:
+        parts = [
+            Section("Comparison", comparison_blocks(comparison)),
+            Section("Curves", comparison_curves(comparison.groups) or [Text("No curve is recorded.")]),
+            Section("Every run", [every_run(comparison)]),
+        ]
     for told in details:
         own = sections(told, budget // max(1, len(details)))
         folded = [Fold(section.heading, section.blocks) for section in own]
@@ -59,6 +62,8 @@ def best_of(comparison: Comparison) -> str:
     """The result in one sentence."""
     known = [(group, group.values(lambda run: run.summary.last)) for group in comparison.groups]
     known = [(group, values) for group, values in known if values]
+    if not comparison.groups:
+        return "None of these runs is finished: there is nothing to compare yet."
     if not known:
         return "None of these runs was tested."
     group, values = max(known, key=lambda pair: statistics.fmean(pair[1]))
@@ -73,7 +78,8 @@ def comparison_blocks(comparison: Comparison) -> list[Block]:
     """The table of ``ssl-mix compare`` with what it means, and the notes."""
     header, rows = cells(comparison)
     several = any(len(group.runs) > 1 for group in comparison.groups)
-    caption = "Mean +- deviation over the seeds" if several else "One run of each"
+    caption = "Mean +- deviation over the seeds of n runs" if several else "One run of each"
+    caption += f"; {tested}" if (tested := tested_words(comparison)) else ""
     if len(comparison.groups) > 1:
         caption += (
             "; to the first: mean difference in points over the seeds that both have, with its 95 % interval "
@@ -116,5 +122,8 @@ def every_run(comparison: Comparison) -> Table:
             last, seconds = run.summary.last, run.summary.seconds
             accuracy = "-" if last is None else Number(f"{100 * last:.1f} %", last)
             took = Number(duration(seconds), seconds)
-            rows.append((str(run.folder), group.name, str(run.config["train"]["seed"]), accuracy, took))
-    return Table(rows, ("folder", "run", "seed", "test accuracy", "took"), sortable=True)
+            seed, images = run.config["train"]["seed"], run.config["dataset"].get("test_images", 0)
+            numbers = (Number(str(seed), seed), accuracy, Number(str(images), images), took)
+            rows.append((str(run.folder), group.name, *numbers))
+    header = ("folder", "run", "seed", "test accuracy", "test images", "took")
+    return Table(rows, header, sortable=True)

@@ -44,8 +44,9 @@ def confidence_blocks(shown: Shown) -> list[Block]:
     kind = "more sure than right" if mean > 0 else "less sure than right"
     text = (
         f"On average the run is {kind}, by {abs(100 * mean):.1f} points; expected calibration error "
-        f"{percent(found.error)} ({BINS} bins, {len(shown)} images). Were it perfectly calibrated, bars "
-        "would end at the dots; paler bars hold fewer images."
+        f"{percent(found.error)} ({BINS} bins, {len(shown)} images). Bars are the accuracy of images of such "
+        "a confidence, dots their mean confidence: were it perfectly calibrated, bars would end at the dots. "
+        "Paler bars hold fewer images."
     )
     header = ("confidence", "mean confidence", "accuracy", "95 % interval", "images")
     return [Text(text), Reliability(bins), Fold("The same as a table", [Table(rows, header)])]

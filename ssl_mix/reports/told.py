@@ -5,6 +5,7 @@ import copy
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from ssl_mix.runs.reading import reading
 from ssl_mix.runs.session import Session
 from ssl_mix.runs.trained import TrainedRun, load_trained
 
+Worded = Callable[[str], str]
 NO_TEST = "This run has no test images."
 NO_PICTURES = "What it learned from are no images."
 NO_PSEUDO = "Its algorithm makes no pseudo-labels."
@@ -141,29 +143,38 @@ def told_by(session: Session) -> Told:
     )
 
 
-def told_in(folder: Path, device: str = "auto", progress: Progress | None = None) -> Told:
+def told_in(
+    folder: Path, device: str = "auto", progress: Progress | None = None, worded: Worded = str
+) -> Told:
     """What the folder of a run tells, with a pass over its test images where they can be found.
+
+    Args:
+        folder: of the run.
+        device: where that is done.
+        progress: told how far it is.
+        worded: makes of a message what the reader is told, flags for the arguments it names for instance.
 
     Raises:
         ValueError: there is no run.
     """
     config = read_config(folder)
     check_describes(config, folder)
-    records = _attempt(lambda: read_metrics(folder))
-    split = _attempt(lambda: Split.load(folder / SPLIT))
-    trained = _attempt(lambda: load_trained(folder, device))
+    attempt = partial(_attempt, worded=worded)
+    records = attempt(lambda: read_metrics(folder))
+    split = attempt(lambda: Split.load(folder / SPLIT))
+    trained = attempt(lambda: load_trained(folder, device))
     about = folder, config, [] if isinstance(records, str) else records, split
     if isinstance(trained, str):
         return Told(*about, trained, trained, trained, trained)
     algorithm, classes = trained.run.algorithm, trained.classes
-    tested = _attempt(lambda: _test_part(trained, progress))
+    tested = attempt(lambda: _test_part(trained, progress))
     mixed = _mixed(tested, classes, trained.net, trained.augmentation, algorithm)
     if not algorithm.unlabeled_views:
         return Told(*about, tested, NO_PSEUDO, NO_PSEUDO, mixed)
     bank = trained.state["bank"]
-    unlabeled = _attempt(lambda: _unlabeled(_training_part(trained), Split.load(folder / SPLIT), bank))
+    unlabeled = attempt(lambda: _unlabeled(_training_part(trained), Split.load(folder / SPLIT), bank))
     return Told(
-        *about, tested, unlabeled, _attempt(lambda: pseudo_label_numbers(folder, bank, classes)), mixed
+        *about, tested, unlabeled, attempt(lambda: pseudo_label_numbers(folder, bank, classes)), mixed
     )
 
 
@@ -179,12 +190,12 @@ def check_describes(config: Mapping[str, Any], folder: Path) -> None:
         raise UserError(f"{folder} holds no run but {config.get('format')!r}: name the folders of runs")
 
 
-def _attempt(look: Callable[[], Any]) -> Any:
+def _attempt(look: Callable[[], Any], worded: Worded = str) -> Any:
     """What ``look`` finds, or why it finds nothing."""
     try:
         return look()
     except (UserError, OSError) as error:
-        text = str(error)
+        text = worded(str(error))
         return f"{text[:1].upper()}{text[1:]}."
 
 

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from ssl_mix.evaluation import accuracy, confusion_matrix, macro_f1, mean_class_accuracy
+from ssl_mix.evaluation import accuracy, confusion_matrix, macro_f1, mean_class_accuracy, share_interval
 
 
 class Evaluation(NamedTuple):
@@ -36,6 +36,15 @@ class Evaluation(NamedTuple):
     def plain(self) -> dict[str, Any]:
         """For JSON: all but the confusion matrix and the notes."""
         return {name: v for name, v in self._asdict().items() if name not in ("confusion", "notes")}
+
+    def class_intervals(self) -> dict[str, tuple[float, float] | None]:
+        """95 % intervals (Wilson) of ``per_class``; a bootstrap of a few images, all right, would be a
+        point."""
+        right, counts = self.confusion.diagonal().tolist(), self.class_images
+        return {
+            name: share_interval(hits, count) if count else None
+            for hits, (name, count) in zip(right, counts.items(), strict=True)
+        }
 
 
 def evaluation_of(probabilities: Tensor, labels: Tensor, classes: Sequence[str]) -> Evaluation:

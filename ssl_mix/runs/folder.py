@@ -3,7 +3,8 @@
 ``config.json`` (everything that defines the run, with versions), ``split.json`` (labeled indices and their
 SHA-256), ``labels.json`` (class of each training image, -1 where unknown: for reports, never for training),
 ``metrics.jsonl`` (one record a line), ``files.json`` (names of the training images, where they are files),
-TensorBoard events, ``checkpoint.pt`` and the one before it, ``pseudo_labels.csv``, ``report.html``.
+TensorBoard events, ``checkpoint.pt`` and the one before it, ``pseudo_labels.csv``, ``report.html``, and of
+``ssl-mix auto`` ``auto.json`` (what it tried and chose).
 """
 
 import contextlib
@@ -20,7 +21,7 @@ from ssl_mix.errors import UserError
 from ssl_mix.ranks import rank
 
 CONFIG, SPLIT, METRICS, FILES = "config.json", "split.json", "metrics.jsonl", "files.json"
-LABELS = "labels.json"
+LABELS, LADDER = "labels.json", "auto.json"
 FORMAT = "ssl-mix run 1"
 CONTENT = ("algorithm", "data", "net", "train", "dataset", "versions", "given")  # of config.json
 Record = dict[str, float]

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from ssl_mix.algorithm import Algorithm
+from ssl_mix.augment.views import kind_of
 from ssl_mix.datasets import DataSet, Split
 from ssl_mix.engine.execution import resolve_device
 from ssl_mix.engine.feed import check_parts
@@ -20,6 +21,7 @@ from ssl_mix.runs.reading import reading
 from ssl_mix.runs.run import Run
 from ssl_mix.runs.starts import Start, start_head
 from ssl_mix.transfer.head_net import HeadNet, OnBody, on_body_as
+from ssl_mix.transfer.looks import looks_in
 from ssl_mix.types import Task
 
 BODY = "body.pt"
@@ -62,6 +64,10 @@ def learned_features(
         progress: told how far it is.
     """
     check_head_alone(run.algorithm)
+    views = {*run.algorithm.labeled_views, *run.algorithm.unlabeled_views}
+    if not run.net.feature_views and "strong" in map(kind_of, views):
+        name = type(run.algorithm).__name__
+        raise UserError(f"{name} learns from strong views, and `feature_views=0` has none: take 1 or more")
     check_parts(run.algorithm, split)
     return cached_features(run, data, None, net, progress)
 
@@ -93,8 +99,16 @@ def cached_features(
     """
     body = run.first_network(data) if body is None else body
     device = resolve_device(run.config.device)
-    seed, count = run.config.seed, run.net.feature_views
-    return features_of(data, body, count=count, seed=seed, device=device, folder=folder, progress=progress)
+    return features_of(
+        data,
+        body,
+        count=run.net.feature_views,
+        seed=run.config.seed,
+        tta=run.net.tta,
+        device=device,
+        folder=folder,
+        progress=progress,
+    )
 
 
 def begin_head(run: Run, features: Features, split: Split) -> tuple[Trainer, Start | None]:
@@ -118,20 +132,21 @@ def on_images(features: Features, trained: nn.Module) -> OnBody:
     """A network for images to go on with: a copy of the body, and on it a copy of a trained head."""
     top = features.network()
     top.head.load_state_dict(backbone(trained).head.state_dict())
-    return OnBody(copy.deepcopy(features.body), top, features.center.clone())
+    return OnBody(copy.deepcopy(features.body), top, features.center.clone(), features.looks)
 
 
 def save_body(folder: Path, features: Features, split: Split) -> None:
     """Write what makes features of images, with the probe for its own head, to the folder of a run: it is
     then whole, wherever the weights that it started from go."""
     features.probe(split).apply_to(features.body)
-    write_tensors(folder / BODY, {"body": features.body.state_dict(), "center": features.center})
+    seen = {"center": features.center, "looked": torch.tensor(features.looks)}
+    write_tensors(folder / BODY, {"body": features.body.state_dict(), **seen})
 
 
 def load_body(
     folder: Path, run: Run, net: nn.Module | None, shape: tuple[int, int, int], num_classes: int
 ) -> dict[str, Any]:
-    """What ``save_body`` wrote: "net", the body with its weights, and "center".
+    """What ``save_body`` wrote: "net", the body with its weights, "center" and "looks".
 
     Raises:
         ValueError: the file is missing or damaged.
@@ -143,7 +158,7 @@ def load_body(
     body = on_body_as(body, content["body"])
     with reading(folder / BODY):
         body.load_state_dict(content["body"])
-        return {"center": content["center"], "net": body}
+        return {"center": content["center"], "looks": looks_in(content["looked"]), "net": body}
 
 
 def whole_networks(
@@ -163,4 +178,4 @@ def whole_networks(
     task = task._replace(image_shape=(width, 1, 1))
     top = run.algorithm.extend(HeadNet(width, task.num_classes), task)
     top.load_state_dict(state)
-    return OnBody(body["net"], top, body["center"]), body["net"]
+    return OnBody(body["net"], top, body["center"], body["looks"]), body["net"]

@@ -67,5 +67,5 @@ def relabeled(features: Features, data: DataSet, run: Run) -> Features:
         features,
         images=data,
         data=dataclasses.replace(features.data, train=train),
-        fingerprint=fingerprint(data, features.body, run.net.feature_views, run.config.seed),
+        fingerprint=fingerprint(data, features.body, run.net.feature_views, run.config.seed, features.looks),
     )

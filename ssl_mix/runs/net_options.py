@@ -54,19 +54,22 @@ class NetOptions:
             follow the batches. Default: frozen with pre-trained weights.
         head_start: what the head starts from: "random" (as it is made), "probe" (logistic regression on the
             frozen features of the labeled images), "prototypes" (the same and class means that the features
-            of unlabeled images move) or "whitened" (a ridge regression on what soft k-means among whitened
-            features says of them); see ``ssl_mix.transfer``. Default: with pre-trained weights,
-            "prototypes" where the algorithm learns from unlabeled images, else "probe"; "random" for a head
-            that came with the weights, and without any.
+            of unlabeled images move) or "whitened" (half of the same and a ridge regression on what soft
+            k-means among whitened features says of them); see ``ssl_mix.transfer``. Default: with
+            pre-trained weights, "prototypes" where the algorithm learns from unlabeled images, else "probe";
+            "random" for a head that came with the weights, and without any.
         tune: what is trained, always with the head: the "head" alone, on features of every image that are
             computed once; "norms", scales and shifts of normalization; "lora", low-rank adapters beside
             linear layers and convolutions, through peft (pip install 'ssl-mix[lora]'); "stages:N", the last N
             stages; or "all".
         feature_views: with ``tune`` "head", weak views of each image whose features are computed, and strong
-            ones.
+            ones; 0 takes the plain image for each weak view.
+        tta: with ``tune`` "head", test-time augmentation: features of plain images, which the network answers
+            by too, are means over the image as it is and the same mirrored and enlarged 1.25 times, up to
+            1.75 times towards the size of the images that the weights were trained on.
 
     Raises:
-        ValueError: a choice is unknown.
+        ValueError: a choice is unknown, or ``tta`` is asked for beside another ``tune``.
     """
 
     net: str | None = None
@@ -78,6 +81,7 @@ class NetOptions:
     head_start: HeadStart | None = None
     tune: str = "all"
     feature_views: int = 6
+    tta: bool = False
 
     def __post_init__(self) -> None:
         check_tune(self.tune)
@@ -85,6 +89,8 @@ class NetOptions:
             check_choice("norms", self.norms, get_args(Norms))
         if self.head_start is not None:
             check_choice("head_start", self.head_start, get_args(HeadStart))
+        if self.tta and self.tune != "head":
+            raise UserError("`tta` averages features that a head alone learns from: take `tune=head`")
 
     @property
     def from_weights(self) -> bool:

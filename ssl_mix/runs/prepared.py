@@ -25,6 +25,7 @@ from ssl_mix.runs.sizes import size_notes
 from ssl_mix.runs.starts import Start, start_head
 from ssl_mix.runs.tune import check_installed, tuning_note
 from ssl_mix.runs.votes import cast_votes
+from ssl_mix.transfer.looks import looks_note
 
 
 class Prepared(NamedTuple):
@@ -93,6 +94,7 @@ def prepare(
     weights = trainer.student if features is None else features.body
     notes = (*data.notes, *copy_notes(data, split), *loading_notes(weights), *small_set_notes(run, split))
     notes += (*given_notes(run, given), *size_notes(run, data, given))
+    notes += () if features is None or not run.net.tta else (looks_note(features.looks),)
     notes += () if first is None else (first.note,)
     notes += () if run.net.tune in ("all", "head") else (tuning_note(trainer.student, run.net.tune),)
     return Prepared(run, data, split, features, trainer, first, notes)

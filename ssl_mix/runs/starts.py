@@ -16,7 +16,7 @@ from ssl_mix.models.pretrained import source_classifier
 from ssl_mix.passes import backbone, is_backbone
 from ssl_mix.randomness import stream_generator
 from ssl_mix.runs.net_options import HeadStart, NetOptions
-from ssl_mix.transfer.starts import LinearHead, probe, prototypes, summed
+from ssl_mix.transfer.starts import LinearHead, blended, probe, prototypes, summed
 from ssl_mix.transfer.whitened import whitened
 
 MOST = 10_000  # images of a part that a start is made of: more take long, and change little
@@ -44,7 +44,7 @@ class Start(NamedTuple):
             "random": "the head starts as it is",
             "probe": "the head starts from the linear probe of the labeled images",
             "prototypes": "the head starts from the linear probe and class means that unlabeled images move",
-            "whitened": "the head starts from a ridge regression on classes sought among whitened features",
+            "whitened": "the head starts from the linear probe and classes sought among whitened features",
         }
         return f"{made[self.head]} (`head_start={self.head}`)"
 
@@ -122,7 +122,11 @@ def _start(
         others = some(sorted({*split.unlabeled} - {*split.labeled}), draws)
         free = features(data.train, others, "unlabeled images")
         given = known, labels, free, len(data.classes)
-        heads["start"] = whitened(*given) if kind == "whitened" else summed(linear, prototypes(*given))
+        heads["start"] = (
+            blended(whitened(*given), linear, torch.cat((known, free)))
+            if kind == "whitened"
+            else summed(linear, prototypes(*given))
+        )
     held_out = torch.tensor(split.validation, dtype=torch.int64)
     parts = {"validation_": (data.train, held_out)} if len(held_out) else {}
     if data.test is not None:

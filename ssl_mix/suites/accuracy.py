@@ -1,9 +1,8 @@
 """How often the run is right, how far that could be off, and what is easily had."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from matplotlib.figure import Figure
 
 from ssl_mix.errors import UserError
 from ssl_mix.evaluation import (
@@ -15,10 +14,15 @@ from ssl_mix.evaluation import (
 from ssl_mix.evaluation.long_tail import shot_groups
 from ssl_mix.runs.first_probe import first_probe_accuracy
 from ssl_mix.runs.pseudo_labels import labeled_counts
+from ssl_mix.suites.figures import new_figure
 from ssl_mix.suites.suite import Scene
-from ssl_mix.suites.words import images, percent
+from ssl_mix.suites.words import counted, images, percent
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 NAMED, COUNTED = 60, 15  # classes whose names, and whose counts of images, can be read in a picture
+LONGEST = 30  # signs of a name there
 MEASURES = {
     "accuracy": "accuracy",
     "top_5_accuracy": "top-5 accuracy",
@@ -35,6 +39,7 @@ def measure(scene: Scene) -> dict[str, Any]:
     if logits.shape[1] > 5:
         numbers["top_5_accuracy"] = top_k_accuracy(logits, labels, 5)
     numbers["intervals"] = bootstrap_intervals(logits, labels, seed=scene.options.suite_seed)
+    numbers["class_intervals"] = found.class_intervals()
     counts = labeled_counts(answered.trained.folder, len(answered.trained.classes))
     counts = counts if answered.columns is None else counts[answered.columns]
     if len({*counts.tolist()}) > 1:
@@ -70,7 +75,7 @@ def rows(numbers: dict[str, Any]) -> list[tuple[str, str]]:
         for name, value in numbers["shots"].items():
             fewest, most, classes = numbers["shot_labels"][name]
             labeled = str(most) if fewest == most else f"{fewest} to {most}"
-            of = f"a mean over {classes} classes with {labeled} labels each"
+            of = f"a mean over {counted(classes, 'class', 'classes')} with {labeled} labels each"
             found.append((f"{name}-shot accuracy", f"{percent(value)}, {of}"))
     majority = f"{percent(numbers['majority_accuracy'])} of {count}"
     found.append((f"always {numbers['majority_class']}, the commonest class", majority))
@@ -81,14 +86,14 @@ def rows(numbers: dict[str, Any]) -> list[tuple[str, str]]:
     return [*found, (what, f"{percent(probe)} of {count}: the run is {lead}")]
 
 
-def draw(numbers: dict[str, Any]) -> Figure | None:
+def draw(numbers: dict[str, Any]) -> "Figure | None":
     """The confusion matrix: a row for each true class, the shares of it that are taken for each class."""
     names = list(numbers["per_class"])
     table = torch.zeros(len(names), len(names))
     for true, predicted, count in numbers["confusion"]:
         table[true, predicted] = count
     size = 3.4 + (0.14 * len(names) if len(names) <= NAMED else 3.2)
-    figure = Figure(figsize=(size + 0.8, size), layout="constrained")
+    figure = new_figure(size + 0.8, size)
     axes = figure.add_subplot()
     shares = table / table.sum(dim=1, keepdim=True).clamp(min=1)
     shown = axes.imshow(shares.numpy(), cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
@@ -97,8 +102,9 @@ def draw(numbers: dict[str, Any]) -> Figure | None:
     axes.set_ylabel("true class")
     axes.set_title(f"{percent(numbers['accuracy'])} of {images(numbers['images'])}")
     if len(names) <= NAMED:
-        axes.set_xticks(range(len(names)), names, rotation=90, fontsize="small")
-        axes.set_yticks(range(len(names)), names, fontsize="small")
+        short = [name if len(name) <= LONGEST else f"{name[: LONGEST - 3]}..." for name in names]
+        axes.set_xticks(range(len(names)), short, rotation=90, fontsize="small")
+        axes.set_yticks(range(len(names)), short, fontsize="small")
     if len(names) <= COUNTED:
         for true, predicted, count in numbers["confusion"]:
             color = "white" if shares[true, predicted] > 0.5 else "black"

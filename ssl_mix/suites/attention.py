@@ -5,11 +5,10 @@ import io
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
@@ -20,9 +19,13 @@ from ssl_mix.evaluation.accuracy import CHUNK, at_once
 from ssl_mix.mixers import capture_class_attention
 from ssl_mix.mixers.cells import spread
 from ssl_mix.suites.changed import sample_words, sampled_rows
+from ssl_mix.suites.figures import new_figure
 from ssl_mix.suites.suite import Scene
 from ssl_mix.suites.truth import Located, object_boxes, object_masks, with_boxes, with_masks
 from ssl_mix.suites.words import images, percent
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 SHOWN, SIDE = 6, 96  # examples in the picture, and their pixels a side
 HALF = 0.5  # overlap from which an object counts as found
@@ -184,10 +187,10 @@ def rows(numbers: dict[str, Any]) -> list[tuple[str, str]]:
     return [*found, *(("note", note) for note in numbers["notes"])]
 
 
-def draw(numbers: dict[str, Any]) -> Figure | None:
+def draw(numbers: dict[str, Any]) -> "Figure | None":
     """Some images, and below each what it is attended to."""
     shown = numbers["shown"]
-    figure = Figure(figsize=(1.5 * len(shown) + 1.2, 3.2), layout="constrained")
+    figure = new_figure(1.5 * len(shown) + 1.2, 3.2)
     cells = figure.subplots(2, len(shown), squeeze=False)
     highest = max(np.max(example["attention"]) for example in shown)
     for (upper, lower), example in zip(cells.T, shown, strict=True):

@@ -2,11 +2,9 @@
 temperature."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
@@ -23,8 +21,13 @@ from ssl_mix.evaluation import (
 )
 from ssl_mix.runs.learned import read_learned, split_of
 from ssl_mix.runs.temperature import keep_temperature
+from ssl_mix.suites.figures import new_figure
 from ssl_mix.suites.suite import Scene
 from ssl_mix.suites.words import images, percent
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 BINS = 15
 MEASURES: dict[str, tuple[str, Callable[[float], str]]] = {
@@ -136,9 +139,9 @@ def _parts(numbers: dict[str, Any]) -> tuple[dict[str, Any], ...]:
     return numbers, numbers["before"], numbers["after"]
 
 
-def draw(numbers: dict[str, Any]) -> Figure | None:
+def draw(numbers: dict[str, Any]) -> "Figure | None":
     """Reliability diagrams before and after scaling."""
-    figure = Figure(figsize=(8.4, 4.4), layout="constrained")
+    figure = new_figure(8.4, 4.4)
     upper, lower = figure.subplots(2, 2, sharex=True, sharey="row", height_ratios=(4, 1))
     titles = "as it is", f"divided by {numbers['temperature']:.2f}"
     for place, (part, title) in enumerate(zip(_parts(numbers)[1:], titles, strict=True)):
@@ -149,7 +152,7 @@ def draw(numbers: dict[str, Any]) -> Figure | None:
     return figure
 
 
-def _diagram(upper: Axes, lower: Axes, bins: dict[str, list[float]]) -> None:
+def _diagram(upper: "Axes", lower: "Axes", bins: dict[str, list[float]]) -> None:
     sure, right = torch.tensor(bins["confidence"]), torch.tensor(bins["accuracy"])
     held = torch.tensor(bins["images"])
     places = ((sure * BINS).ceil().clamp(min=1) - 0.5) / BINS

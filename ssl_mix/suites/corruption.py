@@ -1,10 +1,9 @@
 """How often the run is wrong on corrupted images."""
 
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from matplotlib.figure import Figure
 from torch import Tensor
 
 from ssl_mix.evaluation import CORRUPTIONS, corrupt, corruption_errors
@@ -12,8 +11,12 @@ from ssl_mix.evaluation.corruption_error import ALEXNET_ERRORS
 from ssl_mix.evaluation.corruptions import SEVERITIES
 from ssl_mix.evaluation.corruptions.kinds import SMALL
 from ssl_mix.suites.changed import Change, right_after, sample_words, sampled_rows
+from ssl_mix.suites.figures import new_figure
 from ssl_mix.suites.suite import Scene
 from ssl_mix.suites.words import images, percent
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 IMAGENET = 1000  # classes of the benchmark whose errors AlexNet's are
 
@@ -74,11 +77,11 @@ def rows(numbers: dict[str, Any]) -> list[tuple[str, str]]:
     return found
 
 
-def draw(numbers: dict[str, Any]) -> Figure | None:
+def draw(numbers: dict[str, Any]) -> "Figure | None":
     """Errors by kind and severity as a table of colors."""
     kinds = list(numbers["errors"])
     table = 100 * torch.tensor([[numbers["clean_error"], *numbers["errors"][kind]] for kind in kinds])
-    figure = Figure(figsize=(6, 0.34 * len(kinds) + 1.2), layout="constrained")
+    figure = new_figure(6, 0.34 * len(kinds) + 1.2)
     axes = figure.add_subplot()
     shown = axes.imshow(
         table.numpy(), cmap="magma_r", vmin=0, vmax=100, aspect="auto", interpolation="nearest"

@@ -1,9 +1,8 @@
 """What the run makes of mixed images: both classes, its confidence, its features."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from ssl_mix.errors import UserError
@@ -12,8 +11,12 @@ from ssl_mix.mixers import Mixer, build_mixer
 from ssl_mix.passes import backbone
 from ssl_mix.randomness import stream_generator
 from ssl_mix.suites.changed import sample_words, sampled_rows
+from ssl_mix.suites.figures import new_figure
 from ssl_mix.suites.suite import Scene
 from ssl_mix.suites.words import percent
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 LAMS = tuple(tenth / 10 for tenth in range(11))
 CURVES = ("top1", "top2", "confidence", "probability_a", "probability_b", "equivariance_error")
@@ -131,9 +134,9 @@ def rows(numbers: dict[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
-def draw(numbers: dict[str, Any]) -> Figure | None:
+def draw(numbers: dict[str, Any]) -> "Figure | None":
     """Accuracies, probabilities and the error of equivariance over lam."""
-    figure = Figure(figsize=(10.5, 3.2), layout="constrained")
+    figure = new_figure(10.5, 3.2)
     panels = figure.subplots(1, 3)
     curves = (
         {"top1": "Top-1, either class", "top2": "Top-2, both classes"},

@@ -1,10 +1,9 @@
 """Whether the run knows images of no class when it sees them."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from matplotlib.figure import Figure
 from torch import Tensor
 
 from ssl_mix.datasets import DATASETS, ImageSource
@@ -12,8 +11,12 @@ from ssl_mix.datasets.read_images import read_images
 from ssl_mix.errors import UserError
 from ssl_mix.evaluation import energy, max_logit, max_softmax, ood_metrics, predict_logits
 from ssl_mix.runs.predicting import answer_files
+from ssl_mix.suites.figures import new_figure
 from ssl_mix.suites.suite import Scene
 from ssl_mix.suites.words import images, percent
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 SCORES = {
     "max_softmax": ("largest probability", max_softmax),
@@ -90,9 +93,9 @@ def rows(numbers: dict[str, Any]) -> list[tuple[str, str]]:
     return [*found, *(("note", note) for note in numbers["notes"])]
 
 
-def draw(numbers: dict[str, Any]) -> Figure | None:
+def draw(numbers: dict[str, Any]) -> "Figure | None":
     """Both parts by each score."""
-    figure = Figure(figsize=(3.6 * len(SCORES), 3), layout="constrained")
+    figure = new_figure(3.6 * len(SCORES), 3)
     for place, (name, (what, _)) in enumerate(SCORES.items(), start=1):
         axes, shares = figure.add_subplot(1, len(SCORES), place), numbers["histograms"][name]
         labels = {

@@ -1,13 +1,15 @@
 """What a run takes its unlabeled images for: how many count, how many are right, and confirmation bias."""
 
 from collections.abc import Mapping
-from typing import Any
-
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING, Any
 
 from ssl_mix.errors import UserError
 from ssl_mix.runs.pseudo_labels import pseudo_label_numbers
+from ssl_mix.suites.figures import new_figure
 from ssl_mix.suites.suite import Scene
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 MOST = 40  # classes whose names are written below their bars
 
@@ -53,11 +55,11 @@ def rows(numbers: Mapping[str, Any]) -> list[tuple[str, str]]:
     return found
 
 
-def draw(numbers: Mapping[str, Any]) -> Figure | None:
+def draw(numbers: Mapping[str, Any]) -> "Figure | None":
     """Shares of the classes against those of the labels, and the bias over the run."""
     if not numbers["counted"]:
         return None
-    figure = Figure(figsize=(10, 3.6), layout="constrained")
+    figure = new_figure(10, 3.6)
     left, right = figure.subplots(1, 2)
     classes, places = numbers["classes"], range(len(numbers["classes"]))
     for name, label, mark in (("labeled", "labels", "k_"), ("known", "true classes", "rx")):

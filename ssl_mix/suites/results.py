@@ -9,6 +9,7 @@ from ssl_mix.runs.folder import write_text
 from ssl_mix.runs.reading import reading
 
 RESULTS, FIGURES = "evaluation.json", "evaluation"
+CONFUSION = "confusion.csv"  # among the figures
 
 
 def read_results(folder: Path) -> dict[str, Any]:

@@ -2,12 +2,11 @@
 CIFAR-10.2."""
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from matplotlib.figure import Figure
 from torch import Tensor
 
 from ssl_mix.datasets.read_images import read_images
@@ -15,8 +14,12 @@ from ssl_mix.errors import UserError
 from ssl_mix.evaluation import CORRUPTIONS, corruption_errors
 from ssl_mix.evaluation.accuracy import CHUNK, at_once
 from ssl_mix.evaluation.corruptions import SEVERITIES
+from ssl_mix.suites.figures import new_figure
 from ssl_mix.suites.suite import Scene
 from ssl_mix.suites.words import images, percent
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 CIFAR10 = "airplane automobile bird cat deer dog frog horse ship truck"
 CIFAR100 = (
@@ -153,14 +156,14 @@ def rows(numbers: dict[str, Any]) -> list[tuple[str, str]]:
     return found
 
 
-def draw(numbers: dict[str, Any]) -> Figure | None:
+def draw(numbers: dict[str, Any]) -> "Figure | None":
     """A bar for the mean over the severities of each kind, and for each set that was collected anew."""
     means = {
         kind.replace("_", " "): sum(part["error"] for part in parts) / len(parts)
         for kind, parts in numbers["corrupted"].items()
     }
     means |= {name: part["error"] for name, part in numbers["anew"].items()}
-    figure = Figure(figsize=(6, 0.26 * len(means) + 1), layout="constrained")
+    figure = new_figure(6, 0.26 * len(means) + 1)
     axes = figure.add_subplot()
     axes.barh(list(means), [100 * mean for mean in means.values()])
     axes.invert_yaxis()

@@ -2,16 +2,19 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
-from matplotlib.figure import Figure
 from torch import Tensor
 
+from ssl_mix.errors import UserError, check_count, check_not_negative
 from ssl_mix.evaluation.accuracy import CHUNK, at_once
 from ssl_mix.mixers import MixerName
 from ssl_mix.runs.answered import Answered
 from ssl_mix.runs.data_options import Progress
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,13 @@ class SuiteOptions:
     boxes: str | None = None
     attention_mass: float = 0.6
     mixed_mixer: MixerName = "mixup"
+
+    def check(self) -> None:
+        """Raise unless every number can be used."""
+        check_count("limit", self.limit)
+        check_not_negative("suite_seed", self.suite_seed)
+        if not 0 < self.attention_mass <= 1:
+            raise UserError(f"attention_mass must lie in (0, 1], got {self.attention_mass}")
 
 
 DEFAULTS = SuiteOptions()
@@ -114,4 +124,4 @@ class Suite(NamedTuple):
     about: str
     measure: Callable[[Scene], dict[str, Any]]
     rows: Callable[[dict[str, Any]], list[tuple[str, str]]]
-    draw: Callable[[dict[str, Any]], Figure | None]
+    draw: Callable[[dict[str, Any]], "Figure | None"]

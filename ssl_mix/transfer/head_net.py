@@ -1,7 +1,7 @@
 """Networks for features that are computed once: the head that learns from them, and the head on its body
 again."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ssl_mix.passes import backbone
 from ssl_mix.transfer.heads import new_head
+from ssl_mix.transfer.looks import Look, averaged_features, looks_in
 
 SCALE = 16.0
 
@@ -53,14 +54,19 @@ class OnBody(nn.Module):
             those of the whole.
         top: a :class:`HeadNet`, with what an algorithm has added.
         center: of the features, (D,).
+        looks: at an image, over which its features are averaged in evaluation mode; in training mode the
+            image is seen as it is. They are part of the state, (V, 2).
     """
 
     center: Tensor
 
-    def __init__(self, body: nn.Module, top: nn.Module, center: Tensor) -> None:
+    def __init__(
+        self, body: nn.Module, top: nn.Module, center: Tensor, looks: Sequence[Look] = (Look(),)
+    ) -> None:
         super().__init__()
-        self.body, self.top = body, top
+        self.body, self.top, self.looks = body, top, tuple(looks)
         self.register_buffer("center", center)
+        self.register_buffer("looked", torch.tensor(self.looks))
         stages: tuple[str, ...] = getattr(body, "hidden_layers", ())
         if stages:
             self.hidden_layers = tuple(f"body.{stage}" for stage in stages)
@@ -72,7 +78,7 @@ class OnBody(nn.Module):
 
     def features(self, x: Tensor) -> Tensor:
         """What the classifier reads, (N, D) float32, of images (N, C, H, W)."""
-        features = backbone(self.body).features(x)
+        features = averaged_features(self.body, x, self.looks[:1] if self.training else self.looks)
         with torch.autocast(x.device.type, enabled=False):
             return standardized(features, self.center)
 
@@ -95,4 +101,4 @@ def on_body_as(net: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
     width, classes = len(state["center"]), len(state["top.head.weight"])
     with torch.random.fork_rng(devices=[]):  # its first weights are drawn in vain
         top = HeadNet(width, classes)
-    return OnBody(net, top, torch.zeros(width))
+    return OnBody(net, top, torch.zeros(width), looks_in(state["looked"]))

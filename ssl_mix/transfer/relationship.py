@@ -8,13 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
-from scipy.optimize import minimize_scalar
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedKFold
 from torch import Tensor
 
 from ssl_mix.errors import UserError, check_choice
+from ssl_mix.imported import imported
 from ssl_mix.randomness import stream_seed
 
 FOLDS = 4
@@ -134,7 +131,9 @@ def _logistic(source: Tensor, target: Tensor, seed: int) -> Tensor:
 def _held_out_scores(source: Array, target: npt.NDArray[np.int64], seed: int) -> Array:
     """P W^T of each sample with the W of the folds that it is not in, for every strength, (17, N, C)."""
     scores = np.empty((len(STRENGTHS), len(target), target.max() + 1))
-    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=stream_seed(seed, "relationship") % 2**32)
+    folds = imported("sklearn.model_selection").StratifiedKFold(
+        FOLDS, shuffle=True, random_state=stream_seed(seed, "relationship") % 2**32
+    )
     for train, held_out in folds.split(source, target):
         path = _regularization_path(source[train], target[train], STRENGTHS)
         scores[:, held_out] = [source[held_out] @ weights.T for weights in path]
@@ -151,14 +150,13 @@ def _regularization_path(
     """
     binary = target.max() == 1
     # The solver takes the mean over the samples; the tolerance is that of the sum.
-    model = LogisticRegression(
+    model = imported("sklearn.linear_model").LogisticRegression(
         fit_intercept=False, tol=TOLERANCE / len(target), max_iter=MAX_ITERATIONS, warm_start=True
     )
     path = []
     with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore", ConvergenceWarning
-        )  # a bound on the iterations is a regularization too
+        # a bound on the iterations is a regularization too
+        warnings.simplefilter("ignore", imported("sklearn.exceptions").ConvergenceWarning)
         for strength in strengths:
             model.set_params(C=2 * strength if binary else strength).fit(source, target)
             path.append(_both_classes(model) if binary else model.coef_.copy())
@@ -174,7 +172,7 @@ def _best_scale(scores: Tensor, target: Tensor) -> float:
     log a."""
     unit = -np.log(scores.square().mean().sqrt().item() or 1.0)
     bounds = unit - np.log(1000), unit + np.log(1000)
-    found = minimize_scalar(
+    found = imported("scipy.optimize").minimize_scalar(
         lambda log_scale: F.cross_entropy(np.exp(log_scale) * scores, target).item(),
         bounds=bounds,
         method="bounded",

@@ -174,8 +174,10 @@ def test_nothing_is_labeled_yet(capsys: pytest.CaptureFixture[str]) -> None:
     """From a network's features to a run that learns from what was labeled."""
     train(out="first")
     Path("unlabeled/broken.png").write_text("no image")
-    main(["suggest", "--unlabeled", "unlabeled", "--net", "first", "--n", "8", "--out", "s.csv"])
+    chosen = ["--n", "8", "--image-size", "16", "--out", "s.csv"]
+    main(["suggest", "--unlabeled", "unlabeled", "--net", "first", *chosen])
     said, notes = capsys.readouterr()
+    assert "--unlabeled unlabeled --image-size 16 --out RUN" in said  # what is seen stays of one size
     assert "8 of 20 unlabeled images" in said and "nothing is labeled yet" in said and "broken.png" in notes
     found = rows("s.csv")
     assert [row["class"] for row in found] == [""] * 8

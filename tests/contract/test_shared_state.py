@@ -246,7 +246,8 @@ def test_a_call_leaves_what_is_shared_as_it_was(
 
 
 def test_the_first_call_of_a_process_changes_nothing_either() -> None:
-    """Libraries that it imports draw numbers, filter warnings and set variables."""
+    """Libraries that it imports draw numbers, filter warnings and set variables. Those that a training does
+    not need wait until they are needed, and change nothing then."""
     code = (
         "import sys; sys.path.insert(0, 'tests/support')\n"
         "import numpy as np, torch, ssl_mix\n"
@@ -254,6 +255,10 @@ def test_the_first_call_of_a_process_changes_nothing_either() -> None:
         "before = shared_state()\n"
         "images = np.zeros((6, 8, 8), np.uint8); labels = np.array([0, 1, 0, -1, -1, -1])\n"
         "ssl_mix.fit('fixmatch', (images, labels), steps=1, batch_size=2)\n"
+        "late = sorted({'matplotlib', 'scipy', 'sklearn'} & set(sys.modules))\n"
+        "if late: sys.exit('imported before they are needed: ' + str(late))\n"
+        "from ssl_mix.imported import imported\n"
+        "imported('sklearn.linear_model')\n"
         "found = changes(before, shared_state())\n"
         "found.pop('safe globals')\n"  # torch registers more of its own classes as its parts are imported
         "sys.exit(str(found) if found else 0)\n"

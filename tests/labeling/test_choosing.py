@@ -1,5 +1,7 @@
 """Which images to label next: each method against its definition, written as a slow loop."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
@@ -176,6 +178,19 @@ def test_identical_images_and_one_class_are_no_trouble(name: str) -> None:
         assert len(set(found.indices.tolist())) == min(count, 9)
         assert found.scores.isfinite().all()
     assert len(suggest(Pool(torch.ones(0, 4), torch.ones(2, 4), torch.ones(0, 1)), 3, name).indices) == 0
+
+
+@pytest.mark.parametrize("choose", [diverse, typiclust])
+def test_known_features_are_checked_too(choose: Callable[..., object]) -> None:
+    for known in (torch.zeros(1, 3), torch.full((1, 2), float("nan"))):
+        with pytest.raises(UserError, match="known"):
+            choose(torch.randn(5, 2), 2, known=known)
+
+
+@pytest.mark.parametrize("call", [margin, entropy, lambda given: diverse(given, 2)])
+def test_arrays_are_refused_in_one_sentence(call: Callable[[object], object]) -> None:
+    with pytest.raises(UserError, match="must be a tensor, got ndarray"):
+        call(np.ones((3, 2)))
 
 
 def test_what_is_refused() -> None:

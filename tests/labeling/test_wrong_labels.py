@@ -102,6 +102,8 @@ def test_labels_without_company_are_refused() -> None:
         out_of_sample(torch.randn(3, 4), torch.tensor([0, 1, 2]), 3)
     with pytest.raises(UserError, match="no class has two"):
         out_of_sample(torch.randn(0, 4), torch.zeros(0, dtype=torch.int64), 3)
+    with pytest.raises(UserError, match="int64"):
+        wrong_labels(torch.eye(2), torch.zeros(2, 1, dtype=torch.int64))
     with pytest.raises(UserError, match="as many labels"):
         wrong_labels(torch.ones(3, 1), torch.zeros(2, dtype=torch.int64))
 

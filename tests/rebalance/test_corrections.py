@@ -4,12 +4,14 @@ import numpy as np
 import pytest
 import torch
 from addon_scene import CLASSES, PRIOR, AddonScene, shares
+from algorithm_scene import make
 from match_scene import Scene
 from scipy.optimize import minimize
+from torch import Tensor
 
 from ssl_mix.algorithms import ALGORITHMS
 from ssl_mix.errors import UserError
-from ssl_mix.rebalance import Rebalance
+from ssl_mix.rebalance import Rebalance, darp
 from ssl_mix.rebalance.darp import denoised, refined
 from ssl_mix.rebalance.saw import effective_weights
 from ssl_mix.targets import Targets
@@ -118,6 +120,21 @@ def test_darp_begins_at_two_fifths_and_keeps_what_it_refined_for_ten_steps() -> 
                 known[slot] = torch.from_numpy(shares(scene.weights @ f))
             torch.testing.assert_close(now, refined(denoised(known, sizes), sizes), rtol=1e-5, atol=1e-8)
         scene.commit()
+
+
+def test_darp_refines_all_once_in_a_step_of_several_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(darp, "WARMUP", 0.0)
+    monkeypatch.setattr(darp, "EVERY", 2)
+    asked: list[int] = []
+
+    def counted(given: Tensor, sizes: Tensor) -> Tensor:
+        asked.append(len(given))
+        return refined(given, sizes)
+
+    monkeypatch.setattr(darp, "refined", counted)
+    trainer = make(ALGORITHMS["fixmatch"](targets=Targets(rebalance="darp")), steps=3, accumulate=2)
+    list(trainer.fit())
+    assert asked == [len(trainer.feed.unlabeled)] * 2
 
 
 @pytest.mark.parametrize("counts", [[40.0, 8.0, 2.0, 0.0], [0.0, 0.0, 0.0, 0.0], [1.0, 1.0, 1.0, 1.0]])

@@ -16,6 +16,7 @@ from ssl_mix.errors import UserError
 from ssl_mix.recipes.auto import prepare, reason
 from ssl_mix.recipes.ladder import PROBE, RUNGS, WHITENED, Climbed, Rung, choose, folds
 from ssl_mix.runs.answered import evaluate
+from ssl_mix.transfer.looks import Look
 
 WORDS = "--data digits --net small-cnn --pretrained none --feature-views 2 --batch-size 16 --steps 20"
 OPTIONS: dict[str, Any] = {
@@ -98,12 +99,12 @@ def test_the_probe_has_to_be_proven_better(gain: float, error: float, taken: Run
     assert f"and {taken.name} it is" in reason(ladder, 3)
 
 
-def test_few_views_are_computed_where_plain_ones_are_enough(made: Any, tmp_path: Path) -> None:
+def test_plain_views_alone_are_computed_and_from_two_looks(made: Any, tmp_path: Path) -> None:
     options = {name: value for name, value in OPTIONS.items() if name != "feature_views"}
     session, _ = prepare(tmp_path / "run", {"net": "small-cnn", "labels_per_class": 2, **options})
     views: Any = session.trainer.data.augmentation
-    assert views.count == 1
-    assert made[0].run.net.feature_views == 2
+    assert views.count == 0 and made[0].run.net.feature_views == 2
+    assert made[0].net.looks == (Look(), Look(1.25))  # digits mean something else in a mirror
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ from ssl_mix.runs.prepared import read_data
 from ssl_mix.runs.session import reopen
 from ssl_mix.runs.trained import load_trained
 from ssl_mix.transfer.head_net import standardized
+from ssl_mix.transfer.looks import averaged_features
 
 OPTIONS: dict[str, Any] = {
     "data": "digits",
@@ -134,7 +135,8 @@ def test_what_is_kept_is_an_ordinary_run(known: Any, tmp_path: Path) -> None:
     head = head_on(run_of(PROBE, CHOSEN), features, split).teacher.net
     images = torch.rand(4, 1, 8, 8)
     first = load_trained(tmp_path / "run").net  # what has been saved is the head on the body
-    expected = head(standardized(features.body.eval().features(images), features.center))
+    seen = averaged_features(features.body.eval(), images, features.looks)
+    expected = head(standardized(seen, features.center))
     torch.testing.assert_close(first(images), expected)
     for opened in (session, again):
         list(opened.records())

@@ -54,13 +54,13 @@ def folder(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("own", "minutes", "expected"),
     [
-        (224, 60, 224),
-        (224, 40, 192),
-        (224, 10, 128),
-        (224, 3, 96),
+        (224, 36, 224),
+        (224, 24, 192),
+        (224, 6, 128),
+        (224, 1.8, 96),
         (224, 0.1, 96),
         (48, 0.1, 48),
-        (128, 5, 96),
+        (128, 3, 96),
     ],
 )
 def test_the_largest_size_whose_features_fit(
@@ -71,7 +71,7 @@ def test_the_largest_size_whose_features_fit(
     assert found.pixels == expected and f"`image_size={expected}`" in found.reason
     assert f"take about {COSTS[expected]:.0f} s" in found.reason
     assert (f"at {own} they would take {COSTS[own]:.0f} s" in found.reason) == (expected != own)
-    assert f"30 % of the `minutes` ({18 * minutes:.0f} s) are for them" in found.reason
+    assert f"50 % of the `minutes` ({30 * minutes:.0f} s) are for them" in found.reason
 
 
 def test_sizes_that_a_network_is_not_made_for_are_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,24 +81,36 @@ def test_sizes_that_a_network_is_not_made_for_are_passed_over(monkeypatch: pytes
         return COSTS[size]
 
     monkeypatch.setattr(image_size, "seconds_at", picky)
-    assert affordable_size(run_of_probe(), images_of(224), Given(), 40).pixels == 192
-    found = affordable_size(run_of_probe(), images_of(224), Given(), 3)
+    assert affordable_size(run_of_probe(), images_of(224), Given(), 24).pixels == 192
+    found = affordable_size(run_of_probe(), images_of(224), Given(), 1.8)
     assert found.pixels == 128 and "at 192 they would take 600 s" in found.reason
     monkeypatch.setattr(image_size, "seconds_at", lambda *_: picky(1))
-    assert affordable_size(run_of_probe(), images_of(224), Given(), 3).pixels == 224
+    assert affordable_size(run_of_probe(), images_of(224), Given(), 1.8).pixels == 224
 
 
-def test_the_estimate_counts_every_view_of_every_image(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("options", "images", "passes"),
+    [
+        ({}, 30 + 9 / 3, ["plain weak strong"]),
+        ({"feature_views": 0, "tta": True}, 30 + 9, ["plain", "plain"]),
+    ],
+)
+def test_the_estimate_counts_every_view_and_look_at_every_image(
+    options: dict[str, Any], images: float, passes: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     moments = iter([0.0, 10.0, 12.0])  # warming up is not counted
     monkeypatch.setattr("ssl_mix.recipes.image_size.time.perf_counter", lambda: next(moments))
-    passes: list[tuple[int, ...]] = []
-    monkeypatch.setattr(
-        image_size, "view_features", lambda _, images, *rest: passes.append((len(images), len(rest[2])))
-    )
+    seen: list[tuple[int, str]] = []
+
+    def watched(net: Any, source: Any, views: Any, device: Any, names: Any = ("plain",), **_: Any) -> None:
+        seen.append((len(source), " ".join(names)))
+
+    monkeypatch.setattr(image_size, "view_features", watched)
     data = images_of(32, count=30)
     data = type(data)(**{**vars(data), "test": images_of(32, count=9).train})
-    assert seconds_at(32, run_of_probe(), data, Given()) == pytest.approx((30 + 9 / 3) * 2.0 / 4)
-    assert passes == [(1, 3), (4, 3)]
+    run = run_of(PROBE, {"net": "small-cnn", "pretrained": "none", "lr": 0.01, **ROOM, **options})
+    assert seconds_at(32, run, data, Given()) == pytest.approx(images * 2.0 / 4)
+    assert seen == [(count, names) for count in (1, 4) for names in passes]
 
 
 def test_a_few_images_are_resized_and_really_looked_at() -> None:
@@ -143,4 +155,4 @@ def test_the_command_tells_the_size(
     )
     said = capsys.readouterr().err
     assert "images are seen at 32 pixels, where their features take about 1 s" in said
-    assert "30 % of the --minutes (180 s) are for them (--image-size 32)" in said
+    assert "50 % of the --minutes (300 s) are for them (--image-size 32)" in said

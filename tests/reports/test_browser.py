@@ -62,6 +62,9 @@ addEventListener("load", () => setTimeout(() => {
   found.up = column();
   sort.tHead.rows[0].cells[1].firstChild.click();
   found.down = column();
+  found.numbered = ["class 10", "class 9"].sort(byName);
+  dispatchEvent(new Event("beforeprint"));
+  found.undrawn = all(".drawn:not([data-done])").length;
   found.wide = document.documentElement.scrollWidth - innerWidth;
   found.fetched = performance.getEntriesByType("resource").map((one) => one.name);
   found.fetched = found.fetched.filter((name) => !name.startsWith("data:"));
@@ -116,13 +119,17 @@ def test_filters_leave_what_was_asked_for(found: dict[str, Any]) -> None:
 def test_the_matrix_is_read_by_keys_and_tables_are_sorted(found: dict[str, Any]) -> None:
     assert "images of" in found["cell"] and "are taken for" in found["cell"]
     assert [float(v) for v in found["up"]] == sorted(float(v) for v in found["up"])
-    assert found["down"] == found["up"][::-1]
+    assert found["down"] == found["up"][::-1] and found["numbered"] == ["class 9", "class 10"]
+
+
+def test_what_is_folded_is_drawn_for_the_printer(found: dict[str, Any]) -> None:
+    assert found["undrawn"] == 0
 
 
 def test_a_phone_need_not_scroll_sideways(found: dict[str, Any], tmp_path: Path) -> None:
     assert found["wide"] <= 0
     page, frame = tmp_path / "page.html", tmp_path / "frame.html"
-    page.write_text(run_page(told_of(tmp_path, HOSTILE, 60)), "utf-8")
+    page.write_text(run_page(told_of(tmp_path, (*HOSTILE, "x" * 200, "name " * 40), 60)), "utf-8")
     measure = "document.title = document.querySelector('iframe').contentDocument.documentElement.scrollWidth"
     inner = f'<iframe src="{page.name}" style="width:400px;height:900px;border:0"></iframe>'
     frame.write_text(

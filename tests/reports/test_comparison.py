@@ -120,7 +120,7 @@ def test_compare_prints_and_writes(
     words = [word for kind, path in files.items() for word in (f"--{kind}", str(path))]
     main(["compare", *map(str, runs), *words])
     output = capsys.readouterr().out
-    assert "82.3" in output and "84.7" in output
+    assert "82.3" in output and "84.7" in output and "accuracies are of 200 test images" in output
     found = compare(runs)
     for kind, write in (("csv", as_csv), ("latex", as_latex), ("markdown", as_markdown)):
         assert files[kind].read_bytes().decode() == write(found)
@@ -183,3 +183,29 @@ def test_the_folder_of_a_benchmark_stands_for_its_runs(runs: list[Path], tmp_pat
     assert [folder.name for folder in run_folders([top])] == sorted(run.name for run in runs[:2])
     with pytest.raises(UserError, match=rf"holds no run .*name one, .*{runs[0].name}"):
         read_config(top / "digits-40")
+
+
+def test_runs_of_auto_are_one_row_whatever_it_chose(tmp_path: Path) -> None:
+    chosen = ({"net__head_start": "whitened", "train__lr": 1e-12}, {"net__head_start": "probe"})
+    for seed, settings in enumerate(chosen):
+        folder = run_folder(tmp_path / f"auto{seed}", 0.5, train__seed=seed, **settings)
+        (folder / "auto.json").write_text("{}")
+    run_folder(tmp_path / "plain", 0.5)
+    assert [group.name for group in compare([tmp_path]).groups] == ["auto", "fixmatch"]
+
+
+def test_what_is_written_down_when_tells_no_groups_apart(tmp_path: Path) -> None:
+    run_folder(tmp_path / "a", 0.5)
+    run_folder(tmp_path / "b", 0.5, train__seed=1, train__eval_every=7, train__log_every=3)
+    (group,) = compare([tmp_path]).groups
+    assert len(group.runs) == 2
+
+
+def test_runs_that_are_all_unfinished_have_a_page(tmp_path: Path) -> None:
+    folders = [run_folder(tmp_path / name, 0.5, done=50) for name in "ab"]
+    out = tmp_path / "page.html"
+    main(["report", *map(str, folders), "--out", str(out)])
+    page = out.read_text()
+    assert "None of these runs is finished" in page and page.count("This run is not finished") == 2
+    with pytest.raises(SystemExit):
+        main(["compare", *map(str, folders)])

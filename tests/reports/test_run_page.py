@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from report_scene import HOSTILE, record_of, told_of
+from report_scene import HOSTILE, config_of, record_of, told_of
 
 from ssl_mix.cli.main import main
+from ssl_mix.cli.terminal import as_flags
 from ssl_mix.reports.curves import charts
+from ssl_mix.reports.headline import answer, command_of, data_name, duration
 from ssl_mix.reports.run_page import run_page
 from ssl_mix.reports.told import told_in
 
@@ -228,3 +230,71 @@ def test_a_thousand_classes_and_ten_thousand_images_are_below_20_megabytes(tmp_p
     gallery = next(data for data in Parts(page).data if "pictures" in data)
     shown = {picture[1] for picture in gallery["pictures"]}
     assert len(shown) == 1000  # some of each class
+
+
+def test_a_program_of_somebody_else_is_not_taken_for_ours() -> None:
+    ours, theirs = "/usr/lib/ssl_mix/__main__.py", "/home/me/tool/__main__.py"
+    assert command_of({"command": [ours, "train", "fixmatch"]}) == "ssl-mix train fixmatch"
+    assert command_of({"command": [theirs, "go"]}).endswith(f"{theirs} go")
+
+
+def test_data_of_ones_own_are_named_by_their_folder() -> None:
+    own = config_of(("a", "b"), images=4, data__labeled="/home/me/birds/labeled")
+    assert data_name(own) == "birds/labeled" and data_name(config_of(("a",), images=4)) == "made up"
+    assert (duration(0.2), duration(1.2), duration(2.0)) == ("less than a second", "1 second", "2 seconds")
+
+
+def test_the_probe_that_a_suite_has_found_stands_beside_the_result(tmp_path: Path) -> None:
+    told = told_of(tmp_path, ("a", "b"), 40)
+    assert "evaluate" in answer(told) and "random weights" in answer(told)
+    about = {"step": 100, "weights": "last", "test": None, "images": 40, "probe_accuracy": 0.25}
+    for found, known in (
+        (about, True),
+        (about | {"test": "elsewhere"}, False),
+        (about | {"step": 50}, False),
+    ):
+        (tmp_path / "evaluation.json").write_text(json.dumps({"suites": {"accuracy": found}}))
+        assert ("a linear probe on the features before training has 25.0 %" in answer(told)) is known
+
+
+def test_values_of_another_version_leave_the_rest_of_the_page(tmp_path: Path) -> None:
+    (tmp_path / "evaluation.json").write_text(json.dumps({"suites": {"accuracy": {"images": 40}}}))
+    text = Parts(run_page(told_of(tmp_path, ("a", "b"), 40))).text
+    assert "evaluation.json is damaged" in text and "Accuracy by class" in text
+
+
+def test_numbers_say_of_how_many_images_they_are(tmp_path: Path) -> None:
+    told = told_of(tmp_path, ("a", "b"), 40)
+    titles = [data["title"] for data in Parts(run_page(told)).data if "title" in data]
+    assert "Accuracy, 40 test images" in titles
+
+
+def test_messages_name_flags(copy: Path) -> None:
+    config = json.loads((copy / "config.json").read_text())
+    config["data"] |= {"data": None, "train": "/nowhere/train"}
+    (copy / "config.json").write_text(json.dumps(config))
+    told = told_in(copy, "cpu", worded=as_flags)
+    assert isinstance(told.tested, str) and "`" not in told.tested
+
+
+LADDER = {
+    "chosen": "whitened",
+    "reason": "it is ahead",
+    "ladder": [
+        {"name": "probe", "accuracy": 0.5, "gain": 0.0, "error": 0.0, "seconds": 1.0},
+        {"name": "whitened", "accuracy": 0.75, "gain": 0.25, "error": 0.04, "seconds": 2.0},
+    ],
+}
+
+
+@pytest.mark.parametrize("body", [None, {"name": "body", "folds": 2, "reason": "the body gains"}])
+def test_a_run_of_auto_says_what_was_tried(tmp_path: Path, body: dict[str, Any] | None) -> None:
+    tried = {"accuracy": 0.8, "gain": 0.05, "error": 0.01, "seconds": 9.0}
+    told = LADDER if body is None else LADDER | {"body": body | tried}
+    (tmp_path / "auto.json").write_text(json.dumps(told))
+    text = Parts(run_page(told_of(tmp_path, ("a", "b"), 40))).text
+    assert "auto on made up" in text and "auto chose whitened: it is ahead." in text
+    assert "whitened (chosen) 75.0 % +25.0 +- 4.0 the probe 2.0" in text
+    assert ("body 80.0 % +5.0 +- 1.0 the head it began from, 2 folds 9.0" in text) is (body is not None)
+    (tmp_path / "auto.json").write_text("{")
+    assert "That cannot be read" in Parts(run_page(told_of(tmp_path, ("a", "b"), 40))).text

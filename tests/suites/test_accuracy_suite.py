@@ -46,6 +46,8 @@ def test_every_number_has_an_interval_and_what_it_is_held_against(
     for name in ("accuracy", "top_5_accuracy", "mean_class_accuracy", "macro_f1"):
         low, high = numbers["intervals"][name]
         assert low < numbers[name] < high
+    for name, (low, high) in numbers["class_intervals"].items():
+        assert 0 <= low <= numbers["per_class"][name] <= high <= 1 and low < high
     said = dict(accuracy.rows(numbers))
     assert "of 360 images, 95 % interval" in said["accuracy"]
     assert "of 360 images: the run is" in said["linear probe on the features before training"]
@@ -176,3 +178,13 @@ def test_a_test_folder_of_some_classes_is_scored_among_them_when_asked(
     assert found[True]["accuracy"] > found[False]["accuracy"]
     assert found[True]["probe_accuracy"] > found[False]["probe_accuracy"] > 0
     assert "top_5_accuracy" not in found[True] and found[True]["calibration"]["images"] == len(rows)
+
+
+def test_very_long_names_leave_room_for_the_picture(numbers: dict[str, Any], tmp_path: Path) -> None:
+    per_class = {
+        f"{place} {'very long ' * 20}": value for place, value in enumerate(numbers["per_class"].values())
+    }
+    figure = accuracy.draw({**numbers, "per_class": per_class})
+    assert figure is not None
+    figure.savefig(tmp_path / "long.png")  # a warning of a figure without room would be an error
+    assert all(len(label.get_text()) <= 30 for label in figure.axes[0].get_yticklabels())

@@ -40,6 +40,10 @@ def test_the_numbers_are_those_of_changed_images(scene: Scene) -> None:
         changed = patch_drop(images, 0.3, found["grid"], order=order, generator=draws)
         right = float((scene.logits(changed).argmax(1) == labels).double().mean())
         assert found["dropped"][order][3] == pytest.approx(right)
+    draws = stream_generator(2, f"dropping and shuffling patches/{('random in 4', 0.3)}")
+    changed = patch_drop(images, 0.3, 4, generator=draws)
+    right = float((scene.logits(changed).argmax(1) == labels).double().mean())
+    assert list(found["coarser"]) == [2, 4] and found["coarser"][4][3] == pytest.approx(right)
     draws = stream_generator(2, f"dropping and shuffling patches/{('shuffle', 4)}")
     right = float((scene.logits(patch_shuffle(images, 4, draws)).argmax(1) == labels).double().mean())
     assert found["grids"] == [1, 2, 4, 8] and found["shuffled"][2] == pytest.approx(right)
@@ -50,9 +54,10 @@ def test_rows_and_picture(scene: Scene) -> None:
     said = dict(occlusion.rows(found))
     assert said["images"] == "150 of 360 test images, drawn at random"
     assert "on average from 0 to 90 %" in said["8 x 8 patches dropped at random"]
+    assert "on average from 0 to 90 %" in said["4 x 4 patches dropped at random"]
     mean = sum(found["dropped"]["salient"][:10]) / 10
     words = said["8 x 8 patches dropped the most salient first (foreground)"]
     assert f"{100 * mean:.1f} % on average" in words
     assert said["pieces in a random order"].count(" in ") == 4
     figure = occlusion.draw(found)
-    assert figure is not None and len(figure.axes) == 2 and len(figure.axes[0].lines) == 5
+    assert figure is not None and len(figure.axes) == 2 and len(figure.axes[0].lines) == 7

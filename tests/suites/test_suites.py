@@ -1,3 +1,4 @@
+import csv
 import json
 from pathlib import Path
 
@@ -5,6 +6,7 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
+from ssl_mix.cli.evaluate import suite_names
 from ssl_mix.cli.main import main
 from ssl_mix.errors import UserError
 from ssl_mix.runs.answered import answer_test_part
@@ -70,6 +72,8 @@ def test_every_suite_is_printed_kept_and_drawn(
     }
     assert kept["counted"] == {**about, "seen": 360}
     assert kept["accuracy"]["accuracy"] == said["accuracy"]
+    rows = list(csv.reader((run / "evaluation/confusion.csv").read_text().splitlines()))
+    assert sum(int(cell) for row in rows[1:] for cell in row[1:]) == 360
     assert (run / "evaluation/counted.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -87,10 +91,42 @@ def test_a_suite_that_cannot_be_run_is_told_and_the_others_are_run(
     assert "moon" not in json.loads((run / "evaluation.json").read_text())["suites"]
 
 
+def test_what_was_measured_is_kept_though_the_next_suite_breaks_off(
+    run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def too_large(scene: Scene) -> dict[str, float]:
+        raise RuntimeError("out of memory")
+
+    def interrupted(scene: Scene) -> dict[str, float]:
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(SUITES, "large", Suite("fails", too_large, plain, lambda _: None))
+    monkeypatch.setitem(SUITES, "long", Suite("fails", interrupted, plain, lambda _: None))
+    monkeypatch.setitem(SUITES, "first", COUNTED)
+    with pytest.raises((KeyboardInterrupt, SystemExit)):
+        main(["evaluate", str(run), "--suite", "large,first,long"])
+    assert "no large: out of memory" in capsys.readouterr().err
+    assert json.loads((run / "evaluation.json").read_text())["suites"]["first"]["seen"] == 360
+
+
 def test_an_unknown_suite_is_refused_before_anything_is_read(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         main(["evaluate", "nowhere", "--suite", "acuracy"])
     assert stopped.value.code == 2 and "Did you mean 'accuracy'?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("wrong", [{"limit": -3}, {"limit": 0}, {"suite_seed": -1}, {"attention_mass": 0.0}])
+def test_numbers_that_mean_nothing_are_refused_before_anything_is_read(
+    wrong: dict[str, float], capsys: pytest.CaptureFixture[str]
+) -> None:
+    ((name, value),) = wrong.items()
+    with pytest.raises(SystemExit) as stopped:
+        main(["evaluate", "nowhere", "--suite", "mixed", f"--{name.replace('_', '-')}={value}"])
+    assert stopped.value.code == 2 and str(value) in capsys.readouterr().err
+
+
+def test_a_suite_that_is_named_twice_is_run_once() -> None:
+    assert suite_names("accuracy, accuracy") == ["accuracy"]
 
 
 def test_a_sample_is_drawn_once_and_in_order(scene: Scene) -> None:

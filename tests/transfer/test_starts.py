@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ssl_mix.errors import UserError
 from ssl_mix.models import SmallCNN, adapt
-from ssl_mix.transfer.starts import LinearHead, probe, prototypes, summed
+from ssl_mix.transfer.starts import NEVER, LinearHead, blended, probe, prototypes, summed
 
 Array = npt.NDArray[np.float64]
 
@@ -162,6 +162,22 @@ def test_the_sum_of_two_heads_adds_their_logits() -> None:
     both = summed(first, second)
     torch.testing.assert_close(both(features), first(features) + second(features))
     assert both.strength == first.strength
+
+
+def test_blended_heads_have_one_deviation_and_never_answer_what_the_first_does_not() -> None:
+    features, labels = clouds(3)
+    kept = labels != 2
+    second = probe(features[kept], labels[kept], 4)
+    first = LinearHead(50 * torch.randn(4, features.shape[1]), torch.where(second.bias < -50, NEVER, 0.0))
+    found = blended(first, second, features, share=0.25)
+    a, b = (head(features).double().numpy()[:, [0, 1, 3]] for head in (first, second))
+    s, t = (np.sqrt(np.mean((x - x.mean(1, keepdims=True)) ** 2)) for x in (a, b))
+    np.testing.assert_allclose(
+        found(features)[:, [0, 1, 3]], (a + 0.25 * s / t * b) / 1.25, rtol=1e-4, atol=1e-2
+    )
+    assert found.bias[2] == NEVER and found.strength == second.strength
+    alone = LinearHead(torch.zeros(4, 2), torch.tensor([0.0, NEVER, NEVER, NEVER]))  # one class has labels
+    assert blended(alone, alone, torch.rand(5, 2))(torch.rand(5, 2)).argmax(dim=1).tolist() == [0] * 5
 
 
 def test_a_head_goes_into_a_network() -> None:

@@ -2,9 +2,9 @@
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage, signal
 
 from ssl_mix.evaluation.corruptions.pixels import Level, Pixels, blurred, zoomed
+from ssl_mix.imported import imported
 
 
 def defocus_blur(image: Pixels, level: Level, draws: np.random.Generator) -> Pixels:
@@ -13,7 +13,9 @@ def defocus_blur(image: Pixels, level: Level, draws: np.random.Generator) -> Pix
     kernel = disk(*level)
     reach = len(kernel) // 2
     padded = np.pad(image, ((reach, reach), (reach, reach), (0, 0)), mode="reflect")
-    found: Pixels = signal.fftconvolve(padded, kernel[:, :, None], mode="valid", axes=(0, 1))
+    found: Pixels = imported("scipy.signal").fftconvolve(
+        padded, kernel[:, :, None], mode="valid", axes=(0, 1)
+    )
     return found
 
 
@@ -26,7 +28,7 @@ def disk(radius: float, sigma: float) -> Pixels:
     smooth = np.exp(-(taps**2) / (2 * sigma**2))
     found: Pixels = inside / inside.sum()
     for axis in (0, 1):
-        found = ndimage.correlate1d(found, smooth / smooth.sum(), axis=axis, mode="mirror")
+        found = imported("scipy.ndimage").correlate1d(found, smooth / smooth.sum(), axis=axis, mode="mirror")
     return found
 
 

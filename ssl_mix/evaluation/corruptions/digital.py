@@ -4,9 +4,9 @@ from io import BytesIO
 
 import numpy as np
 from PIL import Image
-from scipy import ndimage
 
 from ssl_mix.evaluation.corruptions.pixels import Level, Pixels, sampled
+from ssl_mix.imported import imported
 
 
 def contrast(image: Pixels, level: Level, draws: np.random.Generator) -> Pixels:
@@ -26,7 +26,7 @@ def elastic_transform(image: Pixels, level: Level, draws: np.random.Generator) -
     strength, sigma, jitter = (share * min(height, width) for share in level)
     found = _bent(image, jitter, draws)
     right, down = (
-        strength * ndimage.gaussian_filter(noise, sigma, mode="reflect", truncate=3.0)
+        strength * imported("scipy.ndimage").gaussian_filter(noise, sigma, mode="reflect", truncate=3.0)
         for noise in (draws.uniform(-1, 1, size=(height, width)) for _ in range(2))
     )
     rows, columns = np.mgrid[:height, :width]

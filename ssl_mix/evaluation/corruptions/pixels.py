@@ -4,8 +4,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
-from scipy import ndimage
 from torch import Tensor
+
+from ssl_mix.imported import imported
 
 Pixels = npt.NDArray[np.float64]  # (H, W, C) in 0..255; a kind may return values beyond
 Level = tuple[float, ...]  # parameters of a kind at one severity
@@ -13,7 +14,9 @@ Level = tuple[float, ...]  # parameters of a kind at one severity
 
 def blurred(image: Pixels, sigma: float) -> Pixels:
     """(H, W, C) after a Gaussian blur of each channel, the borders repeated."""
-    found: Pixels = ndimage.gaussian_filter(image, (sigma, sigma, 0), mode="nearest", truncate=4.0)
+    found: Pixels = imported("scipy.ndimage").gaussian_filter(
+        image, (sigma, sigma, 0), mode="nearest", truncate=4.0
+    )
     return found
 
 
