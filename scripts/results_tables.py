@@ -288,11 +288,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "strong-bounds": bounds,
     "supervised-mixing": supervised_mixing,
     "auto": partial(of_lines, "auto", auto_tables.beside_probe),
-<<<<<<< HEAD
     "recipe-memory": partial(of_lines, "recipe_memory", recipe_tables.of_memory),
-=======
     "votes": partial(of_lines, "v_pet", auto_tables.votes),
->>>>>>> main
     "tail": partial(of_lines, "tail_study", tail_tables.of_tail),
     "open-set": partial(of_lines, "tail_study", tail_tables.of_open_set),
     "defaults": partial(of_lines, "default_runs", default_tables.beside_probe),
