@@ -22,14 +22,13 @@ from ssl_mix.recipes.image_size import affordable_size, is_free
 from ssl_mix.recipes.ladder import ERRORS, PROBE, RUNGS, WHITENED, Climbed, Rung, choose, climb, folds, run_of
 from ssl_mix.runs.data_options import Progress
 from ssl_mix.runs.features import Features
-from ssl_mix.runs.folder import check_run_folder, write_text
+from ssl_mix.runs.folder import LADDER, check_run_folder, write_text
 from ssl_mix.runs.given import Given
 from ssl_mix.runs.head import learned_features
 from ssl_mix.runs.prepared import read_data
 from ssl_mix.runs.session import Session, start
 from ssl_mix.runs.trained import TrainedRun
 
-LADDER = "auto.json"
 STEPS = 300
 LR = 0.01
 DEFAULT_NET = "lite0"
@@ -182,7 +181,7 @@ def prepare(
     found = search(options, features, splits, on_rung)
     if splits:
         with torch.random.fork_rng(devices=[]):  # heads are drawn, and replaced
-            body = climb_body(found.rung, options, features, splits, began + 60 * minutes, tell)
+            body = climb_body(found.rung, options, features, splits, began + 60 * minutes, tell, progress)
         found = found._replace(body=body)
     if found.body is not None and found.body.kept:
         session = start_body(found.body, options, folder, given, features, split, overwrite)

@@ -10,6 +10,7 @@ from ssl_mix.models.registry import default_network
 from ssl_mix.reports.blocks import Block, Commands, Text
 from ssl_mix.reports.summary import Summary, summarize
 from ssl_mix.reports.told import Told
+from ssl_mix.runs.folder import chosen_by_auto
 
 
 def headline(told: Told) -> list[Block]:
@@ -31,7 +32,13 @@ def headline(told: Told) -> list[Block]:
 
 def title_of(told: Told) -> str:
     """What a run is called."""
-    return f"{told.config['algorithm'].get('name')} on {told.config['dataset'].get('name')}"
+    return f"{name_of(told)} on {told.config['dataset'].get('name')}"
+
+
+def name_of(told: Told) -> str:
+    """The algorithm of a run, or what ``auto`` chose."""
+    chosen = chosen_by_auto(told.folder)
+    return str(told.config["algorithm"].get("name")) if chosen is None else f"auto: {chosen}"
 
 
 def answer(told: Told) -> str:
@@ -91,7 +98,7 @@ def trained_on(told: Told) -> str:
         split = told.split
         held_out = f", {len(split.validation)} held out" if split.validation else ""
         parts = (
-            f"{config['algorithm'].get('name')} learned {data.get('name')} from {len(split.labeled)} labeled "
+            f"{name_of(told)} learned {data.get('name')} from {len(split.labeled)} labeled "
             f"images of {len(told.classes)} {'class' if len(told.classes) == 1 else 'classes'} and "
             f"{len(split.unlabeled)} unlabeled ones{held_out}; there are {images}"
         )
