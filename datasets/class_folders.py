@@ -2,6 +2,7 @@
 
 import collections
 import os
+import re
 from collections.abc import Mapping, Sequence
 from itertools import chain, permutations
 from pathlib import Path
@@ -75,8 +76,13 @@ def check_classes(members: Mapping[str, Paths], folder: Path) -> None:
             )
 
 
+def is_part(name: str) -> bool:
+    """Whether a folder's name is that of a part: "test", "train_set", "Test-Images"."""
+    return re.sub(r"[ _-]?(set|data|images|imgs|split)$", "", name.casefold()) in PARTS
+
+
 def _check_no_parts(folder: Path, places: Sequence[Path]) -> None:
-    parts = [place.name for place in places if place.name.casefold() in PARTS]
+    parts = [place.name for place in places if is_part(place.name)]
     if len(parts) > 1:
         best = next((part for part in parts if part.casefold().startswith("train")), parts[0])
         raise UserError(
@@ -113,7 +119,7 @@ def _layout_notes(folder: Path, members: Mapping[str, Paths]) -> list[str]:
     within = {name: _folders_within(folder, files) for name, files in members.items()}
     inner = {name: names for name, names in within.items() if len(names) > 1 and None not in names}
     common = [pair for pair in permutations(inner, 2) if len(inner[pair[0]] & inner[pair[1]]) > 1]
-    shared = [name for name in inner if name.casefold() in PARTS or name in dict(common)]
+    shared = [name for name in inner if is_part(name) or name in dict(common)]
     if not shared:
         return []
     names = sorted(filter(None, inner[shared[0]]))

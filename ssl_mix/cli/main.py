@@ -1,5 +1,6 @@
 """The ``ssl-mix`` command: which word starts what. A command's code is imported when it is called."""
 
+import errno
 import importlib
 import os
 import random
@@ -17,6 +18,7 @@ from ssl_mix.errors import UserError, nearest
 from ssl_mix.runs.stopping import Stopped, stop_at_once
 
 NO_MEMORY = ("can't allocate memory", "out of memory")  # as PyTorch says it of CPUs and of GPUs
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 INTERRUPTED, PIPE_CLOSED = 130, 141  # exit statuses as shells report them: 128 and the number of the signal
 
 
@@ -107,10 +109,22 @@ def message_of(error: Exception) -> str:
     if isinstance(error, UserError | OSError):
         from ssl_mix.cli.terminal import as_flags
 
-        return as_flags(str(error))
+        return as_flags(of_system(error) if isinstance(error, OSError) else str(error))
     if isinstance(error, MemoryError) or any(sign in str(error) for sign in NO_MEMORY):
         return "the memory does not suffice: lower --batch-size, --image-size or what else makes a step large"
     return ""
+
+
+def of_system(error: OSError) -> str:
+    """What the system refused, of which file, without its number."""
+    if error.errno is None or error.strerror is None:
+        return str(error)
+    of = f"{error.filename}: " if error.filename is not None else ""
+    if error.errno in NO_SPACE:
+        return (
+            f"{of}the disk is full, or the file may not be as large: free some space, or take another `out`"
+        )
+    return of + error.strerror.lower()
 
 
 def flush_output() -> None:

@@ -24,6 +24,7 @@ from ssl_mix.rebalance import ADDONS
 from ssl_mix.recipes import RECIPES
 from ssl_mix.reports.csv_files import prediction_rows, pseudo_label_rows, write_csv
 from ssl_mix.runs.changes import Changes
+from ssl_mix.runs.folder import check_place
 from ssl_mix.runs.more_labels import start_with_labels
 from ssl_mix.runs.predicting import Precision, computing, predict
 from ssl_mix.runs.rejecting import choose_rejection
@@ -50,6 +51,7 @@ def check_writable(out: Path, name: str = "out", *, overwrite: bool = False) -> 
         raise UserError(f"the folder of --{name} {out} does not exist: make it first")
     if out.is_dir():
         raise UserError(f"--{name} {out} is a folder: name a file")
+    check_place(out)
     if out.exists() and not overwrite:
         raise UserError(f"{out} is there already: choose another --{name}, or replace it with --overwrite")
 
