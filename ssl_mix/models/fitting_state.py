@@ -60,18 +60,15 @@ def notes_of(fits: list[Fitting], source: Path) -> list[str]:
     """What the user should know of the choice."""
     chosen, others = fits[0], [fit for fit in fits[1:] if fit.whole]
     if chosen.averaged:
-        beside = (
-            f", not {repr(others[0].place) if others[0].place else 'the bare ones'}, which would fit too"
-            if others
-            else ""
-        )
+        beside = f", not {_named(others[0])}, which would fit too" if others else ""
         return [f"the weights are the moving average in {source}, {chosen.place!r}{beside}"]
     if others:
-        return [
-            f"the weights are {repr(chosen.place) if chosen.place else 'the bare ones'} of {source}; {others[0].place!r} would fit "
-            "too"
-        ]
+        return [f"the weights are {_named(chosen)} of {source}; {_named(others[0])} would fit too"]
     return []
+
+
+def _named(fit: Fitting) -> str:
+    return repr(fit.place) if fit.place else "the bare ones"
 
 
 def _parts(place: str, state: State, own: Shapes, needed: Set[str]) -> Iterator[Fitting]:
