@@ -38,7 +38,8 @@ def predicted_classes(probabilities: Tensor, labels: Tensor) -> Tensor:
 
 def check_finite(given: Tensor, name: str) -> None:
     """Raise unless all of ``given`` (N, ...) is finite."""
-    unclear = int((~given.isfinite()).view(len(given), -1).any(dim=1).sum())
+    rows = ~given.isfinite()
+    unclear = int(rows.view(len(given), -1).any(dim=1).sum()) if len(given) else 0
     if unclear:
         raise UserError(f"{unclear} of {len(given)} rows of {name} are not finite: has it diverged?")
 
