@@ -60,11 +60,15 @@ def notes_of(fits: list[Fitting], source: Path) -> list[str]:
     """What the user should know of the choice."""
     chosen, others = fits[0], [fit for fit in fits[1:] if fit.whole]
     if chosen.averaged:
-        beside = f", not `{others[0].place or 'the bare ones'}`, which would fit too" if others else ""
-        return [f"the weights are the moving average in {source}, `{chosen.place}`{beside}"]
+        beside = (
+            f", not {repr(others[0].place) if others[0].place else 'the bare ones'}, which would fit too"
+            if others
+            else ""
+        )
+        return [f"the weights are the moving average in {source}, {chosen.place!r}{beside}"]
     if others:
         return [
-            f"the weights are `{chosen.place or 'the bare ones'}` of {source}; `{others[0].place}` would fit "
+            f"the weights are {repr(chosen.place) if chosen.place else 'the bare ones'} of {source}; {others[0].place!r} would fit "
             "too"
         ]
     return []

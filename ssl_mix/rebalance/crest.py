@@ -116,7 +116,7 @@ class CReST(Addon):
 
 
 class CReSTPlus(CReST):
-    """:class:`CReST` with pseudo-labels aligned to class shares that are less unequal from round to round.
+    """CReST with pseudo-labels aligned to class shares that are less unequal from round to round.
 
     ``q_c`` in proportion to ``p_c pi_c^t / (a_c sum_j pi_j^t)``, made to sum to 1: pi_c is how often class c
     is drawn, a the moving average of the predictions p, and ``t = 1 - 0.5 g / 5`` in round g, from 0 on. What

@@ -16,7 +16,9 @@ STRENGTH, DECAY = 1.0, 0.999  # as DebiasMatch has them
 
 
 class DebiasPL(Addon):
-    """``q = softmax(z(weak u) - log m)`` for pseudo-labels, and ``z(strong u) + log m`` in their loss.
+    """Pseudo-labels less the favor that the network shows to classes, and margins by it.
+
+    ``q = softmax(z(weak u) - log m)`` for pseudo-labels, and ``z(strong u) + log m`` in their loss.
 
     Attributes:
         class_mean: m, the moving average of the predictions, (C,); 1 / C at first.

@@ -16,11 +16,11 @@ from ssl_mix.types import PseudoLabels, StepOutput, Task
 
 
 class SAW(Addon):
-    """The mask of a pseudo-label of class c is multiplied by ``w_c = C e_c / sum_j e_j``.
+    """Pseudo-labels of classes that get few of them count more.
 
-    ``e_c = (1 - b) / (1 - b^n_c)``, ``b = (N - 1) / N``: n_c unlabeled images, 1 at least, were last taken
-    for class c, confidently or not, and N is the mean of n_c. The weights of a step come from the steps
-    before it; all are 1 at first.
+    The mask of a pseudo-label of class c is multiplied by ``w_c = C e_c / sum_j e_j``, ``e_c = (1 - b) / (1 -
+    b^n_c)``, ``b = (N - 1) / N``: n_c unlabeled images, 1 at least, were last taken for class c, confidently
+    or not, and N is the mean of n_c. The weights of a step come from the steps before it; all are 1 at first.
 
     Attributes:
         last: class that each unlabeled image was last taken for, and how many there are of each.

@@ -15,9 +15,10 @@ from ssl_mix.datasets import DataSet, ResidentImages
 from ssl_mix.engine.execution import own_state, resolve_device
 from ssl_mix.errors import UserError
 from ssl_mix.evaluation.view_features import view_features
+from ssl_mix.runs.features import looks_at
 from ssl_mix.runs.given import Given
 from ssl_mix.runs.run import Run
-from ssl_mix.transfer.looks import Look, fitting_looks
+from ssl_mix.transfer.looks import Look
 
 SIZES = (192, 160, 128, 96)  # below that of the weights; still smaller ones lose more than time gains
 FOR_FEATURES = 0.5  # share of the time
@@ -81,7 +82,7 @@ def seconds_at(size: int, run: Run, data: DataSet, given: Given) -> float:
     augmentation = dataclasses.replace(data.of_pixels, size=None)
     with own_state(run.config, device, "size"):
         net = net.to(device)
-        looks = fitting_looks(net, shape, flip=augmentation.flip) if run.net.tta else (Look(),)
+        looks = looks_at(net, shape, flip=augmentation.flip) if run.net.tta else (Look(),)
         for part in (images[:1], images):  # the first warms up
             began = time.perf_counter()
             view_features(net, ResidentImages(part), augmentation, device, views)

@@ -17,6 +17,7 @@ from ssl_mix.datasets.features import feature_data
 from ssl_mix.errors import UserError
 from ssl_mix.evaluation import accuracy
 from ssl_mix.evaluation.view_features import view_features
+from ssl_mix.models.first_weights import images_behind
 from ssl_mix.passes import backbone
 from ssl_mix.ranks import rank
 from ssl_mix.runs.folder import write_whole
@@ -122,7 +123,7 @@ def features_of(
             "or take `tune=all`"
         )
     shape = data.augmentation.seen(data.train.images.shape)
-    looks = fitting_looks(body, shape, flip=data.of_pixels.flip) if tta else (Look(),)
+    looks = looks_at(body, shape, flip=data.of_pixels.flip) if tta else (Look(),)
     names, found = view_names(count), fingerprint(data, body, count, seed, looks)
     cached = None if folder is None else read_tensors(folder / FEATURES)
     if cached is None or cached.get("fingerprint") != found or "averaged" not in cached:
@@ -137,6 +138,12 @@ def features_of(
     ready = torch.cat([standardized(part, center).half() for part in torch.split(table, CHUNK)])
     ready[rows] = standardized(plain, center).half()
     return Features(data, feature_data(data, ready, count), table, averaged, center, found, body, looks)
+
+
+def looks_at(body: nn.Module, shape: tuple[int, int, int], *, flip: bool) -> tuple[Look, ...]:
+    """Those of ``tta``, see :func:`ssl_mix.transfer.looks.fitting_looks`."""
+    known = images_behind(body)
+    return fitting_looks(body, shape, flip=flip, trained=None if known is None else known.size)
 
 
 def plain_rows(data: DataSet, count: int) -> Tensor:

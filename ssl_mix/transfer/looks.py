@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from ssl_mix.errors import UserError
 from ssl_mix.passes import backbone, evaluating
 
-ENLARGED = 1.25
+ENLARGED = (1.25, 1.75)  # times, at least and at most
+STEPS = 8  # a scale is a whole number of eighths, which every type of numbers holds as it is
 
 
 class Look(NamedTuple):
@@ -46,16 +47,24 @@ def averaged_features(body: nn.Module, images: Tensor, looks: Sequence[Look]) ->
     return torch.stack([backbone(body).features(look.at(images)) for look in looks]).mean(dim=0)
 
 
-def fitting_looks(body: nn.Module, shape: tuple[int, int, int], *, flip: bool) -> tuple[Look, ...]:
-    """An image as it is, and once enlarged 1.25 times and mirrored; the second is not enlarged where a
-    network is made for one size, and not mirrored where that would change what an image means.
+def fitting_looks(
+    body: nn.Module, shape: tuple[int, int, int], *, flip: bool, trained: int | None
+) -> tuple[Look, ...]:
+    """An image as it is, and once enlarged and mirrored.
+
+    It is enlarged 1.25 times, or up to 1.75 times where it is smaller than those that the network was trained
+    on; not at all where a network is made for one size. It is not mirrored where that would change what an
+    image means.
 
     Args:
         body: that makes the features; its mode is restored.
         shape: (C, H, W) of the images.
         flip: whether their mirror images mean the same.
+        trained: side of the images that the network was trained on, where it is known.
     """
-    larger = Look(ENLARGED, mirrored=flip)
+    least, most = ENLARGED
+    scale = least if trained is None else min(max(least, trained / shape[2]), most)
+    larger = Look(round(scale * STEPS) / STEPS, mirrored=flip)
     [weight, *_] = body.parameters()
     with evaluating(body), torch.inference_mode():
         try:

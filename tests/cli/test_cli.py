@@ -14,6 +14,7 @@ from ssl_mix.algorithms import ALGORITHMS, TRANSFER
 from ssl_mix.cli.main import main
 from ssl_mix.engine.config import TrainConfig
 from ssl_mix.mixers import MIXERS
+from ssl_mix.rebalance import ADDONS
 from ssl_mix.recipes import RECIPES
 from ssl_mix.runs.data_options import DataOptions
 from ssl_mix.runs.net_options import NetOptions
@@ -154,8 +155,9 @@ def test_labeled_images_alone_are_enough_to_fine_tune(
 def test_list_names_everything_in_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     main(["list"])
     output = capsys.readouterr().out
-    for name in (*ALGORITHMS, *MIXERS, "small-cnn", "wrn-28-K", "digits", "cifar100", "folder", *RECIPES):
-        assert re.search(rf"^ *{name} +\w", output, re.MULTILINE), name
+    others = ("small-cnn", "wrn-28-K", "digits", "cifar100", "folder")
+    for name in (*ALGORITHMS, *MIXERS, *ADDONS, *others, *RECIPES):
+        assert re.search(rf"^ *{re.escape(name)} +\S", output, re.MULTILINE), name
 
 
 @pytest.mark.parametrize(

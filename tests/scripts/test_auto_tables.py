@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import ttest_rel
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
-from benchmarks.auto_tables import beside_probe
+from benchmarks.auto_tables import beside_probe, votes
 
 OURS, PROBE = (0.85, 0.9, 0.8), (0.8, 0.91, 0.72)
 
@@ -39,3 +39,13 @@ def test_a_row_pairs_choices_of_labels_and_has_the_interval_of_the_t_test() -> N
     assert all(len(columns) == len(row) for row in rows)
     assert [row[1:3] for row in rows] == [["96", "balanced"], ["224", "balanced"], ["224", "tail"]]
     assert float(rows[2][6]) == pytest.approx(5)
+
+
+def test_votes_are_held_against_the_whitened_head() -> None:
+    def of(*accuracies: float) -> dict[str, Any]:
+        ways = dict(zip(("probe", "whitened", "v-pet"), accuracies, strict=True))
+        return {"data": "cub5", "labels_per_class": 2, "accuracy": ways}
+
+    columns, rows = votes([of(0.5, 0.6, 0.7), of(0.7, 0.8, 0.7)])
+    assert columns == ["images", "labels", "probe", "whitened", "v-pet", "to whitened"]
+    assert rows == [["5 species of birds", "2", "60.0", "70.0", "70.0", "+0.0 +- 14.1"]]

@@ -83,13 +83,18 @@ def test_training_looks_once_and_the_state_holds_the_looks() -> None:
 def test_what_a_network_cannot_see_is_left_out_and_told(
     net: nn.Module, flip: bool, looks: tuple[Look, ...]
 ) -> None:
-    assert fitting_looks(net, (1, 4, 4), flip=flip) == looks
+    assert fitting_looks(net, (1, 4, 4), flip=flip, trained=None) == looks
     note = looks_note(looks)
     assert ("enlarged" in note, "and mirrored" in note or "is and mirrored" in note) == (
         any(look.scale != 1 for look in looks),
         any(look.mirrored for look in looks),
     )
     assert ("no effect" in note) == (len(looks) == 1)
+
+
+@pytest.mark.parametrize(("trained", "scale"), [(3, 1.25), (4, 1.25), (6, 1.5), (5.5, 1.375), (99, 1.75)])
+def test_small_images_are_enlarged_towards_what_the_network_knows(trained: Any, scale: float) -> None:
+    assert fitting_looks(Corners(), (1, 4, 4), flip=True, trained=trained)[1] == Look(scale, mirrored=True)
 
 
 def test_a_run_learns_and_answers_by_them_and_its_probe_by_one(tmp_path: Path) -> None:
