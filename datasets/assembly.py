@@ -275,5 +275,6 @@ def scaled_notes(scaled: Mapping[Scaled, int]) -> list[str]:
         told = ", ".join(
             f"{kind.black} is black and {kind.white} white in {count}" for kind, count in found.items()
         )
-        notes.append(f"{counts_of(sum(found.values()), 'image')} with {samples}, scaled to 8 bits: {told}")
+        verb = "has" if sum(found.values()) == 1 else "have"
+        notes.append(f"{counts_of(sum(found.values()), 'image')} {verb} {samples}, scaled to 8 bits: {told}")
     return notes
