@@ -98,7 +98,7 @@ def test_a_moving_average_within_one_state_dict_goes_first_too(tmp_path: Path) -
     plain, average = state_of(1), state_of(2)
     both = {**under("student.backbone.", plain), **under("teacher.backbone.", average)}
     found, note = loaded({"state_dict": both, "hyper_parameters": {"lr": 0.1}}, tmp_path, "last.ckpt")
-    assert same(found, average) and "`state_dict.teacher.backbone`" in note
+    assert same(found, average) and "'state_dict.teacher.backbone'" in note
 
 
 def test_a_moving_average_that_is_not_whole_is_passed_over(tmp_path: Path) -> None:
@@ -109,7 +109,7 @@ def test_a_moving_average_that_is_not_whole_is_passed_over(tmp_path: Path) -> No
 
 def test_of_two_parts_that_fit_it_is_said_which_was_taken(tmp_path: Path) -> None:
     found, note = loaded({"encoder_q": state_of(1), "encoder_k": state_of(2)}, tmp_path)
-    assert same(found, state_of(1)) and "the weights are `encoder_q`" in note and "`encoder_k`" in note
+    assert same(found, state_of(1)) and "the weights are 'encoder_q'" in note and "'encoder_k'" in note
 
 
 def test_safetensors_are_found_under_prefixes_too(tmp_path: Path) -> None:
@@ -215,11 +215,11 @@ def other_network() -> State:
     [
         (
             {"state_dict": other_network()},
-            r"blocks.0.weight is missing.* and 1\d more\. It holds `state_dict`: 4",
+            r"blocks.0.weight is missing.* and 1\d more\. It holds 'state_dict': 4",
         ),
         (
             {"model": {**state_of(1), "blocks.0.weight": torch.zeros(8, 3, 3, 3)}},
-            r"blocks.0.weight should have shape \[32, 3, 3, 3\], has \[8, 3, 3, 3\]\. It holds `model`: 20",
+            r"blocks.0.weight should have shape \[32, 3, 3, 3\], has \[8, 3, 3, 3\]\. It holds 'model': 20",
         ),
         ({"epoch": 3, "args": argparse.Namespace()}, "holds no state dict: .*; it holds epoch, args"),
         ([1, 2], "holds no state dict: .* it holds a list"),
