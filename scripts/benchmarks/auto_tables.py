@@ -2,7 +2,6 @@
 
 import math
 import statistics
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -21,11 +20,11 @@ def beside_probe(lines: Sequence[Line]) -> Table:
         "unlabeled",
         "labels",
         "probe",
+        "probe, two looks",
         "auto",
         "difference",
         "95 %",
         "below",
-        "chosen",
     ]
     return columns, [[*cell, *row(found)] for cell, found in cells(lines)]
 
@@ -57,17 +56,17 @@ def cells(lines: Sequence[Line]) -> Iterator[tuple[tuple[str, ...], list[Line]]]
 
 
 def row(lines: Sequence[Line]) -> list[str]:
-    """Accuracies in per cent, their paired difference with the interval of its mean, and what was chosen."""
+    """Accuracies in per cent, and the paired difference of the last to the first with the interval of its
+    mean."""
     ours, probe = ([100 * line[name] for line in lines] for name in ("accuracy", "probe_accuracy"))
+    twice = [100 * line["tests"]["probe"] for line in lines]
     gains = [one - other for one, other in zip(ours, probe, strict=True)]
     mean, half = interval(gains)
-    chosen = Counter(line["chosen"] for line in lines).most_common()
     return [
-        *(f"{statistics.mean(values):.1f}" for values in (probe, ours)),
+        *(f"{statistics.mean(values):.1f}" for values in (probe, twice, ours)),
         f"{mean:+.1f}",
         f"{mean - half:+.1f} to {mean + half:+.1f}",
         f"{sum(gain < 0 for gain in gains)} of {len(gains)}",
-        ", ".join(f"{name} {times}x" for name, times in chosen),
     ]
 
 

@@ -14,7 +14,7 @@ OURS, PROBE = (0.85, 0.9, 0.8), (0.8, 0.91, 0.72)
 
 
 def line(accuracy: float, probe: float, kind: str = "balanced", size: int = 224) -> dict[str, Any]:
-    found = {"accuracy": accuracy, "probe_accuracy": probe, "chosen": "prototypes"}
+    found = {"accuracy": accuracy, "probe_accuracy": probe, "tests": {"probe": probe + 0.01}}
     return {"data": "cub5", "image_size": size, "kind": kind, "labels_per_class": 2, **found}
 
 
@@ -30,15 +30,16 @@ def test_a_row_pairs_choices_of_labels_and_has_the_interval_of_the_t_test() -> N
         "balanced",
         "2",
         "81.0",
+        "82.0",
         "85.0",
         "+4.0",
         expected,
         "1 of 3",
-        "prototypes 3x",
     ]
+    assert columns[4:7] == ["probe", "probe, two looks", "auto"]
     assert all(len(columns) == len(row) for row in rows)
     assert [row[1:3] for row in rows] == [["96", "balanced"], ["224", "balanced"], ["224", "tail"]]
-    assert float(rows[2][6]) == pytest.approx(5)
+    assert float(rows[2][7]) == pytest.approx(5)
 
 
 def test_votes_are_held_against_the_whitened_head() -> None:
