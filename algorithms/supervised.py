@@ -43,6 +43,8 @@ class Supervised(Algorithm):
         mix_prob: that chance at first.
         stop_mixing: share of the steps at the end that see plain images (ES).
         label_smoothing: of the cross-entropy.
+        target_threshold: with "bce", a class of a mixed image is wanted wholly where its share is above this,
+            and else not at all (0.2 in timm's recipes). Default: as much as its share is.
         logit_adjustment: tau; for the loss, of mixed images too, logits are ``z + tau log pi`` with the class
             shares pi of the labeled draws, see :func:`ssl_mix.losses.adjusted_logits`. 1: balanced softmax.
         view: "weak": flip and crop; "strong": RandAugment and Cutout too.
@@ -63,6 +65,7 @@ class Supervised(Algorithm):
         mix_prob: float = 1.0,
         stop_mixing: float = 0.0,
         label_smoothing: float = 0.0,
+        target_threshold: float | None = None,
         logit_adjustment: float = 0.0,
         view: Literal["weak", "strong"] = "weak",
         mixing: MixingTerms | Mix = "none",
@@ -81,7 +84,7 @@ class Supervised(Algorithm):
         self.criterion, self.label_policy = criterion, label_policy
         self.regularizer, self.regularizer_weight = regularizer, regularizer_weight
         self.mix_schedule, self.mix_prob, self.stop_mixing = mix_schedule, mix_prob, stop_mixing
-        self.label_smoothing = label_smoothing
+        self.label_smoothing, self.target_threshold = label_smoothing, target_threshold
         self.logit_adjustment, self.view, self.labeled_views = logit_adjustment, view, (view,)
         check_composition(
             self.mixing,
@@ -90,8 +93,15 @@ class Supervised(Algorithm):
             mix_schedule=mix_schedule,
             mix_prob=mix_prob,
             stop_mixing=stop_mixing,
+            target_threshold=target_threshold,
         )
-        self._loss = MixingLoss(self.mixing, criterion, label_policy, label_smoothing=label_smoothing)
+        self._loss = MixingLoss(
+            self.mixing,
+            criterion,
+            label_policy,
+            label_smoothing=label_smoothing,
+            target_threshold=target_threshold,
+        )
         self.built_mixer = self._new_mixer()
 
     def _new_mixer(self) -> Mixer:

@@ -22,7 +22,7 @@ from ssl_mix.datasets.originals import Files, Form, Originals, Stored
 from ssl_mix.datasets.own_views import OwnViews, Transform
 from ssl_mix.datasets.packed import Paths
 from ssl_mix.datasets.pixel_statistics import channel_statistics
-from ssl_mix.errors import UserError
+from ssl_mix.errors import UserError, counts_of
 
 MIN_SIZE = 8
 NAMED = 3
@@ -258,7 +258,7 @@ def _reading_notes(readings: Sequence[Reading], size: int) -> list[str]:
     if broken:
         named = ", ".join(f"{path} ({reason})" for path, reason in broken[:NAMED])
         more = f" and {len(broken) - NAMED} more" if len(broken) > NAMED else ""
-        what = "1 file" if len(broken) == 1 else f"{len(broken)} files"
+        what = counts_of(len(broken), "file")
         notes.append(f"left out {what} that cannot be read as images: {named}{more}")
     notes += scaled_notes(sum((Counter(reading.scaled) for reading in readings), Counter[Scaled]()))
     if enlarged:
@@ -275,5 +275,6 @@ def scaled_notes(scaled: Mapping[Scaled, int]) -> list[str]:
         told = ", ".join(
             f"{kind.black} is black and {kind.white} white in {count}" for kind, count in found.items()
         )
-        notes.append(f"{sum(found.values())} images have {samples}, scaled to 8 bits: {told}")
+        verb = "has" if sum(found.values()) == 1 else "have"
+        notes.append(f"{counts_of(sum(found.values()), 'image')} {verb} {samples}, scaled to 8 bits: {told}")
     return notes

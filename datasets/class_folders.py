@@ -2,6 +2,7 @@
 
 import collections
 import os
+import re
 from collections.abc import Mapping, Sequence
 from itertools import chain, permutations
 from pathlib import Path
@@ -11,7 +12,7 @@ from ssl_mix.datasets.class_names import listed, plain_name
 from ssl_mix.datasets.formats import others_note
 from ssl_mix.datasets.listing import check_folder, files_beside, is_junk, look_through
 from ssl_mix.datasets.packed import Paths
-from ssl_mix.errors import UserError
+from ssl_mix.errors import UserError, counts_of
 
 # Names of the parts of a data set, of which two beside each other are no classes.
 PARTS = {"train", "training", "val", "valid", "validation", "test", "testing", "dev", "eval"}
@@ -53,7 +54,7 @@ def list_classes(folder: Path) -> ClassFolders:
     members = {name: found[0] if len(found) == 1 else Paths(chain(*found)) for name, found in parts.items()}
     stray, others = files_beside(folder)
     notes = [note for each in looked.values() for note in each.notes]
-    notes += [f"{len(stray)} images directly in {folder} belong to no class: left out"] if stray else []
+    notes += [f"{counts_of(len(stray), 'image')} directly in {folder} of no class: left out"] if stray else []
     notes += others_note([*others, *(file for each in looked.values() for file in each.others)], folder)
     notes += _name_notes(folder, places) + _layout_notes(folder, members)
     return ClassFolders(dict(sorted(members.items())), notes)
@@ -75,8 +76,13 @@ def check_classes(members: Mapping[str, Paths], folder: Path) -> None:
             )
 
 
+def is_part(name: str) -> bool:
+    """Whether a folder's name is that of a part: "test", "train_set", "Test-Images"."""
+    return re.sub(r"[ _-]?(set|data|images|imgs|split)$", "", name.casefold()) in PARTS
+
+
 def _check_no_parts(folder: Path, places: Sequence[Path]) -> None:
-    parts = [place.name for place in places if place.name.casefold() in PARTS]
+    parts = [place.name for place in places if is_part(place.name)]
     if len(parts) > 1:
         best = next((part for part in parts if part.casefold().startswith("train")), parts[0])
         raise UserError(
@@ -113,7 +119,7 @@ def _layout_notes(folder: Path, members: Mapping[str, Paths]) -> list[str]:
     within = {name: _folders_within(folder, files) for name, files in members.items()}
     inner = {name: names for name, names in within.items() if len(names) > 1 and None not in names}
     common = [pair for pair in permutations(inner, 2) if len(inner[pair[0]] & inner[pair[1]]) > 1]
-    shared = [name for name in inner if name.casefold() in PARTS or name in dict(common)]
+    shared = [name for name in inner if is_part(name) or name in dict(common)]
     if not shared:
         return []
     names = sorted(filter(None, inner[shared[0]]))

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ssl_mix.augment.views import Augmentation, Views
+from ssl_mix.datasets.formats import suffix_of, suffixes
 from ssl_mix.datasets.images import ImageSource, ResidentImages
 from ssl_mix.datasets.label_range import check_label_range
 from ssl_mix.datasets.own_views import OwnViews
@@ -156,6 +157,8 @@ def files_needed(
         else:
             remedy = f"pass `download`, or `data_dir` with the folder that holds {folder}"
         place = data_dir / folder
+        if any(suffix_of(file) in suffixes() for file in data_dir.glob("*/*")):
+            remedy += f"; for the folders of images in {data_dir}, in place of {name}: `train={data_dir}`"
         raise UserError(
             f"expected the files of {name} in {place}, found none or damaged ones; {remedy}"
         ) from error

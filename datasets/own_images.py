@@ -101,4 +101,6 @@ def _check(given: Mapping[str, Path | None]) -> None:
     if names == ["unlabeled"]:
         raise UserError("`unlabeled` needs `labeled` beside it: one folder with labels and one without")
     if len(names) > 1 and names[0] in ("train", "table") and names != ["table", "unlabeled"]:
-        raise UserError(f"`{names[0]}` holds all training images: leave out it or `{names[1]}`")
+        raise UserError(
+            f"`{names[0]}` holds all training images: leave out `{names[1]}`, or `{names[0]}` itself"
+        )

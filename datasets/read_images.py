@@ -13,7 +13,7 @@ from ssl_mix.datasets.images import ImageSource, ResidentImages, StreamedImages,
 from ssl_mix.datasets.originals import Form, Stored
 from ssl_mix.datasets.pixels import is_array
 from ssl_mix.datasets.tensors import ResidentTensors
-from ssl_mix.errors import UserError
+from ssl_mix.errors import UserError, counts_of
 
 
 class ReadImages(NamedTuple):
@@ -62,7 +62,8 @@ def read_images(
     if reading.broken:
         path, reason = reading.broken[0]
         raise UserError(
-            f"{where}: {len(reading.broken)} images cannot be read, the first because of: {reason} ({path})"
+            f"{where}: {counts_of(len(reading.broken), 'image')} cannot be read, the first because of: "
+            f"{reason} ({path})"
         )
     shape = form.channels, form.size, form.size
     source: ImageSource = (

@@ -128,7 +128,7 @@ def choose_split(
         raise UserError(f"classes must be {num_classes} names (num_classes), got {len(classes)}")
     check_label_range(labels, num_classes, "images to learn from", unknown=True)
     if imbalance is not None and listed is not None:
-        raise UserError("a label list names the images to take: leave out it or `imbalance`")
+        raise UserError("a label list names the images to take: leave out `imbalance`, or the list")
     check_one_choice(
         labels_in_all=labels_total,
         labels_per_class=per_class,

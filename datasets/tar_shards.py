@@ -16,8 +16,9 @@ from typing import Any, NamedTuple
 
 from ssl_mix.datasets.class_names import Label, plain_label
 from ssl_mix.datasets.formats import suffix_of, suffixes
+from ssl_mix.datasets.listing import look_through
 from ssl_mix.datasets.packed import Names
-from ssl_mix.errors import UserError
+from ssl_mix.errors import UserError, counts_of
 
 RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
 LABEL_SUFFIXES = ("cls", "json")
@@ -63,9 +64,20 @@ class TarImages:
 
 def shards_at(value: str) -> list[str]:
     """The archives that a path means: a ``.tar`` file, a folder with some, or a pattern with ``*`` or
-    ``{000..012}``; none where it means something else."""
+    ``{000..012}``; none where it means something else, as a folder with more images than archives does.
+
+    Raises:
+        ValueError: a folder holds archives and some images.
+    """
     if os.path.isdir(value):
-        return sorted(str(path) for path in Path(value).glob("*.tar"))
+        archives = sorted(str(path) for path in Path(value).glob("*.tar"))
+        images = len(look_through(Path(value)).images) if archives else 0
+        if 0 < images <= len(archives):
+            raise UserError(
+                f"{value} holds {counts_of(len(archives), 'tar archive')} and {counts_of(images, 'image')}: "
+                "move one kind elsewhere"
+            )
+        return [] if images else archives
     if not value.endswith(".tar"):
         return []
     if found := RANGE.search(value):

@@ -1,7 +1,11 @@
 """The one exception for mistakes that a user can mend."""
 
 import difflib
-from collections.abc import Iterable
+import os
+import types
+from collections.abc import Iterable, Mapping
+from numbers import Integral, Real
+from typing import Any, Literal, Union, get_args, get_origin
 
 
 class UserError(ValueError):
@@ -23,14 +27,69 @@ def check_choice(name: str, value: str, known: Iterable[str]) -> None:
         raise UserError(f"{name} must be one of {', '.join(known)}, got {value!r}.{nearest(value, known)}")
 
 
+def check_number(name: str, value: object) -> None:
+    """Raise unless ``value`` is a real number, of Python or NumPy."""
+    if not isinstance(value, Real) or isinstance(value, bool):
+        raise UserError(f"{name} must be a number, got {type(value).__name__} {value!r:.40}")
+
+
+def check_kinds(values: Mapping[str, object], hints: Mapping[str, Any]) -> None:
+    """Raise unless each value is of a kind that the type hint of its name allows; what has none may be
+    anything."""
+    for name, value in values.items():
+        if name in hints and not fits(value, hints[name]):
+            expected = " or ".join(kinds_in(hints[name]))
+            raise UserError(f"{name} must be {expected}, got {type(value).__name__} {value!r:.60}")
+
+
+def fits(value: object, hint: Any) -> bool:
+    """Whether a value, of Python or NumPy or read from JSON, is of a kind that a type hint allows.
+
+    A number is no truth value, a list will do for a tuple, and a path for a word.
+    """
+    origin, parts = get_origin(hint), get_args(hint)
+    if origin in (Union, types.UnionType):
+        return any(fits(value, kind) for kind in parts)
+    if origin is Literal:
+        return any(type(value) is type(known) and value == known for known in parts)
+    if origin is tuple:
+        return isinstance(value, list | tuple) and all(fits(part, parts[0]) for part in value)
+    if hint in KINDS and hint is not type(None):
+        return isinstance(value, KINDS[hint][0]) and (hint is bool or not isinstance(value, bool))
+    return not isinstance(hint, type) or isinstance(value, hint)
+
+
+def kinds_in(hint: Any) -> list[str]:
+    """What a type hint allows, in words."""
+    origin, parts = get_origin(hint), get_args(hint)
+    if origin in (Union, types.UnionType):
+        return [word for kind in parts for word in kinds_in(kind)]
+    if origin is Literal:
+        return [", ".join(map(repr, parts))]
+    if origin is tuple:
+        return [f"several, each {kinds_in(parts[0])[0]}"]
+    return [KINDS[hint][1] if hint in KINDS else getattr(hint, "__name__", str(hint))]
+
+
+KINDS: dict[Any, tuple[Any, str]] = {
+    int: (Integral, "a whole number"),
+    float: (Real, "a number"),
+    str: ((str, os.PathLike), "a word"),
+    bool: (bool, "True or False"),
+    type(None): (type(None), "None"),
+}
+
+
 def check_share(name: str, value: float) -> None:
     """Raise unless ``value`` lies in [0, 1]."""
+    check_number(name, value)
     if not 0 <= value <= 1:
         raise UserError(f"{name} must lie in [0, 1], got {value}")
 
 
 def check_positive(name: str, value: float) -> None:
     """Raise unless ``value`` is above zero and finite."""
+    check_number(name, value)
     if not 0 < value < float("inf"):
         raise UserError(f"{name} must be above 0, got {value}")
 
@@ -44,5 +103,11 @@ def check_count(name: str, value: float) -> None:
 
 def check_not_negative(name: str, value: float) -> None:
     """Raise unless ``value`` is at least zero and finite."""
+    check_number(name, value)
     if not 0 <= value < float("inf"):
         raise UserError(f"{name} must not be negative, got {value}")
+
+
+def counts_of(count: int, thing: str) -> str:
+    """A number of things in words, "1 file" or "2 files"."""
+    return f"{count:,} {thing}" + ("" if count == 1 else "s")

@@ -178,7 +178,11 @@ def test_gray_pictures(name: str) -> None:
             {"first_block": "raw"},
             "first_block is for networks of the kind wrn-28-K, not for 'small-cnn'",
         ),
-        ("wrn-28-2", {"drop_path": 0.1}, "drop_path is for networks of the kind liteN or timm:NAME, not"),
+        (
+            "wrn-28-2",
+            {"drop_path": 0.1},
+            "drop_path is for networks of the kind pvt-t or liteN or timm:NAME, not",
+        ),
         ("resnet-18", {"pretrained": "default"}, "of the kind liteN or timm:NAME or torchvision:NAME, not"),
         ("timm:resnet18", {"drop_path": 1.5}, "drop_path"),
         ("preact-resnet", {}, "preact-resnet-18"),

@@ -11,14 +11,16 @@ from ssl_mix.errors import check_choice
 
 
 class _Square(NamedTuple):
-    """Smallest and largest side as a share of the image's, or in pixels, its color, and its value in images
-    with one channel."""
+    """Smallest and largest side as a share of the image's, or in pixels, its color, its value in images with
+    one channel, and the chance of an image to have one; or smallest and largest ``area`` as a share."""
 
     low: float
     high: float
     color: tuple[int, int, int]
     gray: int
     pixels: bool = False
+    chance: float = 1.0
+    area: bool = False
 
 
 SQUARES: dict[Variant, _Square] = {
@@ -26,6 +28,9 @@ SQUARES: dict[Variant, _Square] = {
     "kekmodel": _Square(0.5, 0.5, (127, 127, 127), 127),
     "self-tuning": _Square(16, 16, (127, 127, 127), 127, pixels=True),
     "google": _Square(0.5, 0.5, (0, 0, 0), 0),
+    "rand-m9": _Square(0.02, 1 / 3, (124, 116, 104), 118, chance=0.25, area=True),
+    "rand-m7": _Square(0.0, 0.0, (124, 116, 104), 118),
+    "rand-m6": _Square(0.0, 0.0, (124, 116, 104), 118),
 }
 
 
@@ -33,8 +38,9 @@ def cutout(images: Tensor, *, variant: Variant = "torchssl", generator: torch.Ge
     """Paint a square at a place of its own in each image, clipped at the borders.
 
     The center is uniform over the image. The side is a share of the image's shorter side: "torchssl" U(0,
-    0.5), "kekmodel" and "google" 0.5 (16 of 32 pixels), "self-tuning" 16 pixels. A pixel is hidden where its
-    middle lies in the square.
+    0.5), "kekmodel" and "google" 0.5 (16 of 32 pixels), "self-tuning" 16 pixels. "rand-m9" is
+    random erasing: one image in four has a square of an area of U(0.02, 1/3); "rand-m7" and "rand-m6" hide
+    nothing. A pixel is hidden where its middle lies in the square.
 
     Args:
         images: (N, C, H, W) uint8 with 1 or 3 channels; left as they are.
@@ -46,14 +52,17 @@ def cutout(images: Tensor, *, variant: Variant = "torchssl", generator: torch.Ge
 
     Source: DeVries & Taylor, "Improved Regularization of Convolutional Neural Networks with Cutout" (2017).
     Differs from the code that the variants are named after: the part of a square beyond the left or upper
-    border is cut off, not pushed inside.
+    border is cut off, not pushed inside; random erasing (Zhong et al., AAAI 2020) is of squares in the mean
+    color, where timm's are rectangles of noise.
     """
     check_choice("variant", variant, SQUARES)
     check_images(images, "cutout", channels=(1, 3))
     square, (count, channels, height, width) = SQUARES[variant], images.shape
     share, x, y = torch.rand(3, count, generator=generator).unbind(0)
     unit = 1 if square.pixels else min(height, width)
-    half = unit * (square.low + (square.high - square.low) * share) / 2
+    share = share / square.chance  # above 1 for images that have none
+    side = square.low + (square.high - square.low) * share
+    half = unit * (side.sqrt() if square.area else side) / 2 * (share < 1)
     rows = _near(y, half, height).mul_(255).to(images.device, non_blocking=True)
     columns = _near(x, half, width).to(images.device, non_blocking=True)
     hidden = (rows[:, :, None] * columns[:, None, :])[:, None]

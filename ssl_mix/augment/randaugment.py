@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ssl_mix.augment.apply import Choices, apply_choices, magnitudes, ranges_in_pixels
 from ssl_mix.augment.checks import check_images
-from ssl_mix.augment.pools import OPERATIONS, POOLS, Variant
+from ssl_mix.augment.pools import DEVIATION, OPERATIONS, POOLS, Variant
 from ssl_mix.errors import check_choice
 
 
@@ -16,7 +16,8 @@ class RandAugment:
     """Random image operations, drawn for each image by itself.
 
     Args:
-        variant: "torchssl", "kekmodel", "google" or "self-tuning", see ``ssl_mix.augment.pools``.
+        variant: "torchssl", "kekmodel", "google", "self-tuning" or timm's "rand-m9", see
+            ``ssl_mix.augment.pools``.
         geometry: factor on the ranges of rotation, shear and translation; below 1 for tiny images.
         draws: operations for each image; default: as many as the variant has.
 
@@ -56,6 +57,9 @@ class RandAugment:
         operation = torch.randint(len(OPERATIONS), shape, generator=generator)
         applied, level, sign = torch.rand(3, *shape, dtype=torch.float64, generator=generator).unbind(0)
         operation = operation.where(applied < pool.probability, OPERATIONS.index("identity"))
+        if pool.strength is not None:
+            drawn = torch.randn(shape, dtype=torch.float64, generator=generator)
+            level = (pool.strength + DEVIATION * drawn).clamp(0, 1)
         if pool.levels:
             level = (1 + (level * (pool.levels - 1)).floor()) / pool.levels
         ranges = ranges_in_pixels(pool.ranges, self.geometry, height, width)

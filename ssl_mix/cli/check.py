@@ -13,6 +13,7 @@ import torch
 from rich.table import Table
 from torch import nn
 
+from ssl_mix.algorithms import ALGORITHMS
 from ssl_mix.cli.copies import copy_rows
 from ssl_mix.cli.terminal import console, keep_freed_memory, reading_bar, say, warn
 from ssl_mix.cli.train import built_from, explain
@@ -26,12 +27,14 @@ from ssl_mix.datasets.originals import Files
 from ssl_mix.datasets.packed import Paths
 from ssl_mix.engine.config import TrainConfig
 from ssl_mix.engine.trainer import Trainer
+from ssl_mix.errors import counts_of
 from ssl_mix.models import default_network
 from ssl_mix.runs.data_options import PATHS, DataOptions
 from ssl_mix.runs.folder import check_run_folder
 from ssl_mix.runs.prepared import Prepared, prepare
 
 NAMED = 3  # files
+ANY = "supervised"  # learns from whatever has labels
 MAX_ROWS = 20
 WARM_UP, TIMED = 1, 2
 Rows = list[tuple[str, str]]
@@ -47,7 +50,7 @@ def check(arguments: Sequence[str]) -> None:
     Raises:
         ValueError: what ``ssl-mix train`` would refuse.
     """
-    words = read_words(arguments)
+    words = read_words(with_algorithm(arguments))
     if words.help:
         explain(words, "check")
         return
@@ -60,6 +63,18 @@ def check(arguments: Sequence[str]) -> None:
     for note in prepared.notes:
         warn(note)
     say("Nothing was trained or written: ssl-mix train with the same words does it.")
+
+
+def with_algorithm(arguments: Sequence[str]) -> list[str]:
+    """The words, with an algorithm where they begin with an option: data can be looked at without one."""
+    if (
+        not arguments
+        or not arguments[0].startswith("--")
+        or {*arguments} & {*ALGORITHMS, "--help", "--help-all"}
+    ):
+        return list(arguments)
+    warn(f"no algorithm is named: checked as for {ANY}, others are in ssl-mix list algorithms")
+    return [ANY, *arguments]
 
 
 def read(words: Words) -> Prepared:
@@ -223,11 +238,6 @@ def seen(size: int, steps: int, count: int, views: Sequence[str]) -> str:
     epochs = size * steps / count
     told = f"{epochs:,.1f}" if epochs < 100 else f"{epochs:,.0f}"
     return f"{size} a step, views {' '.join(views)}, {told} epochs"
-
-
-def counts_of(count: int, thing: str) -> str:
-    """A number of things, "1 thread" or "2 threads"."""
-    return f"{count} {thing}" + ("" if count == 1 else "s")
 
 
 def optimizer_words(config: TrainConfig) -> str:

@@ -128,7 +128,7 @@ _RUN_OPTIONS = """Train a classifier from few labels.
 
 Args:
     out: folder of the run.
-    recipe: where defaults come from: "small" for runs up to about 10,000 steps, "paper" for the published settings of the algorithm, "recommended" for transfer.
+    recipe: where defaults come from: "small" for runs up to about 10,000 steps, "paper" for the published settings of the algorithm, "recommended" for transfer; the others are of papers for supervised training, see ``ssl-mix list recipes``.
     overwrite: replace the run that the folder holds.
 """  # noqa: E501 (one line an option, for the parser to wrap)
 

@@ -1,5 +1,6 @@
 """The ``ssl-mix`` command: which word starts what. A command's code is imported when it is called."""
 
+import errno
 import importlib
 import os
 import random
@@ -17,6 +18,7 @@ from ssl_mix.errors import UserError, nearest
 from ssl_mix.runs.stopping import Stopped, stop_at_once
 
 NO_MEMORY = ("can't allocate memory", "out of memory")  # as PyTorch says it of CPUs and of GPUs
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 INTERRUPTED, PIPE_CLOSED = 130, 141  # exit statuses as shells report them: 128 and the number of the signal
 
 
@@ -107,10 +109,22 @@ def message_of(error: Exception) -> str:
     if isinstance(error, UserError | OSError):
         from ssl_mix.cli.terminal import as_flags
 
-        return as_flags(str(error))
+        return as_flags(of_system(error) if isinstance(error, OSError) else str(error))
     if isinstance(error, MemoryError) or any(sign in str(error) for sign in NO_MEMORY):
         return "the memory does not suffice: lower --batch-size, --image-size or what else makes a step large"
     return ""
+
+
+def of_system(error: OSError) -> str:
+    """What the system refused, of which file, without its number."""
+    if error.errno is None or error.strerror is None:
+        return str(error)
+    of = f"{error.filename}: " if error.filename is not None else ""
+    if error.errno in NO_SPACE:
+        return (
+            f"{of}the disk is full, or the file may not be as large: free some space, or take another `out`"
+        )
+    return of + error.strerror.lower()
 
 
 def flush_output() -> None:
@@ -141,6 +155,12 @@ def run_command(words: Sequence[str]) -> None:
     if words[0] == "--version":
         print(f"ssl-mix {__version__}")
         return
+    if words[0].startswith("-"):
+        behind = next((word for word in words if word in COMMANDS), "COMMAND")
+        raise UserError(
+            f"expected a command before {words[0]}: its options stand behind it, ssl-mix {behind} "
+            f"{words[0]} ..."
+        )
     if words[0] not in COMMANDS:
         raise UserError(
             f"unknown command {words[0]!r}: choose {', '.join(COMMANDS)}.{nearest(words[0], COMMANDS)}"
@@ -151,10 +171,9 @@ def run_command(words: Sequence[str]) -> None:
         return
     function = (explained(words[0]) if {*HELP} & {*words[1:]} else None) or imported(words[0])
     function.__doc__ = unwrapped(function.__doc__)
-    import tyro
+    from ssl_mix.cli.mistakes import parsed
 
-    flat = (tyro.conf.OmitSubcommandPrefixes, tyro.conf.OmitArgPrefixes)
-    tyro.cli(function, prog=f"ssl-mix {words[0]}", args=list(words[1:]), config=flat)
+    parsed(function, words[0], words[1:])()
 
 
 def explained(name: str) -> Callable[..., Any] | None:

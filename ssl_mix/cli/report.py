@@ -11,7 +11,7 @@ from rich.table import Table
 from ssl_mix.cli.terminal import as_flags, console, reading_bar, say, warn
 from ssl_mix.cli.use import check_writable
 from ssl_mix.errors import UserError
-from ssl_mix.reports.compared import as_csv, as_latex, as_markdown, cells
+from ssl_mix.reports.compared import as_csv, as_latex, as_markdown, cells, tested_words
 from ssl_mix.reports.comparison import Comparison, compare, run_folders
 from ssl_mix.reports.headline import answer
 from ssl_mix.reports.run_page import run_page
@@ -87,6 +87,8 @@ def compare_command(
     for row in rows:
         table.add_row(*map(escape, row))
     console.print(table)
+    if tested := tested_words(comparison):
+        say(f"n runs, mean +- deviation; {tested}")
     for note in comparison.notes:
         warn(note)
     for _, path, written in wanted:

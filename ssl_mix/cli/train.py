@@ -12,10 +12,12 @@ from ssl_mix.cli.terminal import console, keep_freed_memory, quoted, reading_bar
 from ssl_mix.cli.words import Words, read_words
 from ssl_mix.errors import UserError
 from ssl_mix.ranks import count, rank
+from ssl_mix.recipes import GENERAL
 from ssl_mix.recipes.build import Built, build_run, defaults_of
 from ssl_mix.reports import write_reports
 from ssl_mix.reports.page import REPORT
 from ssl_mix.reports.summary import Summary, summary_rows
+from ssl_mix.runs.folder import chosen_by_auto
 from ssl_mix.runs.run import Run
 from ssl_mix.runs.session import Session, reopen, start
 from ssl_mix.runs.stopping import Stopped
@@ -50,7 +52,8 @@ def train(arguments: Sequence[str]) -> None:
 
 def explain(words: Words, command: str = "train") -> None:
     """Print the help of a command that was asked for."""
-    defaults = defaults_of(words.algorithm or "fixmatch", words.options, words.recipe)
+    usual = "fixmatch" if words.recipe in GENERAL else "supervised"
+    defaults = defaults_of(words.algorithm or usual, words.options, words.recipe)
     print_help(words.algorithm, defaults, every=words.help == "all", command=command)
 
 
@@ -67,7 +70,6 @@ def read_run(arguments: Sequence[str]) -> Run:
 
     Raises:
         ValueError: an option is unknown or out of range.
-        SystemExit: a value cannot be read as what the option takes; a message is on stderr.
     """
     return built_from(read_words(arguments)).run
 
@@ -117,7 +119,7 @@ def finish(session: Session) -> None:
     trainer = session.trainer
     if trainer.device.type == "cpu":
         keep_freed_memory()
-    name = type(trainer.algorithm).__name__
+    name = name_of(session)
     split = trainer.split
     unused = "" if trainer.algorithm.unlabeled_views or not split.unlabeled else " (not used)"
     say(
@@ -133,10 +135,16 @@ def finish(session: Session) -> None:
         tell(write_reports(session), session)
 
 
+def name_of(session: Session) -> str:
+    """What a run is of, for people: its algorithm, or what ``auto`` chose."""
+    chosen = chosen_by_auto(session.folder)
+    return type(session.trainer.algorithm).__name__ if chosen is None else f"auto: {chosen}"
+
+
 def tell(summary: Summary, session: Session) -> None:
     """Say what came out of a run and what to type next."""
     trainer, folder = session.trainer, session.folder
-    name = type(trainer.algorithm).__name__
+    name = name_of(session)
     if (summary.data_wait or 0.0) > MUCH_WAITING and summary.seconds > SECONDS_THAT_COUNT:
         warn(
             f"training waited {summary.data_wait:.0%} of its time for images to be read: keep them in "

@@ -14,7 +14,7 @@ from ssl_mix.cli.terminal import keep_freed_memory, reading_bar, say, warn
 from ssl_mix.cli.train import finish
 from ssl_mix.cli.transfer import resume as resume_transfer
 from ssl_mix.datasets import DATASETS
-from ssl_mix.errors import UserError, check_count
+from ssl_mix.errors import UserError, check_count, counts_of
 from ssl_mix.export.exported import Exported
 from ssl_mix.mixers import MIXERS
 from ssl_mix.mixing.words import WORDS
@@ -24,6 +24,7 @@ from ssl_mix.rebalance import ADDONS
 from ssl_mix.recipes import RECIPES
 from ssl_mix.reports.csv_files import prediction_rows, pseudo_label_rows, write_csv
 from ssl_mix.runs.changes import Changes
+from ssl_mix.runs.folder import check_place
 from ssl_mix.runs.more_labels import start_with_labels
 from ssl_mix.runs.predicting import Precision, computing, predict
 from ssl_mix.runs.rejecting import choose_rejection
@@ -50,6 +51,7 @@ def check_writable(out: Path, name: str = "out", *, overwrite: bool = False) -> 
         raise UserError(f"the folder of --{name} {out} does not exist: make it first")
     if out.is_dir():
         raise UserError(f"--{name} {out} is a folder: name a file")
+    check_place(out)
     if out.exists() and not overwrite:
         raise UserError(f"{out} is there already: choose another --{name}, or replace it with --overwrite")
 
@@ -168,10 +170,10 @@ def predict_command(
     for path, reason in found.broken:
         warn(f"cannot read {path}: {reason}")
     count = write_csv(out, prediction_rows(found, trained.classes, top)) - len(found.broken)
-    failed = f", and {len(found.broken)} files that cannot be read" if found.broken else ""
+    failed = f", and {counts_of(len(found.broken), 'file')} that cannot be read" if found.broken else ""
     if rejection is not None and found.rejected is not None:
-        say(f"none of these: {int(found.rejected.sum())} images; {rejection.note}")
-    say(f"{count} predictions{failed} in {out}")
+        say(f"none of these: {counts_of(int(found.rejected.sum()), 'image')}; {rejection.note}")
+    say(f"{counts_of(count, 'prediction')}{failed} in {out}")
     if not count:
         sys.exit(1)
 
@@ -198,7 +200,8 @@ def pseudo_labels(run: RunFolder, *, out: Path, overwrite: bool = False) -> None
     selects = trained.run.algorithm.selects
     count = write_csv(out, pseudo_label_rows(run, bank, trained.classes, selects=selects))
     rest = len(slots["label"]) - count
-    say(f"{count} pseudo-labels in {out}{f'; no step has drawn the other {rest} yet' if rest else ''}")
+    missing = f"; no step has drawn the other {rest} yet" if rest else ""
+    say(f"{counts_of(count, 'pseudo-label')} in {out}{missing}")
 
 
 REGISTRIES: dict[str, Mapping[str, Any]] = {

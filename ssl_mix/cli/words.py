@@ -17,9 +17,10 @@ import tyro
 
 from ssl_mix.algorithms import ALGORITHMS
 from ssl_mix.cli.help import FLAT, explain_mistake
+from ssl_mix.cli.mistakes import in_one_sentence, strange_word
 from ssl_mix.errors import UserError, check_choice
 from ssl_mix.recipes import RECIPES
-from ssl_mix.recipes.build import GROUPS, check_known, default_options, defaults_of, nested_in
+from ssl_mix.recipes.build import GROUPS, check_known, default_options, defaults_of, known_options, nested_in
 from ssl_mix.recipes.recipe import Recipe
 from ssl_mix.runs.own_algorithm import register
 from ssl_mix.runs.run import NESTED
@@ -51,8 +52,8 @@ def read_words(arguments: Sequence[str]) -> Words:
     """What the words behind ``ssl-mix train`` say, in whatever order.
 
     Raises:
-        ValueError: an algorithm, a recipe or an option is unknown.
-        SystemExit: a value cannot be read as what the option takes; a message is on stderr.
+        ValueError: an algorithm, a recipe or an option is unknown, or a value cannot be read as what the
+            option takes.
     """
     first = arguments[0] if arguments and not arguments[0].startswith("-") else ""
     register(first)
@@ -61,7 +62,8 @@ def read_words(arguments: Sequence[str]) -> Words:
         with contextlib.redirect_stderr(io.StringIO()):
             words, unknown = _parse(arguments, {}, named)
     except SystemExit:  # a value of the wrong kind: the parser that knows all defaults tells it best
-        explain_mistake(arguments)
+        with in_one_sentence("train", arguments, ()):
+            explain_mistake(arguments)
         raise
     if words.help:
         if first and not words.algorithm:
@@ -70,7 +72,8 @@ def read_words(arguments: Sequence[str]) -> Words:
     check_choice("recipe", words.recipe, RECIPES)
     if words.algorithm:
         switches = _switches(words.algorithm, defaults_of(words.algorithm, words.options, words.recipe))
-        words, unknown = _parse(arguments, switches, words.algorithm)
+        with in_one_sentence("train", arguments, ()):
+            words, unknown = _parse(arguments, switches, words.algorithm)
     _refuse(unknown, words.algorithm)
     return words
 
@@ -84,7 +87,7 @@ def _refuse(unknown: Sequence[str], algorithm: str) -> None:
         check_choice("algorithm", str(strange), ALGORITHMS)
     for word in unknown:
         if not word.startswith("--"):
-            raise UserError(f"{word!r} means nothing here: expected options that begin with --")
+            raise UserError(strange_word(word, algorithm, known_options(algorithm)))
         check_known(algorithm, [word.partition("=")[0][2:].replace("-", "_")])
 
 

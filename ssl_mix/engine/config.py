@@ -1,12 +1,14 @@
 """How a run is trained, whatever the algorithm."""
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, get_args, get_type_hints
 
+from ssl_mix.engine.timm_optimizers import check_optimizer
 from ssl_mix.errors import (
     UserError,
     check_choice,
     check_count,
+    check_kinds,
     check_not_negative,
     check_positive,
     check_share,
@@ -35,8 +37,13 @@ class TrainConfig:
             like one of the classes, by their energy or by what the algorithm has for it.
         class_weights: weight of each class, in the order of the names: its labeled images are drawn that much
             more often, which weighs their losses so on the average. With "balanced" leave them out.
-        optimizer: "sgd" or "adamw".
+        repeated_augmentation: times that a labeled image comes in a step, each time in a view of its own; a
+            step then has that many times fewer different images.
+        optimizer: "sgd" or "adamw", PyTorch's own; or any of timm's by its name there: "lamb", "lion",
+            "nadamw", "muon".
         lr: learning rate.
+        layer_decay: learning rate of each layer over that of the next one, in (0, 1], up to the head: layers
+            as timm counts them, blocks mostly; of other networks, stages.
         head_lr_factor: learning rate of the head and of what the algorithm adds, over that of the other
             layers; 10 is usual for pre-trained networks.
         momentum: share of the last update that SGD keeps.
@@ -47,7 +54,11 @@ class TrainConfig:
             ``lr``.
         milestones: steps at which "step" takes a tenth; default: half of the steps and three quarters.
         final_lr: where "half-cosine" ends.
-        warmup_steps: steps in which the learning rate rises evenly from 1e-6 to the schedule.
+        warmup_steps: steps in which the learning rate rises evenly from ``warmup_lr`` to ``lr``; the schedule
+            goes on where it is by then.
+        warmup_lr: where that begins.
+        lr_every: steps for which the learning rate stays what it is: 1, or those of an epoch for a schedule
+            by the epoch.
         ema_decay: decay of the teacher's moving average.
         ema_warmup: let the decay of update t be min(ema_decay, (1 + t) / (10 + t)), for runs under about
             10,000 steps.
@@ -79,8 +90,10 @@ class TrainConfig:
     balanced: bool = False
     reject: float = 0.0
     class_weights: tuple[float, ...] = ()
-    optimizer: Literal["sgd", "adamw"] = "sgd"
+    repeated_augmentation: int = 1
+    optimizer: str = "sgd"
     lr: float = 0.03
+    layer_decay: float = 1.0
     head_lr_factor: float = 1.0
     momentum: float = 0.9
     nesterov: bool = True
@@ -89,6 +102,8 @@ class TrainConfig:
     milestones: tuple[int, ...] = ()
     final_lr: float = 0.0
     warmup_steps: int = 0
+    warmup_lr: float = 1e-6
+    lr_every: int = 1
     ema_decay: float = 0.999
     ema_warmup: bool = True
     ema_buffers: Literal["copy", "average"] = "copy"
@@ -106,9 +121,12 @@ class TrainConfig:
     checkpoint_every: int | None = None
 
     def __post_init__(self) -> None:
+        worded = ("optimizer", "schedule", "amp", "ema_buffers", "test_scored", "device")  # told below
+        hints = get_type_hints(TrainConfig)
+        check_kinds({n: v for n, v in vars(self).items() if n not in worded}, hints)
         check_positive("lr", self.lr)
         check_positive("head_lr_factor", self.head_lr_factor)
-        for name in ("steps", "batch_size", "accumulate", "log_every"):
+        for name in ("steps", "batch_size", "accumulate", "repeated_augmentation", "lr_every", "log_every"):
             check_count(name, getattr(self, name))
         if self.batch_size % self.accumulate:
             raise UserError(
@@ -119,7 +137,9 @@ class TrainConfig:
         for name in ("threads", "eval_every", "checkpoint_every"):
             if getattr(self, name) is not None:
                 check_count(name, getattr(self, name))
-        check_choice("optimizer", self.optimizer, ("sgd", "adamw"))
+        check_optimizer(self.optimizer)
+        if not 0 < self.layer_decay <= 1:
+            raise UserError(f"layer_decay must lie in (0, 1], got {self.layer_decay}: 1 is none")
         check_choice("schedule", self.schedule, get_args(Schedule))
         check_choice("amp", self.amp, get_args(Amp))
         check_choice("test_scored", self.test_scored, ("always", "once"))
@@ -130,13 +150,15 @@ class TrainConfig:
         if not 0 <= self.reject < 1:
             raise UserError(f"reject must lie in [0, 1), got {self.reject}: something must be left")
         if self.balanced and self.class_weights:
-            raise UserError("`balanced` draws all classes alike: leave out it or `class_weights`")
+            raise UserError(
+                "`balanced` draws all classes alike: leave one of them out, `balanced` or `class_weights`"
+            )
         for milestone in self.milestones:
             check_count("milestones", milestone)
         check_choice("ema_buffers", self.ema_buffers, ("copy", "average"))
         for name in ("momentum", "ema_decay", "start_share"):
             check_share(name, getattr(self, name))
-        for name in ("weight_decay", "final_lr", "warmup_steps"):
+        for name in ("weight_decay", "final_lr", "warmup_steps", "warmup_lr"):
             check_not_negative(name, getattr(self, name))
         if self.final_lr and self.schedule != "half-cosine":
             raise UserError(f"final_lr belongs to schedule 'half-cosine', not to {self.schedule!r}")

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from ssl_mix.algorithm import Algorithm
 from ssl_mix.datasets import DataSet, ShuffledIndex, Split
 from ssl_mix.datasets.images import shared_batches
+from ssl_mix.datasets.repeated import RepeatedIndex
 from ssl_mix.datasets.tensors import TensorViews
 from ssl_mix.datasets.weighted import WeightedIndex
 from ssl_mix.engine.config import TrainConfig
@@ -163,12 +164,16 @@ class Feed:
         positions = raw.unlabeled.positions.to(self.device, non_blocking=True)
         return Batch(labeled, Samples(views, positions, None))
 
-    def _order(self, name: str, part: Tensor, size: int) -> ShuffledIndex | WeightedIndex:
+    def _order(self, name: str, part: Tensor, size: int) -> ShuffledIndex | WeightedIndex | RepeatedIndex:
         config, weights = self.config, self.config.class_weights
+        order: ShuffledIndex | WeightedIndex
         if name == "labeled" and (config.balanced or weights):
             labels = self.data.train.labels[part]
-            return WeightedIndex(labels, weights, size, seed=config.seed, stream=name)
-        return ShuffledIndex(range(len(part)), size, seed=config.seed, stream=name)
+            order = WeightedIndex(labels, weights, size, seed=config.seed, stream=name)
+        else:
+            order = ShuffledIndex(range(len(part)), size, seed=config.seed, stream=name)
+        repeated = name == "labeled" and config.repeated_augmentation > 1
+        return RepeatedIndex(order, config.repeated_augmentation) if repeated else order
 
     def _views(
         self, raw: RawSamples, names: tuple[str, ...], generator: torch.Generator

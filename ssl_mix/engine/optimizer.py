@@ -8,19 +8,20 @@ import torch
 from torch import Tensor, nn
 
 from ssl_mix.engine.config import TrainConfig
+from ssl_mix.engine.layers import layer_factors
+from ssl_mix.engine.timm_optimizers import timm_optimizer
 from ssl_mix.models.pretrained import source_classifier
-
-WARMUP_START = 1e-6
 
 
 def build_optimizer(
     net: nn.Module, config: TrainConfig, body: Iterable[nn.Parameter] = ()
 ) -> torch.optim.Optimizer:
-    """SGD or AdamW, fused.
+    """SGD or AdamW, fused, or one of timm's.
 
     There is no weight decay on parameters with one axis (biases, norms), nor on those that a network of timm
     exempts. Frozen parameters are left out. Where ``config.head_lr_factor`` is not 1, what is not in ``body``
-    makes up groups of its own, whose entry "factor" :func:`set_learning_rate` multiplies by.
+    makes up groups of its own, and so does each layer with ``config.layer_decay``; by their entry "factor"
+    :func:`set_learning_rate` multiplies.
 
     Args:
         net: holds every parameter to train.
@@ -29,11 +30,13 @@ def build_optimizer(
     """
     patterns = _exempt(net)
     known = {id(parameter) for parameter in body} if config.head_lr_factor != 1 else None
+    layers = layer_factors(net, config.layer_decay) if config.layer_decay != 1 else {}
     groups: dict[tuple[float, bool], list[Tensor]] = {(1.0, False): [], (1.0, True): []}
     for name, parameter in net.named_parameters():
         if parameter.requires_grad:
             exempt = parameter.ndim <= 1 or any(fnmatchcase(name, pattern) for pattern in patterns)
             factor = 1.0 if known is None or id(parameter) in known else config.head_lr_factor
+            factor *= layers.get(id(parameter), 1.0)
             groups.setdefault((factor, exempt), []).append(parameter)
     described = [
         {
@@ -46,6 +49,9 @@ def build_optimizer(
     ]
     if config.optimizer == "adamw":
         return torch.optim.AdamW(described, lr=config.lr, fused=True)
+    if config.optimizer != "sgd":
+        described = [group for group in described if group["params"]]
+        return timm_optimizer(config.optimizer, described, lr=config.lr, momentum=config.momentum)
     nesterov = config.nesterov and config.momentum > 0
     return torch.optim.SGD(described, lr=config.lr, momentum=config.momentum, nesterov=nesterov, fused=True)
 
@@ -77,8 +83,9 @@ def _exempt(net: nn.Module) -> set[str]:
 def learning_rate(config: TrainConfig, step: int) -> float:
     """The learning rate of step ``step``, 0 for the first: a pure function, so that nothing need be
     restored."""
+    step -= step % config.lr_every
     if step < config.warmup_steps:
-        return WARMUP_START + (scheduled(config, step) - WARMUP_START) * step / config.warmup_steps
+        return config.warmup_lr + (config.lr - config.warmup_lr) * step / config.warmup_steps
     return scheduled(config, step)
 
 

@@ -1,5 +1,7 @@
 """Which class is taken for which, and what follows from it."""
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -38,7 +40,7 @@ def predicted_classes(probabilities: Tensor, labels: Tensor) -> Tensor:
 
 def check_finite(given: Tensor, name: str) -> None:
     """Raise unless all of ``given`` (N, ...) is finite."""
-    unclear = int((~given.isfinite()).view(len(given), -1).any(dim=1).sum())
+    unclear = int((~given.isfinite()).reshape(len(given), math.prod(given.shape[1:])).any(dim=1).sum())
     if unclear:
         raise UserError(f"{unclear} of {len(given)} rows of {name} are not finite: has it diverged?")
 

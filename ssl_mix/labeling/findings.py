@@ -21,6 +21,9 @@ TWO_CLASSES, WRONG, ODD, TESTED, COPY = (
 )
 
 
+SURE, ENOUGH = 0.9, 20  # accuracy, and labels to a class, from which on a list of wrong ones is short
+
+
 class Finding(NamedTuple):
     """What is doubtful about one labeled image.
 
@@ -71,6 +74,8 @@ def audit(data: DataSet, split: Split, features: Tensor, *, seed: int = 0) -> Fi
         )
     probabilities = out_of_sample(features[labeled], labels, len(data.classes), seed=seed)
     wrong = wrong_labels(probabilities, labels)
+    if wrong.suspicious.any() and (note := trust_note(probabilities, labels)):
+        notes += (note,)
     far = outlier_scores(features[labeled])
     found = [
         Finding(int(labeled[at]), WRONG, int(wrong.suggested[at]), float(wrong.scores[at]))
@@ -82,6 +87,24 @@ def audit(data: DataSet, split: Split, features: Tensor, *, seed: int = 0) -> Fi
     order = (TWO_CLASSES, WRONG, ODD, TESTED, COPY)
     ranked = sorted(copied + found, key=lambda one: (order.index(one.reason), -one.score, one.position))
     return Findings(ranked, notes)
+
+
+def trust_note(probabilities: Tensor, labels: Tensor) -> str:
+    """How far a list of wrong labels can be trusted where few labels judge each other; "" where they are
+    enough.
+
+    A classifier that errs on a share e of right labels lists most of those too: it is told with its accuracy
+    on the labels as they are, and how many of them it says otherwise by itself.
+    """
+    right = (probabilities.argmax(dim=1) == labels).double().mean().item()
+    median = int(torch.bincount(labels)[labels].median())
+    if right >= SURE and median >= ENOUGH:
+        return ""
+    return (
+        f"labels listed as of another class are to be looked at, not believed: of n = {len(labels)} labels, "
+        f"{median} to a class in the median, the judge agrees with {right:.0%}, so that up to "
+        f"{1 - right:.0%} of them can be doubted though they are right"
+    )
 
 
 def copies(data: DataSet, split: Split, labeled: Sequence[int]) -> tuple[list[Finding], tuple[str, ...]]:

@@ -138,7 +138,8 @@ __all__ = [
 
 
 def build_mixer(name: str, alpha: float | None = None) -> Mixer:
-    """The mixer called ``name``, with its own defaults but for ``alpha`` where that is given.
+    """The mixer called ``name``, with its own defaults but for ``alpha`` where that is given; of
+    "mixup-cutmix" it is Mixup's.
 
     Raises:
         ValueError: the name is unknown, or the mixer draws its shares otherwise and has no alpha.
@@ -151,6 +152,7 @@ def build_mixer(name: str, alpha: float | None = None) -> Mixer:
     mixer = MIXERS[name]
     if alpha is None:
         return mixer()
-    if "alpha" not in inspect.signature(mixer).parameters:
+    taken = next((n for n in ("alpha", "mixup_alpha") if n in inspect.signature(mixer).parameters), None)
+    if taken is None:
         raise UserError(f"mixer {name!r} has no alpha: it does not draw its shares from a Beta distribution")
-    return mixer(alpha=alpha)
+    return mixer(**{taken: alpha})

@@ -33,6 +33,8 @@ class MixingLoss:
         label_policy: "lumix" perturbs lam and adds LUMix's regularizer; "plain" and "transmix" take lam as it
             comes.
         label_smoothing: of the cross-entropy, as in ``torch.nn.CrossEntropyLoss``.
+        target_threshold: of "bce": a class is wanted wholly where its share is above this, below 1/2, and
+            else not at all, as timm's ``BinaryCrossEntropy`` has it; None wants it by its share.
 
     Raises:
         ValueError: an option is unknown, or does not fit another.
@@ -45,6 +47,7 @@ class MixingLoss:
         label_policy: LabelPolicy = "plain",
         *,
         label_smoothing: float = 0.0,
+        target_threshold: float | None = None,
     ) -> None:
         decoupled = mixing.mix == "dm"
         check_choice("criterion", criterion, get_args(Criterion))
@@ -58,12 +61,23 @@ class MixingLoss:
                 "the "
                 "perturbation would be lost where it matters. Use `criterion=ce` with lumix"
             )
-        self.label_policy = label_policy
+        if target_threshold is not None:
+            if not 0 <= target_threshold < 0.5:
+                raise UserError(
+                    f"target_threshold must lie in [0, 0.5), got {target_threshold}: of two classes one "
+                    "is in the picture"
+                )
+            if criterion != "bce" or decoupled:
+                raise UserError(
+                    "`target_threshold` belongs to `criterion=bce` with `mix=mixup`: dm has a rescaling of "
+                    "its own"
+                )
+        self.label_policy, self.threshold = label_policy, target_threshold
         self.criterion: DecoupledMixupLoss | DecoupledMixupBCELoss
         if criterion == "ce":
             self.criterion = DecoupledMixupLoss(mixing.eta * decoupled, label_smoothing=label_smoothing)
         elif not decoupled:
-            self.criterion = DecoupledMixupBCELoss(t=1.0, xi=1.0)
+            self.criterion = DecoupledMixupBCELoss(t=1.0, xi=1.0 if target_threshold is None else 0.0)
         else:
             t, xi = (0.5, 1.0) if mixing.mixer in INTERPOLATING else (1.0, 0.8)
             self.criterion = DecoupledMixupBCELoss(t=t, xi=xi)
@@ -76,11 +90,19 @@ class MixingLoss:
         self, logits: Tensor, target: MixedTarget | JointTarget, generator: torch.Generator
     ) -> Tensor:
         """The loss (0-d) of mixed images; the draws of LUMix come from ``generator``."""
-        if self.label_policy != "lumix" or isinstance(target, JointTarget):
+        if isinstance(target, JointTarget):
             return self.criterion.forward(logits, target)
+        if self.label_policy != "lumix":
+            return self.criterion.forward(logits, target._replace(lam=self._counting(target.lam)))
         lam = lumix_lam(logits, *target, generator=generator)
         regularizer = lumix_regularizer(logits, target.labels_a, target.labels_b, lam)
-        return self.criterion.forward(logits, target._replace(lam=lam)) + regularizer
+        return self.criterion.forward(logits, target._replace(lam=self._counting(lam))) + regularizer
+
+    def _counting(self, lam: Tensor) -> Tensor:
+        """Shares of which those that are not above the threshold are 0."""
+        if self.threshold is None:
+            return lam
+        return lam.masked_fill(lam <= self.threshold, 0).masked_fill(1 - lam <= self.threshold, 1)
 
 
 MIXED_ALONE = {  # options of mixed images, with what they are where nothing is mixed
@@ -89,6 +111,7 @@ MIXED_ALONE = {  # options of mixed images, with what they are where nothing is 
     "mix_schedule": "constant",
     "mix_prob": 1.0,
     "stop_mixing": 0.0,
+    "target_threshold": None,
 }
 
 
@@ -115,7 +138,8 @@ def check_composition(mixing: MixingTerms, *, label_policy: str, **options: Any)
                     f"`{name}={value}` concerns mixed images, and `mix=none` mixes none: choose `mix=mixup` "
                     "or `mix=dm` too, with a `mixer`, cutmix for example"
                 )
-    for name, value in {"label_policy": label_policy, "regularizer": options["regularizer"]}.items():
+    of_pairs = {"label_policy": label_policy, **{n: options[n] for n in ("regularizer", "target_threshold")}}
+    for name, value in of_pairs.items():
         if value != MIXED_ALONE[name] and getattr(MIXERS[mixing.mixer], "joint", False):
             raise UserError(
                 f"`{name}={value}` is about pairs of images, and `mixer={mixing.mixer}` makes one of many: "

@@ -59,14 +59,12 @@ def fitting_state(states: Mapping[str, State], own: Shapes, needed: Set[str]) ->
 def notes_of(fits: list[Fitting], source: Path) -> list[str]:
     """What the user should know of the choice."""
     chosen, others = fits[0], [fit for fit in fits[1:] if fit.whole]
+    names = [repr(fit.place) if fit.place else "the bare ones" for fit in (chosen, *others)]
     if chosen.averaged:
-        beside = f", not `{others[0].place or 'the bare ones'}`, which would fit too" if others else ""
-        return [f"the weights are the moving average in {source}, `{chosen.place}`{beside}"]
+        beside = f", not {names[1]}, which would fit too" if others else ""
+        return [f"the weights are the moving average in {source}, {names[0]}{beside}"]
     if others:
-        return [
-            f"the weights are `{chosen.place or 'the bare ones'}` of {source}; `{others[0].place}` would fit "
-            "too"
-        ]
+        return [f"the weights are {names[0]} of {source}; {names[1]} would fit too"]
     return []
 
 

@@ -16,6 +16,7 @@ from ssl_mix.models.from_timm import timm_network
 from ssl_mix.models.from_torchvision import resnet18, resnext50, torchvision_network
 from ssl_mix.models.preact_resnet import PreActResNet18
 from ssl_mix.models.pretrained import WITHOUT_DOWNLOAD, load_pretrained
+from ssl_mix.models.pvt import PVTTiny
 from ssl_mix.models.small_cnn import SmallCNN
 from ssl_mix.models.wide_resnet import FirstBlock, WideResNet
 
@@ -29,6 +30,7 @@ MODELS: dict[str, Builder] = {
     "preact-resnet-18": PreActResNet18,
     "resnet-18": resnet18,
     "resnext-50": resnext50,
+    "pvt-t": PVTTiny,
     "liteN": lite,
     "timm:NAME": timm_network,
     "torchvision:NAME": torchvision_network,
@@ -56,7 +58,7 @@ def build_model(
         image_size: side of the images in pixels, for networks that are built for one size.
         first_block: variant of wide residual networks, see :class:`WideResNet`.
         bn_momentum: share of the new batch in the running batch-norm statistics; default: the network's own.
-        drop_path: stochastic depth, for networks of timm.
+        drop_path: stochastic depth, for networks of timm and pvt-t.
         pretrained: "none"; "default", the weights that timm or torchvision offers; or a file or a run to take
             them from, see :func:`ssl_mix.models.pretrained.load_pretrained`. Its notes are then those of
             ``loading_notes(net)``.

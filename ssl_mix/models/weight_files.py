@@ -61,7 +61,7 @@ def described(states: Mapping[str, State], source: Path) -> str:
     told = []
     for place, state in list(states.items())[:SHOWN]:
         first, value = next(iter(state.items()))
-        name = f"`{place}`" if place else "bare"
+        name = repr(place) if place else "bare"
         told.append(f"{name}: {len(state)} tensors, {first} {list(value.shape)} first")
     more = f", and {len(states) - SHOWN} more" if len(states) > SHOWN else ""
     others = ", ".join(foreign(source)[:SHOWN]) if source.is_file() else ""

@@ -181,7 +181,7 @@ def prepare(
     found = search(options, features, splits, on_rung)
     if splits:
         with torch.random.fork_rng(devices=[]):  # heads are drawn, and replaced
-            body = climb_body(found.rung, options, features, splits, began + 60 * minutes, tell)
+            body = climb_body(found.rung, options, features, splits, began + 60 * minutes, tell, progress)
         found = found._replace(body=body)
     if found.body is not None and found.body.kept:
         session = start_body(found.body, options, folder, given, features, split, overwrite)

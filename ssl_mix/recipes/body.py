@@ -2,6 +2,7 @@
 where time is left, and only kept where held-out labels say that it gains."""
 
 import dataclasses
+import functools
 import itertools
 import math
 import time
@@ -17,6 +18,7 @@ from ssl_mix.engine.trainer import Trainer
 from ssl_mix.recipes.build import build_run
 from ssl_mix.recipes.ladder import Rung, head_on, rightly, run_of
 from ssl_mix.recipes.weights import BATCH, STEPS
+from ssl_mix.runs.data_options import Progress
 from ssl_mix.runs.features import Features
 from ssl_mix.runs.given import Given
 from ssl_mix.runs.head import on_images
@@ -88,6 +90,7 @@ def climb_body(
     splits: Sequence[Split],
     ends: float,
     tell: Tell,
+    progress: Progress | None = None,
 ) -> Body | None:
     """Train the body from a head on as many folds as there is time for, and predict the held-out labels.
 
@@ -98,6 +101,7 @@ def climb_body(
         splits: from ``folds``, two at least.
         ends: when the time is over, by ``time.perf_counter()``.
         tell: told what is tried, or why nothing is.
+        progress: told how many steps of a fold are taken.
 
     Returns:
         What was found; None where the time is not enough, or the loss became infinite.
@@ -126,7 +130,10 @@ def climb_body(
         return body_run(options, mixes, found.steps)
 
     try:
-        pairs = [compared(run(), run_of(head, options), features, split) for split in splits[: found.folds]]
+        pairs = [
+            compared(run(), run_of(head, options), features, split, shown(progress, fold, found.folds))
+            for fold, split in enumerate(splits[: found.folds], 1)
+        ]
     except DivergedError as error:
         tell(f"the body is left as it is: {error}")
         return None
@@ -203,12 +210,23 @@ def costs(run: Run, head: Run, features: Features, split: Split) -> tuple[float,
     return (time.perf_counter() - began) / TIMED, beside
 
 
-def compared(run: Run, head: Run, features: Features, split: Split) -> tuple[torch.Tensor, torch.Tensor]:
+def shown(progress: Progress | None, fold: int, folds: int) -> Callable[[int, int], None]:
+    """A function that is told the steps taken of a fold, and those in all."""
+    if progress is None:
+        return lambda done, total: None
+    return functools.partial(progress, f"training the body, fold {fold} of {folds}, step")
+
+
+def compared(
+    run: Run, head: Run, features: Features, split: Split, show: Callable[[int, int], None]
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Which held-out labels the trained body predicts, and which the head that it began with; (n,) each."""
     first = head_on(head, features, split)
     trainer = trainer_of(run, features, split, first)
-    for raw in itertools.islice(trainer.feed.batches(0), run.config.steps):
+    for number, raw in enumerate(itertools.islice(trainer.feed.batches(0), run.config.steps)):
+        show(number, run.config.steps)
         trainer.train_step(raw)
+    show(run.config.steps, run.config.steps)
     trainer.check_finite()
     return rightly(trainer, split.validation), rightly(first, split.validation)
 

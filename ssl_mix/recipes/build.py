@@ -4,14 +4,17 @@ Python."""
 import dataclasses
 import inspect
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_type_hints
+
+import numpy as np
 
 from ssl_mix.algorithm import Algorithm
 from ssl_mix.algorithms import ALGORITHMS
 from ssl_mix.engine.config import TrainConfig
-from ssl_mix.errors import UserError, check_choice, nearest
+from ssl_mix.errors import UserError, check_choice, check_kinds, nearest
 from ssl_mix.mixing.terms import MixingTerms
 from ssl_mix.recipes import RECIPES
+from ssl_mix.recipes.inert import inert_notes
 from ssl_mix.recipes.recipe import Recipe, Request
 from ssl_mix.runs.data_options import DataOptions
 from ssl_mix.runs.net_options import NetOptions
@@ -20,7 +23,7 @@ from ssl_mix.runs.run import NESTED, Run
 
 GROUPS: dict[str, type] = {"data": DataOptions, "network": NetOptions, "optimization": TrainConfig}
 # On these the defaults of a recipe depend.
-DECIDED_BY = ("data", "image_size", "net", "pretrained", "head_start", "tune", "norms")
+DECIDED_BY = Request._fields[1:]
 
 
 class Built(NamedTuple):
@@ -47,6 +50,9 @@ def build_run(algorithm: str, options: Mapping[str, Any], recipe: str = "small")
     Raises:
         ValueError: a name is unknown, an option belongs to other algorithms, or a value is out of range.
     """
+    options = {
+        name: value.item() if isinstance(value, np.generic) else value for name, value in options.items()
+    }
     defaults = defaults_of(algorithm, options, recipe)
     known = {name: set(fields_of(cls)) for name, cls in GROUPS.items()}
     own = options.keys() - set().union(*known.values())
@@ -58,7 +64,15 @@ def build_run(algorithm: str, options: Mapping[str, Any], recipe: str = "small")
     }
     made = _build_algorithm(algorithm, {**defaults.options, **{key: options[key] for key in own}})
     run = Run(made, parts["data"], parts["network"], parts["optimization"])
-    return Built(run, (*_reasons(run, defaults, options), *_without_effect(made, options)))
+    return Built(run, (*_reasons(run, defaults, options), *inert_notes(run, options)))
+
+
+def hints_of(algorithm: str) -> dict[str, Any]:
+    """The type of each option of a run of an algorithm, but for choices, which are told with the nearest."""
+    cls = ALGORITHMS[algorithm]
+    classes = [cls, *(NESTED[group] for group in nested_in(cls)), *GROUPS.values()]
+    hints = {name: hint for kind in classes for name, hint in get_type_hints(kind.__init__).items()}  # type: ignore[misc]
+    return {name: hint for name, hint in hints.items() if "Literal[" not in str(hint) and name != "return"}
 
 
 _FIELDS = {"data": "data", "network": "net", "optimization": "config"}
@@ -69,6 +83,7 @@ def defaults_of(algorithm: str, options: Mapping[str, Any], recipe: str) -> Reci
     check_choice("recipe", recipe, RECIPES)
     register(algorithm)
     check_choice("algorithm", algorithm, ALGORITHMS)
+    check_kinds(options, hints_of(algorithm))
     return RECIPES[recipe](Request(algorithm, *(options.get(name) for name in DECIDED_BY)))
 
 
@@ -121,8 +136,14 @@ def check_known(name: str, options: Iterable[str]) -> None:
         others = ", ".join(key for key, other in ALGORITHMS.items() if option in options_of(other))
         if others:
             raise UserError(f"{name} has no `{option}`; these have: {others}")
-        every = [*known, *(field for group in GROUPS.values() for field in fields_of(group))]
-        raise UserError(f"{name} has no option `{option}`.{nearest(option, every, quote='`')}")
+        raise UserError(f"{name} has no option `{option}`.{nearest(option, known_options(name), quote='`')}")
+
+
+def known_options(name: str) -> list[str]:
+    """All options of a run of an algorithm."""
+    cls = ALGORITHMS[name]
+    own = (*options_of(cls), *nested_in(cls))
+    return [*own, *(field for group in GROUPS.values() for field in fields_of(group))]
 
 
 def _reasons(run: Run, defaults: Recipe, options: Mapping[str, Any]) -> list[str]:
@@ -135,12 +156,3 @@ def _reasons(run: Run, defaults: Recipe, options: Mapping[str, Any]) -> list[str
         if name not in options
     ]
     return [f"defaults for a start from weights: {', '.join(told)}"] if told else []
-
-
-def _without_effect(algorithm: Algorithm, options: Mapping[str, Any]) -> list[str]:
-    """A note for each option of mixing that is given to a run that does not mix."""
-    mixing = getattr(algorithm, "mixing", None)
-    if mixing is None or mixing.mix != "none":
-        return []
-    given = [name for name in fields_of(MixingTerms) if name in options and name != "mix"]
-    return [f"`{name}` has no effect with `mix=none`: choose mixup, dm, as or dm-as" for name in given]

@@ -2,9 +2,9 @@
 
 import logging
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 from torch import nn
 
@@ -12,13 +12,14 @@ from ssl_mix.algorithm import Algorithm
 from ssl_mix.datasets import DataSet, as_dataset
 from ssl_mix.datasets.pixels import is_array
 from ssl_mix.datasets.tensors import TensorViews
-from ssl_mix.errors import UserError
+from ssl_mix.errors import UserError, check_kinds
 from ssl_mix.ranks import count, rank, wait_for_all
 from ssl_mix.recipes.build import build_run, defaults_of
 from ssl_mix.recipes.weights import for_handed_over
 from ssl_mix.reports import write_reports
+from ssl_mix.runs.data_options import DataOptions
 from ssl_mix.runs.given import Given
-from ssl_mix.runs.own_algorithm import name_of
+from ssl_mix.runs.own_algorithm import name_of, place_notes
 from ssl_mix.runs.session import Session, reopen, start
 from ssl_mix.runs.sizes import fitting_size
 from ssl_mix.runs.stopping import Stopped
@@ -63,7 +64,8 @@ def fit(
             normalization, or ``pretrained="default"`` and "none" say it. Default: a network for the size of
             the images.
         out: folder of the run; default: a new temporary one, ``trained.folder``.
-        recipe: where defaults come from: "small", "paper" or "recommended".
+        recipe: where defaults come from: "small", "paper", "recommended", or one of
+            a paper for supervised training ("deit-s"; ``ssl-mix list recipes``).
         overwrite: replace a run that the folder holds.
         resume: go on with the run that the folder holds, called with the same arguments.
         on_record: called with each record of loss, metrics and accuracies.
@@ -80,6 +82,12 @@ def fit(
         KeyboardInterrupt: training was interrupted, by Ctrl-C or SIGTERM; a checkpoint is in the folder, and
             ``resume=True`` goes on.
     """
+    check_kinds(
+        {"net": net, "out": out, "overwrite": overwrite, "resume": resume},
+        {"net": nn.Module | str | None, "out": str | Path | None, "overwrite": bool, "resume": bool},
+    )
+    if on_record is not None and not callable(on_record):
+        raise UserError(f"on_record must be a function of a record, got {type(on_record).__name__}")
     if out is None and count() > 1:
         raise UserError("several processes keep one run: name its folder with `out`")
     algorithm = name_of(algorithm)
@@ -90,7 +98,7 @@ def fit(
     else:
         built = build_run(algorithm, options, recipe)
         session = start(built.run, folder, given=given, overwrite=overwrite)
-        session.tell(log.warning, built.notes)
+        session.tell(log.warning, (*built.notes, *place_notes(algorithm)))
     return train_session(session, given, on_record)
 
 
@@ -149,14 +157,33 @@ def handed_over(
     if labeled is None:
         given = " and ".join(f"`{name}`" for name in sorted(there)) or "what is given"
         raise UserError(f"`labeled` is missing beside {given}: images with labels, some of each class")
+    hints = get_type_hints(DataOptions)
+    check_kinds(
+        options, {name: hints[name] for name in ("image_size", "workers", "cache_images", "memory_gb")}
+    )
     if not {*SIZING} & options.keys():
         wanted = defaults_of(asked[0], options, asked[1]).data.image_size  # weights want one
         options |= {"image_size": fitting_size(wanted, _side(labeled))}
     keywords = {name: options.pop(name) for name in FOR_DATA if name in options}
+    check_for_data(keywords)
     if (memory := options.pop("memory_gb", None)) is not None:
         keywords["memory_budget"] = int(memory * 2**30)
     data = as_dataset(labeled, unlabeled, test, **keywords)
     return options | {"image_size": data.train.images.shape[1]}, Given(data, module)
+
+
+def check_for_data(keywords: dict[str, Any]) -> None:
+    """Raise for options of data that are handed over which are of the wrong kind.
+
+    Raises:
+        ValueError: there is one.
+    """
+    for name in ("weak", "strong"):
+        if keywords.get(name) is not None and not callable(keywords[name]):
+            raise UserError(f"{name} must be a transform, got {type(keywords[name]).__name__}")
+    classes = keywords.get("classes")
+    if classes is not None and (isinstance(classes, str) or not isinstance(classes, Sequence)):
+        raise UserError(f"classes must be the names of all classes, got {type(classes).__name__}")
 
 
 def _alone(
@@ -204,4 +231,5 @@ def load(
     Raises:
         ValueError: no run there, no usable checkpoint, or a network of another kind.
     """
+    check_kinds({"folder": folder, "device": device}, {"folder": str | Path, "device": str})
     return load_trained(Path(folder), device, weights, net=net)

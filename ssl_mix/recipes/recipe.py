@@ -19,6 +19,11 @@ class Request(NamedTuple):
         head_start: what the head starts from.
         tune: what is trained.
         norms: what normalization layers normalize by.
+        steps: optimizer steps.
+        batch_size: labeled images a step.
+        mix: word of mixing.
+        mixer: what mixes two images.
+        criterion: loss of supervised training.
     """
 
     algorithm: str
@@ -29,6 +34,11 @@ class Request(NamedTuple):
     head_start: str | None = None
     tune: str | None = None
     norms: str | None = None
+    steps: int | None = None
+    batch_size: int | None = None
+    mix: str | None = None
+    mixer: str | None = None
+    criterion: str | None = None
 
 
 class Recipe(NamedTuple):

@@ -76,6 +76,12 @@ def _known(comparison: Comparison) -> dict[str, Measure]:
     return {ACCURACY: whole, **known}
 
 
+def tested_words(comparison: Comparison) -> str:
+    """Of how many test images accuracies are; nothing where there are none."""
+    counts = {run.config["dataset"].get("test_images", 0) for run in comparison.runs} - {0}
+    return f"accuracies are of {' or '.join(map(str, sorted(counts)))} test images" if counts else ""
+
+
 def difference_text(found: Difference | None) -> str:
     """A difference in points with its interval and the number of pairs."""
     if found is None:

@@ -1,5 +1,6 @@
 """CSV files: pseudo-labels and predictions."""
 
+import codecs
 import csv
 import io
 import json
@@ -88,8 +89,14 @@ def confusion_rows(confusion: Tensor, classes: Sequence[str]) -> Iterable[list[s
 
 
 def write_csv(path: Path, rows: Iterable[list[str]]) -> int:
-    """Write the rows, return how many there are below the first. The file is whole or as it was before."""
+    """Write the rows, return how many there are below the first. The file is whole or as it was before.
+
+    It is UTF-8, with a byte order mark where it holds more than ASCII: without it Excel takes it for
+    Windows-1252.
+    """
     text = io.StringIO(newline="")
     count = sum(1 for _ in map(csv.writer(text).writerow, rows)) - 1
-    write_whole(path, lambda file: file.write(text.getvalue().encode("utf-8", "surrogateescape")))
+    content = text.getvalue().encode("utf-8", "surrogateescape")
+    mark = b"" if content.isascii() else codecs.BOM_UTF8
+    write_whole(path, lambda file: file.write(mark + content))
     return count

@@ -5,7 +5,7 @@ import statistics
 from collections.abc import Sequence
 
 from ssl_mix.reports.blocks import Block, Chart, Commands, Fold, Number, Point, Section, Series, Table, Text
-from ssl_mix.reports.compared import cells
+from ssl_mix.reports.compared import cells, tested_words
 from ssl_mix.reports.comparison import Comparison, Group
 from ssl_mix.reports.curves import PERCENT, curve
 from ssl_mix.reports.headline import data_name, duration, headline
@@ -79,8 +79,7 @@ def comparison_blocks(comparison: Comparison) -> list[Block]:
     header, rows = cells(comparison)
     several = any(len(group.runs) > 1 for group in comparison.groups)
     caption = "Mean +- deviation over the seeds of n runs" if several else "One run of each"
-    tested = {run.config["dataset"].get("test_images", 0) for run in comparison.runs} - {0}
-    caption += f"; accuracies are of {' or '.join(map(str, sorted(tested)))} test images" if tested else ""
+    caption += f"; {tested}" if (tested := tested_words(comparison)) else ""
     if len(comparison.groups) > 1:
         caption += (
             "; to the first: mean difference in points over the seeds that both have, with its 95 % interval "

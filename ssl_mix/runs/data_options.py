@@ -85,8 +85,9 @@ class DataOptions:
             learned from labeled images; "trivial", TrivialAugment, one operation of any strength; "augmix",
             blends with chains of operations, without Cutout. Default: what the data set wants, "randaugment".
         randaugment: variant of the strong view: "torchssl" as in TorchSSL and USB, "kekmodel" as in
-            FixMatch-pytorch, "google" as in FixMatch's own code, "self-tuning" as in that code; default: what
-            the data set wants, "torchssl".
+            FixMatch-pytorch, "google" as in FixMatch's own code, "self-tuning" as in that code; "rand-m9" as
+            in timm's and DeiT's recipes, "rand-m7", "rand-m6" weaker ones; default: what the data set wants,
+            "torchssl".
         mean: of each channel, in [0, 1], that normalization takes away; default: that with which pre-trained
             weights were trained, else that of the data set.
         std: deviation of each channel that normalization divides by; default: likewise.

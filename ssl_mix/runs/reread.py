@@ -1,18 +1,22 @@
 """What a run learned from, read again: its data as they were, with the labels that were added to them."""
 
+import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ssl_mix.datasets import DataSet, Split
 from ssl_mix.datasets.added_labels import with_added_labels
+from ssl_mix.errors import UserError, counts_of
 from ssl_mix.runs.changes import Changes
 from ssl_mix.runs.data_options import Progress
-from ssl_mix.runs.folder import CONFIG, SPLIT, read_config
+from ssl_mix.runs.folder import CONFIG, FILES, SPLIT, read_config
 from ssl_mix.runs.given import Given
 from ssl_mix.runs.identity import check_same, identity_of
 from ssl_mix.runs.prepared import read_data
 from ssl_mix.runs.reading import reading
 from ssl_mix.runs.run import Run
+
+NAMED = 3  # files
 
 
 class Reread(NamedTuple):
@@ -59,5 +63,30 @@ def reread(
     split = Split.load(folder / SPLIT)
     data = with_added_labels(read_data(run, given, progress), split)
     now = run.describe(data, split)
-    check_same(recorded, identity_of(now), folder / CONFIG)
+    found = identity_of(now)
+    if found != recorded and changes.data_root is None:
+        check_files(folder, data)
+    check_same(recorded, found, folder / CONFIG)
     return Reread(description, run, data, split, now)
+
+
+def check_files(folder: Path, data: DataSet) -> None:
+    """Raise where images that a run learned from are gone, or others are beside them, and name them.
+
+    Raises:
+        ValueError: there are such.
+    """
+    if data.train.files is None or not (folder / FILES).exists():
+        return
+    with reading(folder / FILES):
+        before = {*json.loads((folder / FILES).read_text(encoding="utf-8"))}
+    now = {*map(str, data.train.files)}
+    for files, what, remedy in (
+        (before - now, "the run learned from", "cannot be found or read any more: put them back"),
+        (now - before, "the run did not learn from", "came in: take them away"),
+    ):
+        if files:
+            named = ", ".join(sorted(files)[:NAMED]) + (", ..." if len(files) > NAMED else "")
+            raise UserError(
+                f"{counts_of(len(files), 'image')} that {what} ({named}) {remedy}, or begin a new run"
+            )

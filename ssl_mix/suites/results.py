@@ -18,8 +18,8 @@ def read_results(folder: Path) -> dict[str, Any]:
     if not path.exists():
         return {}
     with reading(path):
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["suites"]
-    return found
+        suites = json.loads(path.read_text(encoding="utf-8"))["suites"]
+        return {str(name): dict(numbers) for name, numbers in suites.items()}
 
 
 def keep_results(folder: Path, measured: Mapping[str, Any], about: Mapping[str, Any]) -> None:

@@ -7,6 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from algorithm_scene import blobs
+from timm.loss import BinaryCrossEntropy
 from timm.models.vision_transformer import VisionTransformer
 
 from ssl_mix import (
@@ -109,6 +110,16 @@ def test_binary_cross_entropy_of_plain_and_of_mixed_pictures() -> None:
     torch.testing.assert_close(run(Supervised(criterion="bce", mixing=CUTMIX)).loss, expected)
 
 
+@pytest.mark.parametrize("threshold", [0.0, 0.2, 0.45])
+def test_a_threshold_of_targets_is_timms(threshold: float) -> None:
+    logits, lam = torch.randn(6, 5), torch.tensor([0.0, 0.1, 0.2, 0.5, 0.85, 1.0])
+    a, b = torch.tensor([0, 1, 2, 3, 4, 0]), torch.tensor([1, 1, 3, 0, 2, 4])
+    shares = lam[:, None] * F.one_hot(a, 5) + (1 - lam[:, None]) * F.one_hot(b, 5)
+    loss = MixingLoss(MixingTerms(mix="mixup"), "bce", target_threshold=threshold)
+    expected = BinaryCrossEntropy(smoothing=0.0, target_threshold=threshold)(logits, shares)
+    torch.testing.assert_close(loss(logits, MixedTarget(a, b, lam), torch.Generator()), expected)
+
+
 @pytest.mark.parametrize(("mixer", "power", "xi"), [("mixup", 0.5, 1.0), ("cutmix", 1.0, 0.8)])
 def test_dm_bce_rescales_lam_as_the_paper_does_for_each_kind_of_mixer(
     mixer: Any, power: float, xi: float
@@ -180,6 +191,10 @@ def test_mixing_stops_for_the_last_steps() -> None:
         ({"mixing": SHUFFLE, "label_policy": "transmix"}, "shuffles"),
         ({"mixing": JOINT, "label_policy": "transmix"}, "label_policy=transmix.*about pairs"),
         ({"criterion": "bce", "label_smoothing": 0.1}, "label_smoothing"),
+        ({"mixing": "mixup", "criterion": "bce", "target_threshold": 0.5}, "target_threshold must lie"),
+        ({"mixing": "mixup", "target_threshold": 0.2}, "belongs to `criterion=bce`"),
+        ({"mixing": "dm", "criterion": "bce", "target_threshold": 0.2}, "rescaling of its own"),
+        ({"criterion": "bce", "target_threshold": 0.2}, "mixes none"),
         ({"mixing": "dm", "criterion": "bce", "label_policy": "lumix"}, "lumix"),
         ({"mixing": CUTMIX, "stop_mixing": 1.5}, "stop_mixing"),
         ({"view": "stong"}, "Did you mean 'strong'"),

@@ -1,16 +1,18 @@
 """What is drawn: flips and crops, operations and magnitudes, squares, views."""
 
 import re
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from scipy.stats import chi2_contingency, chisquare
+from timm.data.auto_augment import LEVEL_TO_ARG
 from torch import Tensor
 
 from ssl_mix.augment import Augmentation, RandAugment, cutout, flip_and_crop
 from ssl_mix.augment.apply import Choices, apply_choices
-from ssl_mix.augment.pools import GEOMETRY, OPERATIONS, POOLS
+from ssl_mix.augment.pools import GEOMETRY, OPERATIONS, POOLS, Variant
 from ssl_mix.augment.weak import apply_shifts, sample_shifts
 from ssl_mix.errors import UserError
 
@@ -104,7 +106,49 @@ LIMITS = {
 LIMITS["self-tuning"] = LIMITS["kekmodel"]
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+TIMM = {
+    "posterize": "PosterizeIncreasing",
+    "solarize": "SolarizeIncreasing",
+    "brightness": "BrightnessIncreasing",
+    "contrast": "ContrastIncreasing",
+    "color": "ColorIncreasing",
+    "sharpness": "SharpnessIncreasing",
+    "rotate": "Rotate",
+    "shear_x": "ShearX",
+    "translate_y": "TranslateYRel",
+}
+
+
+def level_of(function: Any, strength: int) -> float:
+    """What a function of timm makes of a strength."""
+    found: float = function(strength, {})[0]
+    return found
+
+
+@pytest.mark.parametrize("strength", [6, 7, 9])
+def test_strengths_of_timms_policy_are_timms(strength: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    variant: Variant = {6: "rand-m6", 7: "rand-m7", 9: "rand-m9"}[strength]  # type: ignore[assignment]
+    drawn = RandAugment(variant).sample(20_000, 10, 10, seeded())
+    levels = drawn.magnitude[drawn.operation == OPERATIONS.index("rotate")].abs() / 3  # 30 degrees at 10
+    assert abs(levels.mean().item() - strength) < 0.05 and 0.4 < levels.std() < 0.6
+    monkeypatch.setattr("ssl_mix.augment.randaugment.DEVIATION", 0.0)
+    choices = RandAugment(variant).sample(2000, 10, 10, seeded())
+    for name, theirs in TIMM.items():
+        found = choices.magnitude[choices.operation == OPERATIONS.index(name)].unique()
+        unit = 10 if name == "translate_y" else 1  # pixels
+        expected = {round(unit * level_of(LEVEL_TO_ARG[theirs], strength), 6) for _ in range(40)}
+        assert {round(value, 6) for value in found.tolist()} == expected, name
+
+
+def test_one_image_in_four_is_erased_by_up_to_a_third() -> None:
+    images = torch.full((4000, 1, 30, 30), 200, dtype=torch.uint8)
+    hidden = (cutout(images, variant="rand-m9", generator=seeded()) != 200).flatten(1).float().mean(1)
+    assert (hidden > 0).float().mean().item() == pytest.approx(0.25, abs=0.02)
+    assert 0.3 < hidden.max() <= 0.35  # squares of whole pixels
+    assert cutout(images, variant="rand-m7", generator=seeded()).equal(images)
+
+
+@pytest.mark.parametrize("variant", LIMITS)
 def test_magnitudes_cover_their_ranges(variant: str) -> None:
     choices = RandAugment(variant).sample(40_000, 32, 32, seeded())  # type: ignore[arg-type]
     for name, (low, high) in LIMITS[variant].items():

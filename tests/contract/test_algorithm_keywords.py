@@ -11,6 +11,7 @@ import torch
 from algorithm_scene import forward, networks, random_batch, step
 from algorithm_tables import (
     BAD,
+    BESIDE,
     EVERYTHING,
     OTHER_MIXING,
     OTHER_TARGETS,
@@ -66,10 +67,11 @@ def base_pseudo_labels(name: str, balanced: bool) -> list[Tensor]:
 def changes_something(name: str, keyword: str) -> bool:
     """Whether some other value of a keyword changes the losses; values that do not go with the others do not
     count."""
-    base = everything(name)[-1]
+    base = BESIDE.get((name, keyword), everything(name)[-1])
+    before = loss_of(name, base) if (name, keyword) in BESIDE else base_loss(name)
     for value in other_values(name, keyword, ALGORITHMS[name](**base).hyperparameters()[keyword]):
         with suppress(UserError):
-            if loss_of(name, {**base, keyword: value}) != base_loss(name):
+            if loss_of(name, {**base, keyword: value}) != before:
                 return True
     return False
 

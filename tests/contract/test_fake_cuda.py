@@ -4,6 +4,7 @@ Forward passes, augmentation, losses, mixers, optimizer, teacher, bank and metri
 device and a shape but no values. Gradients are the one thing that autograd cannot make of them.
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import Any, get_args
@@ -19,11 +20,16 @@ from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicO
 
 from ssl_mix import TrainConfig, Trainer
 from ssl_mix.algorithms import ALGORITHMS
+from ssl_mix.augment import Augmentation
 from ssl_mix.augment.views import Policy
+from ssl_mix.datasets import DataSet, ImageSet, ResidentImages, choose_split
 from ssl_mix.engine import checks, execution
 from ssl_mix.engine import trainer as trainer_module
 from ssl_mix.mixers import MIXERS, build_mixer
 from ssl_mix.rebalance import Rebalance
+from ssl_mix.recipes import GENERAL, RECIPES
+from ssl_mix.recipes.build import build_run
+from ssl_mix.runs.run import Run
 from ssl_mix.targets import Targets
 
 # The one operation that waits for the GPU: eigenvalues. (MixMatch orders its batch on the CPU, which does
@@ -116,6 +122,15 @@ def test_no_policy_of_strong_views_waits(
     assert {rates.device.type for rates in trainer.feed.learned.buffers()} <= {"cuda"}
 
 
+@pytest.mark.parametrize("optimizer", ["lamb", "lion", "nadamw"])
+def test_no_optimizer_of_timm_that_recipes_name_waits(
+    gpu: FakeCuda, monkeypatch: pytest.MonkeyPatch, optimizer: str
+) -> None:
+    trainer = make(ALGORITHMS["supervised"](), device="cuda", optimizer=optimizer, layer_decay=0.5)
+    take_step(trainer, gpu, monkeypatch)
+    assert trainer.step == 2 and gpu.waiting == set()
+
+
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
 def test_a_step_in_parts_with_a_loss_scale_never_waits_either(
     gpu: FakeCuda, monkeypatch: pytest.MonkeyPatch, optimizer: str
@@ -177,3 +192,36 @@ def test_precision_is_the_one_of_a_gpu(gpu: FakeCuda) -> None:
     layer = nn.Linear(3, 2).to("cuda")
     with execution.autocast(TrainConfig(amp="auto"), torch.device("cuda")):
         assert layer(torch.empty(1, 3, device="cuda")).dtype == torch.bfloat16
+
+
+FULL = [name for name in RECIPES if name not in GENERAL]
+TRIED = FULL if os.environ.get("SSL_MIX_RECIPES") == "all" else ["resnet-18"]  # all take two minutes
+
+
+@pytest.fixture
+def recipe_run(request: pytest.FixtureRequest) -> tuple[Run, DataSet, nn.Module]:
+    """The run of a recipe, eight images, and the network without a pass over its weights; before there is a
+    GPU."""
+    named = "cifar100" if request.param.startswith("cifar") else "folder"
+    run = build_run("supervised", {"data": named, "device": "cuda", "amp": "bf16"}, request.param).run
+    side = run.data.stored_size or run.data.image_size or 32
+    part = ImageSet(ResidentImages(torch.zeros(8, 3, side, side, dtype=torch.uint8)), torch.arange(8), None)
+    classes = tuple(map(str, range(100 if named == "cifar100" else 1000)))
+    data = run.data.adjust(DataSet("eight", classes, part, part, Augmentation((0.5,) * 3, (0.2,) * 3), ()))
+    with torch.device("meta"):
+        net = run.net.build(data.augmentation.seen(part.images.shape), len(classes), 0).to_empty(device="cpu")
+    for tensor in (*net.state_dict().values(), *net.buffers()):
+        tensor.zero_()
+    return run, data, net
+
+
+@pytest.mark.parametrize("recipe_run", TRIED, indirect=True)
+def test_the_step_of_a_recipe_at_full_size_never_waits(
+    recipe_run: tuple[Run, DataSet, nn.Module], gpu: FakeCuda, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, data, net = recipe_run
+    monkeypatch.setattr(trainer_module, "check_network", lambda *_: None)  # of weights that are zero
+    split = choose_split(data.train.labels, len(data.classes), seed=0, classes=data.classes)
+    trainer = run.trainer(data, split, net=net)
+    take_step(trainer, gpu, monkeypatch)
+    assert trainer.step == 2 and gpu.waiting == set()

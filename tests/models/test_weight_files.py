@@ -90,8 +90,8 @@ def test_a_moving_average_goes_first_and_that_is_said(
     entries = [("model", plain), (entry, under(prefix, average))]
     found, note = loaded(dict(entries[::-1] if first else entries), tmp_path)
     assert same(found, average)
-    assert f"the moving average in {tmp_path}" in note and f"`{entry}" in note
-    assert "not `model`, which would fit too" in note
+    assert f"the moving average in {tmp_path}" in note and f"'{entry}" in note
+    assert "not 'model', which would fit too" in note
 
 
 def test_a_moving_average_within_one_state_dict_goes_first_too(tmp_path: Path) -> None:

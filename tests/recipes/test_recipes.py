@@ -7,11 +7,11 @@ import pytest
 
 from ssl_mix import TrainConfig
 from ssl_mix.algorithms import ALGORITHMS, TRANSFER
-from ssl_mix.recipes import RECIPES, Request
+from ssl_mix.recipes import GENERAL, RECIPES, Request
 from ssl_mix.recipes.build import build_run
 
 
-@pytest.mark.parametrize("recipe", list(RECIPES))
+@pytest.mark.parametrize("recipe", GENERAL)
 @pytest.mark.parametrize("name", list(ALGORITHMS))
 def test_a_recipe_makes_a_run_of_every_algorithm(name: str, recipe: str) -> None:
     for data in ("cifar10", "cifar100", "svhn"):
@@ -43,7 +43,7 @@ def test_the_paper_recipe_follows_the_data() -> None:
     ("arguments", "message"),
     [
         (("fixmach", {}), "must be one of .*, got 'fixmach'. Did you mean 'fixmatch'?"),
-        (("fixmatch", {}, "papr"), "recipe must be one of small, paper, recommended, got 'papr'"),
+        (("fixmatch", {}, "papr"), "recipe must be one of small, paper, recommended, .*, got 'papr'"),
         (("fixmatch", {"treshold": 0.9}), "fixmatch has no option `treshold`. Did you mean `threshold`?"),
         (("fixmatch", {"temperature": 0.5}), "fixmatch has no `temperature`; these have: .*mixmatch"),
         (("bss", {"mix": "dm"}), r"bss takes no mixing terms \(`mix`\); these do: .*fixmatch"),
@@ -66,7 +66,7 @@ def test_options_of_mixing_that_mean_nothing_are_told() -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"optimizer": "adam"}, "optimizer"),
+        ({"optimizer": "adamm"}, "optimizer"),
         ({"schedule": "half-cosin"}, "half-cosine"),
         ({"final_lr": 0.1}, "half-cosine"),
         ({"warmup_steps": 1000}, "fewer than steps"),

@@ -120,7 +120,7 @@ def test_compare_prints_and_writes(
     words = [word for kind, path in files.items() for word in (f"--{kind}", str(path))]
     main(["compare", *map(str, runs), *words])
     output = capsys.readouterr().out
-    assert "82.3" in output and "84.7" in output
+    assert "82.3" in output and "84.7" in output and "accuracies are of 200 test images" in output
     found = compare(runs)
     for kind, write in (("csv", as_csv), ("latex", as_latex), ("markdown", as_markdown)):
         assert files[kind].read_bytes().decode() == write(found)

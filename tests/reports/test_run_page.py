@@ -261,6 +261,9 @@ def test_values_of_another_version_leave_the_rest_of_the_page(tmp_path: Path) ->
     (tmp_path / "evaluation.json").write_text(json.dumps({"suites": {"accuracy": {"images": 40}}}))
     text = Parts(run_page(told_of(tmp_path, ("a", "b"), 40))).text
     assert "evaluation.json is damaged" in text and "Accuracy by class" in text
+    (tmp_path / "evaluation.json").write_text(json.dumps({"suites": [1]}))
+    text = Parts(run_page(told_of(tmp_path, ("a", "b"), 40))).text
+    assert "suites have measured cannot be read" in text and "Accuracy by class" in text
 
 
 def test_numbers_say_of_how_many_images_they_are(tmp_path: Path) -> None:

@@ -71,6 +71,10 @@ EVERYTHING: dict[str, list[dict[str, Any]]] = {
     "bi-tuning": [{}],
     "self-tuning": [{"width": 16}, {"width": 16, "mixing": MIXED}],
 }
+# What a keyword belongs to, where it does not go with the last row.
+BESIDE: dict[tuple[str, str], dict[str, Any]] = {
+    ("supervised", "target_threshold"): {"mixing": MixingTerms(mix="mixup"), "criterion": "bce"},
+}
 # What learns from other runs, so that it cannot be trained by its defaults alone.
 FROM_RUNS = ("noisy-student", "v-pet")
 # For each option of mixing another value that must change the loss.
