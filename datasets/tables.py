@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ssl_mix.datasets.class_names import Label, plain_label
-from ssl_mix.errors import UserError, counts_of
+from ssl_mix.errors import UserError
 
 FILE, LABEL = "file", "label"
 SUGGESTED = ("class", "confidence", "score")  # beside them in what ``ssl-mix suggest`` writes
@@ -71,16 +71,14 @@ def check_files(files: Iterable[Path], where: str) -> list[Path]:
     missing = [file for file in listed if not file.is_file()]
     if missing:
         raise UserError(
-            f"{where}: {len(missing)} of {counts_of(len(listed), 'file')} not there or no regular file: "
+            f"{where}: {len(missing)} of {len(listed)} files are not there or no regular files: "
             f"{_named(missing)}"
         )
     places = _places(listed)
     first = {place: number for number, place in reversed(list(enumerate(places)))}
     twice = [file for number, file in enumerate(listed) if first[places[number]] != number]
     if twice:
-        raise UserError(
-            f"{where}: {len(twice)} of {counts_of(len(listed), 'file')} named twice: {_named(twice)}"
-        )
+        raise UserError(f"{where}: {len(twice)} of {len(listed)} files are named twice: {_named(twice)}")
     return listed
 
 

@@ -92,7 +92,7 @@ def test_color_of_16_bits_is_what_pillow_keeps_of_it_and_is_told(tmp_path: Path)
     (tmp_path / "cat" / "1.png").write_bytes(png_of_16_bits(np.full((16, 16, 3), (51400, 25700, 12850))))
     assert decode(tmp_path / "cat" / "1.png", 16)[:, 0, 0].tolist() == [200, 100, 50]
     (note,) = load_folder(tmp_path, image_size=16).notes[:1]
-    assert note.startswith("1 images have color of 16 bits, of which Pillow keeps the upper 8")
+    assert note.startswith("1 image has color of 16 bits, of which Pillow keeps the upper 8")
 
 
 def png_of_16_bits(values: np.ndarray[Any, Any]) -> bytes:

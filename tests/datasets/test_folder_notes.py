@@ -80,7 +80,7 @@ def test_small_pictures_are_counted(folder: Path) -> None:
 
 def test_pictures_outside_the_sub_folders(folder: Path) -> None:
     Image.new("RGB", (16, 16)).save(folder / "stray.png")
-    assert load(folder).notes == (f"1 images directly in {folder} belong to no class: left out",)
+    assert load(folder).notes == (f"1 image directly in {folder} of no class: left out",)
 
 
 def test_pictures_that_need_too_much_memory_are_streamed(folder: Path) -> None:
