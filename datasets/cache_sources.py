@@ -46,7 +46,7 @@ def sources_of(images: Originals) -> Sources | None:
             Paths(map(contents.name, positions)),
             Names(map(contents.key, positions)),
             _numbers(contents.stamps(positions)),
-            lambda at, form: read_content(*images.file(at), *form),
+            lambda at, form: read_content(*images.file(at), form.size, form.channels, form.fit),
         )
     if isinstance(images, Joined):
         found = [sources_of(part) for part in images.parts]
