@@ -10,6 +10,7 @@ import psutil  # type: ignore[import-untyped]
 import torch
 
 from ssl_mix.augment.views import Augmentation
+from ssl_mix.datasets.cache_sources import sources_of
 from ssl_mix.datasets.copies import Drop, keys_of, without_copies
 from ssl_mix.datasets.data import UNKNOWN, DataSet, ImageSet
 from ssl_mix.datasets.decode import Fit, Scaled
@@ -119,18 +120,21 @@ def assemble_parts(
     budget = (
         psutil.virtual_memory().available // 2 if options.memory_budget is None else options.memory_budget
     )
-    readings, sets, cached = {}, {}, []
+    readings, sets, cached, uncached = {}, {}, [], []
     for what, part in parts.items():
-        label, files = f"reading {what} images", part.images.files
-        if options.cache_images is not None and files is not None:
+        label = f"reading {what} images"
+        sources = None if options.cache_images is None else sources_of(part.images)
+        if options.cache_images is not None and sources is not None:
             readings[what], note = read_cached(
-                files, options.form, options.cache_images, what, options.progress
+                sources, options.form, options.cache_images, what, options.progress
             )
             cached.append(note)
         else:
             readings[what] = part.images.read(
                 options.form, keep=needed <= budget, progress=options.progress, label=label
             )
+            if options.cache_images is not None:
+                uncached.append(f"{what} images have no files: `cache_images` keeps none of them")
         parts[what] = _kept(what, part, readings[what], classes)
         sets[what] = _image_set(parts[what], readings[what], options)
     told = [
@@ -138,7 +142,7 @@ def assemble_parts(
         *(cached or _memory_notes(needed, budget)),
         *_reading_notes(list(readings.values()), size),
         *_glance_notes(sets),
-        *_uncached_notes(parts, options),
+        *uncached,
     ]
     if options.drop_copies != "none":
         whole = len(parts["training"].labels)
@@ -219,15 +223,6 @@ def _own_views(images: Originals, options: Options) -> OwnViews | None:
     if not options.transforms:
         return None
     return OwnViews(images, options.transforms, options.shape, worker_count(options.workers))
-
-
-def _uncached_notes(parts: Mapping[str, Part], options: Options) -> list[str]:
-    """What images cannot be cached."""
-    return [
-        f"{what} images have no files of their own: `cache_images` keeps none of them"
-        for what, part in parts.items()
-        if options.cache_images is not None and part.images.files is None
-    ]
 
 
 def _memory_notes(needed: int, budget: int) -> list[str]:

@@ -11,6 +11,7 @@ from ssl_mix.datasets.decode_many import Progress, Reading, in_threads, read_at
 from ssl_mix.datasets.originals import Form
 from ssl_mix.datasets.packed import Paths
 from ssl_mix.datasets.pixels import Original, with_channels
+from ssl_mix.datasets.stamps import Stamp
 
 
 class Contents(Protocol):
@@ -24,6 +25,12 @@ class Contents(Protocol):
 
     def content(self, position: int) -> bytes:
         """What is in a file."""
+
+    def key(self, position: int) -> str:
+        """Where a file lies, which no other has."""
+
+    def stamps(self, positions: Sequence[int]) -> Sequence[Stamp]:
+        """Of some files, numbers that differ once their contents may have changed."""
 
 
 class Encoded:
@@ -50,7 +57,7 @@ class Encoded:
 
     def original(self, position: int, channels: int) -> Original:
         """See ``Originals``."""
-        name, content = self._file(position)
+        name, content = self.file(position)
         with quiet():
             return with_channels(open_image(name, content).image, channels)
 
@@ -60,7 +67,7 @@ class Encoded:
         Raises:
             ValueError: it cannot be read as an image.
         """
-        name, content = self._file(position)
+        name, content = self.file(position)
         try:
             with quiet():
                 return torch.from_numpy(read_content(name, content, *form)[0].copy())
@@ -72,7 +79,7 @@ class Encoded:
         names = Paths(self.contents.name(int(position)) for position in self.positions)
         shape = len(self), form.channels, form.size, form.size
         return read_at(
-            lambda position: read_content(*self._file(position), form.size, form.channels, form.fit),
+            lambda position: read_content(*self.file(position), form.size, form.channels, form.fit),
             names,
             shape,
             keep=keep,
@@ -89,12 +96,13 @@ class Encoded:
 
         def size(position: int) -> tuple[int, int] | None:
             try:
-                return open_image(*self._file(position)).image.size
+                return open_image(*self.file(position)).image.size
             except Exception:  # reading it will tell what is wrong
                 return None
 
         return {found for found in in_threads(size, len(self), None, "") if found is not None}
 
-    def _file(self, position: int) -> tuple[str, bytes]:
+    def file(self, position: int) -> tuple[str, bytes]:
+        """Name and content of one."""
         at = int(self.positions[position])
         return self.contents.name(at), self.contents.content(at)

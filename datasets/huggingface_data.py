@@ -2,9 +2,11 @@
 
 import importlib
 import os
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from ssl_mix.datasets.class_names import Label, plain_labels
+from ssl_mix.datasets.stamps import Stamp, stamp_of
 from ssl_mix.errors import UserError
 
 PREFIX = "hf:"
@@ -51,6 +53,16 @@ class TableImages:
             return bytes(value["bytes"])
         with open(value["path"], "rb") as file:
             return file.read()
+
+    def key(self, position: int) -> str:
+        """See ``Contents``; the library has a check sum of each table."""
+        return f"{PREFIX}{self.table._fingerprint} {position}"
+
+    def stamps(self, positions: Sequence[int]) -> list[Stamp]:
+        """See ``Contents``: those of the files of images that are not in the table."""
+        path = f"{self.column}.path"
+        names = list(self.table.flatten().select_columns([path])[path])
+        return [stamp_of(names[position] or "") for position in positions]
 
 
 def is_table_of_huggingface(value: object) -> bool:

@@ -1,8 +1,9 @@
 """Decoded images of files in a folder on the disk, so that they are decoded once for all runs.
 
 A cache is a folder ``FILES-STATE`` that holds ``images.npy`` and ``index.npz``. FILES is a check sum of the
-names of the files and of what decides how they are decoded, STATE one of their sizes and times of change. It
-is built beside its place and renamed once it is whole, and never written to after that.
+names of the files and of what decides how they are decoded, STATE one of their sizes and times of change, for
+images in archives of those of the archive. It is built beside its place and renamed once it is whole, and
+never written to after that.
 """
 
 import hashlib
@@ -18,12 +19,13 @@ import numpy as np
 import numpy.typing as npt
 import PIL
 
-from ssl_mix.datasets.decode import About, Scaled, read_image
+from ssl_mix.datasets.cache_sources import Sources
+from ssl_mix.datasets.decode import About, Scaled
 from ssl_mix.datasets.decode_many import Outcome, Progress, Reading, outcomes_of, reading_of
 from ssl_mix.datasets.mapped import MappedImages
 from ssl_mix.datasets.one_at_a_time import only_one
 from ssl_mix.datasets.originals import Form
-from ssl_mix.datasets.packed import Paths
+from ssl_mix.datasets.packed import Names, Paths
 from ssl_mix.errors import UserError
 
 IMAGES, INDEX = "images.npy", "index.npz"
@@ -37,14 +39,14 @@ class Cached(NamedTuple):
     note: str
 
 
-def read_cached(files: Paths, form: Form, folder: Path, what: str, progress: Progress | None) -> Cached:
+def read_cached(sources: Sources, form: Form, folder: Path, what: str, progress: Progress | None) -> Cached:
     """The images of files, decoded now or before.
 
     Where a cache of the same files is there of which some have changed since, those alone are decoded, and it
     is replaced. While another process builds the cache, this one waits.
 
     Args:
-        files: to be read.
+        sources: to be read.
         form: how images are stored.
         folder: for caches.
         what: "training" or "test", for messages.
@@ -57,8 +59,8 @@ def read_cached(files: Paths, form: Form, folder: Path, what: str, progress: Pro
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"expected a folder for `cache_images` at {folder}: {error.strerror}") from error
-    stamps = _stamps(files)
-    names = _names_sum(files, form)
+    files, stamps = sources.names, sources.stamps
+    names = _names_sum(sources.keys, form)
     place = folder / f"{names}-{hashlib.blake2b(stamps.tobytes(), digest_size=8).hexdigest()}"
     size = f"{len(files) * form.channels * form.size**2 / 2**20:,.1f} MiB"
     done = _opened(place, files)
@@ -71,7 +73,7 @@ def read_cached(files: Paths, form: Form, folder: Path, what: str, progress: Pro
             return Cached(done, f"{len(files):,} {what} images are read from {place} ({size})")
         _check_room(folder, len(files) * form.channels * form.size**2)
         _tell(progress, label, len(files))
-        kept = _build(place, files, stamps, form, progress, label)
+        kept = _build(place, sources, form, progress, label)
         for old in _others(folder, names, place):
             shutil.rmtree(old, ignore_errors=True)
     found = _opened(place, files)
@@ -87,23 +89,11 @@ def _tell(progress: Progress | None, label: str, count: int) -> None:
         progress(label, 0, count)
 
 
-def _names_sum(files: Paths, form: Form) -> str:
+def _names_sum(keys: Names, form: Form) -> str:
     digest = hashlib.blake2b(repr((tuple(form), RULE, PIL.__version__)).encode(), digest_size=8)
-    for name in files.names:
-        digest.update(os.fsencode(os.path.abspath(name)) + b"\0")
+    for key in keys:
+        digest.update(os.fsencode(key) + b"\0")
     return digest.hexdigest()
-
-
-def _stamps(files: Paths) -> npt.NDArray[np.int64]:
-    """(N, 2): bytes of each file, and when it changed, in ns; -1 of those that are not there."""
-    found = np.full((len(files), 2), -1, dtype=np.int64)
-    for position, name in enumerate(files.names):
-        try:
-            status = os.stat(name)
-        except OSError:  # reading it will tell what is wrong
-            continue
-        found[position] = status.st_size, status.st_mtime_ns
-    return found
 
 
 def _check_room(folder: Path, needed: int) -> None:
@@ -122,13 +112,13 @@ def _others(folder: Path, names: str, place: Path) -> list[Path]:
 
 def _build(
     place: Path,
-    files: Paths,
-    stamps: npt.NDArray[np.int64],
+    sources: Sources,
     form: Form,
     progress: Progress | None,
     label: str,
 ) -> int:
     """Build a cache; how many images of it are copies of those in an older one."""
+    files, stamps = sources.names, sources.stamps
     building = Path(tempfile.mkdtemp(prefix=".building-", dir=place.parent))
     try:
         shape = (len(files), form.channels, form.size, form.size)
@@ -139,7 +129,7 @@ def _build(
         wanted = [position for position, outcome in enumerate(outcomes) if outcome is None]
 
         def image_at(number: int) -> tuple[npt.NDArray[np.uint8], About]:
-            return read_image(files[wanted[number]], *form)
+            return sources.read(wanted[number], form)
 
         found = outcomes_of(image_at, len(wanted), _Rows(pixels, wanted), progress, label)
         for position, outcome in zip(wanted, found, strict=True):

@@ -33,13 +33,13 @@ class Joined:
 
     def original(self, position: int, channels: int) -> Original:
         """See ``Originals``."""
-        part, within = self._place(position)
-        return part.original(within, channels)
+        number, within = self.place(position)
+        return self.parts[number].original(within, channels)
 
     def stored(self, position: int, form: Form) -> Tensor:
         """See ``Originals``."""
-        part, within = self._place(position)
-        return part.stored(within, form)
+        number, within = self.place(position)
+        return self.parts[number].stored(within, form)
 
     def read(self, form: Form, *, keep: bool, progress: Progress | None, label: str) -> Reading:
         """See ``Originals``."""
@@ -59,10 +59,10 @@ class Joined:
             sum((Counter(reading.scaled) for reading in found), Counter()),
         )
 
-    def _place(self, position: int) -> tuple[Originals, int]:
-        """The part that holds an image, and its position there."""
+    def place(self, position: int) -> tuple[int, int]:
+        """The number of the part that holds an image, and its position there."""
         number = bisect_right(self.starts, position) - 1
-        return self.parts[number], position - self.starts[number]
+        return number, position - self.starts[number]
 
     def subset(self, positions: Sequence[int]) -> "Joined":
         """See ``Originals``; the positions ascend."""

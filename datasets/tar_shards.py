@@ -18,6 +18,7 @@ from ssl_mix.datasets.class_names import Label, plain_label
 from ssl_mix.datasets.formats import suffix_of, suffixes
 from ssl_mix.datasets.listing import look_through
 from ssl_mix.datasets.packed import Names
+from ssl_mix.datasets.stamps import Stamp, stamp_of
 from ssl_mix.errors import UserError, counts_of
 
 RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
@@ -60,6 +61,15 @@ class TarImages:
         with open(self.archives[archive], "rb", buffering=0) as file:
             file.seek(offset)
             return file.read(size)
+
+    def key(self, position: int) -> str:
+        """See ``Contents``."""
+        return os.path.abspath(self.name(position))
+
+    def stamps(self, positions: Sequence[int]) -> list[Stamp]:
+        """See ``Contents``: those of the archives."""
+        found = [stamp_of(archive) for archive in self.archives]
+        return [found[self._places[3 * position]] for position in positions]
 
 
 def shards_at(value: str) -> list[str]:

@@ -96,8 +96,8 @@ class DataOptions:
         drop_copies: leave images of yours out of training that are test images too or in two classes, and all
             but one of several copies: "exact" by the bytes of their files, "near" by what they look like
             (needs imagehash: pip install 'ssl-mix[copies]').
-        cache_images: folder on a fast disk for the decoded images of folders and tables: they are decoded
-            once, and later runs with the same files read them there. The size is told before.
+        cache_images: folder on a fast disk for the decoded images of files, archives and tables: they
+            are decoded once, and later runs with the same files read them there. The size is told before.
         workers: processes that read images which are not kept in memory; default: one per processor, up to 8.
     """
 

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import tarfile
 import threading
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from ssl_mix.datasets import DataSet, decode, image_cache, load_folder, load_two_folders
+from ssl_mix.datasets import DataSet, as_dataset, decode, image_cache, load_folder, load_two_folders
 from ssl_mix.datasets.decode import read_image
 from ssl_mix.datasets.mapped import MappedImages
 from ssl_mix.datasets.one_at_a_time import only_one
@@ -36,7 +37,7 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         names.append(path.name if path.parent.name != "dog" else f"dog {path.name}")
         return read_image(path, *form)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("ssl_mix.datasets.image_cache.read_image", spy)
+    monkeypatch.setattr("ssl_mix.datasets.cache_sources.read_image", spy)
     return names
 
 
@@ -155,3 +156,29 @@ def test_labeled_and_unlabeled_folders_are_one_cache(train: Path, tmp_path: Path
     data = load_two_folders(train, unlabeled, image_size=8, cache_images=tmp_path / "cache")
     assert isinstance(data.train.images, MappedImages) and len(data.train.images) == 5
     assert torch.equal(pixels(data)[4], decode(unlabeled / "1.png", 8))
+
+
+def test_images_of_archives_are_cached_until_the_archive_changes(train: Path, tmp_path: Path) -> None:
+    archive, cache = tmp_path / "more.tar", tmp_path / "cache"
+
+    def data(*names: str, **options: Path) -> DataSet:
+        if names:
+            with tarfile.open(archive, "w") as tar:
+                for name in names:
+                    tar.add(train / name, f"image{name[4:]}")
+        return as_dataset(train, archive, image_size=8, workers=0, **options)
+
+    plain = data("dog/1.png", "cat/2.png")
+    first, second = data(cache_images=cache), data(cache_images=cache)
+    assert first.notes[0].startswith("decoded 6 training") and "are read from" in second.notes[0]
+    assert isinstance(second.train.images, MappedImages) and torch.equal(pixels(second), pixels(plain))
+    assert second.fingerprint() == plain.fingerprint() and second.train.digests == plain.train.digests
+    changed = data("cat/1.png", "cat/2.png", cache_images=cache)
+    assert changed.notes[0].startswith("2 of 6 training images changed")
+    assert torch.equal(pixels(changed)[4], pixels(plain)[0])
+
+
+def test_images_in_memory_are_not_cached_and_that_is_said(train: Path, tmp_path: Path) -> None:
+    images = torch.zeros((4, 3, 8, 8), dtype=torch.uint8)
+    data = as_dataset((images, [0, 1, 0, 1]), image_size=8, cache_images=tmp_path / "cache")
+    assert "training images have no files: `cache_images` keeps none of them" in data.notes

@@ -66,9 +66,7 @@ def test_archives_are_a_data_set_with_images_in_any_order(
         image_size=8,
         memory_budget=memory,
         workers=0,
-        cache_images=tmp_path,
     )
-    assert any("`cache_images` keeps none of them" in note for note in data.notes)
     assert data.classes == ("0", "1") and data.train.labels.tolist() == [1, 0, -1, 1, 0, -1]
     assert torch.equal(pixels(data), torch.stack([decode(file, 8) for file in files]))
     (batch,) = data.train.images.batches([torch.tensor([5, 0, 5])], CPU)
@@ -163,6 +161,9 @@ def test_tables_of_hugging_face_are_data_sets(files: list[Path], tmp_path: Path,
     data = as_dataset(found if kind == "object" else f"hf:{folder}", image_size=8, memory_budget=0, workers=1)
     assert data.classes == ("wren", "robin") and data.train.labels.tolist() == [0, 1, 1, 0, -1, 1]
     assert torch.equal(pixels(data), torch.stack([decode(file, 8) for file in files]))
+    again = [as_dataset(found, image_size=8, cache_images=tmp_path / "kept") for _ in range(2)]
+    assert "decoded 6" in again[0].notes[0] and "are read from" in again[1].notes[0]
+    assert torch.equal(pixels(again[1]), pixels(data))
     if kind == "parquet":
         with pytest.raises(UserError, match="has the splits train, expected other: name one, hf:.*@train"):
             open_table(f"hf:{folder}@other", "labeled")

@@ -1,10 +1,7 @@
-import asyncio
 import csv
 import json
-import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -30,7 +27,6 @@ from ssl_mix.transfer.head_net import HeadNet, OnBody
 KINDS = ("dark", "light")
 NET = "timm:test_efficientnet"
 GRAPH_NAMES = list(GRAPHS)
-GUIDE = Path(__file__).parents[2] / "docs/export.md"
 
 
 def skip_without_onnx(name: str) -> None:
@@ -282,22 +278,3 @@ def test_a_file_of_something_else_is_no_network(
     with pytest.raises(SystemExit) as stopped:
         main(["predict", str(tmp_path / name), str(tmp_path), "--out", str(tmp_path / "out.csv")])
     assert stopped.value.code == 2 and name in capsys.readouterr().err
-
-
-def test_the_web_service_of_the_guide_answers_as_predict_does(
-    root: Path, trained: TrainedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for part in ("onnxruntime", "onnxscript", "fastapi", "multipart"):
-        pytest.importorskip(part, reason="the service needs FastAPI, python-multipart and the extra [onnx]")
-    from fastapi import UploadFile
-
-    monkeypatch.chdir(tmp_path)
-    export(trained, "onnx", Path("birds.onnx"))
-    [source] = re.findall(r"```python\n(.*?)```", GUIDE.read_text(), re.DOTALL)
-    service: dict[str, Any] = {}
-    exec(compile(source, "serve.py", "exec"), service)
-    [file, *_] = sorted((root / "test").rglob("*.png"))
-    with file.open("rb") as opened:
-        said = asyncio.run(service["classify"](UploadFile(opened)))
-    wanted = trained.predict_proba([str(file)])[0]
-    assert said == pytest.approx(dict(zip(KINDS, wanted.tolist(), strict=True)), abs=1e-5)
