@@ -67,7 +67,7 @@ def test_labeled_and_unlabeled_images_have_tails_of_their_own(include: bool) -> 
         ({"imbalance": 10.0, "per_class": 301}, "class 'a' has 300 images, fewer than the 301"),
         ({"imbalance": 10.0, "labels_total": 100}, "`imbalance` takes `labels_per_class`"),
         ({"imbalance": 10.0, "rate": 0.1}, "`imbalance` takes `labels_per_class`"),
-        ({"imbalance": 10.0, "listed": range(10)}, "leave out it or `imbalance`"),
+        ({"imbalance": 10.0, "listed": range(10)}, "leave out `imbalance`, or the list"),
         ({"unlabeled_per_class": 0}, "commonest class must be above 0"),
     ],
 )

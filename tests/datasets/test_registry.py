@@ -80,12 +80,18 @@ def test_a_test_part_is_not_taken_from_the_folder_for_data_beside_a_named_traini
             "`data=folder` needs `train=DIR` .*nowhere/train is none",
         ),
         ({"unlabeled": "a"}, "`unlabeled` needs `labeled` beside it"),
-        ({"train": "a", "labeled": "b"}, "`train` holds all training images: leave out it or `labeled`"),
+        (
+            {"train": "a", "labeled": "b"},
+            "`train` holds all training images: leave out `labeled`, or `train` itself",
+        ),
         (
             {"train": "a", "labeled": "b", "unlabeled": "c"},
-            "`train` holds all training images: leave out it or `labeled`",
+            "`train` holds all training images: leave out `labeled`, or `train` itself",
         ),
-        ({"train": "a", "table": "b"}, "`train` holds all training images: leave out it or `table`"),
+        (
+            {"train": "a", "table": "b"},
+            "`train` holds all training images: leave out `table`, or `train` itself",
+        ),
         ({"data": "digits", "labeled": "a"}, "`data=digits` takes no `labeled`, only these do: folder"),
     ],
 )

@@ -17,6 +17,7 @@ from benchmarks.head_grid import Cell, Method
 from ssl_mix.datasets import DataSet, ImageSet, ResidentImages
 from ssl_mix.datasets.features import feature_data
 from ssl_mix.runs.features import Features
+from ssl_mix.transfer.looks import Look
 
 CLASSES, EACH, TESTED, VIEWS, WIDTH = 6, 30, 4, 3, 8
 PLAIN = {"phase": "report", **head_tables.PLAIN, "labels": 2, "algorithm": "fixmatch"}
@@ -31,7 +32,7 @@ def synthetic() -> Features:
     sets = [ImageSet(images, part) for images, part in zip(pixels, (labels, tested), strict=True)]
     data = DataSet("synthetic", tuple("abcdef"), *sets, None)
     rows = feature_data(data, table, (VIEWS - 1) // 2)
-    return Features(data, rows, table, table.mean(dim=0), "", torch.nn.Identity())
+    return Features(data, rows, table, None, table.mean(dim=0), "", torch.nn.Identity(), (Look(),))
 
 
 def test_a_part_has_its_classes_alone_labeled_and_tested() -> None:
