@@ -257,7 +257,8 @@ def _reading_notes(readings: Sequence[Reading], size: int) -> list[str]:
         notes.append(f"left out {what} that cannot be read as images: {named}{more}")
     notes += scaled_notes(sum((Counter(reading.scaled) for reading in readings), Counter[Scaled]()))
     if enlarged:
-        notes.append(f"{enlarged} images are smaller than {size}x{size} and were enlarged")
+        are, were = ("is", "was") if enlarged == 1 else ("are", "were")
+        notes.append(f"{counts_of(enlarged, 'image')} {are} smaller than {size}x{size} and {were} enlarged")
     return notes
 
 

@@ -98,7 +98,10 @@ def wrong_value(option: str, about: str, words: Sequence[str]) -> str:
     wanted = next((text for name, text in kinds.items() if name in kind), kind)
     wanted = wanted.replace("a ", "") + "s" if several else wanted
     values = values_of(option, words) if several else values_of(option, words)[:1]
-    hint = next(filter(None, (meant(value, whole="INT" in kind) for value in values)), "")
+    if several and len(values) == 1 and "," in values[0]:
+        hint = f": write {' '.join(values[0].replace(',', ' ').split())}, with spaces"
+    else:
+        hint = next(filter(None, (meant(value, whole="INT" in kind) for value in values)), "")
     return f"{option} must be {wanted}, got {' '.join(values)!r}{hint}"
 
 

@@ -12,6 +12,7 @@ TRAIN = ["train", "fixmatch", "--data", "digits"]
     [
         ([*TRAIN, "--steps", "1e3"], "--steps must be a whole number, got '1e3': write 1000"),
         ([*TRAIN, "--eval-every=1e2"], "--eval-every must be a whole number, got '1e2': write 100"),
+        ([*TRAIN, "--class-weights", "1,2"], "must be numbers, got '1,2': write 1 2, with spaces"),
         ([*TRAIN, "--threshold", "0,95"], "--threshold must be a number, got '0,95': write 0.95"),
         ([*TRAIN, "--class-weights", "1", "x"], "--class-weights must be numbers, got '1 x'"),
         ([*TRAIN, "--lr"], "--lr needs a value behind it"),

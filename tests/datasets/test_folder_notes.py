@@ -74,7 +74,7 @@ def test_a_class_without_a_single_good_picture(folder: Path, budget: int | None)
 
 def test_small_pictures_are_counted(folder: Path) -> None:
     Image.effect_noise((40, 15), 60).convert("RGB").save(folder / "cat" / "0.jpg")
-    assert load(folder).notes == ("1 images are smaller than 16x16 and were enlarged",)
+    assert load(folder).notes == ("1 image is smaller than 16x16 and was enlarged",)
     assert load(folder, image_size=32).notes == ("20 images are smaller than 32x32 and were enlarged",)
 
 
