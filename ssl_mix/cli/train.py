@@ -17,7 +17,7 @@ from ssl_mix.recipes.build import Built, build_run, defaults_of
 from ssl_mix.reports import write_reports
 from ssl_mix.reports.page import REPORT
 from ssl_mix.reports.summary import Summary, summary_rows
-from ssl_mix.runs.folder import chosen_by_auto
+from ssl_mix.runs.folder import chosen_by_auto, read_config
 from ssl_mix.runs.run import Run
 from ssl_mix.runs.session import Session, reopen, start
 from ssl_mix.runs.stopping import Stopped
@@ -121,7 +121,7 @@ def finish(session: Session) -> None:
         keep_freed_memory()
     name = name_of(session)
     split = trainer.split
-    unused = "" if trainer.algorithm.unlabeled_views or not split.unlabeled else " (not used)"
+    unused = "" if trainer.algorithm.unlabeled_views or not split.unlabeled else used_by_start(session)
     say(
         f"{name} on {trainer.data.name}: {len(split.labeled)} labeled, {len(split.validation)} held out and "
         f"{len(split.unlabeled)} unlabeled images{unused}, {len(trainer.data.classes)} classes, on "
@@ -133,6 +133,13 @@ def finish(session: Session) -> None:
     train_through(session, name)
     if rank() == 0:
         tell(write_reports(session), session)
+
+
+def used_by_start(session: Session) -> str:
+    """What becomes of the unlabeled images of a run whose steps see none."""
+    begun = read_config(session.folder).get("start")
+    used = isinstance(begun, dict) and begun.get("head") in ("prototypes", "whitened")
+    return " (for the start of the head)" if used else " (not used)"
 
 
 def name_of(session: Session) -> str:
