@@ -5,9 +5,10 @@ from typing import NamedTuple
 
 from rich.table import Table
 
-from ssl_mix.cli.terminal import console, reading_bar, say, warn
+from ssl_mix.cli.terminal import console, keep_freed_memory, reading_bar, say, warn
 from ssl_mix.cli.train import finish
 from ssl_mix.cli.words import read_words
+from ssl_mix.engine.execution import resolve_device
 from ssl_mix.errors import UserError
 from ssl_mix.recipes.auto import Found, prepare
 from ssl_mix.recipes.image_size import is_free
@@ -59,6 +60,8 @@ def auto(arguments: Sequence[str]) -> None:
     words = read_words([ANY, *own.rest])
     if words.out is None:
         raise UserError("`out` is missing: name the folder of the run")
+    if resolve_device(str(words.options.get("device", "auto"))).type == "cpu":
+        keep_freed_memory()
     with reading_bar() as progress:
         session, found = prepare(
             words.out,

@@ -15,8 +15,9 @@ from torch import Tensor, nn
 
 from ssl_mix._version import __version__
 from ssl_mix.cli.digits_demo import FORMAT, RESULTS, share_cell
-from ssl_mix.cli.terminal import console, reading_bar, say, training_bar
+from ssl_mix.cli.terminal import console, keep_freed_memory, reading_bar, say, training_bar
 from ssl_mix.datasets import DataSet
+from ssl_mix.engine.execution import resolve_device
 from ssl_mix.evaluation import predict_probabilities
 from ssl_mix.recipes.auto import chosen_options, prepare
 from ssl_mix.recipes.build import build_run
@@ -74,6 +75,8 @@ def photo_demo(
     create_run_folder(
         out, {"format": FORMAT, "demo": {"labels_per_class": labels_per_class}}, overwrite=overwrite
     )
+    if resolve_device(run.config.device).type == "cpu":
+        keep_freed_memory()
     say("Features of all photographs, once")
     with reading_bar() as progress:
         features = cached_features(run, data, None, progress=progress)
