@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 from benchmarks.feature_parts import of_classes
-from measuring import command_line, commit
+from measuring import append_line, command_line, commit
 from torch import Tensor
 
 from ssl_mix.datasets import Split, choose_split
@@ -59,8 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             for seed in range(asked.first_split, asked.first_split + asked.splits):
                 cell = {"kind": kind, "labels_per_class": count, "split": seed, "features_seconds": seconds}
                 result = cell | measured(known, options, kind, count, seed)
-                with asked.out.open("a") as file:
-                    file.write(json.dumps(result | setting(asked)) + "\n")
+                append_line(asked.out, result | setting(asked))
                 print(json.dumps(result), flush=True)
 
 
