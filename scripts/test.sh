@@ -3,7 +3,7 @@
 #
 #     bash scripts/test.sh [--quick] [options of pytest]
 #
-# --quick leaves out the tests that are marked as slow. Two processes share the tests, each with one thread: TEST_PROCESSES
+# --quick leaves out the tests that are marked as slow. Two processes share the test files, each with one thread: TEST_PROCESSES
 # is another number of them. Uses the environment of quickstart.sh. PYTHON names the interpreter (default: python3).
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/venv.sh"
@@ -30,7 +30,7 @@ unset PYTHONDONTWRITEBYTECODE # or every process that a test starts compiles the
 check "ruff check" ruff check .
 check "ruff format" ruff format --check .
 check "mypy" mypy ssl_mix scripts tests
-check "pytest" pytest -n "${TEST_PROCESSES:-2}" ${chosen[@]+"${chosen[@]}"} "$@"
+check "pytest" pytest -n "${TEST_PROCESSES:-2}" --dist loadfile --no-loadscope-reorder ${chosen[@]+"${chosen[@]}"} "$@"
 
 if [ -n "$failed" ]; then fail "failed: ${failed#, }"; fi
 printf '\nAll checks passed.\n'

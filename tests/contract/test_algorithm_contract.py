@@ -11,31 +11,20 @@ from ssl_mix.algorithms import ALGORITHMS
 
 
 @both
-def test_forward_changes_no_buffer_and_no_input(name: str, keywords: dict[str, Any]) -> None:
+def test_a_step_has_the_right_form_and_leaves_all_but_gradients(name: str, keywords: dict[str, Any]) -> None:
     algorithm: Any = ALGORITHMS[name](**keywords)
     nets, batch = networks(algorithm), random_batch(algorithm)
     before = [t.clone() for t in tensors([algorithm.state_dict(), nets.teacher.state_dict(), list(batch)])]
-    algorithm(nets, batch, step())
+    output = algorithm(nets, batch, step())
     after = list(tensors([algorithm.state_dict(), nets.teacher.state_dict(), list(batch)]))
     assert before and all(map(torch.equal, before, after))
-
-
-@both
-def test_teacher_gets_no_gradient_and_student_does(name: str, keywords: dict[str, Any]) -> None:
-    algorithm: Any = ALGORITHMS[name](**keywords)
-    nets = networks(algorithm)
-    algorithm(nets, random_batch(algorithm), step()).loss.backward()
-    assert all(parameter.grad is None for parameter in nets.teacher.parameters())
-    assert all(parameter.grad is not None and parameter.grad.any() for parameter in nets.student.parameters())
-
-
-@both
-def test_loss_and_metrics_have_the_right_form(name: str, keywords: dict[str, Any]) -> None:
-    output = forward(ALGORITHMS[name](**keywords))
     assert output.loss.ndim == 0 and output.loss.requires_grad
     assert all(value.ndim == 0 and not value.requires_grad for value in output.metrics.values())
     assert any(metric.startswith("loss/") for metric in output.metrics)
     assert not any(value.requires_grad for value in output.carry.values())
+    output.loss.backward()
+    assert all(parameter.grad is None for parameter in nets.teacher.parameters())
+    assert all(parameter.grad is not None and parameter.grad.any() for parameter in nets.student.parameters())
 
 
 @each

@@ -12,7 +12,7 @@ from ssl_mix.algorithms import ALGORITHMS
 
 @both
 def test_resumed_run_has_the_same_bits(name: str, keywords: dict[str, Any]) -> None:
-    length = {"steps": 9, "log_every": 4, "eval_every": 9}
+    length = {"steps": 6, "log_every": 2, "eval_every": 6}
     whole = make(ALGORITHMS[name](**keywords), **length)
     records = [timeless(record) for record in whole.fit()]
     first = make(ALGORITHMS[name](**keywords), **length)
@@ -20,16 +20,14 @@ def test_resumed_run_has_the_same_bits(name: str, keywords: dict[str, Any]) -> N
     for record in first.fit():
         begun.append(record)
         break
-    for raw in first.feed.batches(first.step):  # two more steps, off the beat of the records
-        first.train_step(raw)
-        if first.step == begun[0]["step"] + 2:
-            break
+    first.train_step(next(first.feed.batches(first.step)))  # off the beat of the records
+    assert first.step == begun[0]["step"] + 1
     second = make(ALGORITHMS[name](**keywords), **length)
     second.load_state_dict(first.state_dict())
     resumed = [timeless(record) for record in second.fit()]
     assert resumed == records[1:]
     state, expected = second.state_dict(), whole.state_dict()
-    assert state["step"] == expected["step"] == 9
+    assert state["step"] == expected["step"] == 6
     for part in ("student", "teacher", "optimizer", "algorithm", "bank"):
         assert same_bits(state[part], expected[part]), part
 

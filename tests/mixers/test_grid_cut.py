@@ -161,13 +161,6 @@ def test_a_sample_does_not_depend_on_the_others() -> None:
     assert torch.equal(solve_grid(energy), alone)
 
 
-@pytest.mark.filterwarnings("default")
-def test_the_solver_is_one_graph() -> None:
-    energy = puzzle(3, 3, 2)
-    compiled = torch.compile(solve_grid, fullgraph=True, backend="aot_eager")
-    assert torch.equal(compiled(energy), solve_grid(energy))
-
-
 def cell_means(picture: NDArray[Any], cells: int) -> NDArray[Any]:
     """(C, n, n) of an image (C, H, W) whose sides n divides."""
     colors, height, width = picture.shape

@@ -156,12 +156,9 @@ def test_what_is_wrong_is_said_before_any_training(script: Any, capsys: pytest.C
     assert not Path("runs").exists()
 
 
-@pytest.mark.slow
-def test_one_failure_does_not_stop_the_others(
-    script_of_processes: Any, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_one_failure_does_not_stop_the_others(script: Any, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match=r"1 of 2 runs failed(.|\n)*NaN"):
-        script_of_processes.main(arguments("--only", "uda: --lr 1e30", algorithms=("uda", "fixmatch")))
+        script.main(arguments("--only", "uda: --lr 1e30", algorithms=("uda", "fixmatch")))
     assert "| fixmatch | none |" in capsys.readouterr().out
 
 

@@ -1,6 +1,8 @@
 """Trainers, networks and batches small enough to try every algorithm on."""
 
+import copy
 import dataclasses
+import functools
 import itertools
 from collections.abc import Iterator
 from typing import Any
@@ -92,14 +94,23 @@ def random_batch(algorithm: Algorithm, labeled: int = 16, unlabeled: int = 40) -
     )
 
 
-def network(algorithm: Algorithm) -> nn.Module:
+@functools.cache
+def undecided(seed: int) -> nn.Module:
     """A network whose guesses are of every class and all degrees of confidence: logits of mean 0 and
     deviation 1."""
+    torch.manual_seed(seed)
     net: Any = pretrained_network()
     with torch.no_grad(), torch.autocast("cpu", enabled=False):
         logits = net(torch.randn(256, 1, 8, 8))
         net.head.weight /= logits.std(0)[:, None]
         net.head.bias.copy_((net.head.bias - logits.mean(0)) / logits.std(0))
+    return net
+
+
+def network(algorithm: Algorithm, seed: int = 3) -> nn.Module:
+    """Such a network with what an algorithm adds to it."""
+    net = copy.deepcopy(undecided(seed))
+    torch.manual_seed(seed + 10)
     student = algorithm.extend(net, Task(CLASSES, 40, (1, 8, 8), 16, (0.4, 0.3, 0.2, 0.1)))
     cast_any(algorithm)
     return student
@@ -113,8 +124,7 @@ def cast_any(algorithm: Algorithm) -> None:
 
 
 def networks(algorithm: Algorithm) -> Nets:
-    torch.manual_seed(3)
-    return Nets(network(algorithm).train(), network(algorithm).eval())
+    return Nets(network(algorithm).train(), network(algorithm, 6).eval())
 
 
 def step(number: int = 6) -> Step:
