@@ -35,17 +35,18 @@ def test_every_loss_term_is_nonzero_and_moves_the_network(name: str) -> None:
     assert all(value != 0 for value in terms.values()), terms
 
 
-@both
+@each
 @pytest.mark.parametrize(("labeled", "unlabeled"), [(1, 1), (1, 7), (3, 2), (7, 3)])
-def test_odd_and_unequal_batches(name: str, keywords: dict[str, Any], labeled: int, unlabeled: int) -> None:
-    algorithm: Any = ALGORITHMS[name](**keywords)
+def test_odd_and_unequal_batches(name: str, labeled: int, unlabeled: int) -> None:
+    algorithm: Any = ALGORITHMS[name](**everything(name)[-1])
     output = forward(algorithm, random_batch(algorithm, labeled, unlabeled))
     output.loss.backward()
     assert output.loss.isfinite()
 
 
-@both
-def test_half_precision_is_close_to_float32(name: str, keywords: dict[str, Any]) -> None:
+@each
+def test_half_precision_is_close_to_float32(name: str) -> None:
+    keywords = everything(name)[-1]
     algorithm: Any = ALGORITHMS[name](
         **{**keywords, **({"threshold": 0.0} if "threshold" in keywords else {})}
     )
