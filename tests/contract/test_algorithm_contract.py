@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 from algorithm_scene import forward, networks, random_batch, step, tensors
-from algorithm_tables import both, each, everything
+from algorithm_tables import both, each, everything, fullest
 
 from ssl_mix.algorithms import ALGORITHMS
 
@@ -35,18 +35,17 @@ def test_every_loss_term_is_nonzero_and_moves_the_network(name: str) -> None:
     assert all(value != 0 for value in terms.values()), terms
 
 
-@each
+@fullest
 @pytest.mark.parametrize(("labeled", "unlabeled"), [(1, 1), (1, 7), (3, 2), (7, 3)])
-def test_odd_and_unequal_batches(name: str, labeled: int, unlabeled: int) -> None:
-    algorithm: Any = ALGORITHMS[name](**everything(name)[-1])
+def test_odd_and_unequal_batches(name: str, keywords: dict[str, Any], labeled: int, unlabeled: int) -> None:
+    algorithm: Any = ALGORITHMS[name](**keywords)
     output = forward(algorithm, random_batch(algorithm, labeled, unlabeled))
     output.loss.backward()
     assert output.loss.isfinite()
 
 
-@each
-def test_half_precision_is_close_to_float32(name: str) -> None:
-    keywords = everything(name)[-1]
+@fullest
+def test_half_precision_is_close_to_float32(name: str, keywords: dict[str, Any]) -> None:
     algorithm: Any = ALGORITHMS[name](
         **{**keywords, **({"threshold": 0.0} if "threshold" in keywords else {})}
     )

@@ -223,10 +223,18 @@ CASES = [
     for keywords in (*everything(name), adjusted(name))
     if keywords in everything(name) or keywords
 ]
-CASES += [
+REBALANCED = [
     ("fixmatch", {"threshold": 0.5, "targets": Targets(rebalance=addon)}) for addon in get_args(Rebalance)[1:]
 ]
-both = pytest.mark.parametrize(
-    ("name", "keywords"), CASES, ids=lambda v: v if isinstance(v, str) else f"{len(v)}kw"
-)
+
+
+def rows(cases: list[tuple[str, dict[str, Any]]]) -> pytest.MarkDecorator:
+    """A test for each name of an algorithm with its keywords."""
+    return pytest.mark.parametrize(
+        ("name", "keywords"), cases, ids=lambda v: v if isinstance(v, str) else f"{len(v)}kw"
+    )
+
+
+both = rows([*CASES, *REBALANCED])
+fullest = rows([*((name, everything(name)[-1]) for name in ALGORITHMS), *REBALANCED])
 each = pytest.mark.parametrize("name", list(ALGORITHMS))
