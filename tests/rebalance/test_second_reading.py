@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 import torch
 from addon_scene import CLASSES, PRIOR, AddonScene
+from match_scene import Scene
 from second_reading import Floats, Ints, cost, slope, softmax
 
 from ssl_mix.quota import ClassQuota
 from ssl_mix.rebalance.crest import joining, rates
 from ssl_mix.rebalance.darp import denoised, refined
 from ssl_mix.rebalance.saw import effective_weights
+from ssl_mix.targets import Targets
 from ssl_mix.types import PseudoLabels, Task
 
 LOG_PRIOR = np.log(PRIOR)
@@ -270,3 +272,18 @@ def test_adsh() -> None:
         np.testing.assert_array_equal(found, expected)
         quota.enter_news(news)
     assert 0 < rho < 1 and np.ptp(levels) > 0.01
+
+
+def test_adsh_in_fixmatch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The head class is that with the most labels; the batch has all unlabeled images."""
+    monkeypatch.setattr("match_scene.Task", lambda *sizes: Task(*sizes, 3, (0.2, 0.5, 0.2, 0.1)))
+    scene = Scene("fixmatch", 10, unlabeled=12, threshold=0.7, targets=Targets(adaptive_thresholds=True))
+    scene.indices = np.random.default_rng(0).permutation(12)
+    scene.run()
+    weak = scene.features("x weak", "u weak", "u strong")[1]
+    p = softmax(weak @ scene.weights.T)
+    confidence, label = p.max(axis=1), p.argmax(axis=1)
+    rho = (confidence[label == 1] >= 0.7).mean()
+    levels = np.array([threshold_of(confidence, label, k, rho) for k in range(CLASSES)])
+    np.testing.assert_array_equal(scene.output.pseudo.mask, confidence >= levels[label])
+    assert 0 < rho < 1 and (levels[np.isfinite(levels)] < 0.7).any()
