@@ -93,10 +93,11 @@ def imagenet(
     ``tested`` pixels where these are others; with another size of images in the same proportion."""
     shared: dict[str, Any] = {"crop": "resized", "randaugment": randaugment}
     if takes_sizes(request.data):
-        seen = request.image_size or size
-        shown = seen if tested is None else round(tested * seen / size)
-        shared |= {"image_size": seen, "stored_size": None if crop == 1 else round(shown / crop)}
-        shared |= {} if tested is None else {"test_image_size": shown}
+        seen = shared["image_size"] = request.image_size or size
+        if DataOptions(data=request.data).in_files:  # others are stored at the size that is seen
+            shown = seen if tested is None else round(tested * seen / size)
+            shared["stored_size"] = None if crop == 1 else round(shown / crop)
+            shared["test_image_size"] = None if tested is None else shown
     return published(request, net, images=IMAGENET, data=DataOptions(**shared), **settings)
 
 

@@ -115,6 +115,8 @@ def test_another_network_or_mixer_takes_nothing_that_is_not_its_own() -> None:
     assert run_of("rsb-a2", mixer="cutmix").algorithm.hyperparameters()["mixing"].mix_alpha is None
     assert run_of("deit-s", criterion="bce").algorithm.hyperparameters()["label_smoothing"] == 0
     assert build_run("supervised", {"data": "cifar10"}, "deit-s").run.data.image_size is None
+    stl10 = build_run("supervised", {"data": "stl10"}, "rsb-a3").run.data  # which takes no `stored_size`
+    assert (stl10.image_size, stl10.stored_size, stl10.test_image_size) == (160, None, None)
 
 
 def test_a_recipe_for_supervised_training_is_refused_elsewhere() -> None:
