@@ -51,6 +51,7 @@ class ClassQuota(nn.Module):
     head class: Guo and Li, "Class-Imbalanced Semi-Supervised Learning with Adaptive Thresholding" (Adsh, ICML
     2022), Algorithm 1, where the K_c-th confidence is the threshold of class c. Differs: the memory lets
     every step choose, where these do once in a round; K follows the algorithm's own rule, not a number.
+    USB's peer of Adsh counts one image of the head class too few that pass, so that rho is smaller.
     """
 
     label: Tensor

@@ -1,7 +1,7 @@
 """The views of an image that algorithms ask for, and how a data set wants its images treated."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 import torch
@@ -75,6 +75,7 @@ class Augmentation:
         policy: what alters strong views, before Cutout: "randaugment"; "ctaugment", whose strengths are
             learned; "trivial", one operation of any strength; "augmix", blends of chains, without Cutout.
         size: side of what the network sees, a crop of the stored image; default: the stored image itself.
+        test_size: side of the central square that an evaluation sees, where that is another.
     """
 
     mean: tuple[float, ...]
@@ -86,6 +87,7 @@ class Augmentation:
     geometry: float = 1.0
     policy: Policy = "randaugment"
     size: int | None = None
+    test_size: int | None = None
 
     def seen(self, shape: tuple[int, int, int]) -> tuple[int, int, int]:
         """The shape (C, H, W) of what the network sees of stored images of ``shape``.
@@ -104,9 +106,14 @@ class Augmentation:
         return shape[0], self.size, self.size
 
     def plain(self, images: Tensor) -> Tensor:
-        """What an evaluation sees of uint8 images (N, C, H, W): their central square of ``size``, or all of
-        them."""
-        return images if self.size is None else center_crop(images, self.size)
+        """What an evaluation sees of uint8 images (N, C, H, W): their central square of ``test_size`` or
+        ``size``, or all of them."""
+        size = self.test_size or self.size
+        return images if size is None else center_crop(images, size)
+
+    def for_tests(self) -> "Augmentation":
+        """The same for a network that is trained already: what it sees is what an evaluation sees."""
+        return replace(self, size=self.test_size or self.size, test_size=None)
 
     def normalize(self, images: Tensor, *, channels_last: bool = False) -> Tensor:
         """uint8 (N, C, H, W) to float32: ``(images / 255 - mean) / std``."""
@@ -130,8 +137,8 @@ class Augmentation:
         channels_last: bool = False,
         learned: CTAugment | None = None,
     ) -> dict[str, Tensor]:
-        """Normalized views by name: "plain": the center; "weak": flip and crop; "strong": weak, then the
-        policy, then Cutout; "medium": the same with one operation of the policy.
+        """Normalized views by name: "plain": what an evaluation sees; "weak": flip and crop; "strong": weak,
+        then the policy, then Cutout; "medium": the same with one operation of the policy.
 
         A number behind a name ("weak2") makes another view of that kind, drawn by itself.
 

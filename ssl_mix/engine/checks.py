@@ -7,6 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from ssl_mix.algorithm import Algorithm
+from ssl_mix.augment import Augmentation
+from ssl_mix.augment.views import Views
 from ssl_mix.datasets import DataSet, Split
 from ssl_mix.engine.config import TrainConfig
 from ssl_mix.engine.execution import half_precision, kept_buffers, resolve_device
@@ -81,6 +83,40 @@ def check_network(
     finally:
         for module in training:
             module.training = True
+
+
+def check_sizes(
+    net: nn.Module,
+    views: Views,
+    shape: tuple[int, ...],
+    num_classes: int,
+    config: TrainConfig,
+    dtype: torch.dtype = torch.float32,
+) -> None:
+    """:func:`check_network` for what a network learns from, and for what an evaluation shows it.
+
+    Args:
+        net: the student.
+        views: tell whether an evaluation shows images of another size.
+        shape: as for that function, and so are the others.
+        num_classes: of the data.
+        config: how to train.
+        dtype: of the inputs.
+
+    Raises:
+        ValueError: as that function; the network is built for one size.
+    """
+    check_network(net, shape, num_classes, config, dtype)
+    size = views.test_size if isinstance(views, Augmentation) else None
+    if size is None or size == shape[-1]:
+        return
+    try:
+        check_network(net, (shape[0], size, size), num_classes, config, dtype)
+    except UserError as error:
+        raise UserError(
+            f"`test_image_size` {size}: {type(net).__name__} looks at images of the {shape[-1]} pixels alone "
+            "that it learns from: leave it out, or take a network for any size"
+        ) from error
 
 
 def output_of(algorithm: Algorithm, nets: Nets, batch: Batch, step: Step, reject: float = 0.0) -> StepOutput:

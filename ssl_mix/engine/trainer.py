@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ssl_mix.algorithm import Algorithm
 from ssl_mix.banks import PseudoLabelBank
 from ssl_mix.datasets import DataSet, ImageSet, Split
-from ssl_mix.engine.checks import check_kinds, check_network, output_of, warn_of_weights
+from ssl_mix.engine.checks import check_kinds, check_sizes, output_of, warn_of_weights
 from ssl_mix.engine.class_watch import ClassWatch, bank_scores, class_remedies
 from ssl_mix.engine.config import TrainConfig
 from ssl_mix.engine.distributed import check_processes
@@ -83,7 +83,7 @@ class Trainer:
         self.feed = feed = Feed(algorithm, data, split, config, self.device)
         task = feed.task
         with own_state(config, self.device, "trial"):
-            check_network(net, feed.shape, task.num_classes, config, feed.dtype)
+            check_sizes(net, data.augmentation, feed.shape, task.num_classes, config, feed.dtype)
         layout = torch.channels_last if config.channels_last else torch.contiguous_format
         body = body_of(net)  # before the algorithm adds to it
         with own_state(config, self.device, "extension"):  # what an algorithm adds has weights of its own

@@ -44,7 +44,8 @@ class HardPatchUp(LayerMixer):
     otherwise.
 
     Args:
-        gamma: share of the features to change, before blocks meet.
+        gamma: share of the features to change, before blocks meet. The code's runs on CIFAR: 0.5 in seven of
+            ten batches (``--mix-prob 0.7``), and 0.75 in all for soft blocks; its default is 0.9.
         size: side of a block, an odd number.
         layers: as of :class:`ManifoldMix`, of layers that return maps.
 

@@ -54,9 +54,9 @@ class RecursiveMix:
             or the history has images of another size or dtype, or fewer of them.
 
     Source: Yang et al., "RecursiveMix: Mixed Learning with History" (NeurIPS 2022). Differs from the
-    published code: a box for each image, never cut off at the borders, resized to the nearest pixel. Left
-    out: the loss between the answers of the box and of the step before, which needs a head on regions of a
-    network's maps.
+    published code: a box for each image, never cut off at the borders, which takes the pixels that the
+    centers of its own lie in, where the code takes those of their corners. Left out: the loss between the
+    answers of the box and of the step before, which needs a head on regions of a network's maps.
 
     Examples:
         >>> mixer, target = RecursiveMix(), torch.eye(3)

@@ -2,7 +2,7 @@
 
 import logging
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -28,6 +28,7 @@ from ssl_mix.runs.trained import TrainedRun, load_trained
 Record = dict[str, float]
 SIZING = ("image_size", "weak", "strong")  # options that decide the size of images
 VIEWS = ("weak", "strong", "mean", "std")
+OF_FILES = ("stored_size", "test_image_size")  # options of images that are read by their paths
 FOR_DATA = ("classes", "image_size", "fit", *VIEWS, "workers", "drop_copies", "cache_images")
 log = logging.getLogger("ssl_mix")
 
@@ -153,7 +154,8 @@ def handed_over(
             paths["table"] = paths.pop("labeled")
         return options | paths, Given(net=module)
     if isinstance(labeled, DataSet):
-        return options, Given(labeled, _alone(labeled, unlabeled, test, module, options))
+        known = Given(labeled, _alone(labeled, unlabeled, test, module, options))
+        return options | dict.fromkeys(OF_FILES), known
     if labeled is None:
         given = " and ".join(f"`{name}`" for name in sorted(there)) or "what is given"
         raise UserError(f"`labeled` is missing beside {given}: images with labels, some of each class")
@@ -165,15 +167,16 @@ def handed_over(
         wanted = defaults_of(asked[0], options, asked[1]).data.image_size  # weights want one
         options |= {"image_size": fitting_size(wanted, _side(labeled))}
     keywords = {name: options.pop(name) for name in FOR_DATA if name in options}
-    check_for_data(keywords)
+    check_for_data(keywords, options)
     if (memory := options.pop("memory_gb", None)) is not None:
         keywords["memory_budget"] = int(memory * 2**30)
     data = as_dataset(labeled, unlabeled, test, **keywords)
-    return options | {"image_size": data.train.images.shape[1]}, Given(data, module)
+    sizes: dict[str, Any] = {"image_size": data.train.images.shape[1], **dict.fromkeys(OF_FILES)}
+    return options | sizes, Given(data, module)
 
 
-def check_for_data(keywords: dict[str, Any]) -> None:
-    """Raise for options of data that are handed over which are of the wrong kind.
+def check_for_data(keywords: dict[str, Any], options: Mapping[str, Any]) -> None:
+    """Raise for options of data that are handed over which are of the wrong kind, or of other data.
 
     Raises:
         ValueError: there is one.
@@ -181,6 +184,12 @@ def check_for_data(keywords: dict[str, Any]) -> None:
     for name in ("weak", "strong"):
         if keywords.get(name) is not None and not callable(keywords[name]):
             raise UserError(f"{name} must be a transform, got {type(keywords[name]).__name__}")
+    for name in OF_FILES:
+        if options.get(name) is not None:
+            raise UserError(
+                f"`{name}` is for images that are read by the path of a folder or a table: those that are "
+                "handed over are stored at `image_size`, and so they are seen"
+            )
     classes = keywords.get("classes")
     if classes is not None and (isinstance(classes, str) or not isinstance(classes, Sequence)):
         raise UserError(f"classes must be the names of all classes, got {type(classes).__name__}")
@@ -194,7 +203,8 @@ def _alone(
     Raises:
         ValueError: something stands beside it that it holds itself, or no network is for it.
     """
-    beside = {"unlabeled": unlabeled, "test": test} | {name: options.get(name) for name in FOR_DATA}
+    beside = {"unlabeled": unlabeled, "test": test}
+    beside |= {name: options.get(name) for name in (*FOR_DATA, *OF_FILES)}
     if more := [name for name, value in beside.items() if value is not None]:
         raise UserError(
             f"`{more[0]}` has no effect beside a DataSet, which holds it: give it to what made that"

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from ssl_mix.augment.pools import Variant
 from ssl_mix.engine.config import TrainConfig
 from ssl_mix.errors import UserError
 from ssl_mix.recipes.recipe import Recipe, Request
@@ -78,15 +79,26 @@ def published(
     )
 
 
-def imagenet(request: Request, net: str, *, size: int = 224, crop: float = 0.875, **settings: Any) -> Recipe:
-    """A recipe for ImageNet: random resized crops of ``size`` pixels, evaluated on the central ``crop``."""
-    variant = settings.pop("randaugment", None)
-    data = DataOptions(crop="resized", randaugment=variant)
+def imagenet(
+    request: Request,
+    net: str,
+    *,
+    size: int = 224,
+    tested: int | None = None,
+    crop: float = 0.875,
+    randaugment: Variant | None = None,
+    **settings: Any,
+) -> Recipe:
+    """A recipe for ImageNet: random resized crops of ``size`` pixels, evaluated on the central ``crop``, of
+    ``tested`` pixels where these are others; with another size of images in the same proportion."""
+    shared: dict[str, Any] = {"crop": "resized", "randaugment": randaugment}
     if takes_sizes(request.data):
-        seen = request.image_size or size
-        stored = None if crop == 1 else round(seen / crop)
-        data = DataOptions(image_size=seen, stored_size=stored, crop="resized", randaugment=variant)
-    return published(request, net, images=IMAGENET, data=data, **settings)
+        seen = shared["image_size"] = request.image_size or size
+        if DataOptions(data=request.data).in_files:  # others are stored at the size that is seen
+            shown = seen if tested is None else round(tested * seen / size)
+            shared["stored_size"] = None if crop == 1 else round(shown / crop)
+            shared["test_image_size"] = None if tested is None else shown
+    return published(request, net, images=IMAGENET, data=DataOptions(**shared), **settings)
 
 
 def decoupled(request: Request) -> dict[str, Any]:

@@ -26,9 +26,10 @@ from ssl_mix.errors import (
 
 OWN = "folder"
 PATHS = ("train", "test", "labeled", "unlabeled", "table")
-SIZING = ("image_size", "stored_size", "fit")
+SIZING = ("image_size", "test_image_size", "stored_size", "fit")
 LOADING = (*PATHS, *SIZING, "download", "extra", "memory_gb", "drop_copies", "cache_images", "workers")
-ARGUMENTS = {"stored_size": "fit", "memory_gb": "memory_budget"}  # of loaders, where they are named otherwise
+# Of loaders, where they are named otherwise.
+ARGUMENTS = {"test_image_size": "fit", "stored_size": "fit", "memory_gb": "memory_budget"}
 Progress = Callable[[str, int, int], None]
 
 
@@ -73,9 +74,12 @@ class DataOptions:
         image_size: side in pixels that the images of folders (default: 32), of stl10 (default: 96, as in the
             published tables) and of data sets for fine-grained transfer (default: 224) have for the network;
             other data sets have a size of their own.
+        test_image_size: side in pixels of what an evaluation sees of images that are files, for networks that
+            take images of any size: what a random resized crop shows is larger than in the whole image, so
+            that a network trained at 160 pixels may do better at 224. Default: the image size.
         stored_size: side in pixels at which images of folders and for fine-grained transfer are stored: the
             network is trained on random crops of them and evaluated on their center, as 224 out of 256 pixels
-            is usual. Default: the image size.
+            is usual. Default: the image size, or that of evaluations where it is larger.
         fit: how those become square: "cut" takes the central square, "squash" the whole image with its sides
             changed, as published codes of fine-grained transfer do.
         crop: of the weak view: "pad" shifts images by a few pixels (larger stored ones: takes a crop
@@ -122,6 +126,7 @@ class DataOptions:
     validation: float = 0.0
     split_seed: int | None = None
     image_size: int | None = None
+    test_image_size: int | None = None
     stored_size: int | None = None
     fit: Fit = "cut"
     crop: Crop | None = None
@@ -152,13 +157,15 @@ class DataOptions:
 
     def adjust(self, data: DataSet) -> DataSet:
         """The data with the normalization, the augmentation and the classes that the options ask for."""
-        wanted = {"crop": self.crop, "policy": self.augment, "variant": self.randaugment}
+        self._check_tested(data.train.images.shape[-1])
+        wanted: dict[str, Any] = {"crop": self.crop, "policy": self.augment, "variant": self.randaugment}
+        wanted["test_size"] = self.test_image_size
         given: dict[str, Any] = {name: value for name, value in wanted.items() if value is not None}
         channels = data.train.images.shape[0]
         for name in ("mean", "std"):
             if getattr(self, name) is not None:
                 given[name] = for_channels(channels, name, getattr(self, name))
-        if self.stored_size is not None and self.stored_size != self._seen_size:
+        if self._side is not None and self._side != self._seen_size:
             given |= {"size": self._seen_size, "padding": 0}  # what is stored beside a crop makes it move
         if not given:
             return with_unknown_classes(data, self.unknown_classes)
@@ -182,10 +189,11 @@ class DataOptions:
 
     def _keywords(self, progress: Progress | None) -> dict[str, Any]:
         given = self._given()
-        stored, memory = given.pop("stored_size", None), given.pop("memory_gb", None)
-        if stored is not None:
-            given["image_size"] = stored
-        if memory is not None:
+        for name in ("stored_size", "test_image_size"):
+            given.pop(name, None)
+        if self._side is not None:
+            given["image_size"] = self._side
+        if (memory := given.pop("memory_gb", None)) is not None:
             given["memory_budget"] = int(memory * 2**30)
         return given | ({"progress": progress} if takes(self.source, "progress") else {})
 
@@ -193,6 +201,20 @@ class DataOptions:
     def _seen_size(self) -> Any:
         """Side of what the network sees of images in files."""
         return self.image_size or default_of(self.source, "image_size")
+
+    @property
+    def _side(self) -> Any:
+        """Side of images in files as they are stored; None for what the network sees."""
+        if self.stored_size is not None or self.test_image_size is None or not self.in_files:
+            return self.stored_size
+        return max(self.test_image_size, self._seen_size)
+
+    def _check_tested(self, stored: int | None) -> None:
+        if stored is not None and (self.test_image_size or 0) > stored:
+            raise UserError(
+                f"`test_image_size` {self.test_image_size} exceeds the {stored} pixels at which images are "
+                "stored: store them larger, or test on less"
+            )
 
     def _check_sizes(self) -> None:
         for name in ("mean", "std"):
@@ -202,7 +224,7 @@ class DataOptions:
             check_share("mean", value)
         for value in self.std or ():
             check_positive("std", value)
-        for name in ("image_size", "stored_size"):
+        for name in ("image_size", "test_image_size", "stored_size"):
             if getattr(self, name) is not None:
                 check_count(name, getattr(self, name))
         check_choice("fit", self.fit, get_args(Fit))
@@ -214,6 +236,7 @@ class DataOptions:
                 f"`stored_size` {self.stored_size} is below `image_size` {self._seen_size}: "
                 "the network sees crops of what is stored"
             )
+        self._check_tested(self._side)
 
     def _check(self) -> None:
         if not (self.data or any(getattr(self, name) for name in PATHS)):

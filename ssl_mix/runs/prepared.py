@@ -21,7 +21,7 @@ from ssl_mix.runs.head import begin_head, learned_features, with_probe
 from ssl_mix.runs.memory import check_memory
 from ssl_mix.runs.net_options import GIVEN
 from ssl_mix.runs.run import Run
-from ssl_mix.runs.sizes import size_notes
+from ssl_mix.runs.sizes import check_one_size, size_notes
 from ssl_mix.runs.starts import Start, start_head
 from ssl_mix.runs.tune import check_installed, tuning_note
 from ssl_mix.runs.votes import cast_votes
@@ -80,6 +80,7 @@ def prepare(
         run = replace(run, net=replace(run.net, net=None, pretrained=own))
     run = replace(run.settled(), config=replace(run.config, threads=threads))
     run.data.check_test_is_apart()
+    check_one_size(run)
     data = read_data(run, given, progress) if features is None else features.images
     split = run.data.choose_split(data, run.config.seed) if split is None else split
     data = with_added_labels(data, split)

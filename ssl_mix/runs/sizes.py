@@ -2,6 +2,7 @@
 
 from ssl_mix.datasets import DataSet
 from ssl_mix.datasets.registry import takes
+from ssl_mix.errors import UserError
 from ssl_mix.models.first_weights import images_behind
 from ssl_mix.runs.given import Given
 from ssl_mix.runs.net_options import GIVEN
@@ -38,6 +39,15 @@ def fitting_size(trained: int | None, own: int | None) -> int | None:
     if trained is None or own is None:
         return trained
     return paying_sizes(trained)[0] if is_far_smaller(own, trained) else None
+
+
+def check_one_size(run: Run) -> None:
+    """Raise where images were to have another size in tests for a head alone."""
+    if run.net.tune == "head" and run.data.test_image_size is not None:
+        raise UserError(
+            "`test_image_size` is for networks that learn at another size, and `tune=head` computes the "
+            "features of all images at one: choose that with `image_size`"
+        )
 
 
 def size_notes(run: Run, data: DataSet, given: Given) -> tuple[str, ...]:

@@ -52,7 +52,7 @@ class TrainedRun:
         state: the whole checkpoint, on the CPU.
         step: after which the teacher was as it is here.
         classes: names.
-        shape: (C, H, W) of what the network sees.
+        shape: (C, H, W) of what the network sees when it is asked.
         stored_size: side in pixels of the stored images, of which that is a crop.
         augmentation: normalizes them; a ``TensorViews`` where they are no images.
         device: where the network is.
@@ -183,6 +183,10 @@ def load_trained(
         )
         shape, classes = tuple(dataset["image_shape"]), tuple(dataset["classes"])
         augmentation: Any = views_of(dataset["augmentation"])
+        seen = shape
+        if isinstance(augmentation, Augmentation) and augmentation.test_size is not None:
+            augmentation = augmentation.for_tests()
+            seen = augmentation.seen((shape[0], dataset["stored_size"], dataset["stored_size"]))
         given = Given(net=net)
         given._replace(data=None).check(description["given"] | {"data": False})
     state, refused = load_checkpoint(folder, OF_A_RUN)
@@ -202,7 +206,7 @@ def load_trained(
         state=state,
         step=chosen["step"],
         classes=classes,
-        shape=shape,
+        shape=seen,
         stored_size=dataset["stored_size"],
         augmentation=augmentation,
         device=place,

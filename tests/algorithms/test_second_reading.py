@@ -7,37 +7,10 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from match_scene import CLASSES, Floats, Scene
-from numpy.typing import NDArray
+from match_scene import CLASSES, Scene
+from second_reading import Floats, Ints, assert_found, cost, layers, softmax
 
 from ssl_mix.types import Batch, Nets, Samples, Step
-
-Ints = NDArray[np.int64]
-
-
-def softmax(z: Floats, axis: int = -1) -> Floats:
-    powers = np.exp(z - z.max(axis=axis, keepdims=True))
-    return np.asarray(powers / powers.sum(axis=axis, keepdims=True))
-
-
-def cost(z: Floats, target: Floats | Ints) -> Floats:
-    """Cross-entropy of each row, of classes or of soft targets."""
-    soft = target if target.ndim == 2 else np.eye(z.shape[1])[target]
-    return np.asarray(-(soft * np.log(softmax(z))).sum(axis=1))
-
-
-def layers(module: torch.nn.Module, features: Floats) -> Floats:
-    """Linear, ReLU, linear."""
-    first, a, second, b = (value.detach().numpy() for value in module.state_dict().values())
-    return np.asarray(np.maximum(features @ first.T + a, 0) @ second.T + b)
-
-
-def assert_found(scene: Scene, weights: dict[str, tuple[float, float]]) -> None:
-    """Each term, and the loss by their weights."""
-    found = {name: scene.output.metrics[f"loss/{name}"].item() for name in weights}
-    assert found == pytest.approx({name: value for name, (_, value) in weights.items()}, rel=1e-6)
-    total = sum(weight * value for weight, value in weights.values())
-    assert scene.output.loss.item() == pytest.approx(total, rel=1e-6)
 
 
 def test_finessl() -> None:
@@ -62,7 +35,7 @@ def test_finessl() -> None:
             "unlabeled": (3.0, np.mean([sure * balanced(f, c) for f in strong])),
             "auxiliary": (1.0, np.mean([mask * cost(f @ second.T, smooth) for f in strong])),
         }
-        assert_found(scene, terms)
+        assert_found(scene.output, terms)
         for slot, label, counted in zip(scene.indices, c, mask, strict=True):
             last[slot] = label if counted else last[slot]
         scene.commit()
@@ -81,7 +54,7 @@ def test_debiasmatch() -> None:
         q = softmax(weak - np.log(mean))
         unlabeled = (q.max(axis=1) >= 0.4) * cost(strong + np.log(mean), q.argmax(axis=1))
         assert_found(
-            scene,
+            scene.output,
             {
                 "labeled": (1.0, cost(x, scene.labels).mean()),
                 "labeled_strong": (0.1, cost(other, scene.labels).mean()),
@@ -103,7 +76,7 @@ def test_dst(number: int) -> None:
     estimate = 2 * cost(layers(worst, x), (x @ own.T).argmax(axis=1)).mean() - np.log(against).mean()
     taught = (q.max(axis=1) >= 0.6) * cost(layers(pseudo, strong), c)
     assert_found(
-        scene,
+        scene.output,
         {
             "labeled": (1.0, cost(x @ own.T, scene.labels).mean()),
             "labeled_strong": (0.1, cost(other @ own.T, scene.labels).mean()),
@@ -175,7 +148,7 @@ def test_iomatch() -> None:
             "unlabeled": (1.0, (known * cost(strong @ scene.weights.T, p)).mean()),
             "open": (float(number > 0), ((q.max(axis=1) >= 0.3) * cost(every, q)).mean()),
         }
-        assert_found(scene, terms)
+        assert_found(scene.output, terms)
         scene.commit()
 
 
@@ -198,5 +171,5 @@ def test_openmatch() -> None:
             "consistency": (0.5, 2 * ((r - r2) ** 2).sum(axis=1).mean()),
             "unlabeled": (float(number > 1), (inside * cost(strong @ scene.weights.T, c)).mean()),
         }
-        assert_found(scene, terms)
+        assert_found(scene.output, terms)
         scene.commit()

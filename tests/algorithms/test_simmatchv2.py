@@ -1,71 +1,14 @@
-"""SimMatchV2 against its paper's equations, with the inverse of the matrix that labels spread by."""
+"""The memory of SimMatchV2, and labels that spread."""
 
 from typing import Any
 
-import numpy as np
-import pytest
 import torch
-from neighbor_scene import Array, aligned, answers, attention, cross_entropy, hard, projecting
-from ssl_scene import CLASSES, Scene
+from neighbor_scene import projecting
+from ssl_scene import CLASSES
 
 from ssl_mix.transfer.neighbors import spread_labels
 
 OPTIONS: dict[str, Any] = {"threshold": 0.5, "width": 6, "memory": 20, "temperature": 0.2}
-
-
-def spread(prediction: Array, key: Array, keys: Array, labels: Array, n: int, a: float, t: float) -> Array:
-    """The first row of ``(1 - a) (1 - a A)^-1 Y``."""
-    nearest = np.argsort([-(key @ other) for other in keys])[:n]
-    nodes, known = np.vstack((key, keys[nearest])), np.vstack((prediction, labels[nearest]))
-    edges = np.zeros((len(nodes), len(nodes)))
-    for row, node in enumerate(nodes):
-        others = [column for column in range(len(nodes)) if column != row]
-        edges[row, others] = attention(node, nodes[others], t)
-    return ((1 - a) * np.linalg.inv(np.eye(len(nodes)) - a * edges) @ known)[0]
-
-
-def expected(
-    scene: Scene, memory: dict[int, tuple[Array, int]], rows: Array, n: int, a: float
-) -> dict[str, Any]:
-    """Terms and mask; the memory gains the labeled images of the step."""
-    t = scene.options["temperature"]
-    student = {name: answers(scene.student, pictures) for name, pictures in scene.views.items()}
-    teacher = {name: answers(scene.teacher, pictures) for name, pictures in scene.views.items()}
-    memory.update(enumerate(zip(teacher["x"][1], scene.labels.tolist(), strict=True)))
-    keys = np.array([key for key, _ in memory.values()])
-    labels = hard(np.array([label for _, label in memory.values()]))
-    p = aligned(teacher["weak"][0], scene)
-    q = np.array([spread(*row, keys, labels, n, a, t) for row in zip(p, teacher["weak"][1], strict=True)])
-    nodes, known = rows[:, :6], rows[:, 6:]
-    edge, node_edge = [], []
-    for row in range(len(p)):
-        weak = attention(teacher["weak"][1][row], nodes, t)
-        strong = attention(student["strong"][1][row], nodes, t)
-        edge.append(-(weak * np.log(strong)).sum())
-        node_edge.append(-(p[row] * np.log(strong @ known)).sum())
-    mask = p.max(axis=1) >= scene.options["threshold"]
-    return {
-        "loss/labeled": cross_entropy(student["x"][0], hard(scene.labels)).mean(),
-        "loss/unlabeled": (mask * cross_entropy(student["strong"][0], q)).mean(),
-        "loss/edge": np.mean(edge),
-        "loss/node_edge": np.mean(node_edge),
-        "mask": mask,
-    }
-
-
-@pytest.mark.parametrize(("neighbors", "a"), [(128, 0.1), (2, 0.7)])
-def test_terms_and_mask_over_three_steps(neighbors: int, a: float) -> None:
-    scene = projecting("simmatchv2", (5, 30), **OPTIONS, neighbors=neighbors, spread=a)
-    memory: dict[int, tuple[Array, int]] = {}
-    for number in range(3):
-        output = scene.run(number)
-        wanted = expected(scene, memory, scene.state["queue.keys"][0], neighbors, a)
-        terms = {name: output.metrics[name].item() for name in wanted if name.startswith("loss/")}
-        assert terms == pytest.approx({name: wanted[name] for name in terms}, rel=1e-6)
-        np.testing.assert_array_equal(output.pseudo.mask, wanted["mask"])
-        assert 0 < wanted["mask"].mean() < 1
-        scene.algorithm.commit(output.carry)
-        scene.refresh()
 
 
 def test_the_memory_begins_with_random_directions_of_any_class() -> None:

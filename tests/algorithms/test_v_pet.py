@@ -1,18 +1,17 @@
-"""V-PET against float64 NumPy, and the votes of runs."""
+"""The votes of V-PET."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from neighbor_scene import cross_entropy, hard
-from ssl_scene import CLASSES, LABELED, SHAPE, UNLABELED, Recorder, flat
+from ssl_scene import CLASSES, LABELED, SHAPE, UNLABELED, Recorder
 
 import ssl_mix
 from ssl_mix.algorithms import VPet
 from ssl_mix.errors import UserError
 from ssl_mix.runs.folder import SPLIT
-from ssl_mix.types import Batch, Nets, Samples, Step, Task
+from ssl_mix.types import Nets, Task
 
 
 def voted(votes: list[list[int]]) -> tuple[VPet, Recorder]:
@@ -24,27 +23,6 @@ def voted(votes: list[list[int]]) -> tuple[VPet, Recorder]:
     every[: len(votes)] = torch.tensor(votes)
     algorithm.cast(every)
     return algorithm, net
-
-
-def test_the_loss_is_the_cross_entropy_to_the_shares_of_the_votes() -> None:
-    algorithm, net = voted([[0, 0, 2], [4, 4, 4], [1, -1, 3], [-1, -1, -1]])
-    draw = np.random.default_rng(1)
-    x, weak, strong = (draw.standard_normal((n, *SHAPE)) for n in (5, 4, 4))
-    labels = draw.integers(CLASSES, size=5)
-    place = [3, 0, 1, 2]
-    batch = Batch(
-        Samples({"weak": torch.from_numpy(x)}, None, torch.from_numpy(labels)),
-        Samples({"weak": torch.from_numpy(weak), "strong": torch.from_numpy(strong)}, torch.tensor(place)),
-    )
-    output = algorithm(Nets(net, net), batch, Step(1, 2))
-    shares = np.zeros((4, CLASSES))
-    shares[0, [0, 2]], shares[1, 4], shares[2, [1, 3]] = (2 / 3, 1 / 3), 1, (1 / 2, 1 / 2)
-    target = shares[place]
-    labeled = cross_entropy(flat(x) @ net.weights.T, hard(labels)).mean()
-    both = [cross_entropy(flat(view) @ net.weights.T, target) for view in (weak, strong)]
-    assert output.loss.item() == pytest.approx(labeled + 0.5 * np.mean(both), rel=1e-6)
-    assert output.pseudo is not None and output.pseudo.mask.tolist() == [0, 1, 1, 1]
-    assert output.pseudo.labels[1:3].tolist() == [0, 4]
 
 
 def test_votes_of_more_classes_than_16_bits_number_are_kept() -> None:

@@ -156,7 +156,7 @@ def test_large_images_are_refused_before_their_memory_is_taken(
 ) -> None:
     monkeypatch.setattr("ssl_mix.runs.memory.free_memory", lambda device: 2**26)
     passed: list[Any] = []  # through the network
-    monkeypatch.setattr("ssl_mix.engine.trainer.check_network", lambda *given: passed.append(given))
+    monkeypatch.setattr("ssl_mix.engine.trainer.check_sizes", lambda *given: passed.append(given))
     words = ["--train", "train", "--labels-per-class", "2", *QUICK, "--image-size", "512", "--out", "large"]
     with pytest.raises(SystemExit) as stop:
         main(["train", "fixmatch", *words])

@@ -220,7 +220,7 @@ def test_the_step_of_a_recipe_at_full_size_never_waits(
     recipe_run: tuple[Run, DataSet, nn.Module], gpu: FakeCuda, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run, data, net = recipe_run
-    monkeypatch.setattr(trainer_module, "check_network", lambda *_: None)  # of weights that are zero
+    monkeypatch.setattr(trainer_module, "check_sizes", lambda *_: None)  # of weights that are zero
     split = choose_split(data.train.labels, len(data.classes), seed=0, classes=data.classes)
     trainer = run.trainer(data, split, net=net)
     take_step(trainer, gpu, monkeypatch)

@@ -104,6 +104,23 @@ def test_what_is_stored_may_be_larger_than_what_is_seen(folder: Path) -> None:
     assert default.train.images.shape == (3, 40, 40) and augmentation_of(default).size == 32
 
 
+def test_an_evaluation_may_see_more_or_less_than_training(folder: Path) -> None:
+    """Images are stored as large as the larger of both wants them."""
+    for sizes, stored, tested in (
+        ({"image_size": 16, "test_image_size": 24}, 24, 24),
+        ({"image_size": 24, "test_image_size": 16}, 24, 16),
+        ({"image_size": 16, "test_image_size": 24, "stored_size": 28}, 28, 24),
+    ):
+        data = options(folder, **sizes).load()
+        assert data.train.images.shape == (3, stored, stored)
+        [images] = data.train.images.batches([torch.arange(2)], torch.device("cpu"))
+        views = data.augmentation.views(images, ("weak", "strong"), torch.Generator())
+        assert {view.shape for view in views.values()} == {(2, 3, sizes["image_size"], sizes["image_size"])}
+        first = round((stored - tested) / 2)
+        center = images[:, :, first : first + tested, first : first + tested]
+        assert torch.equal(data.augmentation.plain(images), center)
+
+
 def test_the_image_size_as_stored_size_changes_nothing(folder: Path) -> None:
     with_it, without = (
         options(folder, image_size=24, stored_size=24).load(),
@@ -119,6 +136,8 @@ def test_the_image_size_as_stored_size_changes_nothing(folder: Path) -> None:
         ({"image_size": 24, "stored_size": 23}, "`stored_size` 23 is below `image_size` 24"),
         ({"stored_size": 31}, "`stored_size` 31 is below `image_size` 32"),
         ({"stored_size": 0}, "stored_size must be"),
+        ({"test_image_size": 0}, "test_image_size must be"),
+        ({"stored_size": 40, "test_image_size": 41}, "`test_image_size` 41 exceeds the 40 pixels at which"),
         ({"fit": "sqash"}, "fit"),
     ],
 )
@@ -128,9 +147,10 @@ def test_sizes_that_contradict_each_other(folder: Path, wrong: dict[str, Any], m
 
 
 @pytest.mark.parametrize("data", ["digits", "cifar10", "svhn", "stl10"])
-@pytest.mark.parametrize("wrong", [{"stored_size": 256}, {"fit": "squash"}])
+@pytest.mark.parametrize("wrong", [{"stored_size": 256}, {"test_image_size": 24}, {"fit": "squash"}])
 def test_data_sets_with_a_size_of_their_own_are_stored_at_it(data: Any, wrong: dict[str, Any]) -> None:
     with pytest.raises(
-        UserError, match=f"`data={data}` takes no `(stored_size|fit)`, only these do: cub200, .*folder"
+        UserError,
+        match=f"`data={data}` takes no `(stored_size|test_image_size|fit)`, only these do: cub200, .*folder",
     ):
         DataOptions(data=data, **wrong).load()

@@ -1,5 +1,4 @@
-"""Co-Mixup: its objective in float64 loops, what it reaches against every choice in tiny cases, its labels,
-and its target in losses."""
+"""Co-Mixup: what it reaches against every choice in tiny cases, its labels, and its target in losses."""
 
 import itertools
 from typing import Any
@@ -38,35 +37,11 @@ def borders(shares: NDArray[Any]) -> float:
     return total
 
 
-def plain_cost(cost: NDArray[Any], alike: NDArray[Any], shares: NDArray[Any]) -> float:
-    """F of the mixed images (J, m, h, w) of one problem, as the top of the module states it."""
-    cells = cost[0].size
-    shown = [image.reshape(len(cost), -1).mean(1) for image in shares]
-    total = 0.0
-    for j, image in enumerate(shares):
-        total += (cost * image).sum() + 0.32 / cells * borders(image)
-        used = alike @ sum(other for i, other in enumerate(shown) if i != j)
-        total += cells * (shown[j] * np.where(used > 0.83, used, 0)).sum()
-    return total
-
-
 def problem(count: int, height: int, width: int, seed: int) -> tuple[Tensor, Tensor]:
     """Costs (4, m, h, w) of uneven saliency, and A."""
     saliency = torch.rand(4, count, height, width, generator=generator(seed)) ** 2
     saliency = saliency / saliency.sum((2, 3), keepdim=True)
     return -saliency, torch.lerp(torch.eye(count), peak_distances(saliency), 0.1)
-
-
-def test_the_objective_is_its_formula() -> None:
-    cost, alike = problem(5, 4, 3, 1)
-    labels = torch.randint(5, (2, 4, 3, 4, 3), generator=generator(2))
-    sources = Sources(labels[0], torch.where(labels[1] < 2, labels[0], labels[1]))
-    found = joint_cost(cost, alike, sources, **WEIGHTS)
-    shares = sources.shares(5).double().numpy()
-    expected = [
-        plain_cost(*given) for given in zip(cost.double().numpy(), alike.numpy(), shares, strict=True)
-    ]
-    np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
 def every_choice(count: int, cells: int) -> NDArray[Any]:

@@ -38,15 +38,6 @@ def test_the_chance_falls_as_its_name_says() -> None:
     )
 
 
-def test_mixup_without_hesitation_goes_through_its_phases() -> None:
-    """Batches of 1000 against the paper's Algorithm 1."""
-    schedule = MixingSchedule(Mixup(), "mwh")
-    chances = [schedule.chance(Step(number, 1000)) for number in range(1000)]
-    assert chances[:600] == [1] * 600
-    assert chances[600:900] == [1, 0] * 150
-    assert chances[900:] == pytest.approx([(1000 - number) / 100 for number in range(900, 1000)])
-
-
 def test_as_many_batches_are_mixed_as_the_chance_says_and_the_same_ones_again() -> None:
     schedule = MixingSchedule(CutMix(), prob=0.3)
     drawn = [

@@ -12,7 +12,6 @@ from torch import Tensor
 
 from ssl_mix.algorithms import ALGORITHMS
 from ssl_mix.errors import UserError
-from ssl_mix.rebalance.crest import joining, rates
 from ssl_mix.targets import Targets
 from ssl_mix.types import Task
 
@@ -35,21 +34,6 @@ def chosen(classes: list[int], confidence: Floats, prior: Floats) -> dict[int, i
         images.sort(key=lambda n: -confidence[n])
         joined |= dict.fromkeys(images[: int(mu * len(images))], c)
     return joined
-
-
-@pytest.mark.parametrize("prior", [[0.5, 0.3, 0.15, 0.05], [0.1, 0.2, 0.65, 0.05]])
-def test_the_most_confident_of_each_class_join_more_of_the_rare_ones(prior: list[float]) -> None:
-    draw = np.random.default_rng(0)
-    classes, confidence = draw.integers(4, size=80), draw.permutation(80) / 128
-    classes[::7] = -1
-    expected = chosen(classes.tolist(), confidence, np.array(prior))
-    doubt = torch.from_numpy(1 - confidence).half()
-    mu = rates(torch.tensor(prior, dtype=torch.float64))
-    found = joining(torch.from_numpy(classes).short(), doubt, mu).tolist()
-    assert {n: c for n, c in enumerate(found) if c >= 0} == expected
-    common, rare = int(np.argmax(prior)), int(np.argmin(prior))
-    counts = [sum(c == k for c in expected.values()) for k in (common, rare)]
-    assert counts[0] < (classes == common).sum() and counts[1] == (classes == rare).sum()
 
 
 @pytest.mark.parametrize("name", ["crest", "crest+"])

@@ -74,7 +74,10 @@ def test_a_recipe_is_what_its_paper_says(name: str) -> None:
 def test_the_loss_of_resnet_strikes_back_and_what_mixing_makes_of_it() -> None:
     made = run_of("rsb-a3").algorithm.hyperparameters()
     assert (made["criterion"], made["target_threshold"], made["mixing"].mix_alpha) == ("bce", 0.2, 0.1)
-    assert run_of("rsb-a3").data.image_size == 160
+    data = run_of("rsb-a3").data
+    assert (data.image_size, data.stored_size, data.test_image_size) == (160, 236, 224)
+    smaller = run_of("rsb-a3", image_size=80).data
+    assert (smaller.image_size, smaller.stored_size, smaller.test_image_size) == (80, 118, 112)
     decoupled = run_of("rsb-a3", mix="dm", mixer="cutmix").algorithm.hyperparameters()
     assert (decoupled["target_threshold"], decoupled["mixing"].mix_alpha) == (None, 0.2)
     assert run_of("rsb-a2", mix="none").algorithm.hyperparameters()["target_threshold"] is None
@@ -99,11 +102,21 @@ def test_epochs_stay_and_rates_scale_with_another_batch() -> None:
     assert run_of("swin-t", steps=3, clip_grad=5.0).config.clip_grad == 5.0
 
 
+def test_rates_at_both_ends_are_those_of_the_codes_for_the_whole_batch() -> None:
+    """Swin's code scales them with the batch as it scales the rate; DeiT's does not."""
+    ends = {name: (run_of(name).config.warmup_lr, run_of(name).config.final_lr) for name in NAMES}
+    for name in ("swin-t", "deit-s", "xcit-s", "pvt-t"):
+        assert ends[name] == (1e-6, 1e-5)
+    assert ends["convnext-t"] == (0.0, 1e-6) and ends["rsb-a3"] == ends["rsb-a2"] == (1e-4, 1e-6)
+
+
 def test_another_network_or_mixer_takes_nothing_that_is_not_its_own() -> None:
     assert run_of("swin-t", net="wrn-28-2").net.drop_path == 0
     assert run_of("rsb-a2", mixer="cutmix").algorithm.hyperparameters()["mixing"].mix_alpha is None
     assert run_of("deit-s", criterion="bce").algorithm.hyperparameters()["label_smoothing"] == 0
     assert build_run("supervised", {"data": "cifar10"}, "deit-s").run.data.image_size is None
+    stl10 = build_run("supervised", {"data": "stl10"}, "rsb-a3").run.data  # which takes no `stored_size`
+    assert (stl10.image_size, stl10.stored_size, stl10.test_image_size) == (160, None, None)
 
 
 def test_a_recipe_for_supervised_training_is_refused_elsewhere() -> None:

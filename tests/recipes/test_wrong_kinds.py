@@ -9,7 +9,7 @@ import pytest
 from sklearn.exceptions import NotFittedError
 
 from ssl_mix import SemiSupervisedClassifier, fit, load
-from ssl_mix.algorithms import FixMatch
+from ssl_mix.algorithms import ALGORITHMS, FixMatch
 from ssl_mix.engine.config import TrainConfig
 from ssl_mix.errors import UserError
 
@@ -60,10 +60,13 @@ def test_numpy_numbers_are_numbers(tmp_path: Path) -> None:
     assert fit("fixmatch", (IMAGES, LABELS), out=tmp_path / "run", **options).run.config.lr == 0.5
 
 
-def test_an_algorithm_that_no_other_program_finds(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_algorithm_that_no_other_program_finds(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Hidden(FixMatch):
         """Of a function."""
 
+    monkeypatch.setitem(ALGORITHMS, f"{__name__}:{Hidden.__qualname__}", Hidden)  # and no longer than this
     with caplog.at_level(logging.WARNING, "ssl_mix"):
         fit(Hidden, (IMAGES, LABELS), out=tmp_path / "run", steps=1, **SMALL)
     assert "Hidden is defined where only this program finds it" in caplog.text

@@ -13,15 +13,19 @@ from sklearn.metrics import balanced_accuracy_score
 from torch import Tensor
 from torchvision.transforms import v2
 
+import ssl_mix
 from ssl_mix import TrainConfig, UserError
 from ssl_mix.algorithms import Supervised
 from ssl_mix.augment import Augmentation
 from ssl_mix.cli.main import main
-from ssl_mix.datasets import decode
+from ssl_mix.datasets import as_dataset, decode
 from ssl_mix.evaluation import accuracy, predict_probabilities
+from ssl_mix.export.export import export
+from ssl_mix.export.exported import Exported
 from ssl_mix.runs.answered import evaluate
 from ssl_mix.runs.checkpoint import CURRENT, read_checkpoint
 from ssl_mix.runs.data_options import DataOptions
+from ssl_mix.runs.net_options import NetOptions
 from ssl_mix.runs.predicting import predict
 from ssl_mix.runs.run import Run
 from ssl_mix.runs.session import reopen, start
@@ -50,10 +54,10 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def trained_run(pictures: Path, out: Path, **data: Any) -> Path:
+def trained_run(pictures: Path, out: Path, net: str | None = None, **data: Any) -> Path:
     options = DataOptions(train=str(pictures / "train"), test=str(pictures / "test"), **data)
     config = TrainConfig(steps=8, batch_size=8, eval_every=2, log_every=4, threads=1, device="cpu")
-    train(start(Run(Supervised(), options, config=config), out))
+    train(start(Run(Supervised(), options, NetOptions(net=net), config), out))
     return out
 
 
@@ -162,6 +166,48 @@ def test_ten_crops_of_pictures_stored_as_seen_read_them_larger(pictures: Path, t
     assert evaluate(trained, crops="ten").accuracy == pytest.approx(accuracy(probabilities, test.labels))
     with pytest.raises(UserError, match="no best weights: train with `validation=SHARE`"):
         load_trained(tmp_path / "run", "cpu", "best")
+
+
+def test_a_run_is_asked_at_the_size_of_its_tests(pictures: Path, tmp_path: Path) -> None:
+    """Trained at 16, evaluated, predicted with and exported at 24 out of 28 pixels."""
+    sizes = {"image_size": 16, "test_image_size": 24, "stored_size": 28, "crop": "resized"}
+    out, seen = trained_run(pictures, tmp_path / "run", "small-cnn", **sizes), []
+    session = reopen(out)
+    assert session.trainer.feed.shape == (3, 16, 16)
+    trained = load_trained(out, "cpu")
+    assert (trained.shape, trained.stored_size) == ((3, 24, 24), 28)
+    files = sorted((pictures / "test" / "red").iterdir())
+    mean, std = list(trained.augmentation.mean), list(trained.augmentation.std)
+    stored = torch.stack([decode(file, 28) for file in files])
+    shown = v2.functional.normalize(v2.CenterCrop(24)(stored).float() / 255, mean, std)
+    with torch.no_grad():
+        wanted = trained.net(shown).softmax(1)
+    torch.testing.assert_close(predict(trained, files).probabilities, wanted, rtol=1e-4, atol=1e-5)
+    for net in (trained.net, session.trainer.teacher.net):
+        net.register_forward_pre_hook(lambda _, inputs: seen.append(tuple(inputs[0].shape[2:])))
+    found = evaluate(trained), evaluate(trained, crops="ten")
+    assert session.trainer.evaluate()["test_accuracy"] == pytest.approx(found[0].accuracy)
+    assert set(seen) == {(24, 24)} and found[0].images == found[1].images
+    compared = export(trained, "torchscript", tmp_path / "net.ts")
+    assert compared.accuracy == pytest.approx(found[0].accuracy)
+    about = Exported(tmp_path / "net.ts").about
+    assert (about.size, about.stored_size) == (24, 28)
+
+
+def test_another_size_in_tests_is_refused_where_there_can_be_none(pictures: Path, tmp_path: Path) -> None:
+    given = {"train": str(pictures / "train"), "image_size": 32, "test_image_size": 48, "steps": 2}
+    with pytest.raises(
+        UserError, match="`test_image_size` 48: PVTTiny looks at images of the 32 pixels alone"
+    ):
+        ssl_mix.fit("supervised", **given, net="pvt-t", batch_size=2, out=tmp_path / "a")
+    with pytest.raises(UserError, match="`test_image_size` is for networks that learn at another size"):
+        ssl_mix.fit("supervised", **given, net="small-cnn", tune="head", out=tmp_path / "b")
+    images = np.zeros((6, 16, 16, 3), dtype=np.uint8), [0, 1] * 3
+    with pytest.raises(UserError, match="`stored_size` is for images that are read by the path"):
+        ssl_mix.fit("supervised", images, stored_size=20, steps=2)
+    with pytest.raises(UserError, match="`stored_size` has no effect beside a DataSet"):
+        ssl_mix.fit("supervised", as_dataset(images), stored_size=20, steps=2)
+    assert not any(path.exists() for path in (tmp_path / "a", tmp_path / "b"))
 
 
 def test_ten_crops_of_data_with_a_size_of_their_own_are_refused(tmp_path: Path) -> None:

@@ -110,19 +110,15 @@ class Scene:
         """Class probabilities of each row of features."""
         return [shares(self.weights @ row) for row in features]
 
-    def assert_rows(
-        self, terms: dict[str, tuple[float, Iterable[Row]]], divergences: tuple[str, ...] = ()
-    ) -> None:
-        """Each term, the loss, and the gradient of the classifier; ``divergences`` are less the entropy of
-        their targets."""
+    def assert_rows(self, terms: dict[str, tuple[float, Iterable[Row]]]) -> None:
+        """Each term, the loss, and the gradient of the classifier."""
         loss, slope, values = 0.0, np.zeros_like(self.weights), {}
         for name, (weight, rows) in terms.items():
             values[f"loss/{name}"] = 0.0
             for share, target, features, offset in rows:
                 wide = np.broadcast_to(features, (CLASSES, PIXELS))
                 p = shares((self.weights * wide).sum(axis=1) + offset)
-                free = entropy(target, target) if name in divergences else 0.0
-                values[f"loss/{name}"] += share * (entropy(target, p) - free)
+                values[f"loss/{name}"] += share * entropy(target, p)
                 slope += weight * share * (p - target)[:, None] * wide
             loss += weight * values[f"loss/{name}"]
         found = {key: value.item() for key, value in self.output.metrics.items() if key in values}
