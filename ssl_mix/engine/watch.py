@@ -11,6 +11,7 @@ from ssl_mix.passes import follows_the_batch
 
 BEGINNING = 0.1  # share of the run that is watched
 FEWEST_STEPS = 10  # in it: with fewer, losses rise and fall by chance
+SHORTEST = 2 * FEWEST_STEPS  # run that is watched
 ERRORS, RISE = 3.0, 0.1  # a rise of the loss is at least so many standard errors, and such a share of it
 DROP, IMAGES = 0.3, 3  # a drop of the accuracy is at least so much, and so many images
 MOST = 256  # labeled images that are looked at
@@ -18,7 +19,8 @@ WATCHED = ("loss", "loss/labeled")
 
 
 class Watch:
-    """Compares the beginning of a run, its first tenth, with how it began, and says once what is wrong.
+    """Compares the beginning of a run, its first tenth and ten steps at least, with how it began, and says
+    once what is wrong.
 
     The loss rises if both the whole and its labeled term are higher, on average over the second half of the
     beginning, than over the first: by three standard errors of the difference between the means, and by a
@@ -27,15 +29,15 @@ class Watch:
     three images; training makes up for less. It is looked at with the first record, and whenever as many
     steps again have passed.
 
-    Runs of fewer than 100 steps are not watched. Nothing waits for the device but :meth:`look`.
+    Runs of fewer than 20 steps are not watched. Nothing waits for the device but :meth:`look`.
 
     Args:
         steps: of the whole run.
     """
 
     def __init__(self, steps: int) -> None:
-        self.last = int(BEGINNING * steps)
-        self.over = self.last < FEWEST_STEPS
+        self.last = max(int(BEGINNING * steps), FEWEST_STEPS)
+        self.over = steps < SHORTEST
         self.sums: Tensor | None = None  # by half, of the watched metrics and of their squares
         self.accuracy: float | None = None  # before the first step
         self.next = 1  # step from which it is looked at again
@@ -88,7 +90,7 @@ class Watch:
         before, after = early[0], late[0]
         if not (after - before > torch.maximum(ERRORS * error, RISE * before.abs())).all():
             return ""
-        return f"the loss rose from {before[0]:.3g} to {after[0]:.3g} over the first tenth of the run"
+        return f"the loss rose from {before[0]:.3g} to {after[0]:.3g} over the first {self.last} steps"
 
     def state_dict(self) -> dict[str, Any]:
         """What has been seen."""
