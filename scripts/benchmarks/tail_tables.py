@@ -1,7 +1,8 @@
 """Tables of long tails and of images of no class: lines of ``scripts/tail_study.py``."""
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 Line = dict[str, Any]
@@ -16,21 +17,21 @@ TAIL = {
 OPEN = {"accuracy": "test_accuracy", "AUROC of rejection": "rejection_auroc"}
 
 
-def of_tail(lines: Sequence[Line]) -> Table:
+def of_tail(lines: Sequence[Line], images: str) -> Table:
     """A row for each method on the long tail."""
-    return _of_part(lines, "tail", TAIL)
+    return _of_part(lines, images, "tail", TAIL)
 
 
-def of_open_set(lines: Sequence[Line]) -> Table:
+def of_open_set(lines: Sequence[Line], images: str) -> Table:
     """A row for each method where unlabeled images may be of no class."""
-    return _of_part(lines, "open", OPEN)
+    return _of_part(lines, images, "open", OPEN)
 
 
-def _of_part(lines: Sequence[Line], part: str, columns: dict[str, str]) -> Table:
+def _of_part(lines: Sequence[Line], images: str, part: str, columns: dict[str, str]) -> Table:
     """Means and deviations over seeds in per cent, in the order of the lines."""
     found: dict[str, list[Line]] = {}
     for line in lines:
-        if line["part"] == part:
+        if (line["images"], line["part"]) == (images, part):
             found.setdefault(line["method"], []).append(line)
     rows = [
         [f"`{method}`", *(_cell([100 * line[name] for line in own]) for name in columns.values())]
@@ -41,3 +42,11 @@ def _of_part(lines: Sequence[Line], part: str, columns: dict[str, str]) -> Table
 
 def _cell(values: Sequence[float]) -> str:
     return f"{statistics.mean(values):.1f} +- {statistics.stdev(values) if len(values) > 1 else 0:.1f}"
+
+
+TABLES: dict[str, Callable[[Sequence[Line]], Table]] = {
+    "tail": partial(of_tail, images="digits"),
+    "open-set": partial(of_open_set, images="digits"),
+    "tail-features": partial(of_tail, images="cifar10s"),
+    "open-set-features": partial(of_open_set, images="cifar10s"),
+}
