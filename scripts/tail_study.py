@@ -58,6 +58,7 @@ METHODS: dict[str, list[tuple[str, dict[str, Any]]]] = {
     "open": [
         ("supervised", {}),
         ("fixmatch", SSL),
+        ("fixmatch", SSL | {"threshold": 0.0}),
         ("fixmatch", SSL | {"reject": 0.4}),
         ("openmatch", SSL),
         ("iomatch", SSL),
