@@ -19,20 +19,17 @@ from measuring import append_line, circumstances
 OUT = Path(__file__).parent / "results" / "body_study.jsonl"
 LABELS, SPLITS, TUNED_ON = 5, range(5), 100
 RATES = (0.001, 0.004)
-STEPS = 60
+STEPS = 50
 METHODS = (
     "fine-tuning",
     "fine-tuning --mix mixup",
     "fine-tuning --mix dm",
-    "fine-tuning --mix as --eta 0",
     "fine-tuning --mix as",
     "fine-tuning --mix dm-as",
     "fixmatch --unlabeled-ratio 1",
     "fixmatch --unlabeled-ratio 1 --mix dm-as",
     "self-tuning",
-    "self-tuning --mix dm-as",
     "fine-tuning --head-start random",
-    "fine-tuning --norms training",
 )
 KEYS = ("phase", "data", "method", "lr", "split", "image_size")
 
