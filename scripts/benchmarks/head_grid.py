@@ -31,7 +31,6 @@ METHODS = (
     "mixmatch",
     "meta-pseudo-labels",
     "openmatch",
-    "iomatch",
 )  # of unlabeled images, that train a head alone and need no run before
 ALGORITHMS: dict[str, dict[str, Any]] = {
     "fine-tuning": {"view": "weak", "unlabeled_ratio": 4, "threshold": 0.0},
