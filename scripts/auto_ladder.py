@@ -10,7 +10,6 @@ not labeled, not tested, their images unlabeled.
 import argparse
 import dataclasses
 import json
-import platform
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import Any
 
 import torch
 from benchmarks.feature_parts import of_classes
-from measuring import append_line, command_line, commit
+from measuring import append_line, circumstances
 from torch import Tensor
 
 from ssl_mix.datasets import Split, choose_split
@@ -129,15 +128,8 @@ def with_foreign(features: Features) -> Features:
 
 def setting(asked: argparse.Namespace) -> dict[str, Any]:
     """How it was measured."""
-    return {
-        "command": command_line(),
-        "commit": commit(),
-        "hardware": f"{platform.machine()} CPU, {asked.threads} thread",
-        "data": asked.root.name,
-        "net": Path(asked.net).name,
-        "image_size": asked.image_size,
-        "torch": torch.__version__,
-    }
+    images = {"data": asked.root.name, "net": Path(asked.net).name, "image_size": asked.image_size}
+    return circumstances(torch.device("cpu")) | images
 
 
 if __name__ == "__main__":

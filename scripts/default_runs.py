@@ -8,14 +8,13 @@ come with options: ``--algorithms fixmatch "fixmatch --mix dm-as"``.
 
 import argparse
 import json
-import platform
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from measuring import append_line, command_line, commit
+from measuring import append_line, circumstances
 
 from ssl_mix.cli.main import main as ssl_mix
 from ssl_mix.runs.answered import evaluate
@@ -30,13 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Train what is missing, and write a line for each run."""
     asked = read(arguments)
     torch.set_num_threads(asked.threads)
-    about = {
-        "command": command_line(),
-        "commit": commit(),
-        "hardware": f"{platform.machine()} CPU, {asked.threads} thread",
-        "net": Path(asked.net).name,
-        "torch": torch.__version__,
-    }
+    about = circumstances(torch.device("cpu")) | {"net": Path(asked.net).name}
     for cell in missing(asked):
         append_line(asked.out, cell | measured(asked, cell) | about)
 

@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 
 from benchmarks import (
     auto_tables,
+    body_tables,
     default_tables,
     gpu_tables,
     head_tables,
@@ -272,7 +273,7 @@ SETTINGS = {
     "slow": Setting(FIVE, 0.01, (1,)),
     "birds": Setting(BIRDS, 0.03, (15, 30, 50)),
 }
-SEPARATE = (speed_tables, labeling_tables, suite_tables)
+SEPARATE = (speed_tables, labeling_tables, suite_tables, body_tables)
 GPU_PARTS = ("facts", "steps", "training")
 TABLES: dict[str, Callable[[], str]] = {
     "overview": overview,
@@ -290,8 +291,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "auto": partial(of_lines, "auto", auto_tables.beside_probe),
     "recipe-memory": partial(of_lines, "recipe_memory", recipe_tables.of_memory),
     "votes": partial(of_lines, "v_pet", auto_tables.votes),
-    "tail": partial(of_lines, "tail_study", tail_tables.of_tail),
-    "open-set": partial(of_lines, "tail_study", tail_tables.of_open_set),
+    **{name: partial(of_lines, "tail_study", rows) for name, rows in tail_tables.TABLES.items()},
     "defaults": partial(of_lines, "default_runs", default_tables.beside_probe),
     **{name: partial(of_lines, "head_study", rows) for name, rows in head_tables.TABLES.items()},
     **{f"gpu-{part}": partial(of_lines, "gpu_checks", vars(gpu_tables)[part]) for part in GPU_PARTS},

@@ -9,14 +9,13 @@ whitened head and the two. A JSON line for each choice goes to ``scripts/results
 
 import argparse
 import json
-import platform
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from measuring import append_line, command_line, commit
+from measuring import append_line, circumstances
 from torch import Tensor
 
 from ssl_mix.algorithms import VPet
@@ -44,14 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = chosen_options({name: getattr(asked, name) for name in names} | parts(asked.root))
     run = run_of(PROBE, options).settled()
     features = cached_features(run, read_data(run, Given(), None), asked.cache)
-    about = {
-        "data": asked.root.name,
-        "image_size": asked.image_size,
-        "steps": asked.steps,
-        "command": command_line(),
-        "commit": commit(),
-        "hardware": f"{platform.machine()} CPU, {asked.threads} thread",
-    }
+    about = {"data": asked.root.name, "image_size": asked.image_size, "steps": asked.steps}
+    about |= circumstances(torch.device("cpu"))
     for count in asked.labels:
         for seed in range(asked.first_split, asked.first_split + asked.splits):
             began = time.perf_counter()

@@ -8,11 +8,34 @@ FEATURE_VIEWS = 6
 TRAINED: dict[str, Any] = {"batch_size": 64, "ema_decay": 0.99, "weight_decay": 1e-3}
 DATA = ("caltech50", "cub5", "cifar10")
 RATES = (0.006, 0.02, 0.06)
+METHODS = (
+    "fixmatch",
+    "debiasmatch",
+    "finessl",
+    "dst",
+    "flexmatch",
+    "freematch",
+    "softmatch",
+    "adamatch",
+    "refixmatch",
+    "defixmatch",
+    "dash",
+    "uda",
+    "comatch",
+    "simmatch",
+    "simmatchv2",
+    "pseudo-label",
+    "mean-teacher",
+    "pi-model",
+    "vat",
+    "mixmatch",
+    "meta-pseudo-labels",
+    "openmatch",
+)  # of unlabeled images, that train a head alone and need no run before
 ALGORITHMS: dict[str, dict[str, Any]] = {
     "fine-tuning": {"view": "weak", "unlabeled_ratio": 4, "threshold": 0.0},
-    "fixmatch": {"unlabeled_ratio": 4},
-    "flexmatch": {"unlabeled_ratio": 4},
     "self-tuning": {"unlabeled_ratio": 4},
+    **{name: {"unlabeled_ratio": 4} for name in METHODS},
 }
 MIXINGS: dict[str, dict[str, Any]] = {
     "none": {"mix": "none"},
@@ -75,6 +98,7 @@ def cells() -> Iterator[Cell]:
     """All of them, in order."""
     tune, match = ("fine-tuning",), ("fixmatch",)
     home, plain, two, few = "caltech50", ("balanced",), ("tail", "foreign"), ("none", "mixup", "as", "dm-as")
+    yield from over(home, plain, (2,), METHODS, ("none",), start="probe")
     yield from over(home, plain, (2, 5), match, TERMS)
     yield from over(home, plain, (2, 5), tune, TERMS)
     yield from over(home, plain, (1, 10), tune, ("none",))

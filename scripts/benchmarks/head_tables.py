@@ -8,7 +8,7 @@ from typing import Any
 
 from scipy.stats import t
 
-from benchmarks.head_grid import MIXINGS
+from benchmarks.head_grid import METHODS, MIXINGS
 
 Line = dict[str, Any]
 Rows = tuple[Sequence[str], list[list[str]]]
@@ -100,6 +100,25 @@ def trained(lines: Sequence[Line]) -> Rows:
     return used(columns, rows)
 
 
+def methods(lines: Sequence[Line]) -> Rows:
+    """Algorithms from the probe with two labels a class, the best first: against where they start, and
+    against FixMatch."""
+    what = PLAIN | {"start": "probe", "labels": 2, "mixing": "none"}
+    by = {name: accuracy(lines, **what, algorithm=name) for name in METHODS}
+    [begun] = found(lines, phase="start", data="caltech50", kind="balanced", labels=2)
+    measured = {name: values for name, values in by.items() if values is not None}
+    rows = [
+        [
+            f"`{name}`",
+            percent(values),
+            difference(values, begun["start probe"]),
+            "" if name == "fixmatch" else difference(values, by["fixmatch"]),
+        ]
+        for name, values in sorted(measured.items(), key=lambda item: -statistics.mean(item[1]))
+    ]
+    return ["algorithm", "accuracy", "over its start", "over `fixmatch`"], rows
+
+
 def place(line: Line) -> tuple[str, int, int]:
     """Where a line stands in a table."""
     return line["data"], ("balanced", "tail", "foreign").index(line["kind"]), line["labels"]
@@ -116,6 +135,7 @@ def cost(lines: Sequence[Line]) -> Rows:
 
 TABLES: dict[str, Callable[[Sequence[Line]], Rows]] = {
     "head-trained": trained,
+    "head-methods": methods,
     "head-terms": terms,
     "head-cifar10": partial(terms, data="cifar10"),
     "head-from-probe": partial(terms, start="probe"),
