@@ -18,7 +18,7 @@ from ssl_mix.runs.data_options import Progress
 from ssl_mix.runs.features import Features
 from ssl_mix.runs.given import Given
 from ssl_mix.runs.head import begin_head, learned_features, with_probe
-from ssl_mix.runs.memory import check_memory
+from ssl_mix.runs.memory import check_before_reading, check_memory
 from ssl_mix.runs.net_options import GIVEN
 from ssl_mix.runs.run import Run
 from ssl_mix.runs.sizes import size_notes
@@ -74,12 +74,14 @@ def prepare(
         ValueError: anything the user can mend.
     """
     check_installed(run.net.tune)
+    run.net.check_norms()
     threads = run.config.threads or torch.get_num_threads()  # the number decides the last bits of sums
     if given.net is not None:  # whatever weights the options name, it has its own
         own = "none" if run.net.pretrained in (None, "none") else GIVEN
         run = replace(run, net=replace(run.net, net=None, pretrained=own))
     run = replace(run.settled(), config=replace(run.config, threads=threads))
     run.data.check_test_is_apart()
+    check_before_reading(run, given.net)
     data = read_data(run, given, progress) if features is None else features.images
     split = run.data.choose_split(data, run.config.seed) if split is None else split
     data = with_added_labels(data, split)
