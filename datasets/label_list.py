@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePath, PurePosixPath
 
 from ssl_mix.datasets.data import DataSet
-from ssl_mix.errors import UserError
+from ssl_mix.errors import UserError, told_of
 
 NAMED, LONGEST = 3, 200  # lines, and characters of each, in a message
 LABEL = re.compile(r"\s+[+-]?\d+$")
@@ -88,7 +88,5 @@ def _refuse(path: Path, what: str, lines: Sequence[str], wrong: Sequence[bool]) 
     named = [line for line, is_wrong in zip(lines, wrong, strict=True) if is_wrong]
     if named:
         more = f" and {len(named) - NAMED} more" if len(named) > NAMED else ""
-        raise UserError(
-            f"{len(named)} of {len(lines)} lines in {path} {what}: "
-            f"{', '.join(repr(line[:LONGEST]) for line in named[:NAMED])}{more}"
-        )
+        told = told_of(len(named), len(lines), "line", what, f"in {path}")
+        raise UserError(f"{told}: {', '.join(repr(line[:LONGEST]) for line in named[:NAMED])}{more}")

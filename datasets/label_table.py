@@ -8,7 +8,7 @@ from pathlib import Path
 from ssl_mix.datasets.data import DataSet
 from ssl_mix.datasets.splits import Split
 from ssl_mix.datasets.tables import FILE, LABEL, is_table, read_columns
-from ssl_mix.errors import UserError, nearest
+from ssl_mix.errors import UserError, counts_of, nearest, told_of, verb_for
 
 INDEX = "index"
 NAMED = 3
@@ -42,7 +42,10 @@ def read_added_labels(table: Path, data: DataSet, split: Split) -> dict[int, int
     strange = [label for _, label in rows if label not in classes]
     if strange:
         known = nearest(strange[0], classes) or f" Known ones: {', '.join(data.classes[:10])}"
-        raise UserError(f"{table}: {len(strange)} labels are no class of the run, {_named(strange)}.{known}")
+        raise UserError(
+            f"{table}: {counts_of(len(strange), 'label')} {verb_for(len(strange))} no class of the run, "
+            f"{_named(strange)}.{known}"
+        )
     names = [name for name, _ in rows]
     places = _places(names, table, data)
     _refuse(table, "name no image that the run learns from", names, [place is None for place in places])
@@ -74,14 +77,15 @@ def _new(table: Path, found: Mapping[int, int], data: DataSet, split: Split) -> 
     _refuse(table, "give an image another label than it has", names, other)
     new = {at: label for at, label in found.items() if at not in labeled}
     if not new:
-        raise UserError(f"{table}: the run has all of its {len(found)} labels already")
+        raise UserError(f"{table}: the run has every one of its labels already")
     return new
 
 
 def _refuse(table: Path, what: str, names: Sequence[str], wrong: Sequence[bool]) -> None:
     named = [name for name, is_wrong in zip(names, wrong, strict=True) if is_wrong]
     if named:
-        raise UserError(f"{table}: {len(named)} of {len(names)} rows with a label {what}, {_named(named)}")
+        told = told_of(len(named), len(names), "row", what, "with a label")
+        raise UserError(f"{table}: {told}, {_named(named)}")
 
 
 def _named(names: Sequence[str]) -> str:

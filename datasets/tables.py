@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ssl_mix.datasets.class_names import Label, plain_label
-from ssl_mix.errors import UserError
+from ssl_mix.errors import UserError, counts_of, verb_for
 
 FILE, LABEL = "file", "label"
 SUGGESTED = ("class", "confidence", "score")  # beside them in what ``ssl-mix suggest`` writes
@@ -71,14 +71,17 @@ def check_files(files: Iterable[Path], where: str) -> list[Path]:
     missing = [file for file in listed if not file.is_file()]
     if missing:
         raise UserError(
-            f"{where}: {len(missing)} of {len(listed)} files are not there or no regular files: "
-            f"{_named(missing)}"
+            f"{where}: {len(missing)} of {counts_of(len(listed), 'file')} {verb_for(len(missing))} not there "
+            f"or not regular: {_named(missing)}"
         )
     places = _places(listed)
     first = {place: number for number, place in reversed(list(enumerate(places)))}
     twice = [file for number, file in enumerate(listed) if first[places[number]] != number]
     if twice:
-        raise UserError(f"{where}: {len(twice)} of {len(listed)} files are named twice: {_named(twice)}")
+        raise UserError(
+            f"{where}: {len(twice)} of {counts_of(len(listed), 'file')} {verb_for(len(twice))} named twice: "
+            f"{_named(twice)}"
+        )
     return listed
 
 
@@ -115,7 +118,8 @@ def read_columns(path: Path) -> dict[str, list[Any]]:
     uneven = [number for number, row in enumerate(rows, 1) if len(row) != len(header)]
     if uneven:
         raise UserError(
-            f"{path}: row {uneven[0]} has {len(rows[uneven[0] - 1])} cells, expected {len(header)}"
+            f"{path}: row {uneven[0]} has {counts_of(len(rows[uneven[0] - 1]), 'cell')}, expected "
+            f"{len(header)}"
         )
     header = [name.strip().lower() for name in header]
     if len(set(header)) < len(header):

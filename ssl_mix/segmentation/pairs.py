@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 
 from ssl_mix.datasets.listing import check_folder, list_images
-from ssl_mix.errors import UserError
+from ssl_mix.errors import UserError, counts_of, verb_for
 from ssl_mix.randomness import stream_generator
 
 
@@ -65,8 +65,11 @@ def find_pairs(images: Path, masks: Path, held_out: float, seed: int) -> Pairs:
     order = torch.randperm(len(pairs), generator=stream_generator(seed, "held-out")).tolist()
     chosen = {*order[:count]}
     alone = len(indices.keys() - pictures.keys())
-    notes = [f"{count} of {len(pairs)} images are held out to score on (`held_out={held_out:g}`)"]
-    notes += [f"{alone} masks in {masks} are of no image in {images}, and are left out"] if alone else []
+    held = f"{count} of {counts_of(len(pairs), 'image')} {verb_for(count)} held out to score on"
+    notes = [f"{held} (`held_out={held_out:g}`)"]
+    if alone:
+        told = f"{counts_of(alone, 'mask')} in {masks} that {verb_for(alone)} of no image in {images}"
+        notes.append(f"left out {told}")
     train = [pair for place, pair in enumerate(pairs) if place not in chosen]
     return Pairs(train, [pairs[place] for place in sorted(chosen)], notes)
 
@@ -101,7 +104,8 @@ def _paired(
         if missing:
             place = "" if kind == "image" else f" in {folder}"
             raise UserError(
-                f"{len(missing)} of {len(wanted)} images have no {kind}{place}, {missing[0]!r} for one: an "
-                "image and its mask have the same name, but for the ending"
+                f"{len(missing)} of {counts_of(len(wanted), 'image')} "
+                f"{verb_for(len(missing), 'has', 'have')} no {kind}{place}, {missing[0]!r} for one: an image "
+                "and its mask have the same name, but for the ending"
             )
     return [Pair(images[name], masks[name]) for name in wanted]

@@ -14,7 +14,7 @@ from ssl_mix.augment.crops import center_crop
 from ssl_mix.datasets.listing import check_folder, list_images
 from ssl_mix.datasets.masks import read_mask
 from ssl_mix.datasets.originals import Form
-from ssl_mix.errors import UserError
+from ssl_mix.errors import UserError, counts_of, verb_for
 from ssl_mix.evaluation.segmentation import VOID
 
 PASCAL = ("JPEGImages", "SegmentationClass")
@@ -61,8 +61,9 @@ def _matched(images: list[Path], truths: list[Path], folder: Path, kind: str) ->
     known = [image for image in images if image.stem in named]
     if not known:
         raise UserError(
-            f"none of the {len(truths)} {kind}s in {folder} is named like one of the {len(images)} images: "
-            f"name them alike, 0001.jpg and 0001.png for example, or put {PASCAL[0]} beside them"
+            f"none of {counts_of(len(truths), kind)} in {folder} is named like one of "
+            f"{counts_of(len(images), 'image')}: name them alike, 0001.jpg and 0001.png for example, or put "
+            f"{PASCAL[0]} beside them"
         )
     counts = Counter(image.stem for image in known)
     pairs = []
@@ -72,14 +73,16 @@ def _matched(images: list[Path], truths: list[Path], folder: Path, kind: str) ->
             found = [truth for truth in found if truth.parent.name == image.parent.name]
             if len(found) > 1 or not found and any(t.parent == folder for t in named[image.stem]):
                 raise UserError(
-                    f"{counts[image.stem]} images and {len(named[image.stem])} {kind}s are called "
-                    f"{image.stem}: put the {kind}s into folders named like those of the images"
+                    f"{counts_of(counts[image.stem], 'image')} and {counts_of(len(named[image.stem]), kind)} "
+                    f"are called {image.stem}: put the {kind}s into folders named like those of the images"
                 )
         pairs += [(image, truth) for truth in found]
     if not pairs:
         raise UserError(f"no {kind} in {folder} is in a folder named like that of its image")
     alone = len(images) - len(pairs)
-    notes = [f"{alone} images have no {kind} and are left out"] if alone else []
+    notes = (
+        [f"{counts_of(alone, 'image')} {verb_for(alone, 'has', 'have')} no {kind}: left out"] if alone else []
+    )
     return Located([image for image, _ in pairs], [truth for _, truth in pairs], notes)
 
 

@@ -158,7 +158,7 @@ def test_what_a_table_of_labels_must_not_say(capsys: pytest.CaptureFixture[str])
         f"file,label\n{name},dark\n{name},dark\n": "name an image for the second time",
         f"file,label\n{held_out},dark\n": "name an image that is held out",
         f"file,label\n{labeled},light\n": "give an image another label than it has",
-        f"file,label\n{labeled},dark\n": "the run has all of its 1 labels already",
+        f"file,label\n{labeled},dark\n": "the run has every one of its labels already",
         "index,label\n3,dark\n": "no column 'file'",
     }
     for text, message in wrong.items():
