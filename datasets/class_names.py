@@ -14,9 +14,14 @@ Label = int | str | None  # None where it is unknown
 NAMED = 3
 
 
+def composed(name: str) -> str:
+    """A name with each letter and its accents in one character, as it looks: disks of macOS have two."""
+    return unicodedata.normalize("NFC", name)
+
+
 def plain_name(name: str) -> str:
-    """The name of a class as it looks: letters with their accents in one character, no space around it."""
-    return unicodedata.normalize("NFC", name).strip()
+    """The name of a class as it looks, without space around it."""
+    return composed(name).strip()
 
 
 def plain_label(value: Any, where: str) -> Label:

@@ -5,6 +5,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from ssl_mix.datasets.class_names import composed, plain_name
 from ssl_mix.datasets.data import DataSet
 from ssl_mix.datasets.splits import Split
 from ssl_mix.datasets.tables import FILE, LABEL, is_table, read_columns
@@ -38,6 +39,7 @@ def read_added_labels(table: Path, data: DataSet, split: Split) -> dict[int, int
     rows = [(name, label) for name, label in zip(columns[key], columns[LABEL], strict=True) if label]
     if not rows:
         raise UserError(f"{table}: no row has a label: fill in some of the column {LABEL!r}")
+    rows = [(name, plain_name(label)) for name, label in rows]
     classes = {name: number for number, name in enumerate(data.classes)}
     strange = [label for _, label in rows if label not in classes]
     if strange:
@@ -63,9 +65,13 @@ def _places(names: Sequence[str], table: Path, data: DataSet) -> list[int | None
     if data.train.files is None:
         known = {str(position): position for position in range(len(data.train.labels))}
         return [known.get(name) for name in names]
-    known = {os.path.abspath(file): position for position, file in enumerate(data.train.files)}
-    beside = (known.get(os.path.abspath(table.parent / name)) for name in names)
-    return [known.get(os.path.abspath(name), other) for name, other in zip(names, beside, strict=True)]
+    known = {_place(file): position for position, file in enumerate(data.train.files)}
+    beside = (known.get(_place(table.parent / name)) for name in names)
+    return [known.get(_place(name), other) for name, other in zip(names, beside, strict=True)]
+
+
+def _place(file: str | Path) -> str:
+    return composed(os.path.abspath(file))
 
 
 def _new(table: Path, found: Mapping[int, int], data: DataSet, split: Split) -> dict[int, int]:

@@ -4,6 +4,7 @@ import codecs
 import csv
 import io
 import os
+import unicodedata
 import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -54,9 +55,14 @@ def read_table(table: Any, where: str) -> tuple[list[Path], list[Label]]:
 
 
 def _place(folder: Path, name: str) -> Path:
-    """Where a file is whose name may have been written on Windows."""
-    place = folder / name
-    return place if "\\" not in name or place.exists() else folder / name.replace("\\", "/")
+    """Where a file is whose name may have been written on Windows, or with accents in other characters than
+    on the disk."""
+    as_given = folder / name
+    if name.isascii() and "\\" not in name:
+        return as_given
+    slashed = folder / name.replace("\\", "/")
+    forms = (Path(unicodedata.normalize(form, str(slashed))) for form in ("NFC", "NFD"))
+    return next((place for place in (as_given, slashed, *forms) if place.exists()), as_given)
 
 
 def check_files(files: Iterable[Path], where: str) -> list[Path]:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import torch
 
+from ssl_mix.datasets.class_names import composed
 from ssl_mix.datasets.listing import check_folder, list_images
 from ssl_mix.errors import UserError, counts_of, verb_for
 from ssl_mix.randomness import stream_generator
@@ -78,7 +79,7 @@ def _by_name(folder: Path) -> dict[str, Path]:
     """Image files by their path below a folder, without the ending."""
     found: dict[str, Path] = {}
     for file in list_images(folder):
-        name = file.relative_to(folder).with_suffix("").as_posix()
+        name = composed(file.relative_to(folder).with_suffix("").as_posix())
         if name in found:
             raise UserError(f"{found[name]} and {file} have the same name: take one of them away")
         found[name] = file
@@ -89,7 +90,7 @@ def _listed(file: Path) -> list[str]:
     """The names in a list, one a line."""
     if not file.is_file():
         raise UserError(f"expected a list of images in {file}, one name a line, found none")
-    names = file.read_text(encoding="utf-8").split()
+    names = composed(file.read_text(encoding="utf-8")).split()
     if not names:
         raise UserError(f"{file} names no image")
     return names

@@ -11,6 +11,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from ssl_mix.augment.crops import center_crop
+from ssl_mix.datasets.class_names import composed
 from ssl_mix.datasets.listing import check_folder, list_images
 from ssl_mix.datasets.masks import read_mask
 from ssl_mix.datasets.originals import Form
@@ -57,24 +58,25 @@ def _matched(images: list[Path], truths: list[Path], folder: Path, kind: str) ->
     folders."""
     named: dict[str, list[Path]] = {}
     for truth in truths:
-        named.setdefault(truth.stem, []).append(truth)
-    known = [image for image in images if image.stem in named]
+        named.setdefault(composed(truth.stem), []).append(truth)
+    known = [image for image in images if composed(image.stem) in named]
     if not known:
         raise UserError(
             f"none of {counts_of(len(truths), kind)} in {folder} is named like one of "
             f"{counts_of(len(images), 'image')}: name them alike, 0001.jpg and 0001.png for example, or put "
             f"{PASCAL[0]} beside them"
         )
-    counts = Counter(image.stem for image in known)
+    counts = Counter(composed(image.stem) for image in known)
     pairs = []
     for image in known:
-        found = named[image.stem]
-        if counts[image.stem] > 1 or len(found) > 1:
+        name = composed(image.stem)
+        found = named[name]
+        if counts[name] > 1 or len(found) > 1:
             found = [truth for truth in found if truth.parent.name == image.parent.name]
-            if len(found) > 1 or not found and any(t.parent == folder for t in named[image.stem]):
+            if len(found) > 1 or not found and any(t.parent == folder for t in named[name]):
                 raise UserError(
-                    f"{counts_of(counts[image.stem], 'image')} and {counts_of(len(named[image.stem]), kind)} "
-                    f"are called {image.stem}: put the {kind}s into folders named like those of the images"
+                    f"{counts_of(counts[name], 'image')} and {counts_of(len(named[name]), kind)} are called "
+                    f"{name}: put the {kind}s into folders named like those of the images"
                 )
         pairs += [(image, truth) for truth in found]
     if not pairs:
