@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from ssl_mix.datasets.data import UNKNOWN
@@ -54,6 +55,10 @@ def plain_labels(values: Any, where: str) -> list[Label]:
     """
     if getattr(values, "ndim", 1) != 1:
         raise UserError(f"{where}: expected labels of shape (N,), got {tuple(values.shape)}")
+    if isinstance(values, Tensor) and (values.is_meta or values.layout != torch.strided):
+        raise UserError(
+            f"{where}: expected labels that are there, got a tensor without numbers, or a sparse one"
+        )
     listed = values.tolist() if isinstance(values, Tensor | np.ndarray) else list(values)
     return [plain_label(value, where) for value in listed]
 
