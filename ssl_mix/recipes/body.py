@@ -174,7 +174,6 @@ def body_run(options: Mapping[str, Any], mixes: bool, steps: int) -> Run:
     every = {"log_every": max(1, steps // 10), "eval_every": steps, "checkpoint_every": max(1, steps // 4)}
     chosen = {
         "batch_size": BATCH,
-        "norms": "frozen",
         "schedule": "half-cosine",
         "ema_decay": 0.99,
         "weight_decay": 1e-3,
@@ -189,7 +188,9 @@ def body_run(options: Mapping[str, Any], mixes: bool, steps: int) -> Run:
         "view": "weak",
         "mix": "as" if mixes else "none",
     }
-    return build_run("fine-tuning", chosen).run
+    run = build_run("fine-tuning", chosen).run
+    norms = run.net.norms or "frozen"  # of random weights too: the head knows what they give as they are
+    return dataclasses.replace(run, net=dataclasses.replace(run.net, norms=norms))
 
 
 def trainer_of(run: Run, features: Features, split: Split, head: Trainer) -> Trainer:

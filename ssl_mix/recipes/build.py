@@ -66,6 +66,8 @@ def build_run(algorithm: str, options: Mapping[str, Any], recipe: str = "small")
     made = _build_algorithm(algorithm, {**defaults.options, **{key: options[key] for key in own}})
     run = Run(made, parts["data"], parts["network"], parts["optimization"])
     check_effects(run, options)
+    if "norms" in options:
+        run.net.check_norms()
     return Built(run, (*_reasons(run, defaults, options), *inert_notes(run, options)))
 
 

@@ -74,7 +74,6 @@ def prepare(
         ValueError: anything the user can mend.
     """
     check_installed(run.net.tune)
-    run.net.check_norms()
     threads = run.config.threads or torch.get_num_threads()  # the number decides the last bits of sums
     if given.net is not None:  # whatever weights the options name, it has its own
         own = "none" if run.net.pretrained in (None, "none") else GIVEN

@@ -22,4 +22,5 @@ def test_a_step_that_does_not_fit_is_refused_before_minutes_of_reading(
 def test_statistics_of_random_weights_are_not_frozen() -> None:
     options = {"data": "digits", "net": "small-cnn", "norms": "frozen"}
     with pytest.raises(UserError, match="`norms=frozen` keeps .* random weights have none: leave it out"):
-        prepare(build_run("supervised", options).run)
+        build_run("supervised", options)
+    assert build_run("supervised", {**options, "norms": "training"}).run.net.norms == "training"
