@@ -23,7 +23,7 @@ from ssl_mix.datasets.originals import Files, Form, Originals, Stored
 from ssl_mix.datasets.own_views import OwnViews, Transform
 from ssl_mix.datasets.packed import Paths
 from ssl_mix.datasets.pixel_statistics import channel_statistics
-from ssl_mix.errors import UserError, counts_of
+from ssl_mix.errors import UserError, counts_of, verb_for
 
 MIN_SIZE = 8
 NAMED = 3
@@ -150,7 +150,7 @@ def assemble_parts(
             parts["training"], readings["training"], sets, classes, options
         )
         sets["training"] = _image_set(parts["training"], reading, options)
-        told.append(f"left out {whole - len(sets['training'].labels)} training images that are copies")
+        told.append(_copies_note(whole - len(sets["training"].labels)))
 
     mean, std = channel_statistics(sets["training"].images)
     augmentation = Augmentation(mean=mean, std=std, flip=True, padding=size // 8)
@@ -163,6 +163,10 @@ def assemble_parts(
         tuple(told),
         _own_views(parts["training"].images, options),
     )
+
+
+def _copies_note(count: int) -> str:
+    return f"left out {counts_of(count, 'training image')} that {verb_for(count, 'is a copy', 'are copies')}"
 
 
 def _kept(what: str, part: Part, reading: Reading, classes: Sequence[str]) -> Part:
@@ -241,8 +245,8 @@ def _glance_notes(sets: Mapping[str, ImageSet]) -> list[str]:
     if not count:
         return []
     return [
-        f"of {count:,} files only the first bytes were looked at, which `ssl-mix check` reads to their ends; "
-        "copies were not looked for"
+        f"of {counts_of(count, 'file')} only the first bytes were looked at, which `ssl-mix check` reads to "
+        "their ends; copies were not looked for"
     ]
 
 
@@ -257,7 +261,7 @@ def _reading_notes(readings: Sequence[Reading], size: int) -> list[str]:
         notes.append(f"left out {what} that cannot be read as images: {named}{more}")
     notes += scaled_notes(sum((Counter(reading.scaled) for reading in readings), Counter[Scaled]()))
     if enlarged:
-        are, were = ("is", "was") if enlarged == 1 else ("are", "were")
+        are, were = verb_for(enlarged), verb_for(enlarged, "was", "were")
         notes.append(f"{counts_of(enlarged, 'image')} {are} smaller than {size}x{size} and {were} enlarged")
     return notes
 
@@ -271,6 +275,7 @@ def scaled_notes(scaled: Mapping[Scaled, int]) -> list[str]:
         told = ", ".join(
             f"{kind.black} is black and {kind.white} white in {count}" for kind, count in found.items()
         )
-        verb = "has" if sum(found.values()) == 1 else "have"
-        notes.append(f"{counts_of(sum(found.values()), 'image')} {verb} {samples}, scaled to 8 bits: {told}")
+        count = sum(found.values())
+        have = verb_for(count, "has", "have")
+        notes.append(f"{counts_of(count, 'image')} {have} {samples}, scaled to 8 bits: {told}")
     return notes

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from ssl_mix.datasets.data import UNKNOWN
@@ -14,9 +15,14 @@ Label = int | str | None  # None where it is unknown
 NAMED = 3
 
 
+def composed(name: str) -> str:
+    """A name with each letter and its accents in one character, as it looks: disks of macOS have two."""
+    return unicodedata.normalize("NFC", name)
+
+
 def plain_name(name: str) -> str:
-    """The name of a class as it looks: letters with their accents in one character, no space around it."""
-    return unicodedata.normalize("NFC", name).strip()
+    """The name of a class as it looks, without space around it."""
+    return composed(name).strip()
 
 
 def plain_label(value: Any, where: str) -> Label:
@@ -49,6 +55,10 @@ def plain_labels(values: Any, where: str) -> list[Label]:
     """
     if getattr(values, "ndim", 1) != 1:
         raise UserError(f"{where}: expected labels of shape (N,), got {tuple(values.shape)}")
+    if isinstance(values, Tensor) and (values.is_meta or values.layout != torch.strided):
+        raise UserError(
+            f"{where}: expected labels that are there, got a tensor without numbers, or a sparse one"
+        )
     listed = values.tolist() if isinstance(values, Tensor | np.ndarray) else list(values)
     return [plain_label(value, where) for value in listed]
 

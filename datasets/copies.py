@@ -9,6 +9,7 @@ import torch
 from ssl_mix.datasets.data import UNKNOWN, DataSet, ImageSet
 from ssl_mix.datasets.pixels import digest_of
 from ssl_mix.datasets.splits import Split
+from ssl_mix.errors import counts_of, verb_for
 
 Drop = Literal["none", "exact", "near"]
 Keys = Sequence[Hashable]  # one for each image, equal for copies
@@ -113,7 +114,8 @@ def class_notes(
         if groups:
             pairs = [_pair(part, group[0], part, group[1]) for group in groups]
             told = f": {remedy}" if what == "training" else ""
-            notes.append(f"{len(groups)} {what} images are in two classes ({how}): {_listed(pairs)}{told}")
+            count = f"{counts_of(len(groups), f'{what} image')} {verb_for(len(groups))}"
+            notes.append(f"{count} in two classes ({how}): {_listed(pairs)}{told}")
     return notes
 
 
@@ -121,9 +123,8 @@ def note_of(copies: Copies, parts: dict[str, Chosen], how: str = "copies", remed
     """A note of the images that two parts share, by the names of their files."""
     one, other = parts[copies.first].images, parts[copies.second].images
     pairs = [_pair(one, there, other, here) for there, here in copies.pairs]
-    return (
-        f"{len(pairs)} {copies.second} images are {copies.first} ones too ({how}): {_listed(pairs)}: {remedy}"
-    )
+    count = f"{counts_of(len(pairs), f'{copies.second} image')} {verb_for(len(pairs))}"
+    return f"{count} among the {copies.first} ones too ({how}): {_listed(pairs)}: {remedy}"
 
 
 def _groups(keys: Keys, least: int = 2) -> list[list[int]]:

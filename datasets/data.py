@@ -50,6 +50,8 @@ class ImageSet:
     foreign: Tensor | None = None
 
     def __post_init__(self) -> None:
+        if not isinstance(self.labels, torch.Tensor):
+            raise UserError(f"labels must be a tensor of int64, got {type(self.labels).__name__}")
         if self.labels.dtype != torch.int64 or self.labels.device.type != "cpu" or self.labels.ndim != 1:
             raise UserError(
                 "labels must be one-dimensional int64 on the CPU, got "

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ssl_mix.augment.cached import CachedViews
 from ssl_mix.datasets.data import DataSet
-from ssl_mix.errors import UserError
+from ssl_mix.errors import UserError, counts_of
 
 
 class FeatureRows:
@@ -50,8 +50,9 @@ def feature_data(data: DataSet, table: Tensor, count: int) -> DataSet:
     tested = 0 if data.test is None else len(data.test.images)
     if len(table) != views * images + tested:
         raise UserError(
-            f"expected {views * images + tested} rows of features, {views} for each of {images} images to "
-            f"learn from and one for each of {tested} to test on, got {len(table)}"
+            f"expected {counts_of(views * images + tested, 'row')} of features, {views} for each of "
+            f"{counts_of(images, 'image')} to learn from and one for each of {tested} to test on, got "
+            f"{len(table)}"
         )
     train = FeatureRows(0, images, views, table.shape[1])
     test = None

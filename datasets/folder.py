@@ -13,7 +13,7 @@ from ssl_mix.datasets.formats import others_note
 from ssl_mix.datasets.listing import check_folder, find_copies, look_through
 from ssl_mix.datasets.matched_classes import match_test
 from ssl_mix.datasets.packed import Paths
-from ssl_mix.errors import UserError
+from ssl_mix.errors import UserError, counts_of, verb_for
 
 
 def load_folder(
@@ -153,8 +153,8 @@ def list_unlabeled(folder: Path, labeled: Paths) -> tuple[Paths, list[str]]:
         why = f"{folder} holds no unlabeled images: found {len(found)}, {len(copies)} of them labeled"
         raise UserError("; ".join([why, *notes]))
     told = (
-        f"{len(copies)} of the {len(found)} images in {folder} are labeled ones (the same bytes): "
-        "left out of the unlabeled part"
+        f"{len(copies)} of {counts_of(len(found), 'image')} in {folder} {verb_for(len(copies))} labeled too "
+        "(the same bytes): left out of the unlabeled part"
     )
     return files, [*notes, told] if copies else notes
 

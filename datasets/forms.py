@@ -21,7 +21,7 @@ from ssl_mix.datasets.pixels import as_images, is_array
 from ssl_mix.datasets.tables import check_files, is_table, read_table
 from ssl_mix.datasets.tar_shards import read_shards, shards_at
 from ssl_mix.datasets.torch_items import EXPECTED, is_dataset, look_at
-from ssl_mix.errors import UserError
+from ssl_mix.errors import UserError, counts_of
 
 FORMS = (
     "a folder, tar archives, hf:NAME, a list of files or images or of (one, label), a table (a .csv or .tsv "
@@ -148,7 +148,9 @@ def _listed(entries: Sequence[Any], where: str) -> Given:
     """Files, or pairs of a file and its label."""
     paired = [isinstance(entry, tuple | list) and len(entry) == 2 for entry in entries]
     if any(paired) and not all(paired):
-        raise UserError(f"{where}: expected only files or only (file, label), got {sum(paired)} pairs")
+        raise UserError(
+            f"{where}: expected only files or only (file, label), got {counts_of(sum(paired), 'pair')}"
+        )
     files = [entry[0] for entry in entries] if any(paired) else list(entries)
     wrong = [file for file in files if not isinstance(file, str | Path)]
     if wrong:

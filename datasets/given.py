@@ -18,7 +18,7 @@ from ssl_mix.datasets.listing import find_copies
 from ssl_mix.datasets.matched_classes import match_test
 from ssl_mix.datasets.own_views import Transform, first_view
 from ssl_mix.datasets.pixel_statistics import for_channels
-from ssl_mix.errors import UserError
+from ssl_mix.errors import UserError, counts_of, verb_for
 
 SIZE = 32
 
@@ -205,11 +205,13 @@ def _unlabeled(part: Given, labeled: Given) -> tuple[Given, list[str]]:
         copies = find_copies(files, labeled.images.files)
         kept = [position for position in range(len(files)) if position not in copies]
         if not kept:
-            raise UserError(f"unlabeled: all {len(files)} images are labeled ones too (the same bytes)")
+            raise UserError(
+                f"unlabeled: each of {counts_of(len(files), 'image')} is labeled too (the same bytes)"
+            )
         if copies:
             notes.append(
-                f"{len(copies)} of the {len(files)} unlabeled images are labeled ones (the same bytes): left "
-                "out of the unlabeled part"
+                f"{len(copies)} of {counts_of(len(files), 'unlabeled image')} {verb_for(len(copies))} "
+                "labeled too (the same bytes): left out of the unlabeled part"
             )
             part = part._replace(images=part.images.subset(kept))
     return part._replace(labels=None), notes

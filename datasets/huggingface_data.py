@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from ssl_mix.datasets.class_names import Label, plain_labels
 from ssl_mix.datasets.stamps import Stamp, stamp_of
-from ssl_mix.errors import UserError
+from ssl_mix.errors import UserError, counts_of
 
 PREFIX = "hf:"
 SPLITS = {
@@ -113,7 +113,9 @@ def read_huggingface(table: Any, where: str) -> Table:
     kinds = {name: type(feature).__name__ for name, feature in table.features.items()}
     images = [name for name, kind in kinds.items() if kind == "Image"]
     if len(images) != 1 or not len(table):
-        raise UserError(f"{where}: expected rows with one column of images, got {len(table)} rows of {kinds}")
+        raise UserError(
+            f"{where}: expected rows with one column of images, got {counts_of(len(table), 'row')} of {kinds}"
+        )
     named = [name for name, kind in kinds.items() if kind == "ClassLabel"]
     column = next((name for name in (*LABELS, *named) if name in kinds), None)
     if column is None:

@@ -26,7 +26,7 @@ from ssl_mix.datasets.mapped import MappedImages
 from ssl_mix.datasets.one_at_a_time import only_one
 from ssl_mix.datasets.originals import Form
 from ssl_mix.datasets.packed import Names, Paths
-from ssl_mix.errors import UserError
+from ssl_mix.errors import UserError, counts_of, verb_for
 
 IMAGES, INDEX = "images.npy", "index.npz"
 RULE = 1  # to be raised whenever ``decode`` gives other pixels
@@ -65,12 +65,18 @@ def read_cached(sources: Sources, form: Form, folder: Path, what: str, progress:
     size = f"{len(files) * form.channels * form.size**2 / 2**20:,.1f} MiB"
     done = _opened(place, files)
     if done is not None:
-        return Cached(done, f"{len(files):,} {what} images are read from {place} ({size})")
+        return Cached(
+            done,
+            f"{counts_of(len(files), f'{what} image')} {verb_for(len(files))} read from {place} ({size})",
+        )
     label = f"caching {what} images, {size} in {folder}"
     with only_one(folder / f"{names}.lock", lambda: _tell(progress, f"waiting for {place}", len(files))):
         done = _opened(place, files)
         if done is not None:  # the other process has built it
-            return Cached(done, f"{len(files):,} {what} images are read from {place} ({size})")
+            return Cached(
+                done,
+                f"{counts_of(len(files), f'{what} image')} {verb_for(len(files))} read from {place} ({size})",
+            )
         _check_room(folder, len(files) * form.channels * form.size**2)
         _tell(progress, label, len(files))
         kept = _build(place, sources, form, progress, label)
@@ -79,8 +85,8 @@ def read_cached(sources: Sources, form: Form, folder: Path, what: str, progress:
     found = _opened(place, files)
     if found is None:
         raise UserError(f"the cache in {place} is damaged: remove it")
-    changed = f"{len(files) - kept:,} of {len(files):,} {what} images changed since they were cached: decoded"
-    new = f"decoded {len(files):,} {what} images"
+    changed = f"{len(files) - kept:,} of {counts_of(len(files), f'{what} image')} changed since then: decoded"
+    new = f"decoded {counts_of(len(files), f'{what} image')}"
     return Cached(found, f"{changed if kept else new} into {place} ({size}), where later runs find them")
 
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from ssl_mix.datasets.long_tail import check_ratio, long_tail
-from ssl_mix.errors import UserError
+from ssl_mix.errors import UserError, counts_of
 
 
 def label_counts(
@@ -55,7 +55,8 @@ def label_counts(
     for name, size in zip(classes, sizes, strict=True):
         if size < count:
             raise UserError(
-                f"class {name!r} has {size} labeled images, fewer than the {count} per class asked for"
+                f"class {name!r} has {counts_of(size, 'labeled image')}, fewer than the {count} per class "
+                "asked for"
             )
     return [count] * len(sizes)
 
@@ -77,7 +78,7 @@ def _per_class(num_classes: int, labels_total: int | None, per_class: int | None
     if labels_total % num_classes:
         below = max(num_classes, labels_total // num_classes * num_classes)
         raise UserError(
-            f"{labels_total} labels cannot be shared equally by {num_classes} classes: "
-            f"take {below} or {below + num_classes}"
+            f"{counts_of(labels_total, 'label')} cannot be shared equally by {num_classes} classes: take "
+            f"{below} or {below + num_classes}"
         )
     return labels_total // num_classes

@@ -5,8 +5,9 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePath, PurePosixPath
 
+from ssl_mix.datasets.class_names import composed
 from ssl_mix.datasets.data import DataSet
-from ssl_mix.errors import UserError
+from ssl_mix.errors import UserError, told_of
 
 NAMED, LONGEST = 3, 200  # lines, and characters of each, in a message
 LABEL = re.compile(r"\s+[+-]?\d+$")
@@ -43,7 +44,7 @@ def read_label_list(path: Path, data: DataSet) -> tuple[int, ...]:
             f"a label list names files, which the images of {data.name} are not: choose labels by number"
         )
     lines = _lines(path)
-    matches = _matches(lines, [PurePath(file) for file in data.train.files])
+    matches = _matches(lines, [PurePath(composed(file)) for file in data.train.files])
     _refuse(path, "name no training image that can be read", lines, [not match for match in matches])
     _refuse(path, "name several training images", lines, [len(match) > 1 for match in matches])
     positions = [match[0] for match in matches]
@@ -68,7 +69,7 @@ def _matches(lines: Sequence[str], files: Sequence[PurePath]) -> list[list[int]]
     for position, file in enumerate(files):
         by_name[file.name].append(position)
     flat = len({file.parent for file in files}) == 1
-    return [_find(PurePosixPath(line).parts, files, by_name, flat) for line in lines]
+    return [_find(PurePosixPath(composed(line)).parts, files, by_name, flat) for line in lines]
 
 
 def _find(
@@ -88,7 +89,5 @@ def _refuse(path: Path, what: str, lines: Sequence[str], wrong: Sequence[bool]) 
     named = [line for line, is_wrong in zip(lines, wrong, strict=True) if is_wrong]
     if named:
         more = f" and {len(named) - NAMED} more" if len(named) > NAMED else ""
-        raise UserError(
-            f"{len(named)} of {len(lines)} lines in {path} {what}: "
-            f"{', '.join(repr(line[:LONGEST]) for line in named[:NAMED])}{more}"
-        )
+        told = told_of(len(named), len(lines), "line", what, f"in {path}")
+        raise UserError(f"{told}: {', '.join(repr(line[:LONGEST]) for line in named[:NAMED])}{more}")

@@ -5,10 +5,11 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from ssl_mix.datasets.class_names import composed, plain_name
 from ssl_mix.datasets.data import DataSet
 from ssl_mix.datasets.splits import Split
 from ssl_mix.datasets.tables import FILE, LABEL, is_table, read_columns
-from ssl_mix.errors import UserError, nearest
+from ssl_mix.errors import UserError, counts_of, nearest, told_of, verb_for
 
 INDEX = "index"
 NAMED = 3
@@ -38,11 +39,15 @@ def read_added_labels(table: Path, data: DataSet, split: Split) -> dict[int, int
     rows = [(name, label) for name, label in zip(columns[key], columns[LABEL], strict=True) if label]
     if not rows:
         raise UserError(f"{table}: no row has a label: fill in some of the column {LABEL!r}")
+    rows = [(name, plain_name(label)) for name, label in rows]
     classes = {name: number for number, name in enumerate(data.classes)}
     strange = [label for _, label in rows if label not in classes]
     if strange:
         known = nearest(strange[0], classes) or f" Known ones: {', '.join(data.classes[:10])}"
-        raise UserError(f"{table}: {len(strange)} labels are no class of the run, {_named(strange)}.{known}")
+        raise UserError(
+            f"{table}: {counts_of(len(strange), 'label')} {verb_for(len(strange))} no class of the run, "
+            f"{_named(strange)}.{known}"
+        )
     names = [name for name, _ in rows]
     places = _places(names, table, data)
     _refuse(table, "name no image that the run learns from", names, [place is None for place in places])
@@ -60,9 +65,13 @@ def _places(names: Sequence[str], table: Path, data: DataSet) -> list[int | None
     if data.train.files is None:
         known = {str(position): position for position in range(len(data.train.labels))}
         return [known.get(name) for name in names]
-    known = {os.path.abspath(file): position for position, file in enumerate(data.train.files)}
-    beside = (known.get(os.path.abspath(table.parent / name)) for name in names)
-    return [known.get(os.path.abspath(name), other) for name, other in zip(names, beside, strict=True)]
+    known = {_place(file): position for position, file in enumerate(data.train.files)}
+    beside = (known.get(_place(table.parent / name)) for name in names)
+    return [known.get(_place(name), other) for name, other in zip(names, beside, strict=True)]
+
+
+def _place(file: str | Path) -> str:
+    return composed(os.path.abspath(file))
 
 
 def _new(table: Path, found: Mapping[int, int], data: DataSet, split: Split) -> dict[int, int]:
@@ -74,14 +83,15 @@ def _new(table: Path, found: Mapping[int, int], data: DataSet, split: Split) -> 
     _refuse(table, "give an image another label than it has", names, other)
     new = {at: label for at, label in found.items() if at not in labeled}
     if not new:
-        raise UserError(f"{table}: the run has all of its {len(found)} labels already")
+        raise UserError(f"{table}: the run has every one of its labels already")
     return new
 
 
 def _refuse(table: Path, what: str, names: Sequence[str], wrong: Sequence[bool]) -> None:
     named = [name for name, is_wrong in zip(names, wrong, strict=True) if is_wrong]
     if named:
-        raise UserError(f"{table}: {len(named)} of {len(names)} rows with a label {what}, {_named(named)}")
+        told = told_of(len(named), len(names), "row", what, "with a label")
+        raise UserError(f"{table}: {told}, {_named(named)}")
 
 
 def _named(names: Sequence[str]) -> str:

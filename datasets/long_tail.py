@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from ssl_mix.errors import UserError, check_positive
+from ssl_mix.errors import UserError, check_positive, counts_of
 
 
 def check_ratio(name: str, ratio: float, *, either_way: bool = False) -> None:
@@ -51,7 +51,7 @@ def long_tail(
     for name, size, count in zip(classes, sizes, counts, strict=True):
         if size < count:
             raise UserError(
-                f"class {name!r} has {size} images, fewer than the {count} that a ratio of {ratio:g} from "
-                f"{most} on asks for: take fewer"
+                f"class {name!r} has {counts_of(size, 'image')}, fewer than the {count} that a ratio of "
+                f"{ratio:g} from {most} on asks for: take fewer"
             )
     return counts

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ssl_mix.datasets.class_names import NAMED, Label, class_numbers, listed
-from ssl_mix.errors import UserError
+from ssl_mix.errors import UserError, counts_of
 
 
 class Matched(NamedTuple):
@@ -58,8 +58,8 @@ def match_test(
     notes = [f"{where} has {', '.join(respelt[:NAMED])}: matched by name"] if respelt else []
     if extra:
         notes.append(
-            f"{where} has {sum(extra.values())} images of {listed(list(map(str, extra)))}, no class of the "
-            "training images: left out"
+            f"{where} has {counts_of(sum(extra.values()), 'image')} of {listed(list(map(str, extra)))}, no "
+            "class of the training images: left out"
         )
     if missing:
         notes.append(f"{where} has no image of {listed(missing)}: accuracy is over the other classes")

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ssl_mix.datasets.images import ImageSource
-from ssl_mix.errors import UserError
+from ssl_mix.errors import UserError, counts_of
 
 MAX_IMAGES = 2000
 CHUNK_PIXELS = 2**20  # at a time, of however large images: their sums are taken in int64
@@ -53,7 +53,9 @@ def for_channels(channels: int, name: str, values: Sequence[float]) -> Channels:
     if channels == 1:
         return (sum(values) / len(values),)
     if len(values) not in (1, channels):
-        raise UserError(f"{name} must have {channels} values, one for each channel, got {len(values)}")
+        raise UserError(
+            f"{name} must have {counts_of(channels, 'value')}, one for each channel, got {len(values)}"
+        )
     return tuple(float(value) for value in values) * (channels // len(values))
 
 

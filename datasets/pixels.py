@@ -36,7 +36,16 @@ def as_images(values: Any, where: str) -> Tensor:
     Raises:
         ValueError: another shape, number type or range.
     """
+    check_array(values, where)
     return _as_bytes(_channels_first(values, where, LAYOUTS), where)
+
+
+def check_array(values: Any, where: str) -> None:
+    """Raise unless it is an array or a tensor whose numbers are there."""
+    if not is_array(values):
+        raise UserError(f"{where}: expected an array or a tensor, got {type(values).__name__}")
+    if isinstance(values, Tensor) and (values.is_meta or values.layout != torch.strided):
+        raise UserError(f"{where}: expected a tensor with its numbers, got one without them, or a sparse one")
 
 
 def as_original(value: Any, where: str) -> Original:

@@ -12,7 +12,7 @@ from torch import Tensor
 from ssl_mix.datasets.label_counts import check_one_choice, label_counts
 from ssl_mix.datasets.label_range import check_label_range
 from ssl_mix.datasets.long_tail import check_ratio, long_tail
-from ssl_mix.errors import UserError
+from ssl_mix.errors import UserError, counts_of, verb_for
 
 NAMED = 3
 
@@ -55,13 +55,15 @@ class Split:
         Raises:
             ValueError: the file is missing, is not a split, or its labeled part does not have its SHA-256.
         """
+        if path.exists() and not path.is_file():
+            raise UserError(f"expected a split in {path}, which is no ordinary file")
         try:
             content = json.loads(path.read_text())
             parts = {name: tuple(content[name]) for name in ("labeled", "validation", "unlabeled")}
             added = tuple((int(position), int(label)) for position, label in content["added"])
             split = cls(**parts, seed=content["seed"], sha256=content["sha256"], added=added)
             found = checksum(split.labeled)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+        except Exception as error:  # what the content of a file can lead to has no end
             raise UserError(f"expected a split in {path}, cannot read one: {error!r}") from error
         if split.sha256 != found:
             raise UserError(f"{path} was changed: its labeled images do not have the SHA-256 that it states")
@@ -133,7 +135,7 @@ def choose_split(
         labels_in_all=labels_total,
         labels_per_class=per_class,
         label_rate=rate,
-        label_list=None if listed is None else f"{len(listed)} images",
+        label_list=None if listed is None else counts_of(len(listed), "image"),
     )
     members = _members(labels, num_classes)
     if listed is not None:
@@ -151,8 +153,8 @@ def choose_split(
     held = [_held_out(len(member), validation) for member in chosen]
     if validation and not any(held):
         raise UserError(
-            f"validation={validation} of {max(map(len, chosen))} labeled images per class holds out none: "
-            "raise the share or the number of labels"
+            f"validation={validation} of {counts_of(max(map(len, chosen)), 'labeled image')} per class holds "
+            "out none: raise the share or the number of labels"
         )
     pairs = list(zip(chosen, held, strict=True))
     labeled = sorted(i for member, last in pairs for i in member[: len(member) - last])
@@ -209,17 +211,16 @@ def _only_listed(members: list[list[int]], listed: Sequence[int], classes: Seque
     strangers = wanted.difference(*members)
     if strangers:
         raise UserError(
-            f"{len(strangers)} of the {len(wanted)} listed images are not labeled ones, the first at "
-            "position "
-            f"{min(strangers)}"
+            f"{len(strangers)} of {counts_of(len(wanted), 'listed image')} {verb_for(len(strangers))} not "
+            f"labeled, the first at position {min(strangers)}"
         )
     kept = [[position for position in member if position in wanted] for member in members]
     missing = [name for name, member in zip(classes, kept, strict=True) if not member]
     if missing:
         more = f" and {len(missing) - NAMED} more" if len(missing) > NAMED else ""
         raise UserError(
-            f"{len(missing)} of {len(classes)} classes have no listed image, each needs some: "
-            f"{', '.join(map(repr, missing[:NAMED]))}{more}"
+            f"{len(missing)} of {len(classes)} classes {verb_for(len(missing), 'has', 'have')} no listed "
+            f"image, each needs some: {', '.join(map(repr, missing[:NAMED]))}{more}"
         )
     return kept
 

@@ -4,13 +4,14 @@ import codecs
 import csv
 import io
 import os
+import unicodedata
 import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from ssl_mix.datasets.class_names import Label, plain_label
-from ssl_mix.errors import UserError
+from ssl_mix.errors import UserError, counts_of, verb_for
 
 FILE, LABEL = "file", "label"
 SUGGESTED = ("class", "confidence", "score")  # beside them in what ``ssl-mix suggest`` writes
@@ -54,9 +55,14 @@ def read_table(table: Any, where: str) -> tuple[list[Path], list[Label]]:
 
 
 def _place(folder: Path, name: str) -> Path:
-    """Where a file is whose name may have been written on Windows."""
-    place = folder / name
-    return place if "\\" not in name or place.exists() else folder / name.replace("\\", "/")
+    """Where a file is whose name may have been written on Windows, or with accents in other characters than
+    on the disk."""
+    as_given = folder / name
+    if name.isascii() and "\\" not in name:
+        return as_given
+    slashed = folder / name.replace("\\", "/")
+    forms = (Path(unicodedata.normalize(form, str(slashed))) for form in ("NFC", "NFD"))
+    return next((place for place in (as_given, slashed, *forms) if place.exists()), as_given)
 
 
 def check_files(files: Iterable[Path], where: str) -> list[Path]:
@@ -71,14 +77,17 @@ def check_files(files: Iterable[Path], where: str) -> list[Path]:
     missing = [file for file in listed if not file.is_file()]
     if missing:
         raise UserError(
-            f"{where}: {len(missing)} of {len(listed)} files are not there or no regular files: "
-            f"{_named(missing)}"
+            f"{where}: {len(missing)} of {counts_of(len(listed), 'file')} {verb_for(len(missing))} not there "
+            f"or not regular: {_named(missing)}"
         )
     places = _places(listed)
     first = {place: number for number, place in reversed(list(enumerate(places)))}
     twice = [file for number, file in enumerate(listed) if first[places[number]] != number]
     if twice:
-        raise UserError(f"{where}: {len(twice)} of {len(listed)} files are named twice: {_named(twice)}")
+        raise UserError(
+            f"{where}: {len(twice)} of {counts_of(len(listed), 'file')} {verb_for(len(twice))} named twice: "
+            f"{_named(twice)}"
+        )
     return listed
 
 
@@ -115,7 +124,8 @@ def read_columns(path: Path) -> dict[str, list[Any]]:
     uneven = [number for number, row in enumerate(rows, 1) if len(row) != len(header)]
     if uneven:
         raise UserError(
-            f"{path}: row {uneven[0]} has {len(rows[uneven[0] - 1])} cells, expected {len(header)}"
+            f"{path}: row {uneven[0]} has {counts_of(len(rows[uneven[0] - 1]), 'cell')}, expected "
+            f"{len(header)}"
         )
     header = [name.strip().lower() for name in header]
     if len(set(header)) < len(header):

@@ -14,7 +14,7 @@ from ssl_mix.datasets.images import in_workers
 from ssl_mix.datasets.originals import Items
 from ssl_mix.datasets.own_views import seeded
 from ssl_mix.datasets.pixels import as_original, is_gray, size_of
-from ssl_mix.errors import UserError
+from ssl_mix.errors import UserError, counts_of
 
 TWICE = 8  # items that are asked for again, each with other random numbers
 EXPECTED = "a torch.utils.data.Dataset of (image, label), or of images alone, with a length"
@@ -71,7 +71,9 @@ def look_at(dataset: Any, where: str, *, workers: int, progress: Progress | None
     _check_repeats(dataset, where)
     labeled = sum(item.has_label for item in items)
     if labeled not in (0, len(items)):
-        raise UserError(f"{where}: expected {EXPECTED}, got {labeled} of {len(items)} items with a label")
+        raise UserError(
+            f"{where}: expected {EXPECTED}, got {labeled} of {counts_of(len(items), 'item')} with a label"
+        )
     images = Items(_Image(dataset), [item.size for item in items], workers=workers)
     labels = [item.label for item in items] if labeled else None
     scaled = Counter(item.scaled for item in items if item.scaled is not None)
@@ -100,7 +102,9 @@ class _Items(Dataset[_Item]):
         try:
             image, *labels = _parts(item)
             if len(labels) > 1:
-                raise UserError(f"{where}: expected {EXPECTED}, got {len(item)} values in an item")
+                raise UserError(
+                    f"{where}: expected {EXPECTED}, got {counts_of(len(item), 'value')} in an item"
+                )
             original = as_original(image, where)
             label = plain_label(labels[0], where) if labels else None
             scaled = upright(image).scaled if isinstance(image, Image.Image) else None

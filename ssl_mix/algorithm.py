@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ssl_mix.errors import UserError
+from ssl_mix.errors import UserError, with_checked_kinds
 from ssl_mix.passes import full_precision
 from ssl_mix.types import Batch, Nets, PseudoLabels, Samples, Step, StepOutput, Task
 
@@ -52,6 +52,12 @@ class Algorithm(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Let the constructor refuse keywords of another kind than its hints allow."""
+        super().__init_subclass__(**options)
+        if "__init__" in vars(cls):
+            cls.__init__ = with_checked_kinds(cls.__init__)  # type: ignore[method-assign]
 
     def extend(self, net: nn.Module, task: Task) -> nn.Module:
         """Add what the method needs to the network, and its buffers to itself, before the teacher is copied.

@@ -1,11 +1,12 @@
 """The one exception for mistakes that a user can mend."""
 
 import difflib
+import functools
 import os
 import types
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from numbers import Integral, Real
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 
 class UserError(ValueError):
@@ -42,6 +43,29 @@ def check_kinds(values: Mapping[str, object], hints: Mapping[str, Any]) -> None:
             raise UserError(f"{name} must be {expected}, got {type(value).__name__} {value!r:.60}")
 
 
+def plain_hints(function: Callable[..., Any]) -> dict[str, Any]:
+    """The type hints of a function's arguments, but for choices, of which the nearest is told elsewhere; none
+    where they cannot be read."""
+    try:
+        hints = get_type_hints(function)
+    except Exception:  # somebody's own, of names that are known to a type checker alone
+        return {}
+    return {name: hint for name, hint in hints.items() if "Literal[" not in str(hint) and name != "return"}
+
+
+def with_checked_kinds(constructor: Callable[..., None]) -> Callable[..., None]:
+    """A constructor that raises, before it does anything, for a keyword of another kind than its hint
+    allows."""
+    hints = functools.cache(lambda: plain_hints(constructor))
+
+    @functools.wraps(constructor)
+    def checked(self: object, *values: Any, **options: Any) -> None:
+        check_kinds(options, hints())
+        constructor(self, *values, **options)
+
+    return checked
+
+
 def fits(value: object, hint: Any) -> bool:
     """Whether a value, of Python or NumPy or read from JSON, is of a kind that a type hint allows.
 
@@ -56,7 +80,8 @@ def fits(value: object, hint: Any) -> bool:
         return isinstance(value, list | tuple) and all(fits(part, parts[0]) for part in value)
     if hint in KINDS and hint is not type(None):
         return isinstance(value, KINDS[hint][0]) and (hint is bool or not isinstance(value, bool))
-    return not isinstance(hint, type) or isinstance(value, hint)
+    kind = origin or hint
+    return not isinstance(kind, type) or isinstance(value, kind)
 
 
 def kinds_in(hint: Any) -> list[str]:
@@ -109,5 +134,18 @@ def check_not_negative(name: str, value: float) -> None:
 
 
 def counts_of(count: int, thing: str) -> str:
-    """A number of things in words, "1 file" or "2 files"."""
-    return f"{count:,} {thing}" + ("" if count == 1 else "s")
+    """A number of things in words, "1 file" or "2 files", "2 classes"."""
+    plural = "es" if thing.endswith("s") else "s"
+    return f"{count:,} {thing}" + ("" if count == 1 else plural)
+
+
+def verb_for(count: int, one: str = "is", many: str = "are") -> str:
+    """The verb that goes with a number of things."""
+    return one if count == 1 else many
+
+
+def told_of(part: int, whole: int, thing: str, what: str, where: object) -> str:
+    """What some of several things do, "1 of 3 lines in list.txt names no image", in words that are of many of
+    them, "name no image"."""
+    verb, _, rest = what.partition(" ")
+    return f"{part} of {counts_of(whole, thing)} {where} {verb_for(part, verb + 's', verb)} {rest}"

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ssl_mix.errors import UserError, check_choice, check_share
+from ssl_mix.errors import UserError, check_choice, check_kinds, check_share, plain_hints
 from ssl_mix.passes import full_precision
 from ssl_mix.quota import ClassQuota
 from ssl_mix.rebalance import Addon, Rebalance, build_addon, check_addon
@@ -97,6 +97,7 @@ class Targets:
     rebalance: Rebalance = "none"
 
     def __post_init__(self) -> None:
+        check_kinds(vars(self), plain_hints(Targets))
         check_choice("align", self.align, get_args(Align))
         check_choice("rebalance", self.rebalance, get_args(Rebalance))
         check_share("smooth_targets", self.smooth_targets)
@@ -134,9 +135,7 @@ class Targets:
             ValueError: an option has no effect on it.
         """
         if self.adaptive_thresholds and not threshold:
-            raise UserError(
-                f"`adaptive_thresholds` follows a threshold, and {name} has none here: leave it out"
-            )
+            raise UserError(f"`adaptive_thresholds` follows a threshold, {name} has none: leave it out")
         given = [f.name for f in fields(self) if getattr(self, f.name) != f.default]
         if given and not used:
             raise UserError(

@@ -4,6 +4,8 @@ import ast
 import functools
 import importlib
 import inspect
+import itertools
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -174,6 +176,22 @@ def test_the_engine_knows_no_algorithm() -> None:
     assert not [
         f for f, tree in package().items() if part(f) == "engine" and "algorithms" in imported_parts(tree)
     ]
+
+
+def test_numbers_of_things_are_words_of_one_function() -> None:
+    """``counts_of`` writes "1 file" where a string would have "1 files"."""
+    things = re.compile(r" (?:[a-z-]+ )?(files|images|masks|rows|labels|lines|cells|steps|runs|pairs)\b")
+    texts = [
+        (file, ast.unparse(number.value))
+        for file, tree in package().items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.JoinedStr)
+        for number, text in itertools.pairwise(node.values)
+        if isinstance(number, ast.FormattedValue)
+        and isinstance(text, ast.Constant)
+        and things.match(str(text.value))
+    ]
+    assert [text for text in texts if re.match(r"len\(|sum\(|\w*count\b|.*steps\b", text[1])] == []
 
 
 def test_few_modules_are_loose() -> None:

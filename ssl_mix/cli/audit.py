@@ -10,7 +10,7 @@ from ssl_mix.cli.suggest import SHEET, check_outputs
 from ssl_mix.cli.terminal import reading_bar, say, warn
 from ssl_mix.cli.use import load
 from ssl_mix.datasets import DataSet, Split, choose_split
-from ssl_mix.errors import UserError
+from ssl_mix.errors import UserError, counts_of, verb_for
 from ssl_mix.labeling.findings import Finding, name_of
 from ssl_mix.labeling.findings import audit as examine
 from ssl_mix.labeling.scene import Scene, read_labeled, scene_of_network, scene_of_run, size_for
@@ -115,7 +115,7 @@ def tell(scene: Scene, found: Sequence[Finding], out: Path) -> None:
     reasons = Counter(one.reason for one in found)
     images = len({one.position for one in found})
     told = ", ".join(f"{count} {reason}" for reason, count in reasons.items()) or "nothing"
-    say(f"{images} of {labels} labeled images are doubtful: {told}")
+    say(f"{images} of {counts_of(labels, 'labeled image')} {verb_for(images)} doubtful: {told}")
     say(f"List    {out}")
     if found:
         say(f"Picture {out.with_suffix(SHEET)}" + ("" if len(found) <= MOST else f", the first {MOST}"))

@@ -82,6 +82,7 @@ def read(words: Words) -> Prepared:
     built = built_from(words)
     if words.out is not None:
         check_run_folder(words.out, overwrite=words.overwrite)
+        built.run.data.check_outside(words.out, "out")
     with reading_bar() as progress:
         return prepare(built.run, progress=progress)
 

@@ -6,6 +6,7 @@ from ssl_mix.cli.terminal import warn
 from ssl_mix.datasets import DataSet, Split
 from ssl_mix.datasets.copies import Chosen, Copies, class_notes, find_pairs, keys_of, note_of, parts_of
 from ssl_mix.datasets.near_copies import has_hashes, near_keys
+from ssl_mix.errors import counts_of
 
 MISSING = "not looked for: pip install 'ssl-mix[copies]'"
 NEAR = "they look the same"
@@ -40,4 +41,6 @@ def _found(parts: dict[str, Chosen], keys: Sequence[Sequence[object]]) -> list[C
 
 
 def _rows(what: str, found: Sequence[Copies]) -> Rows:
-    return [(f"{what}, {c.first} and {c.second}", f"{len(c.pairs):,} {c.second} images") for c in found]
+    return [
+        (f"{what}, {c.first} and {c.second}", counts_of(len(c.pairs), f"{c.second} image")) for c in found
+    ]

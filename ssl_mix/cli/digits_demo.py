@@ -11,6 +11,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from ssl_mix.cli.terminal import console, say, training_bar
+from ssl_mix.errors import counts_of
 from ssl_mix.recipes.build import build_run
 from ssl_mix.reports import write_reports
 from ssl_mix.reports.blocks import Commands, Section, Text
@@ -91,7 +92,7 @@ def finish(out: Path, results: dict[str, list[list[Record]]], labels_per_class: 
     summaries = {name: [summarize(records) for records in seeds] for name, seeds in results.items()}
     rows = [(name, *cells(found)) for name, found in summaries.items()]
     count = len(next(iter(summaries.values())))
-    title = f"Digits, {labels_per_class} labels per class, n = {count}" + (
+    title = f"Digits, {counts_of(labels_per_class, 'label')} per class, n = {count}" + (
         " (mean +- deviation)" if count > 1 else ""
     )
     table = Table(*HEADER, title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))

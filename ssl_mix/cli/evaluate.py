@@ -12,7 +12,7 @@ from rich.table import Table
 from ssl_mix.augment.crops import Crops
 from ssl_mix.cli.terminal import console, reading_bar, say, warn
 from ssl_mix.cli.use import RunFolder, check_of_runs, check_writable, load
-from ssl_mix.errors import UserError, check_choice
+from ssl_mix.errors import UserError, check_choice, counts_of
 from ssl_mix.evaluation import predict_logits, share_interval
 from ssl_mix.export.exported import Exported
 from ssl_mix.reports.csv_files import confusion_rows, write_csv
@@ -131,7 +131,7 @@ def tell_exported(net: Exported, test: str | None, confusion: Path | None, *, js
     if json:
         print(as_json({**found.plain(), "step": net.about.step}))
         return
-    say(f"Exported after step {net.about.step} on {found.images} test images, central crops")
+    say(f"Exported after step {net.about.step} on {counts_of(found.images, 'test image')}, central crops")
     console.print(by_class(found))
 
 
@@ -173,7 +173,7 @@ def tell(answered: Answered, found: Evaluation, measured: dict[str, Any], weight
     """Print what was found."""
     crop = "ten crops of each" if crops == "ten" else "central crops"
     step = answered.trained.step
-    say(f"Teacher after step {step} ({weights}) on {found.images} test images, {crop}")
+    say(f"Teacher after step {step} ({weights}) on {counts_of(found.images, 'test image')}, {crop}")
     if not measured or "accuracy" in measured:
         console.print(by_class(found))
     for name, numbers in measured.items():

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from ssl_mix.cli.terminal import quoted, say
 from ssl_mix.cli.use import RunFolder, load
-from ssl_mix.errors import UserError
+from ssl_mix.errors import UserError, counts_of
 from ssl_mix.export import Quantized, export, export_int8
 from ssl_mix.export.export import To
 from ssl_mix.export.graphs import GRAPHS
@@ -74,7 +74,7 @@ def export_command(
 def _say_quantized(done: Quantized) -> None:
     say(f"{done.path}: {done.bytes_after / 1e6:.1f} MB, {done.bytes_before / 1e6:.1f} MB before")
     say(
-        f"Accuracy on {done.images} test images of the run {100 * done.after:.2f} %, "
+        f"Accuracy on {counts_of(done.images, 'test image')} of the run {100 * done.after:.2f} %, "
         f"{100 * done.before:.2f} % before"
     )
     say(f"Next    ssl-mix predict {quoted(done.path)} IMAGE... --out predictions.csv")

@@ -10,6 +10,7 @@ from typing import Any
 
 from ssl_mix.errors import UserError, check_choice, nearest
 
+LONGEST = 1e15  # of whole numbers that somebody means
 FRAME = " |\u2500\u2502\u256d\u256e\u2570\u256f"  # what boxes are drawn with
 VALUE = re.compile(r"Error parsing (--[\w-]+): .* Argument helptext: --[\w-]+ (.*)")
 CHOICE = re.compile(r"invalid choice '(.*?)' for argument '(.*?)'\. Expected one of \((.*?)\)\.")
@@ -121,7 +122,7 @@ def meant(value: str, *, whole: bool) -> str:
     """A hint for a number that is written in another way, 1e3 for 1000 or 0,95 for 0.95."""
     try:
         number = float(value.replace(",", "."))
-        better = (str(int(number)) if number == int(number) else "") if whole else f"{number:g}"
+        better = (str(int(number)) if number == int(number) < LONGEST else "") if whole else f"{number:g}"
     except (ValueError, OverflowError):
         return ""
     return f": write {better}" if better and better != value else ""

@@ -18,6 +18,7 @@ from ssl_mix.cli.digits_demo import FORMAT, RESULTS, share_cell
 from ssl_mix.cli.terminal import console, keep_freed_memory, reading_bar, say, training_bar
 from ssl_mix.datasets import DataSet
 from ssl_mix.engine.execution import resolve_device
+from ssl_mix.errors import counts_of
 from ssl_mix.evaluation import predict_probabilities
 from ssl_mix.recipes.auto import chosen_options, prepare
 from ssl_mix.recipes.build import build_run
@@ -141,7 +142,7 @@ def described(
         "labels_per_class": labels_per_class,
         "unlabeled": len(data.train.labels) - labeled,
         "test": len(truth),
-        "hardware": f"{platform.machine()} CPU, {torch.get_num_threads()} threads",
+        "hardware": f"{platform.machine()} CPU, {counts_of(torch.get_num_threads(), 'thread')}",
         "versions": {"ssl_mix": __version__, "torch": torch.__version__},
         "accuracy": {
             name: [(one.predicted == truth).float().mean().item() for one in splits]
@@ -187,8 +188,8 @@ def show(results: Mapping[str, Any]) -> None:
 def title_of(results: Mapping[str, Any]) -> str:
     """The title of the table."""
     return (
-        f"{results['labels_per_class']} labels in each of {results['classes']} classes, "
-        f"n = {len(results['chosen'])}"
+        f"{counts_of(results['labels_per_class'], 'label')} in each of {results['classes']} classes, n = "
+        f"{len(results['chosen'])}"
     )
 
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from ssl_mix.errors import UserError
+from ssl_mix.errors import UserError, counts_of
 
 SHARED = ("train", "resume")
 
@@ -58,8 +58,8 @@ def own_gpu(gpus: int) -> int:
     """
     if (number := int(os.environ.get("LOCAL_RANK", "0"))) >= gpus:
         raise UserError(
-            f"PyTorch sees {gpus} GPUs, and torchrun starts more processes than that on this machine: lower "
-            "--nproc-per-node, or hide them all (CUDA_VISIBLE_DEVICES=) and train on CPUs"
+            f"PyTorch sees {counts_of(gpus, 'GPU')}, and torchrun starts more processes than that on this "
+            "machine: lower --nproc-per-node, or hide them all (CUDA_VISIBLE_DEVICES=) and train on CPUs"
         )
     return number
 

@@ -11,7 +11,7 @@ from ssl_mix.cli.terminal import quoted, reading_bar, say, warn
 from ssl_mix.cli.use import check_writable, load
 from ssl_mix.datasets import Split
 from ssl_mix.datasets.splits import checksum
-from ssl_mix.errors import UserError, check_count
+from ssl_mix.errors import UserError, check_count, counts_of
 from ssl_mix.labeling.findings import name_of
 from ssl_mix.labeling.k_means_plus_plus import Chosen
 from ssl_mix.labeling.methods import METHODS, Pool, default_method
@@ -165,7 +165,7 @@ def answer(scene: Scene, position: int) -> tuple[str, str]:
 def tell(wanted: Wanted, out: Path) -> None:
     """Say what was chosen, by what, why, and where it is."""
     count = len(wanted.positions)
-    say(f"{count} of {wanted.of} unlabeled images: {METHODS[wanted.by].about}")
+    say(f"{count} of {counts_of(wanted.of, 'unlabeled image')}: {METHODS[wanted.by].about}")
     say(f"Chosen  by {wanted.by}: {wanted.reason}")
     drawn = "" if count <= MOST else f", the first {MOST}"
     say(f"List    {out}\nPicture {out.with_suffix(SHEET)}{drawn}")

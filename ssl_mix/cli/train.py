@@ -10,7 +10,7 @@ from ssl_mix.cli.help import print_help
 from ssl_mix.cli.processes import began_before
 from ssl_mix.cli.terminal import console, keep_freed_memory, quoted, reading_bar, say, training_bar, warn
 from ssl_mix.cli.words import Words, read_words
-from ssl_mix.errors import UserError
+from ssl_mix.errors import UserError, counts_of
 from ssl_mix.ranks import count, rank
 from ssl_mix.recipes import GENERAL
 from ssl_mix.recipes.build import Built, build_run, defaults_of
@@ -58,7 +58,7 @@ def explain(words: Words, command: str = "train") -> None:
 
 
 def built_from(words: Words) -> Built:
-    """The run that words describe, with a note for each that means nothing to it."""
+    """The run that words describe, with a note of what must be told of them."""
     built = build_run(words.algorithm, words.options, words.recipe)
     for note in built.notes:
         warn(note)
@@ -124,9 +124,8 @@ def finish(session: Session) -> None:
     unused = "" if trainer.algorithm.unlabeled_views or not split.unlabeled else used_by_start(session)
     say(
         f"{name} on {trainer.data.name}: {len(split.labeled)} labeled, {len(split.validation)} held out and "
-        f"{len(split.unlabeled)} unlabeled images{unused}, {len(trainer.data.classes)} classes, on "
-        f"{trainer.device}{of_processes()}; "
-        f"step {trainer.step} of {trainer.config.steps}"
+        f"{counts_of(len(split.unlabeled), 'unlabeled image')}{unused}, {len(trainer.data.classes)} classes, "
+        f"on {trainer.device}{of_processes()}; step {trainer.step} of {trainer.config.steps}"
     )
     if trainer.step == 0 and type(trainer.algorithm).begin is not Algorithm.begin:
         say(f"{name} looks at all labeled images before the first step")

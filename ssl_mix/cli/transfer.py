@@ -10,7 +10,7 @@ from rich.table import Table
 
 from ssl_mix.cli.terminal import console, keep_freed_memory, reading_bar, say, warn
 from ssl_mix.cli.train import step_through
-from ssl_mix.errors import UserError
+from ssl_mix.errors import UserError, counts_of
 from ssl_mix.runs.stopping import Stopped
 from ssl_mix.segmentation.options import SegmentationOptions
 from ssl_mix.segmentation.run import (
@@ -68,7 +68,7 @@ def finish(run: SegmentationRun) -> None:
         keep_freed_memory()
     pairs = run.ready.pairs
     say(
-        f"Segmentation: {len(pairs.train)} images to learn from, {len(pairs.test)} to score on, "
+        f"Segmentation: {counts_of(len(pairs.train), 'image')} to learn from, {len(pairs.test)} to score on, "
         f"{len(trainer.data.classes)} classes, {trainer.feed.shape[1]} pixels, on {trainer.device}; step "
         f"{trainer.step} of {trainer.config.steps}"
     )

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from ssl_mix.algorithm import Algorithm
 from ssl_mix.banks import PseudoLabelBank
+from ssl_mix.errors import counts_of
 from ssl_mix.evaluation.class_bias import class_bias
 
 EXCESS = 0.4  # share of a class above its share of the labels
@@ -66,7 +67,7 @@ class ClassWatch:
         self.over = True
         return (
             f"one class swallows the others: {classes[found.largest]!r} has {found.share:.0%} of the {total} "
-            f"pseudo-labels that count after {step} steps, and {found.prior:.0%} of the labels"
+            f"pseudo-labels that count after {counts_of(step, 'step')}, and {found.prior:.0%} of the labels"
         )
 
 

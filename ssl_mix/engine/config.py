@@ -12,6 +12,7 @@ from ssl_mix.errors import (
     check_not_negative,
     check_positive,
     check_share,
+    counts_of,
 )
 
 Schedule = Literal["cosine", "half-cosine", "step", "constant"]
@@ -169,7 +170,7 @@ class TrainConfig:
             )
         if self.milestones and min(self.milestones) >= self.steps:
             raise UserError(
-                f"milestones {self.milestones} lie beyond the {self.steps} steps: name earlier ones "
+                f"milestones {self.milestones} lie beyond {counts_of(self.steps, 'step')}: name earlier ones "
                 "(`milestones`)"
             )
         if self.warmup_steps >= self.steps:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ssl_mix import ranks
 from ssl_mix.engine.config import TrainConfig
-from ssl_mix.errors import UserError
+from ssl_mix.errors import UserError, counts_of
 
 
 def check_processes(config: TrainConfig) -> None:
@@ -19,8 +19,8 @@ def check_processes(config: TrainConfig) -> None:
     part, processes = config.batch_size // config.accumulate, ranks.count()
     if part % processes:
         raise UserError(
-            f"{processes} processes share the {part} labeled images of a pass equally: choose a `batch_size` "
-            f"that {processes * config.accumulate} divides, or another number of processes"
+            f"{processes} processes share the {counts_of(part, 'labeled image')} of a pass equally: choose a "
+            f"`batch_size` that {processes * config.accumulate} divides, or another number of processes"
         )
     if config.compile and processes > 1:
         raise UserError(

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from ssl_mix.engine.config import TrainConfig
-from ssl_mix.errors import UserError
+from ssl_mix.errors import UserError, counts_of
 from ssl_mix.randomness import stream_seed
 
 
@@ -30,7 +30,8 @@ def resolve_device(name: str) -> torch.device:
         raise UserError(f"device must be auto, cpu or cuda, got {name!r}")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise UserError(
-            f"device {name!r} is not there: PyTorch sees {torch.cuda.device_count()} GPUs; use `device=cpu`"
+            f"device {name!r} is not there: PyTorch sees {counts_of(torch.cuda.device_count(), 'GPU')}; use "
+            "`device=cpu`"
         )
     return device
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ssl_mix.algorithm import Algorithm
+from ssl_mix.errors import counts_of
 from ssl_mix.passes import follows_the_batch
 
 BEGINNING = 0.1  # share of the run that is watched
@@ -77,7 +78,8 @@ class Watch:
         if self.accuracy is None or self.accuracy - accuracy < max(DROP, IMAGES / images):
             return ""
         return (
-            f"the accuracy on labeled images fell from {self.accuracy:.1%} to {accuracy:.1%} in {step} steps"
+            f"the accuracy on labeled images fell from {self.accuracy:.1%} to {accuracy:.1%} in "
+            f"{counts_of(step, 'step')}"
         )
 
     def _risen(self) -> str:

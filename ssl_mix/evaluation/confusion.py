@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ssl_mix.datasets.label_range import check_label_range
-from ssl_mix.errors import UserError
+from ssl_mix.errors import UserError, counts_of, verb_for
 from ssl_mix.evaluation.accuracy import check_predictions
 
 
@@ -42,7 +42,10 @@ def check_finite(given: Tensor, name: str) -> None:
     """Raise unless all of ``given`` (N, ...) is finite."""
     unclear = int((~given.isfinite()).reshape(len(given), math.prod(given.shape[1:])).any(dim=1).sum())
     if unclear:
-        raise UserError(f"{unclear} of {len(given)} rows of {name} are not finite: has it diverged?")
+        raise UserError(
+            f"{unclear} of {counts_of(len(given), 'row')} of {name} {verb_for(unclear)} not finite: has it "
+            "diverged?"
+        )
 
 
 def macro_f1(probabilities: Tensor, labels: Tensor) -> float:

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from ssl_mix.errors import counts_of
 from ssl_mix.evaluation.accuracy import check_predictions
 from ssl_mix.evaluation.confidence import row_chunks
 from ssl_mix.evaluation.confusion import check_finite
@@ -61,10 +62,13 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> Temperature:
     if not above and not below:
         return Temperature(1.0, "the logits of each image are all equal: every temperature gives the same")
     if not above:
-        why = f"all {count} images are right, so the loss falls without end as the temperature does"
+        why = (
+            f"each of {counts_of(count, 'image')} is right, so the loss falls without end as the temperature "
+            "does"
+        )
         return Temperature(LEAST, f"{why}: {LEAST} is as low as it goes; fit it on more images")
     if _slope(logits, labels, 1 / MOST) >= 0:
-        why = f"the logits say no more of the labels of these {count} images than equal ones would"
+        why = f"the logits say no more of the labels of {counts_of(count, 'image')} than equal ones would"
         return Temperature(MOST, f"{why}: {MOST:g} is as high as it goes")
     if _slope(logits, labels, 1 / LEAST) <= 0:
         return Temperature(LEAST, f"the best temperature is below {LEAST}, which is as low as it goes")

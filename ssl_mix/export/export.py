@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from ssl_mix.errors import UserError, check_choice
+from ssl_mix.errors import UserError, check_choice, counts_of
 from ssl_mix.export.answering import answering
 from ssl_mix.export.deployed import About, Deployed, about
 from ssl_mix.export.graphs import GRAPHS
@@ -172,4 +172,4 @@ def results(answered: Answered | None) -> str:
     found = answered.evaluation()
     probe = found.probe_accuracy
     beside = "" if probe is None else f"; a linear probe on the features before training has {probe:.1%}"
-    return f"Accuracy {found.accuracy:.1%} on {found.images} test images{beside}."
+    return f"Accuracy {found.accuracy:.1%} on {counts_of(found.images, 'test image')}{beside}."

@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import nn
 
+from ssl_mix.errors import counts_of
 from ssl_mix.export.deployed import About
 from ssl_mix.export.weights import save, timm_body, timm_options
 from ssl_mix.runs.folder import write_text
@@ -94,9 +95,10 @@ def card(about: About, config: dict[str, Any], results: str, options: dict[str, 
     """The model card."""
     train, net = config["train"], config["net"]
     training = (
-        f"Images: {config['dataset']['name']}. {train['steps']} steps of {train['batch_size']} images "
-        f"from the weights {Path(str(net['pretrained'])).name}, training {net['tune']} at a learning rate of "
-        f"{train['lr']}. The command:\n\n```\n{' '.join(shown(word) for word in config['command'])}\n```"
+        f"Images: {config['dataset']['name']}. {counts_of(train['steps'], 'step')} of "
+        f"{counts_of(train['batch_size'], 'image')} from the weights {Path(str(net['pretrained'])).name}, "
+        f"training {net['tune']} at a learning rate of {train['lr']}. The "
+        f"command:\n\n```\n{' '.join(shown(word) for word in config['command'])}\n```"
     )
     return CARD.format(
         title=f"{net['net']} on {config['dataset']['name']}",

@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple, get_args
 import torch
 from torch import Tensor
 
-from ssl_mix.errors import UserError, check_choice, check_share
+from ssl_mix.errors import UserError, check_choice, check_share, counts_of
 from ssl_mix.export.deployed import KEY, About, Deployed, about
 from ssl_mix.export.export import check_out, compare, images_of
 from ssl_mix.export.graphs import INPUT, check_onnx, described, read_onnx, write_onnx
@@ -88,9 +88,9 @@ def export_int8(
         after = _accuracy(made, answered)
         if before - after > max_fall:
             raise UserError(
-                f"with `int8={int8}` the accuracy on the {len(answered.labels)} test images of the run falls "
-                f"from {before:.2%} to {after:.2%}, by more than `max_fall` {max_fall:.2%}: nothing was "
-                f"written to {out}"
+                f"with `int8={int8}` the accuracy on {counts_of(len(answered.labels), 'test image')} of the "
+                f"run falls from {before:.2%} to {after:.2%}, by more than `max_fall` {max_fall:.2%}: "
+                f"nothing was written to {out}"
             )
         _describe(
             made, dataclasses.replace(known, int8=int8, accuracy_before_int8=before, accuracy_int8=after)

@@ -49,6 +49,6 @@ def _check_table(given: Tensor, name: str, shape: str) -> None:
 
 
 def _check_tensor(given: Tensor, name: str) -> None:
-    if not isinstance(given, Tensor) or given.is_meta:
-        kind = "one without values" if isinstance(given, Tensor) else type(given).__name__
+    if not isinstance(given, Tensor) or given.is_meta or given.layout != torch.strided:
+        kind = "one without values, or a sparse one" if isinstance(given, Tensor) else type(given).__name__
         raise UserError(f"{name} must be a tensor, got {kind}")

@@ -9,6 +9,7 @@ from torch import Tensor
 from ssl_mix.datasets import DataSet, Split
 from ssl_mix.datasets.copies import Keys, find_pairs, in_two_classes, keys_of, parts_of
 from ssl_mix.datasets.near_copies import has_hashes, near_keys
+from ssl_mix.errors import counts_of, verb_for
 from ssl_mix.labeling.outliers import FAR, outlier_scores
 from ssl_mix.labeling.wrong_labels import FOLDS, out_of_sample, wrong_labels
 
@@ -67,10 +68,14 @@ def audit(data: DataSet, split: Split, features: Tensor, *, seed: int = 0) -> Fi
     labels = data.train.labels[labeled]
     counts = torch.bincount(labels, minlength=len(data.classes))
     if single := int((counts == 1).sum()):
-        notes += (f"{single} classes have one labeled image, which nothing can be said of",)
+        notes += (
+            f"{counts_of(single, 'class')} {verb_for(single, 'has', 'have')} one labeled image, which "
+            "nothing can be said of",
+        )
     if few := int(((counts > 1) & (counts < FOLDS)).sum()):
         notes += (
-            f"{few} classes have fewer than {FOLDS} labeled images, which are judged by too few others",
+            f"{counts_of(few, 'class')} {verb_for(few, 'has', 'have')} fewer than {FOLDS} labeled images, "
+            "which are judged by too few others",
         )
     probabilities = out_of_sample(features[labeled], labels, len(data.classes), seed=seed)
     wrong = wrong_labels(probabilities, labels)
@@ -101,9 +106,9 @@ def trust_note(probabilities: Tensor, labels: Tensor) -> str:
     if right >= SURE and median >= ENOUGH:
         return ""
     return (
-        f"labels listed as of another class are to be looked at, not believed: of n = {len(labels)} labels, "
-        f"{median} to a class in the median, the judge agrees with {right:.0%}, so that up to "
-        f"{1 - right:.0%} of them can be doubted though they are right"
+        "labels listed as of another class are to be looked at, not believed: of "
+        f"{counts_of(len(labels), 'label')}, {median} to a class in the median, the judge agrees with "
+        f"{right:.0%}, so that up to {1 - right:.0%} of them can be doubted though they are right"
     )
 
 

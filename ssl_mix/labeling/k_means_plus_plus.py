@@ -51,6 +51,8 @@ def diverse(
         (tensor(2), tensor(9.))
     """
     check_features(features)
+    if known is not None:
+        check_known(known, features)
 
     def squared(point: int) -> Tensor:
         return distances(features, features[point : point + 1])[:, 0].square()
@@ -58,7 +60,6 @@ def diverse(
     if known is None or len(known) == 0:
         first = int(torch.randint(max(1, len(features)), (), generator=generator))
         return spread_out(squared, features.new_zeros(len(features)), count, first=first, generator=generator)
-    check_known(known, features)
     parts = [distances(part, known).amin(dim=1) for part in torch.split(features, CHUNK)]
     return spread_out(squared, torch.cat(parts).square(), count, generator=generator)
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ssl_mix.errors import UserError, check_choice, check_count
+from ssl_mix.errors import UserError, check_choice, check_count, counts_of, verb_for
 from ssl_mix.labeling.badge import badge
 from ssl_mix.labeling.k_means_plus_plus import Chosen, diverse
 from ssl_mix.labeling.typiclust import typiclust
@@ -70,8 +70,11 @@ def default_method(labels: int, classes: int) -> tuple[str, str]:
     if not labels:
         return "typicality", "nothing is labeled yet"
     if labels < FEW * classes:
-        return "typicality", f"{labels} labels of {classes} classes are fewer than {FEW} for each"
-    return "badge", f"{labels} labels of {classes} classes are {FEW} or more for each"
+        return (
+            "typicality",
+            f"{counts_of(labels, 'label')} of {classes} classes {verb_for(labels)} fewer than {FEW} for each",
+        )
+    return "badge", f"{counts_of(labels, 'label')} of {classes} classes are {FEW} or more for each"
 
 
 def _draws(seed: int) -> torch.Generator:

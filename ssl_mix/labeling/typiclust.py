@@ -90,7 +90,7 @@ def assigned(features: Tensor, clusters: int, seed: int) -> Tensor:
             "ignore", imported("sklearn.exceptions").ConvergenceWarning
         )  # fewer different images than clusters
         found = kind(clusters, random_state=seed % 2**32, n_init=1, **options).fit_predict(
-            features.cpu().numpy()
+            features.detach().cpu().numpy()
         )
     return torch.from_numpy(found).long()
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ssl_mix.errors import UserError, check_not_negative, check_positive
+from ssl_mix.errors import UserError, check_not_negative, check_number, check_positive
 from ssl_mix.mixers._common import check_float, composite, highest, pixel_share, resolve_lam
 from ssl_mix.mixers.mixer import Mixed, Mixer, Pair
 
@@ -78,6 +78,7 @@ class FMix(Mixer):
     def __post_init__(self) -> None:
         check_positive("alpha", self.alpha)
         check_not_negative("decay_power", self.decay_power)
+        check_number("max_soft", self.max_soft)
         if not 0 <= self.max_soft <= 0.5:
             raise UserError(f"max_soft must lie in [0, 0.5], got {self.max_soft}")
 

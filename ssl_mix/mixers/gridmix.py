@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ssl_mix.errors import UserError, check_positive
+from ssl_mix.errors import UserError, check_number, check_positive
 from ssl_mix.mixers._common import composite, cross, pixel_centers, resolve_lam, sample_uniform, share_outside
 from ssl_mix.mixers.mixer import Mixed, Mixer, Pair
 
@@ -74,6 +74,12 @@ class GridMix(Mixer):
 
     def __post_init__(self) -> None:
         check_positive("alpha", self.alpha)
+        for name in ("cells", "area"):
+            given = getattr(self, name)
+            if not (isinstance(given, tuple | list) and len(given) == 2):
+                raise UserError(f"{name} must be two numbers, the smaller one first, got {given!r:.40}")
+            for value in given:
+                check_number(name, value)
         fewest, most = self.cells
         if not 1 <= fewest <= most or not (isinstance(fewest, int) and isinstance(most, int)):
             raise UserError(f"cells must be whole numbers (fewest, most) from 1 on, got {self.cells}")

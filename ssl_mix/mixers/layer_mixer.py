@@ -66,7 +66,7 @@ class LayerMixer(Mixer):
         if given is None:
             return
         listed = isinstance(given, Sequence) and not isinstance(given, str)
-        if not given or not listed or not all(isinstance(layer, str | int) for layer in given):
+        if not listed or not given or not all(isinstance(layer, str | int) for layer in given):
             raise UserError(f'layers must be names such as ("input", "layer1") or (0, 1), got {given!r}')
         object.__setattr__(self, "layers", tuple(given))
 

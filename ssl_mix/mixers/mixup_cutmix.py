@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from ssl_mix.errors import check_positive
 from ssl_mix.mixers.cutmix import CutMix
 from ssl_mix.mixers.mixer import Mixer
 from ssl_mix.mixers.mixup import Mixup
@@ -37,5 +38,7 @@ class MixupCutMix(RandomMixer):
     cutmix_alpha: float = 1.0
 
     def __post_init__(self) -> None:
+        for name in ("mixup_alpha", "cutmix_alpha"):
+            check_positive(name, getattr(self, name))
         object.__setattr__(self, "mixers", {Mixup(self.mixup_alpha): 1.0, CutMix(self.cutmix_alpha): 1.0})
         super().__post_init__()

@@ -7,7 +7,14 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from ssl_mix.errors import UserError, check_count, check_not_negative, check_positive, check_share
+from ssl_mix.errors import (
+    UserError,
+    check_count,
+    check_not_negative,
+    check_number,
+    check_positive,
+    check_share,
+)
 from ssl_mix.mixers._common import check_float, composite, pixel_share, resolve_lam
 from ssl_mix.mixers.cells import spread
 from ssl_mix.mixers.grid_cut import solve_grid
@@ -87,6 +94,7 @@ class PuzzleMix(Mixer):
         for name in ("beta", "eta", "distance_weight"):
             check_not_negative(name, getattr(self, name))
         check_share("gamma", self.gamma)
+        check_number("labels", self.labels)
         if not (isinstance(self.block_numbers, (tuple, list)) and self.block_numbers):
             raise UserError(
                 f"block_numbers must be numbers of blocks such as (2, 4), got {self.block_numbers!r}"

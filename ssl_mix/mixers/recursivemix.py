@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ssl_mix.errors import UserError, check_positive, check_share
+from ssl_mix.errors import UserError, check_positive, check_share, counts_of, verb_for
 from ssl_mix.mixers._common import check_pair, sample_uniform
 from ssl_mix.mixers.mixer import Pair
 from ssl_mix.mixers.resizemix import ResizeMix
@@ -107,8 +107,9 @@ class RecursiveMix:
             return mixed, labels, History(mixed.detach().clone(), labels.detach().clone())
         if len(history.images) < len(images):
             raise UserError(
-                f"history has {len(history.images)} images, and {len(images)} are to be mixed: leave out the "
-                "smaller last batch of an epoch, or start again with None"
+                f"history has {counts_of(len(history.images), 'image')}, and {len(images)} "
+                f"{verb_for(len(images))} to be mixed: leave out the smaller last batch of an epoch, or "
+                "start again with None"
             )
         old = History(*(kept[: len(images)] for kept in history))
         check_pair(images, old.images)

@@ -3,6 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ssl_mix.errors import check_count
 from ssl_mix.transfer.heads import new_head
 
 WIDTHS = (64, 128, 256, 512)
@@ -47,6 +48,8 @@ class PreActResNet18(nn.Module):
 
     def __init__(self, num_classes: int, *, channels: int = 3) -> None:
         super().__init__()
+        check_count("num_classes", num_classes)
+        check_count("channels", channels)
         self.stem = _convolution(channels, WIDTHS[0], 3)
         stages, inputs = [], WIDTHS[0]
         for number, outputs in enumerate(WIDTHS):

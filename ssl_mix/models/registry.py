@@ -10,7 +10,7 @@ import torchvision
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from ssl_mix.errors import UserError, check_share, nearest
+from ssl_mix.errors import UserError, check_count, check_kinds, check_share, nearest
 from ssl_mix.models.from_packages import lite
 from ssl_mix.models.from_timm import timm_network
 from ssl_mix.models.from_torchvision import resnet18, resnext50, torchvision_network
@@ -67,6 +67,11 @@ def build_model(
         ValueError: the name is unknown, the network has no use for an option, or the weights cannot be had or
             do not fit.
     """
+    check_kinds({"name": name, "pretrained": pretrained}, {"name": str, "pretrained": str})
+    sizes = {"num_classes": num_classes, "channels": channels, "image_size": image_size}
+    for word, value in sizes.items():
+        if value is not None or word != "image_size":
+            check_count(word, value)  # type: ignore[arg-type]
     check_share("drop_path", drop_path)
     kind, blanks = _find(name)
     options: dict[str, Any] = {}

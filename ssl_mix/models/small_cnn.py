@@ -3,6 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ssl_mix.errors import check_count
 from ssl_mix.transfer.heads import new_head
 
 
@@ -21,6 +22,8 @@ class SmallCNN(nn.Module):
 
     def __init__(self, num_classes: int, *, channels: int = 3) -> None:
         super().__init__()
+        check_count("num_classes", num_classes)
+        check_count("channels", channels)
         layers: list[nn.Module] = []
         for inputs, outputs, stride in ((channels, 32, 1), (32, 64, 2), (64, 64, 2)):
             layers += [

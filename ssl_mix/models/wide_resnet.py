@@ -5,7 +5,7 @@ from typing import Literal, get_args
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ssl_mix.errors import check_choice
+from ssl_mix.errors import check_choice, check_count
 
 FirstBlock = Literal["activated", "raw"]
 SLOPE = 0.1
@@ -77,6 +77,9 @@ class WideResNet(nn.Module):
         first_block: FirstBlock = "activated",
     ) -> None:
         super().__init__()
+        check_count("width", width)
+        check_count("num_classes", num_classes)
+        check_count("channels", channels)
         check_choice("first_block", first_block, get_args(FirstBlock))
         widths = [16, 16 * width, 32 * width, 64 * width]
         self.stem = _convolution(channels, widths[0], 3)

@@ -162,6 +162,7 @@ def prepare(
     options = chosen_options(options)
     check_run_folder(folder, overwrite=overwrite)
     run = run_of(PROBE, options).settled()
+    run.data.check_outside(folder, "out")
     run.data.check_test_is_apart()
     data = read_data(run, given, progress) if features is None else features.images
     if resized is not None and takes(run.data.source, "image_size"):

@@ -15,6 +15,7 @@ import torch
 from ssl_mix.datasets import Split
 from ssl_mix.engine.meter import DivergedError
 from ssl_mix.engine.trainer import Trainer
+from ssl_mix.errors import counts_of
 from ssl_mix.recipes.build import build_run
 from ssl_mix.recipes.ladder import Rung, head_on, rightly, run_of
 from ssl_mix.recipes.weights import BATCH, STEPS
@@ -117,13 +118,14 @@ def climb_body(
     cost = f"a step of it takes {step:.2g} s"
     if left < found.seconds:
         tell(
-            f"the body is left as it is: {cost}, so that {found.steps} steps on {found.folds} folds and on "
-            f"all labels take {found.seconds:.0f} s, and {max(left, 0):.0f} s are left of the `minutes`"
+            f"the body is left as it is: {cost}, so that {counts_of(found.steps, 'step')} on {found.folds} "
+            f"folds and on all labels take {found.seconds:.0f} s, and {max(left, 0):.0f} s are left of the "
+            "`minutes`"
         )
         return None
     tell(
-        f"the body is trained from {head.name}, {found.steps} steps on each of {found.folds} folds: {cost}, "
-        f"all of it {found.seconds:.0f} of the {left:.0f} s that are left of the `minutes`"
+        f"the body is trained from {head.name}, {counts_of(found.steps, 'step')} on each of {found.folds} "
+        f"folds: {cost}, all of it {found.seconds:.0f} of the {left:.0f} s that are left of the `minutes`"
     )
 
     def run() -> Run:  # each has an algorithm with a state of its own
@@ -172,11 +174,10 @@ def body_run(options: Mapping[str, Any], mixes: bool, steps: int) -> Run:
     every = {"log_every": max(1, steps // 10), "eval_every": steps, "checkpoint_every": max(1, steps // 4)}
     chosen = {
         "batch_size": BATCH,
-        "norms": "frozen",
         "schedule": "half-cosine",
         "ema_decay": 0.99,
         "weight_decay": 1e-3,
-        **options,
+        **{name: value for name, value in options.items() if name != "feature_views"},  # of heads
         **every,
         "steps": steps,
         "lr": SLOWER * options["lr"],
@@ -187,7 +188,9 @@ def body_run(options: Mapping[str, Any], mixes: bool, steps: int) -> Run:
         "view": "weak",
         "mix": "as" if mixes else "none",
     }
-    return build_run("fine-tuning", chosen).run
+    run = build_run("fine-tuning", chosen).run
+    norms = run.net.norms or "frozen"  # of random weights too: the head knows what they give as they are
+    return dataclasses.replace(run, net=dataclasses.replace(run.net, norms=norms))
 
 
 def trainer_of(run: Run, features: Features, split: Split, head: Trainer) -> Trainer:

@@ -4,17 +4,17 @@ Python."""
 import dataclasses
 import inspect
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, get_type_hints
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ssl_mix.algorithm import Algorithm
 from ssl_mix.algorithms import ALGORITHMS
 from ssl_mix.engine.config import TrainConfig
-from ssl_mix.errors import UserError, check_choice, check_kinds, nearest
+from ssl_mix.errors import UserError, check_choice, check_kinds, nearest, plain_hints
 from ssl_mix.mixing.terms import MixingTerms
 from ssl_mix.recipes import RECIPES
-from ssl_mix.recipes.inert import inert_notes
+from ssl_mix.recipes.inert import check_effects, inert_notes
 from ssl_mix.recipes.recipe import Recipe, Request
 from ssl_mix.runs.data_options import DataOptions
 from ssl_mix.runs.net_options import NetOptions
@@ -31,7 +31,7 @@ class Built(NamedTuple):
 
     Attributes:
         run: the run.
-        notes: why defaults are as they are, and options that were given and mean nothing to it.
+        notes: why defaults are as they are, and options of the data that the algorithm does not read.
     """
 
     run: Run
@@ -48,7 +48,8 @@ def build_run(algorithm: str, options: Mapping[str, Any], recipe: str = "small")
         recipe: a name in ``RECIPES``.
 
     Raises:
-        ValueError: a name is unknown, an option belongs to other algorithms, or a value is out of range.
+        ValueError: a name is unknown, an option belongs to other algorithms or has no effect beside another
+            one, or a value is out of range.
     """
     options = {
         name: value.item() if isinstance(value, np.generic) else value for name, value in options.items()
@@ -64,6 +65,9 @@ def build_run(algorithm: str, options: Mapping[str, Any], recipe: str = "small")
     }
     made = _build_algorithm(algorithm, {**defaults.options, **{key: options[key] for key in own}})
     run = Run(made, parts["data"], parts["network"], parts["optimization"])
+    check_effects(run, options)
+    if "norms" in options:
+        run.net.check_norms()
     return Built(run, (*_reasons(run, defaults, options), *inert_notes(run, options)))
 
 
@@ -71,8 +75,7 @@ def hints_of(algorithm: str) -> dict[str, Any]:
     """The type of each option of a run of an algorithm, but for choices, which are told with the nearest."""
     cls = ALGORITHMS[algorithm]
     classes = [cls, *(NESTED[group] for group in nested_in(cls)), *GROUPS.values()]
-    hints = {name: hint for kind in classes for name, hint in get_type_hints(kind.__init__).items()}  # type: ignore[misc]
-    return {name: hint for name, hint in hints.items() if "Literal[" not in str(hint) and name != "return"}
+    return {name: hint for kind in classes for name, hint in plain_hints(kind.__init__).items()}  # type: ignore[misc]
 
 
 _FIELDS = {"data": "data", "network": "net", "optimization": "config"}

@@ -6,6 +6,7 @@ import re
 import statistics
 from collections.abc import Callable, Sequence
 
+from ssl_mix.errors import counts_of
 from ssl_mix.evaluation import Difference
 from ssl_mix.reports.comparison import Compared, Comparison, mean_and_deviation
 
@@ -86,7 +87,7 @@ def difference_text(found: Difference | None) -> str:
     """A difference in points with its interval and the number of pairs."""
     if found is None:
         return "no pairs"
-    pairs = "1 pair" if found.pairs == 1 else f"{found.pairs} pairs"
+    pairs = counts_of(found.pairs, "pair")
     if found.low is None or found.high is None:
         return f"{100 * found.mean:+.1f} ({pairs})"
     return f"{100 * found.mean:+.1f} ({100 * found.low:+.1f} to {100 * found.high:+.1f}, {pairs})"

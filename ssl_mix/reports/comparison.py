@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ssl_mix.errors import UserError
+from ssl_mix.errors import UserError, counts_of
 from ssl_mix.evaluation import Difference, paired_difference
 from ssl_mix.reports.auto_ladder import AUTO, is_auto
 from ssl_mix.reports.settings import defaults, flag, flat_settings, words
@@ -220,7 +220,10 @@ def _pair_notes(groups: Sequence[Group]) -> Iterable[str]:
         pairs = list(_pairs(group, groups[0]))
         apart = [a for a, b in pairs if _labeled(a) != _labeled(b)]
         if apart:
-            yield f"{group.name}: {len(apart)} of {len(pairs)} pairs learned from other labeled images"
+            yield (
+                f"{group.name}: {len(apart)} of {counts_of(len(pairs), 'pair')} learned from other labeled "
+                "images"
+            )
 
 
 def _labeled(run: Compared) -> Any:

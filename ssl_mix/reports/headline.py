@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ssl_mix.errors import UserError
+from ssl_mix.errors import UserError, counts_of, verb_for
 from ssl_mix.evaluation import share_interval
 from ssl_mix.models.registry import default_network
 from ssl_mix.reports.auto_ladder import AUTO, is_auto
@@ -13,7 +13,6 @@ from ssl_mix.reports.blocks import Block, Commands, Text
 from ssl_mix.reports.summary import summarize
 from ssl_mix.reports.told import Told
 from ssl_mix.suites.results import read_results
-from ssl_mix.suites.words import counted
 
 LEARNED = ("train", "labeled", "table")  # options that name images to learn from
 
@@ -59,7 +58,7 @@ def answer(told: Told) -> str:
         return _untested(told)
     images = told.test_images
     low, high = share_interval(round(summary.last * images), images)
-    found = f"{100 * summary.last:.1f} % of {images} test images are recognized"
+    found = f"{100 * summary.last:.1f} % of {counts_of(images, 'test image')} {verb_for(images)} recognized"
     interval = low, high
     if summary.probe is None:
         beside = _against_first_features(told, summary.last, interval)
@@ -78,11 +77,16 @@ def _untested(told: Told) -> str:
     if held_out and not isinstance(told.split, str):
         count = len(told.split.validation)
         low, high = share_interval(round(held_out[-1] * count), count)
-        known = f"{100 * held_out[-1]:.1f} % of {count} held-out images are recognized"
+        known = (
+            f"{100 * held_out[-1]:.1f} % of {counts_of(count, 'held-out image')} {verb_for(count)} recognized"
+        )
         lacking = "have not been looked at" if told.test_images else "are missing"
         return f"{known}, {interval_text(low, high)}; test images {lacking}."
     if told.test_images:
-        return f"How good it is is not known yet: its {told.test_images} test images have not been looked at."
+        return (
+            f"How good it is is not known yet: its {counts_of(told.test_images, 'test image')} "
+            f"{verb_for(told.test_images, 'has', 'have')} not been looked at."
+        )
     return (
         "How good it is is not known: there are no test images. Measure it on some: ssl-mix evaluate "
         f"{shlex.quote(str(told.folder))} --test DIR"
@@ -129,7 +133,7 @@ def trained_on(told: Told) -> str:
     """Images, network and training in a few sentences."""
     config = told.config
     train, there = config["train"], "there is" if told.test_images == 1 else "there are"
-    images = counted(told.test_images, "test image")
+    images = counts_of(told.test_images, "test image")
     if isinstance(told.split, str):
         parts = f"Which images were labeled is not known ({told.split.rstrip('.')})"
     else:
@@ -137,19 +141,18 @@ def trained_on(told: Told) -> str:
         held_out = f", {len(split.validation)} held out" if split.validation else ""
         parts = (
             f"{method_of(told)} learned {data_name(config)} from "
-            f"{counted(len(split.labeled), 'labeled image')} "
-            f"of {counted(len(told.classes), 'class', 'classes')} and "
-            f"{counted(len(split.unlabeled), 'unlabeled one')}{held_out}; {there} {images}"
+            f"{counts_of(len(split.labeled), 'labeled image')} of {counts_of(len(told.classes), 'class')} "
+            f"and {counts_of(len(split.unlabeled), 'unlabeled one')}{held_out}; {there} {images}"
         )
     steps = (
-        counted(told.steps[1], "step")
+        counts_of(told.steps[1], "step")
         if told.finished
-        else f"{told.steps[0]:,} of {counted(told.steps[1], 'step')}"
+        else f"{told.steps[0]:,} of {counts_of(told.steps[1], 'step')}"
     )
     seconds = summarize(list(told.records)).seconds
     return (
-        f"{parts}. The network is {network_of(config)}; {steps} of {train['batch_size']} labeled images took "
-        f"{duration(seconds)}, seed {train['seed']}."
+        f"{parts}. The network is {network_of(config)}; {steps} of "
+        f"{counts_of(train['batch_size'], 'labeled image')} took {duration(seconds)}, seed {train['seed']}."
     )
 
 
@@ -170,7 +173,7 @@ def duration(seconds: float) -> str:
     if seconds < 1:
         return "less than a second"
     if seconds < 120:
-        return counted(round(seconds), "second")
+        return counts_of(round(seconds), "second")
     return f"{seconds / 60:.0f} minutes" if seconds < 7200 else f"{seconds / 3600:.1f} hours"
 
 

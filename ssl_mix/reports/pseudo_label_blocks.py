@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ssl_mix.errors import counts_of, verb_for
 from ssl_mix.reports.blocks import Block, Chart, Fold, Number, Series, Table
 from ssl_mix.reports.test_part import confusion_of, percent
 from ssl_mix.suites.pseudo_labels import rows
@@ -43,7 +44,15 @@ def pseudo_label_blocks(numbers: Mapping[str, Any], classes: Sequence[str]) -> l
         "above it, points",
         "true images",
     )
-    found.append(Table(table, header, f"{numbers['counted']} pseudo-labels that count", sortable=True))
+    found.append(
+        Table(
+            table,
+            header,
+            f"{counts_of(numbers['counted'], 'pseudo-label')} that "
+            f"{verb_for(numbers['counted'], 'counts', 'count')}",
+            sortable=True,
+        )
+    )
     if numbers["judged"]:
         found.append(Fold("Which classes pseudo-labels confuse", confusion_of(numbers["confusion"], classes)))
     return found

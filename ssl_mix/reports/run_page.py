@@ -3,7 +3,7 @@
 import shlex
 from collections.abc import Callable, Sequence
 
-from ssl_mix.errors import UserError
+from ssl_mix.errors import UserError, counts_of
 from ssl_mix.reports.auto_ladder import is_auto, ladder_section
 from ssl_mix.reports.blocks import Block, Commands, Fold, Section, Table, Text
 from ssl_mix.reports.curves import charts
@@ -18,7 +18,6 @@ from ssl_mix.reports.told import Told
 from ssl_mix.runs.reading import reading
 from ssl_mix.suites import SUITES
 from ssl_mix.suites.results import FIGURES, RESULTS, read_results
-from ssl_mix.suites.words import counted
 
 BUDGET = 10_000_000  # characters of pictures in a page
 
@@ -76,9 +75,9 @@ def _ladder(told: Told) -> list[Section]:
 
 def _sizes(told: Told) -> dict[str, str]:
     """Of how many images the values of a panel of curves are."""
-    found = {"Accuracy": counted(told.test_images, "test image")} if told.test_images else {}
+    found = {"Accuracy": counts_of(told.test_images, "test image")} if told.test_images else {}
     if not isinstance(told.split, str) and told.split.unlabeled:
-        found["Pseudo-labels"] = counted(len(told.split.unlabeled), "unlabeled image")
+        found["Pseudo-labels"] = counts_of(len(told.split.unlabeled), "unlabeled image")
     return found
 
 

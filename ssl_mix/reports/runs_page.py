@@ -4,6 +4,7 @@ import shlex
 import statistics
 from collections.abc import Sequence
 
+from ssl_mix.errors import counts_of
 from ssl_mix.reports.blocks import Block, Chart, Commands, Fold, Number, Point, Section, Series, Table, Text
 from ssl_mix.reports.compared import cells, tested_words
 from ssl_mix.reports.comparison import Comparison, Group
@@ -42,7 +43,7 @@ def runs_page(
     """
     configs = [run.config for run in comparison.runs] or [told.config for told in details]
     names = list(dict.fromkeys(map(data_name, configs)))
-    title = title or f"{len(configs)} runs on {', '.join(names)}"
+    title = title or f"{counts_of(len(configs), 'run')} on {', '.join(names)}"
     parts = []
     if comparison.groups:
         parts = [
@@ -68,10 +69,13 @@ def best_of(comparison: Comparison) -> str:
         return "None of these runs was tested."
     group, values = max(known, key=lambda pair: statistics.fmean(pair[1]))
     images = group.runs[0].config["dataset"].get("test_images")
-    runs = "1 run" if len(values) == 1 else f"{len(values)} runs"
+    runs = counts_of(len(values), "run")
     kinds = "" if len(known) == 1 else f" the most of {len(known)} kinds of runs,"
     mean = 100 * statistics.fmean(values)
-    return f"{group.name} recognizes {mean:.1f} % of {images} test images,{kinds} on average of {runs}."
+    return (
+        f"{group.name} recognizes {mean:.1f} % of {counts_of(images, 'test image')},{kinds} on average of "
+        f"{runs}."
+    )
 
 
 def comparison_blocks(comparison: Comparison) -> list[Block]:

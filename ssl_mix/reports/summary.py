@@ -3,6 +3,7 @@
 import statistics
 from dataclasses import dataclass
 
+from ssl_mix.errors import counts_of
 from ssl_mix.runs.folder import Record
 
 
@@ -97,7 +98,11 @@ def summary_rows(summary: Summary, test_images: int = 0) -> list[tuple[str, str]
         "predicted alike by teacher and student": summary.agreement,
         "training time spent waiting for images": summary.data_wait,
     }
-    of = {name: f" of {test_images} images" for name in shares if test_images and name.startswith("test")}
+    of = {
+        name: f" of {counts_of(test_images, 'image')}"
+        for name in shares
+        if test_images and name.startswith("test")
+    }
     known = {name: value for name, value in shares.items() if value is not None}
     rows = [(name, f"{100 * value:.2f} %{of.get(name, '')}") for name, value in known.items()]
     return [*rows, ("seconds", f"{summary.seconds:.1f}")]

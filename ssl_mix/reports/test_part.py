@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from ssl_mix.errors import counts_of
 from ssl_mix.evaluation import share_interval
 from ssl_mix.evaluation.calibration import of_equal_width
 from ssl_mix.reports.blocks import Block, Fold, Matrix, Number, Reliability, Table, Text
@@ -44,9 +45,9 @@ def confidence_blocks(shown: Shown) -> list[Block]:
     kind = "more sure than right" if mean > 0 else "less sure than right"
     text = (
         f"On average the run is {kind}, by {abs(100 * mean):.1f} points; expected calibration error "
-        f"{percent(found.error)} ({BINS} bins, {len(shown)} images). Bars are the accuracy of images of such "
-        "a confidence, dots their mean confidence: were it perfectly calibrated, bars would end at the dots. "
-        "Paler bars hold fewer images."
+        f"{percent(found.error)} ({BINS} bins, {counts_of(len(shown), 'image')}). Bars are the accuracy of "
+        "images of such a confidence, dots their mean confidence: were it perfectly calibrated, bars would "
+        "end at the dots. Paler bars hold fewer images."
     )
     header = ("confidence", "mean confidence", "accuracy", "95 % interval", "images")
     return [Text(text), Reliability(bins), Fold("The same as a table", [Table(rows, header)])]
@@ -62,7 +63,9 @@ def class_blocks(shown: Shown, classes: Sequence[str]) -> list[Block]:
         for name, right, count, taken in zip(classes, hits, counts, named, strict=True)
     ]
     header = ("class", "accuracy", "images", "95 % interval", "named by the run")
-    return [Table(rows, header, f"{len(classes)} classes, {len(shown)} test images", sortable=True)]
+    return [
+        Table(rows, header, f"{len(classes)} classes, {counts_of(len(shown), 'test image')}", sortable=True)
+    ]
 
 
 def _by_class(shown: Shown, num_classes: int) -> Tensor:

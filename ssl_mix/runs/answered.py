@@ -17,7 +17,7 @@ from ssl_mix.runs.data_options import DataOptions, Progress
 from ssl_mix.runs.evaluation import Evaluation, evaluation_of
 from ssl_mix.runs.folder import read_config
 from ssl_mix.runs.session import baseline_of
-from ssl_mix.runs.tested import read_test_part, readable
+from ssl_mix.runs.tested import learned_notes, read_test_part, readable
 from ssl_mix.runs.trained import TrainedRun
 
 MARGIN = 8 / 7
@@ -131,7 +131,8 @@ def answer_test_part(
     probe = None if test else baseline_of(read_config(trained.folder)).get("probe_accuracy")
     if trained.probe is not None:
         probe = _accuracy_of_probe(trained, part.images, augmentation, crops, rows, part.labels[rows])
-    notes = (*part.notes, *told)
+    learned = learned_notes(trained.folder, part.images) if test else ()
+    notes = (*part.notes, *told, *learned)
     return Answered(
         trained, part.images, rows, part.labels[rows], logits[rows], probe, notes, crops, data_dir
     )

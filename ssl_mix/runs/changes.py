@@ -9,7 +9,7 @@ from ssl_mix.algorithm import Algorithm
 from ssl_mix.datasets import DataSet
 from ssl_mix.engine.config import TrainConfig
 from ssl_mix.engine.optimizer import learning_rate
-from ssl_mix.errors import UserError
+from ssl_mix.errors import UserError, counts_of
 from ssl_mix.runs.checkpoint import CURRENT
 from ssl_mix.runs.data_options import PATHS, DataOptions
 from ssl_mix.runs.folder import CONFIG, FILES, write_names, write_text
@@ -55,8 +55,8 @@ class Changes(NamedTuple):
             return run
         if self.steps <= run.config.steps:
             raise UserError(
-                f"`steps` is the new length of the whole run and must exceed its {run.config.steps} steps, "
-                f"got {self.steps}"
+                "`steps` is the new length of the whole run and must exceed its "
+                f"{counts_of(run.config.steps, 'step')}, got {self.steps}"
             )
         return dataclasses.replace(run, config=dataclasses.replace(run.config, steps=self.steps))
 
@@ -145,8 +145,8 @@ def extension_notes(algorithm: Algorithm, before: TrainConfig, now: TrainConfig,
     told += [f"{' and '.join(often)} (ten in a run)"] if often else []
     which = f": {', '.join(told)}" if told else ": nothing does"
     return [
-        f"the run was made for {before.steps} steps and goes on to {now.steps}; what depends on its length "
-        f"follows the new one from step {step} on{which}"
+        f"the run was made for {counts_of(before.steps, 'step')} and goes on to {now.steps}; what depends on "
+        f"its length follows the new one from step {step} on{which}"
     ]
 
 

@@ -165,8 +165,8 @@ class DataOptions:
         for name in ("mean", "std"):
             if getattr(self, name) is not None:
                 given[name] = for_channels(channels, name, getattr(self, name))
-        if self._side is not None and self._side != self._seen_size:
-            given |= {"size": self._seen_size, "padding": 0}  # what is stored beside a crop makes it move
+        if self._side is not None and self._side != self.seen_size:
+            given |= {"size": self.seen_size, "padding": 0}  # what is stored beside a crop makes it move
         if not given:
             return with_unknown_classes(data, self.unknown_classes)
         altered = dataclasses.replace(data, augmentation=dataclasses.replace(data.of_pixels, **given))
@@ -198,7 +198,7 @@ class DataOptions:
         return given | ({"progress": progress} if takes(self.source, "progress") else {})
 
     @property
-    def _seen_size(self) -> Any:
+    def seen_size(self) -> Any:
         """Side of what the network sees of images in files."""
         return self.image_size or default_of(self.source, "image_size")
 
@@ -207,7 +207,7 @@ class DataOptions:
         """Side of images in files as they are stored; None for what the network sees."""
         if self.stored_size is not None or self.test_image_size is None or not self.in_files:
             return self.stored_size
-        return max(self.test_image_size, self._seen_size)
+        return max(self.test_image_size, self.seen_size)
 
     def _check_tested(self, stored: int | None) -> None:
         if stored is not None and (self.test_image_size or 0) > stored:
@@ -231,9 +231,9 @@ class DataOptions:
         if self.memory_gb is not None:
             check_positive("memory_gb", self.memory_gb)
         check_not_negative("workers", self.workers or 0)
-        if self.stored_size is not None and self.in_files and self.stored_size < self._seen_size:
+        if self.stored_size is not None and self.in_files and self.stored_size < self.seen_size:
             raise UserError(
-                f"`stored_size` {self.stored_size} is below `image_size` {self._seen_size}: "
+                f"`stored_size` {self.stored_size} is below `image_size` {self.seen_size}: "
                 "the network sees crops of what is stored"
             )
         self._check_tested(self._side)
@@ -254,6 +254,8 @@ class DataOptions:
         self._check_sizes()
         check_taken(self.source, {name: ARGUMENTS.get(name, name) for name in self._given()})
         check_choice("drop_copies", self.drop_copies, get_args(Drop))
+        if self.cache_images is not None:
+            self.check_outside(self.cache_images, "cache_images")
 
     def check_test_is_apart(self) -> None:
         """Raise where test images are those that are learned from."""
@@ -263,6 +265,21 @@ class DataOptions:
                 raise UserError(
                     f"`test` and `{name}` name the same folder or file: accuracy on images that were learned "
                     "from says nothing. Give others, or leave out `test`"
+                )
+
+    def check_outside(self, place: str | Path, name: str) -> None:
+        """Raise where what is written goes into a folder of images: later runs would find it among them.
+
+        Args:
+            place: to be written to.
+            name: of the option that says so.
+        """
+        for option in PATHS:
+            folder = Path(getattr(self, option) or "")
+            if getattr(self, option) and Path(place).resolve().is_relative_to(folder.resolve()):
+                raise UserError(
+                    f"`{name}` {place} lies within `{option}` {folder}, whose images are read again later: "
+                    f"choose another `{name}`"
                 )
 
     def choose_split(self, data: DataSet, seed: int) -> Split:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from ssl_mix.augment.cached import view_names
 from ssl_mix.datasets import DataSet, ImageSet, Split
 from ssl_mix.datasets.features import feature_data
-from ssl_mix.errors import UserError
+from ssl_mix.errors import UserError, counts_of
 from ssl_mix.evaluation import accuracy
 from ssl_mix.evaluation.view_features import view_features
 from ssl_mix.models.first_weights import images_behind
@@ -167,8 +167,8 @@ def _compute(
     available = psutil.virtual_memory().available
     if 2 * size > available:  # as they are, and standardized
         raise UserError(
-            f"the features of {len(names)} views of {images} images take twice {size / 2**20:,.0f} MiB, "
-            f"and {available / 2**20:,.0f} MiB are free: lower `feature_views`"
+            f"the features of {counts_of(len(names), 'view')} of {counts_of(images, 'image')} take twice "
+            f"{size / 2**20:,.0f} MiB, and {available / 2**20:,.0f} MiB are free: lower `feature_views`"
         )
 
     def told(label: str) -> Callable[[int, int], None] | None:
@@ -183,7 +183,7 @@ def _compute(
         device,
         names,
         seed=seed,
-        progress=told(f"{len(names)} views of each image"),
+        progress=told(f"{counts_of(len(names), 'view')} of each image"),
     )
     if data.test is None:
         return train

@@ -20,6 +20,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from ssl_mix.errors import UserError
 from ssl_mix.ranks import rank
+from ssl_mix.runs.reading import check_ordinary
 
 CONFIG, SPLIT, METRICS, FILES = "config.json", "split.json", "metrics.jsonl", "files.json"
 LABELS, LADDER = "labels.json", "auto.json"
@@ -34,8 +35,12 @@ def check_run_folder(folder: Path, *, overwrite: bool) -> None:
     """Raise unless a new run may go to ``folder``.
 
     Raises:
-        ValueError: the folder holds a run and ``overwrite`` is off, or holds other files (never deleted).
+        ValueError: the folder holds a run and ``overwrite`` is off, holds other files (never deleted), or
+            lies in the folder of another run.
     """
+    for around in folder.resolve().parents:
+        if _is_anybodys_run(around):
+            raise UserError(f"{folder} lies within the run {around}: choose another `out`, beside it")
     if _holds_run(folder):
         if not overwrite:
             raise UserError(
@@ -85,7 +90,7 @@ def chosen_by_auto(folder: Path) -> str | None:
     """What ``auto`` chose for the run in ``folder``; None for another run."""
     if not (folder / LADDER).is_file():
         return None
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
         return str(json.loads((folder / LADDER).read_text(encoding="utf-8"))["chosen"])
     return None
 
@@ -107,12 +112,21 @@ def is_run(folder: Path) -> bool:
     return (folder / CONFIG).exists() and "algorithm" in read_config(folder)
 
 
+def _is_anybodys_run(folder: Path) -> bool:
+    """``is_run`` of a folder whose files may be of any kind."""
+    try:
+        return is_run(folder)
+    except (OSError, UserError):
+        return False
+
+
 def read_config(folder: Path) -> dict[str, Any]:
     """``config.json`` of a run.
 
     Raises:
         ValueError: there is no run in ``folder``.
     """
+    check_ordinary(folder / CONFIG)
     try:
         config: dict[str, Any] = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError) as error:
@@ -121,7 +135,7 @@ def read_config(folder: Path) -> dict[str, Any]:
         raise UserError(f"{folder} holds no run ({CONFIG} is missing){hint}") from error
     except json.JSONDecodeError as error:
         raise UserError(f"{folder / CONFIG} is not valid JSON: {error}") from error
-    except UnicodeDecodeError as error:
+    except (UnicodeDecodeError, RecursionError) as error:
         raise UserError(f"{folder / CONFIG} is damaged: {error}") from error
     if not isinstance(config, dict):
         raise UserError(f"{folder / CONFIG} does not describe a run: expected a JSON object")
@@ -138,6 +152,7 @@ def read_metrics(folder: Path) -> list[Record]:
         ValueError: another line is no record.
     """
     path = folder / METRICS
+    check_ordinary(path)
     lines = path.read_bytes().splitlines() if path.exists() else []
     records = [_record(line) for line in lines]
     damaged = [number for number, record in enumerate(records[:-1], 1) if record is None]
@@ -150,7 +165,7 @@ def _record(line: bytes) -> Record | None:
     """The record in a line, if there is a whole one."""
     try:
         found = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     whole = isinstance(found, dict) and "step" in found
     return found if whole and all(isinstance(value, int | float) for value in found.values()) else None

@@ -155,8 +155,8 @@ def load_body(
     if content is None:
         raise UserError(f"{folder / BODY} is missing or damaged: it holds the network behind the head")
     body = net or run.net.without_weights().build(shape, num_classes, run.config.seed)
-    body = on_body_as(body, content["body"])
     with reading(folder / BODY):
+        body = on_body_as(body, content["body"])
         body.load_state_dict(content["body"])
         return {"center": content["center"], "looks": looks_in(content["looked"]), "net": body}
 

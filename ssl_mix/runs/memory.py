@@ -10,10 +10,34 @@ from torch import Tensor, nn
 
 from ssl_mix.algorithm import Algorithm
 from ssl_mix.engine.config import TrainConfig
-from ssl_mix.errors import UserError
+from ssl_mix.engine.execution import resolve_device
+from ssl_mix.errors import UserError, counts_of
+from ssl_mix.runs.run import Run
 
 FLOAT = 4  # bytes
 GIB = 2**30
+MANY_PIXELS = 2**23  # in a batch: what takes fewer is looked at when its images are read
+COLORS, FEWEST_CLASSES = 3, 2
+
+
+def check_before_reading(run: Run, net: nn.Module | None) -> None:
+    """:func:`check_memory` before minutes are spent on images in files, whose size in the network is known.
+
+    Args:
+        run: settled.
+        net: that takes the place of the one that its options name.
+
+    Raises:
+        ValueError: a step would not fit.
+    """
+    size = run.data.seen_size if run.data.in_files and run.net.tune != "head" else 0
+    if run.config.batch_size * size**2 < MANY_PIXELS:
+        return
+    shape = (COLORS, size, size)
+    if net is None:
+        with torch.device("meta"):  # weights take neither time nor memory
+            net = run.net.without_weights().build(shape, FEWEST_CLASSES, run.config.seed)
+    check_memory(run.algorithm, net, shape, run.config, resolve_device(run.config.device))
 
 
 def check_memory(
@@ -43,14 +67,15 @@ def check_memory(
         return
     if len(shape) != 3:
         raise UserError(
-            f"a step of {batch} inputs of shape {shape} needs {batch * per_image / GIB:.1f} GiB at least, "
-            f"and {free / GIB:.1f} GiB are free: `batch_size` {int(free // per_image)} would fit"
+            f"a step of {counts_of(batch, 'input')} of shape {shape} needs {batch * per_image / GIB:.1f} GiB "
+            f"at least, and {free / GIB:.1f} GiB are free: `batch_size` {int(free // per_image)} would fit"
         )
     side = int(shape[1] * math.sqrt(free / (batch * per_image)))
     fewer = f" or `batch_size` {int(free // per_image)}" if free >= per_image else ""
     raise UserError(
-        f"a step of {batch} images at {shape[1]}x{shape[2]} pixels needs {batch * per_image / GIB:.1f} GiB "
-        f"at least, and {free / GIB:.1f} GiB are free: at most `image_size` {side}{fewer} would fit"
+        f"a step of {counts_of(batch, 'image')} at {shape[1]}x{shape[2]} pixels needs "
+        f"{batch * per_image / GIB:.1f} GiB at least, and {free / GIB:.1f} GiB are free: at most "
+        f"`image_size` {side}{fewer} would fit"
     )
 
 

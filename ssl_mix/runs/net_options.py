@@ -12,7 +12,7 @@ import torch
 import torchvision
 from torch import nn
 
-from ssl_mix.errors import UserError, check_choice
+from ssl_mix.errors import UserError, check_choice, check_kinds, plain_hints
 from ssl_mix.models import build_model, default_network, is_network
 from ssl_mix.models.first_weights import IMAGENET_MEAN, IMAGENET_STD
 from ssl_mix.models.from_packages import PACKAGES
@@ -84,6 +84,7 @@ class NetOptions:
     tta: bool = False
 
     def __post_init__(self) -> None:
+        check_kinds(vars(self), plain_hints(NetOptions))
         check_tune(self.tune)
         if self.norms is not None:
             check_choice("norms", self.norms, get_args(Norms))
@@ -171,6 +172,14 @@ class NetOptions:
             if source:
                 net = load_pretrained(net, source, keep_head=_may_share_head(source, classes)).net
         return net
+
+    def check_norms(self) -> None:
+        """Raise where statistics are to be kept that no image has made, those of random weights."""
+        if self.norms == "frozen" and not self.from_weights:
+            raise UserError(
+                "`norms=frozen` keeps the running statistics of the first weights, and random weights have "
+                "none: leave it out, or name weights with `pretrained`"
+            )
 
     def tuned(self, net: nn.Module, shape: tuple[int, int, int], seed: int) -> nn.Module:
         """A network of which training changes what the options say; the same one, changed in place."""

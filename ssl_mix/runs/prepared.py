@@ -18,7 +18,7 @@ from ssl_mix.runs.data_options import Progress
 from ssl_mix.runs.features import Features
 from ssl_mix.runs.given import Given
 from ssl_mix.runs.head import begin_head, learned_features, with_probe
-from ssl_mix.runs.memory import check_memory
+from ssl_mix.runs.memory import check_before_reading, check_memory
 from ssl_mix.runs.net_options import GIVEN
 from ssl_mix.runs.run import Run
 from ssl_mix.runs.sizes import check_one_size, size_notes
@@ -81,6 +81,7 @@ def prepare(
     run = replace(run.settled(), config=replace(run.config, threads=threads))
     run.data.check_test_is_apart()
     check_one_size(run)
+    check_before_reading(run, given.net)
     data = read_data(run, given, progress) if features is None else features.images
     split = run.data.choose_split(data, run.config.seed) if split is None else split
     data = with_added_labels(data, split)

@@ -19,6 +19,7 @@ def reading(path: Path) -> Iterator[None]:
     Raises:
         ValueError: the content is not what ssl-mix writes.
     """
+    check_ordinary(path)
     try:
         yield
     except (UserError, OSError, MemoryError, torch.OutOfMemoryError):  # say themselves what is wrong
@@ -28,6 +29,12 @@ def reading(path: Path) -> Iterator[None]:
             f"{path} is damaged, or not of this version of ssl-mix ({reason_of(error)}): put a copy in its "
             "place, or train again"
         ) from error
+
+
+def check_ordinary(path: Path) -> None:
+    """Raise for a folder, a pipe or a device in the place of a file, of which reading may never end."""
+    if path.exists() and not path.is_file():
+        raise UserError(f"{path} is no ordinary file: put a copy in its place, or train again")
 
 
 def reason_of(error: Exception) -> str:
@@ -43,6 +50,7 @@ def load_whole(path: Path) -> Any:
     Raises:
         ValueError: the file is cut short, damaged or of something else.
     """
+    check_ordinary(path)
     try:
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()

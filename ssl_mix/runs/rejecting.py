@@ -5,6 +5,7 @@ from typing import NamedTuple
 import torch
 
 from ssl_mix.algorithm import Scored
+from ssl_mix.errors import counts_of, verb_for
 from ssl_mix.evaluation import predict_logits
 from ssl_mix.runs.data_options import Progress
 from ssl_mix.runs.learned import read_learned, split_of
@@ -49,5 +50,9 @@ def choose_rejection(trained: TrainedRun, share: float, progress: Progress | Non
     warning = (
         "" if held_out else ": new images of the classes look stranger (train with `validation` for that)"
     )
-    note = f"{share:.1%} of the {len(chosen)} images with labels that were {what} lie below the line{warning}"
+    note = (
+        f"{share:.1%} of {counts_of(len(chosen), 'image')} with labels that "
+        f"{verb_for(len(chosen), 'was', 'were')} {what} {verb_for(len(chosen), 'lies', 'lie')} below the "
+        f"line{warning}"
+    )
     return Rejection(net, threshold, note)

@@ -142,6 +142,7 @@ def start(
         ValueError: anything the user can mend; no folder has been made or replaced then.
     """
     check_run_folder(folder, overwrite=overwrite)  # before minutes of reading
+    run.data.check_outside(folder, "out")
     wait_for_all()  # before the first process makes it
     run, data, split, features, trainer, first, notes = prepare(run, given, features, progress, net, split)
     told = None if first is None else first._asdict()

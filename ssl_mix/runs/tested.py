@@ -1,5 +1,6 @@
 """The test images of a run, read without those that it learned from."""
 
+import json
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,10 +11,14 @@ from ssl_mix.datasets import ImageSource
 from ssl_mix.datasets.ahead import FilesAhead
 from ssl_mix.datasets.assembly import scaled_notes
 from ssl_mix.datasets.forms import read_form
+from ssl_mix.datasets.listing import find_copies
 from ssl_mix.datasets.matched_classes import match_test
 from ssl_mix.datasets.originals import Form
-from ssl_mix.errors import UserError
+from ssl_mix.datasets.packed import Paths
+from ssl_mix.errors import UserError, counts_of, verb_for
 from ssl_mix.runs.data_options import OWN, DataOptions, Progress
+from ssl_mix.runs.folder import FILES
+from ssl_mix.runs.reading import reading
 
 
 class Tested(NamedTuple):
@@ -79,6 +84,26 @@ def readable(images: ImageSource) -> tuple[Tensor, list[str]]:
     if len(told) == len(images):
         raise UserError(f"none of the test images can be read: {told[0]}")
     return torch.tensor(images.kept), [*told, *scaled_notes(images.scaled)]
+
+
+def learned_notes(folder: Path, tested: ImageSource) -> list[str]:
+    """A note where test images are among those that the run in ``folder`` learned from, as the same files or
+    by their bytes, as far as both are files that are there."""
+    if not isinstance(tested, FilesAhead) or not (folder / FILES).is_file():
+        return []
+    try:
+        with reading(folder / FILES):
+            learned = Paths([str(file) for file in json.loads((folder / FILES).read_bytes())])
+    except UserError:  # to evaluate takes no such list
+        return []
+    copies = find_copies(Paths(tested.files), learned)
+    if not copies:
+        return []
+    count = counts_of(len(tested.files), "test image")
+    return [
+        f"{len(copies)} of {count} {verb_for(len(copies))} among the images that the run learned from, "
+        f"{tested.files[min(copies)]} for one: accuracy on those says nothing of others"
+    ]
 
 
 def read_test(place: Path, form: Form, classes: tuple[str, ...], progress: Progress | None) -> Tested:

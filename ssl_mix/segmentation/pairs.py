@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 import torch
 
+from ssl_mix.datasets.class_names import composed
 from ssl_mix.datasets.listing import check_folder, list_images
-from ssl_mix.errors import UserError
+from ssl_mix.errors import UserError, counts_of, verb_for
 from ssl_mix.randomness import stream_generator
 
 
@@ -65,8 +66,11 @@ def find_pairs(images: Path, masks: Path, held_out: float, seed: int) -> Pairs:
     order = torch.randperm(len(pairs), generator=stream_generator(seed, "held-out")).tolist()
     chosen = {*order[:count]}
     alone = len(indices.keys() - pictures.keys())
-    notes = [f"{count} of {len(pairs)} images are held out to score on (`held_out={held_out:g}`)"]
-    notes += [f"{alone} masks in {masks} are of no image in {images}, and are left out"] if alone else []
+    held = f"{count} of {counts_of(len(pairs), 'image')} {verb_for(count)} held out to score on"
+    notes = [f"{held} (`held_out={held_out:g}`)"]
+    if alone:
+        told = f"{counts_of(alone, 'mask')} in {masks} that {verb_for(alone)} of no image in {images}"
+        notes.append(f"left out {told}")
     train = [pair for place, pair in enumerate(pairs) if place not in chosen]
     return Pairs(train, [pairs[place] for place in sorted(chosen)], notes)
 
@@ -75,7 +79,7 @@ def _by_name(folder: Path) -> dict[str, Path]:
     """Image files by their path below a folder, without the ending."""
     found: dict[str, Path] = {}
     for file in list_images(folder):
-        name = file.relative_to(folder).with_suffix("").as_posix()
+        name = composed(file.relative_to(folder).with_suffix("").as_posix())
         if name in found:
             raise UserError(f"{found[name]} and {file} have the same name: take one of them away")
         found[name] = file
@@ -86,7 +90,7 @@ def _listed(file: Path) -> list[str]:
     """The names in a list, one a line."""
     if not file.is_file():
         raise UserError(f"expected a list of images in {file}, one name a line, found none")
-    names = file.read_text(encoding="utf-8").split()
+    names = composed(file.read_text(encoding="utf-8")).split()
     if not names:
         raise UserError(f"{file} names no image")
     return names
@@ -101,7 +105,8 @@ def _paired(
         if missing:
             place = "" if kind == "image" else f" in {folder}"
             raise UserError(
-                f"{len(missing)} of {len(wanted)} images have no {kind}{place}, {missing[0]!r} for one: an "
-                "image and its mask have the same name, but for the ending"
+                f"{len(missing)} of {counts_of(len(wanted), 'image')} "
+                f"{verb_for(len(missing), 'has', 'have')} no {kind}{place}, {missing[0]!r} for one: an image "
+                "and its mask have the same name, but for the ending"
             )
     return [Pair(images[name], masks[name]) for name in wanted]

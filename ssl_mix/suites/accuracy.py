@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ssl_mix.errors import UserError
+from ssl_mix.errors import UserError, counts_of
 from ssl_mix.evaluation import (
     bootstrap_intervals,
     geometric_mean_recall,
@@ -16,7 +16,7 @@ from ssl_mix.runs.first_probe import first_probe_accuracy
 from ssl_mix.runs.pseudo_labels import labeled_counts
 from ssl_mix.suites.figures import new_figure
 from ssl_mix.suites.suite import Scene
-from ssl_mix.suites.words import counted, images, percent
+from ssl_mix.suites.words import images, percent
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -74,8 +74,9 @@ def rows(numbers: dict[str, Any]) -> list[tuple[str, str]]:
         found.append(("geometric mean of recalls", f"{percent(numbers['geometric_mean_recall'])} of {count}"))
         for name, value in numbers["shots"].items():
             fewest, most, classes = numbers["shot_labels"][name]
-            labeled = str(most) if fewest == most else f"{fewest} to {most}"
-            of = f"a mean over {counted(classes, 'class', 'classes')} with {labeled} labels each"
+            labeled = counts_of(most, "label")
+            range_of = labeled if fewest == most else f"{fewest} to {labeled}"
+            of = f"a mean over {counts_of(classes, 'class')} with {range_of} each"
             found.append((f"{name}-shot accuracy", f"{percent(value)}, {of}"))
     majority = f"{percent(numbers['majority_accuracy'])} of {count}"
     found.append((f"always {numbers['majority_class']}, the commonest class", majority))

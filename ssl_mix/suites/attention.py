@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from ssl_mix.datasets.ahead import FilesAhead
-from ssl_mix.errors import UserError
+from ssl_mix.errors import UserError, counts_of, verb_for
 from ssl_mix.evaluation import attention_masks, box_iou, boxes_of_masks, jaccard_index
 from ssl_mix.evaluation.accuracy import CHUNK, at_once
 from ssl_mix.mixers import capture_class_attention
@@ -84,7 +84,10 @@ def _some(scene: Scene, located: Located) -> Located:
     generator = torch.Generator().manual_seed(scene.options.suite_seed)
     chosen = torch.randperm(count, generator=generator)[:most].sort().values.tolist()
     pictures, truths = ([files[place] for place in chosen] for files in located[:2])
-    notes = [*located.notes, f"{most} of {count} images with a truth are looked at, drawn at random"]
+    notes = [
+        *located.notes,
+        f"{most} of {counts_of(count, 'image')} with a truth {verb_for(most)} looked at, drawn at random",
+    ]
     return Located(pictures, truths, notes)
 
 

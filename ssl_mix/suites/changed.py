@@ -6,7 +6,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from ssl_mix.errors import UserError
+from ssl_mix.errors import UserError, counts_of
 from ssl_mix.randomness import stream_generator
 from ssl_mix.suites.suite import Scene
 
@@ -46,7 +46,8 @@ def chance_of_sample(scene: Scene) -> float:
 
 def sample_words(images: int, of: int) -> str:
     """How many images a number is of."""
-    return f"{images} images" if images == of else f"{images} of {of} test images, drawn at random"
+    whole = counts_of(of, "test image")
+    return counts_of(images, "image") if images == of else f"{images} of {whole}, drawn at random"
 
 
 def sampled_rows(scene: Scene) -> Tensor:

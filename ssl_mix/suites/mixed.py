@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from ssl_mix.errors import UserError
+from ssl_mix.errors import UserError, counts_of
 from ssl_mix.evaluation import equivariance_error, mixed_answers
 from ssl_mix.mixers import Mixer, build_mixer
 from ssl_mix.passes import backbone
@@ -149,7 +149,7 @@ def draw(numbers: dict[str, Any]) -> "Figure | None":
         for name, label in names.items():
             axes.plot(numbers["lam"], [factor * value for value in numbers[name]], marker=".", label=label)
         axes.set_title(title, fontsize="medium")
-        axes.set_xlabel(f"lam, share of image a ({numbers['images']} pairs)")
+        axes.set_xlabel(f"lam, share of image a ({counts_of(numbers['images'], 'pair')})")
         axes.set_xlim(0, 1)
         axes.set_ylim(0, None)
         axes.grid(alpha=0.3)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from ssl_mix.errors import counts_of
 from ssl_mix.evaluation import patch_drop, patch_shuffle
 from ssl_mix.evaluation.patches import DropOrder
 from ssl_mix.suites.changed import Change, chance_of_sample, right_after, sample_words
@@ -106,7 +107,7 @@ def draw(numbers: dict[str, Any]) -> "Figure | None":
         label = f"at random, of {pieces} x {pieces}"
         dropped.plot(percents, _percents(values), linestyle=":", label=label)
     dropped.set_xlabel(f"patches dropped in %, of {numbers['grid']} x {numbers['grid']} where not said")
-    dropped.set_ylabel(f"accuracy in % ({numbers['images']} images)")
+    dropped.set_ylabel(f"accuracy in % ({counts_of(numbers['images'], 'image')})")
     places = range(len(numbers["grids"]))
     shuffled.plot(places, _percents(numbers["shuffled"]), marker=".", color="black", label="shuffled pieces")
     shuffled.set_xticks(list(places), [f"{grid} x {grid}" for grid in numbers["grids"]])

@@ -7,10 +7,13 @@ import torch
 from torch import Tensor
 
 from ssl_mix.datasets import DATASETS, ImageSource
+from ssl_mix.datasets.ahead import FilesAhead
+from ssl_mix.datasets.listing import find_copies
+from ssl_mix.datasets.packed import Paths
 from ssl_mix.datasets.read_images import read_images
-from ssl_mix.errors import UserError
+from ssl_mix.errors import UserError, counts_of, verb_for
 from ssl_mix.evaluation import energy, max_logit, max_softmax, ood_metrics, predict_logits
-from ssl_mix.runs.predicting import answer_files
+from ssl_mix.runs.predicting import answer_files, find_images
 from ssl_mix.suites.figures import new_figure
 from ssl_mix.suites.suite import Scene
 from ssl_mix.suites.words import images, percent
@@ -52,11 +55,14 @@ def _logits(scene: Scene, named: str) -> tuple[Tensor, list[str]]:
     """Of the images that are named, with what must be told of them."""
     trained = scene.answered.trained
     if named not in DATASETS or named == "folder":
+        _refuse_test_images(scene, named)
         found = answer_files(trained, [Path(named)], progress=scene.progress)
         if not len(found.logits):
             raise UserError(f"none of the images in {named} can be read: {found.broken[0][1]}")
         broken = [f"left out {file}: {why}" for file, why in found.broken]
         return found.logits, [*found.notes, *broken]
+    if named == trained.run.data.source:
+        raise UserError(f"`ood={named}` is what the run learned from: name a data set of no class of it")
     data_dir = scene.answered.data_dir or trained.run.data.data_dir
     data = DATASETS[named](Path(data_dir))
     if data.test is None:
@@ -65,6 +71,21 @@ def _logits(scene: Scene, named: str) -> tuple[Tensor, list[str]]:
         return answer_files(trained, list(map(Path, data.test.files)), progress=scene.progress).logits, []
     source = read_images(_all(data.test.images), trained.form, f"the test part of {named}").source
     return predict_logits(trained.net, source, trained.augmentation, trained.device), []
+
+
+def _refuse_test_images(scene: Scene, named: str) -> None:
+    """Raise where images that are named are test images of the run, by their bytes."""
+    tested = scene.answered.images
+    if not isinstance(tested, FilesAhead):
+        return
+    files = find_images(Path(named))[0]
+    copies = find_copies(Paths(files), Paths(tested.files))
+    if copies:
+        raise UserError(
+            f"`ood={named}` is to hold images of no class of the run, and {len(copies)} of "
+            f"{counts_of(len(files), 'image')} there {verb_for(len(copies))} in its test part, "
+            f"{files[min(copies)]} for one: leave them out"
+        )
 
 
 def _all(source: ImageSource) -> Tensor:

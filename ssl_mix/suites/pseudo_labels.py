@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ssl_mix.errors import UserError
+from ssl_mix.errors import UserError, counts_of
 from ssl_mix.runs.pseudo_labels import pseudo_label_numbers
 from ssl_mix.suites.figures import new_figure
 from ssl_mix.suites.suite import Scene
@@ -34,7 +34,7 @@ def rows(numbers: Mapping[str, Any]) -> list[tuple[str, str]]:
     found = [
         (
             "coverage: pseudo-labels that count",
-            f"{100 * numbers['coverage']:.1f} % of {images} unlabeled images",
+            f"{100 * numbers['coverage']:.1f} % of {counts_of(images, 'unlabeled image')}",
         ),
         (
             "precision: right among those whose truth is known",
@@ -43,7 +43,10 @@ def rows(numbers: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("largest class above its share of the labels", "no pseudo-label counts"),
     ]
     if numbers["precision"] is not None:
-        found[1] = (found[1][0], f"{100 * numbers['precision']:.1f} % of {numbers['judged']} pseudo-labels")
+        found[1] = (
+            found[1][0],
+            f"{100 * numbers['precision']:.1f} % of {counts_of(numbers['judged'], 'pseudo-label')}",
+        )
     if bias is not None:
         labels = f"{100 * bias['prior']:.1f} % of labels"
         shares = f"{bias['largest']}: {100 * bias['share']:.1f} % of {counted}, {labels}"
@@ -69,7 +72,7 @@ def draw(numbers: Mapping[str, Any]) -> "Figure | None":
     left.bar(places, [100 * one["counted"] / numbers["counted"] for one in classes], label="pseudo-labels")
     if len(classes) <= MOST:
         left.set_xticks(places, [one["name"][:14] for one in classes], rotation=90, fontsize=7)
-    left.set_title(f"share of the classes in %, {numbers['counted']} pseudo-labels", fontsize=10)
+    left.set_title(f"share of the classes in %, {counts_of(numbers['counted'], 'pseudo-label')}", fontsize=10)
     left.set_ylim(0, 1.35 * left.get_ylim()[1])  # room for the names
     left.legend(fontsize=8, loc="upper right")
     for name, label in (

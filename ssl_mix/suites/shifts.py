@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ssl_mix.datasets.read_images import read_images
-from ssl_mix.errors import UserError
+from ssl_mix.errors import UserError, counts_of
 from ssl_mix.evaluation import CORRUPTIONS, corruption_errors
 from ssl_mix.evaluation.accuracy import CHUNK, at_once
 from ssl_mix.evaluation.corruptions import SEVERITIES
@@ -103,7 +103,9 @@ def _part(file: Path, images: npt.NDArray[Any], labels: npt.NDArray[Any]) -> Par
     if images.ndim != 4 or images.shape[1:] != (32, 32, 3) or images.dtype != np.uint8:
         raise UserError(f"{file}: expected images (N, 32, 32, 3) of uint8, got {images.dtype} {images.shape}")
     if labels.shape != images.shape[:1] or labels.dtype.kind not in "iu":
-        raise UserError(f"{file}: expected {len(images)} labels, got {labels.dtype} {labels.shape}")
+        raise UserError(
+            f"{file}: expected {counts_of(len(images), 'label')}, got {labels.dtype} {labels.shape}"
+        )
     return Part(images, labels)
 
 

@@ -11,10 +11,11 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from ssl_mix.augment.crops import center_crop
+from ssl_mix.datasets.class_names import composed
 from ssl_mix.datasets.listing import check_folder, list_images
 from ssl_mix.datasets.masks import read_mask
 from ssl_mix.datasets.originals import Form
-from ssl_mix.errors import UserError
+from ssl_mix.errors import UserError, counts_of, verb_for
 from ssl_mix.evaluation.segmentation import VOID
 
 PASCAL = ("JPEGImages", "SegmentationClass")
@@ -57,29 +58,33 @@ def _matched(images: list[Path], truths: list[Path], folder: Path, kind: str) ->
     folders."""
     named: dict[str, list[Path]] = {}
     for truth in truths:
-        named.setdefault(truth.stem, []).append(truth)
-    known = [image for image in images if image.stem in named]
+        named.setdefault(composed(truth.stem), []).append(truth)
+    known = [image for image in images if composed(image.stem) in named]
     if not known:
         raise UserError(
-            f"none of the {len(truths)} {kind}s in {folder} is named like one of the {len(images)} images: "
-            f"name them alike, 0001.jpg and 0001.png for example, or put {PASCAL[0]} beside them"
+            f"none of {counts_of(len(truths), kind)} in {folder} is named like one of "
+            f"{counts_of(len(images), 'image')}: name them alike, 0001.jpg and 0001.png for example, or put "
+            f"{PASCAL[0]} beside them"
         )
-    counts = Counter(image.stem for image in known)
+    counts = Counter(composed(image.stem) for image in known)
     pairs = []
     for image in known:
-        found = named[image.stem]
-        if counts[image.stem] > 1 or len(found) > 1:
+        name = composed(image.stem)
+        found = named[name]
+        if counts[name] > 1 or len(found) > 1:
             found = [truth for truth in found if truth.parent.name == image.parent.name]
-            if len(found) > 1 or not found and any(t.parent == folder for t in named[image.stem]):
+            if len(found) > 1 or not found and any(t.parent == folder for t in named[name]):
                 raise UserError(
-                    f"{counts[image.stem]} images and {len(named[image.stem])} {kind}s are called "
-                    f"{image.stem}: put the {kind}s into folders named like those of the images"
+                    f"{counts_of(counts[name], 'image')} and {counts_of(len(named[name]), kind)} are called "
+                    f"{name}: put the {kind}s into folders named like those of the images"
                 )
         pairs += [(image, truth) for truth in found]
     if not pairs:
         raise UserError(f"no {kind} in {folder} is in a folder named like that of its image")
     alone = len(images) - len(pairs)
-    notes = [f"{alone} images have no {kind} and are left out"] if alone else []
+    notes = (
+        [f"{counts_of(alone, 'image')} {verb_for(alone, 'has', 'have')} no {kind}: left out"] if alone else []
+    )
     return Located([image for image, _ in pairs], [truth for _, truth in pairs], notes)
 
 

@@ -56,13 +56,13 @@ def test_folders_are_looked_through(capsys: pytest.CaptureFixture[str]) -> None:
     assert row(output, "broken") == ["1 .jpg"]
     assert row(output, "left out, see the notes") == ["1 .png"]
     assert row(output, "passed over, no images") == ["1 .txt"]
-    assert row(output, "copies, unlabeled and test") == ["1 test images"]
+    assert row(output, "copies, unlabeled and test") == ["1 test image"]
     assert row(output, "name") == ["small-cnn"] and row(output, "first weights") == ["random"]
     assert row(output, "labeled") == ["4 a step, views weak, 20.0 epochs"]
     assert row(output, "device") == ["cpu, 1 thread"] and "sgd, rate 0.03" in row(output, "optimizer")[0]
     assert row(output, "unlabeled") == ["28 a step, views weak strong, 93.3 epochs"]
     assert "s a step" in row(output, "time")[0] and "GiB" in row(output, "memory")[0]
-    assert "broken.jpg" in notes and "labeled ones (the same bytes)" in notes
+    assert "broken.jpg" in notes and "labeled too (the same bytes)" in notes
 
 
 def test_a_long_path_is_shown_whole(capsys: pytest.CaptureFixture[str]) -> None:
@@ -75,13 +75,13 @@ def test_named_data_and_weights_of_a_run(capsys: pytest.CaptureFixture[str]) -> 
     digits = ["--data", "digits", "--labels", "40", *QUICK]
     main(["train", "supervised", *digits, "--out", "run"])
     capsys.readouterr()
-    main(["check", "fine-tuning", *digits, "--net", "run", "--validation", "0.5", "--eta", "0.3"])
+    main(["check", "fine-tuning", *digits, "--net", "run", "--validation", "0.5"])
     output, notes = capsys.readouterr()
     assert row(output, "all") == ["20", "20", "1,397", "360"]
     assert row(output, "unlabeled") == ["not used by this algorithm"]
     assert f"firstweights{Path('run').absolute()}" in re.sub(r"[\s|│]", "", output)  # a long path is folded
     assert row(output, "copies between parts") == ["none"]
-    assert "--eta has no effect with --mix none" in notes and "the head is that of" in notes
+    assert "the head is that of" in notes
 
 
 @pytest.mark.parametrize(
@@ -126,6 +126,6 @@ def test_images_that_look_the_same_are_named(capsys: pytest.CaptureFixture[str])
     data = ["--labeled", "labeled", "--unlabeled", "unlabeled", "--test", "test", "--image-size", "32"]
     main(["check", "fixmatch", *data, "--net", "small-cnn", *QUICK])
     output, notes = capsys.readouterr()
-    assert row(output, "near copies, labeled and test") == ["1 test images"]
+    assert row(output, "near copies, labeled and test") == ["1 test image"]
     assert "labeled/dark/seen.jpg = " in notes and "labeled/light/other.webp" in notes
     assert "in two classes (they look the same)" in notes and "--drop-copies near" in notes

@@ -154,11 +154,11 @@ def test_what_a_table_of_labels_must_not_say(capsys: pytest.CaptureFixture[str])
     wrong = {
         f"file,label\n{name},drak\n": "no class of the run, 'drak'. Did you mean 'dark'?",
         f"file,label\n{name},\n": "no row has a label",
-        "file,label\nnowhere.png,dark\n": "name no image that the run learns from, 'nowhere.png'",
-        f"file,label\n{name},dark\n{name},dark\n": "name an image for the second time",
-        f"file,label\n{held_out},dark\n": "name an image that is held out",
-        f"file,label\n{labeled},light\n": "give an image another label than it has",
-        f"file,label\n{labeled},dark\n": "the run has all of its 1 labels already",
+        "file,label\nnowhere.png,dark\n": "names no image that the run learns from, 'nowhere.png'",
+        f"file,label\n{name},dark\n{name},dark\n": "names an image for the second time",
+        f"file,label\n{held_out},dark\n": "names an image that is held out",
+        f"file,label\n{labeled},light\n": "gives an image another label than it has",
+        f"file,label\n{labeled},dark\n": "the run has every one of its labels already",
         "index,label\n3,dark\n": "no column 'file'",
     }
     for text, message in wrong.items():

@@ -11,6 +11,7 @@ TRAIN = ["train", "fixmatch", "--data", "digits"]
     ("words", "told"),
     [
         ([*TRAIN, "--steps", "1e3"], "--steps must be a whole number, got '1e3': write 1000"),
+        ([*TRAIN, "--seed", "1e30"], "--seed must be a whole number, got '1e30'\n"),
         ([*TRAIN, "--eval-every=1e2"], "--eval-every must be a whole number, got '1e2': write 100"),
         ([*TRAIN, "--class-weights", "1,2"], "must be numbers, got '1,2': write 1 2, with spaces"),
         ([*TRAIN, "--threshold", "0,95"], "--threshold must be a number, got '0,95': write 0.95"),

@@ -201,7 +201,7 @@ def test_images_below_the_line_are_none_of_these(held_out: bool, capsys: pytest.
         assert (row["confidence"] == "") is rejected and row["class_2"] in ("dark", "light")
     count = sum(row["class"] == "none of these" for row in found)
     said = " ".join(capsys.readouterr().out.split())
-    assert f"none of these: {count} images; 50.0% of the {len(own)} images with labels that were" in said
+    assert f"none of these: {count} images; 50.0% of {len(own)} images with labels that were" in said
     assert ("held out lie" if held_out else "learned from lie") in said
 
 

@@ -44,7 +44,7 @@ def test_other_commands_are_for_one_process(
 def test_each_process_needs_a_gpu_where_there_are_some(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOCAL_RANK", "1")
     assert own_gpu(2) == 1
-    with pytest.raises(UserError, match="PyTorch sees 1 GPUs, and torchrun starts more processes"):
+    with pytest.raises(UserError, match="PyTorch sees 1 GPU, and torchrun starts more processes"):
         own_gpu(1)
 
 

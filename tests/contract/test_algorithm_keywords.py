@@ -28,6 +28,7 @@ from torch import Tensor
 
 from ssl_mix import MixingTerms, UserError
 from ssl_mix.algorithms import ALGORITHMS
+from ssl_mix.errors import plain_hints
 from ssl_mix.mixing.words import Mix
 from ssl_mix.targets import Targets
 
@@ -74,6 +75,16 @@ def changes_something(name: str, keyword: str) -> bool:
             if loss_of(name, {**base, keyword: value}) != before:
                 return True
     return False
+
+
+@each
+def test_a_keyword_of_another_type_is_refused_by_its_name(name: str) -> None:
+    keywords = plain_hints(ALGORITHMS[name].__init__)
+    assert keywords
+    for keyword in keywords:
+        for value in ({}, object()):
+            with pytest.raises(UserError, match=f"^{keyword} must be "):
+                ALGORITHMS[name](**{keyword: value})
 
 
 @each

@@ -209,9 +209,11 @@ FREE_LENGTH = {
     ("losses.group_contrast", "queue"),
     ("evaluation.ood_metrics", "in_scores"),
     ("evaluation.ood_metrics", "out_scores"),
+    *((f"labeling.{name}", key) for name in ("diverse", "typiclust") for key in ("features", "known")),
 }
 OPTIONAL = {(n, "lam") for n in NAMED if n.startswith("mixers.") or n == "losses.decoupled_cross_entropy"}
-OPTIONAL.add(("evaluation.patch_drop", "saliency"))
+OPTIONAL |= {("evaluation.patch_drop", "saliency")}
+OPTIONAL |= {("labeling.diverse", "known"), ("labeling.typiclust", "known")}
 
 
 @EACH

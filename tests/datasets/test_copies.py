@@ -53,7 +53,8 @@ def test_test_images_among_the_training_ones(root: Path) -> None:
     copy(root, "test/dog/1.png", "train/dog/leak.png")
     (note,) = notes(load(root))
     assert note == (
-        f"2 test images are labeled ones too (copies): {root}/train/cat/leak.png = {root}/test/cat/0.png, "
+        f"2 test images are among the labeled ones too (copies): {root}/train/cat/leak.png = "
+        f"{root}/test/cat/0.png, "
         f"{root}/train/dog/leak.png = {root}/test/dog/1.png: `drop_copies=exact` leaves them out of training"
     )
 
@@ -62,23 +63,23 @@ def test_unlabeled_and_test_and_held_out_images(root: Path) -> None:
     copy(root, "test/cat/0.png", "other/leak.png")
     data = load_two_folders(root / "train", root / "other", root / "test", image_size=32)
     (note,) = notes(data)
-    assert note.startswith(f"1 test images are unlabeled ones too (copies): {root}/other/leak.png = ")
+    assert note.startswith(f"1 test image is among the unlabeled ones too (copies): {root}/other/leak.png = ")
     for number in range(4):
         copy(root, f"train/cat/{number}.png", f"train/cat/again{number}.png")
     told = notes(load(root), validation=0.5)
-    assert any("held out images are labeled ones too" in note for note in told)
+    assert any("held out images are among the labeled ones too" in note for note in told)
     told = notes(load(root), per_class=3)
-    assert any("unlabeled images are labeled ones too" in note for note in told)
+    assert any("unlabeled image is among the labeled ones too" in note for note in told)
 
 
 def test_one_image_in_two_classes(root: Path) -> None:
     copy(root, "train/dog/1.png", "train/cat/dog.png")
     (note,) = notes(load(root))
-    assert note.startswith(f"1 training images are in two classes (copies): {root}/train/cat/dog.png = ")
+    assert note.startswith(f"1 training image is in two classes (copies): {root}/train/cat/dog.png = ")
     (root / "train/dog/link.png").symlink_to(root / "train/cat/0.png")
     assert any(note.startswith("2 training images are in two classes") for note in notes(load(root)))
     copy(root, "test/cat/0.png", "test/dog/cat.png")
-    assert any(note.startswith("1 test images are in two classes") for note in notes(load(root)))
+    assert any(note.startswith("1 test image is in two classes") for note in notes(load(root)))
 
 
 def test_arrays_and_datasets(root: Path) -> None:
@@ -87,13 +88,13 @@ def test_arrays_and_datasets(root: Path) -> None:
     again = np.concatenate([images, images[:1]])
     given = as_dataset((again, [*labels, 1]), test=(images[4:5], labels[4:5]))
     assert [note.split(" (")[0] for note in notes(given)] == [
-        "1 test images are labeled ones too",
-        "1 training images are in two classes",
+        "1 test image is among the labeled ones too",
+        "1 training image is in two classes",
     ]
     assert "image 4 = image 0" in notes(given)[0]
     items = torch.utils.data.TensorDataset(torch.from_numpy(again), torch.tensor([*labels, 1]))
     assert [note.split(" (")[0] for note in notes(as_dataset(items))] == [
-        "1 training images are in two classes"
+        "1 training image is in two classes"
     ]
 
 

@@ -147,3 +147,22 @@ class _Items(Dataset[Any]):
 
     def __getitem__(self, position: int) -> Any:
         return self.items[position]
+
+
+@pytest.mark.parametrize("labels", [[0, 1], None, "01"])
+def test_labels_that_are_no_tensor_are_refused_by_name(labels: Any) -> None:
+    with pytest.raises(UserError, match="labels must be a tensor of int64, got "):
+        ImageSet(ResidentImages(torch.zeros(2, 3, 8, 8, dtype=torch.uint8)), labels)
+
+
+def test_images_and_labels_without_numbers_are_refused_by_name() -> None:
+    images, labels = torch.zeros(4, 3, 8, 8, dtype=torch.uint8), torch.arange(4) % 2
+    for odd in (images.to("meta"), images.to_sparse()):
+        with pytest.raises(UserError, match="images: expected a tensor with its numbers"):
+            ResidentImages(odd)
+    for wrong in ([images], None, "images"):
+        with pytest.raises(UserError, match="images: expected an array or a tensor, got "):
+            ResidentImages(wrong)
+    for odd in (labels.to("meta"), labels.to_sparse()):
+        with pytest.raises(UserError, match="labeled: expected labels that are there"):
+            as_dataset((images, odd))

@@ -78,8 +78,8 @@ def test_copies_of_labeled_files_are_no_unlabeled_ones(root: Path) -> None:
     (root / "more" / "copy.png").write_bytes((root / "train/cat/0.png").read_bytes())
     data = as_dataset(root / "train", root / "more", image_size=16)
     assert same(data, load_two_folders(root / "train", root / "more", None, image_size=16))
-    assert "1 of the 5 unlabeled images are labeled ones" in data.notes[0]
-    with pytest.raises(UserError, match="unlabeled: all 6 images are labeled ones too"):
+    assert "1 of 5 unlabeled images is labeled too" in data.notes[0]
+    with pytest.raises(UserError, match="unlabeled: each of 6 images is labeled too"):
         as_dataset(root / "train", root / "train")
 
 
@@ -187,13 +187,13 @@ def test_a_table_of_unlabeled_images_needs_no_labels(root: Path) -> None:
         ("file,lable\na,b\n", "labels.csv: unknown column 'lable', expected the columns 'file' and 'label'"),
         ("label\ncat\n", "no column 'file', expected"),
         ("file,file\na,b\n", "a column is named twice"),
-        ("file,label\ntrain/cat/0.png\n", "row 1 has 1 cells, expected 2"),
+        ("file,label\ntrain/cat/0.png\n", "row 1 has 1 cell, expected 2"),
         ("file,label\ntrain/cat/0.png,cat\n,dog\n", "row 2 names no file"),
         (
             TABLE + "a.png,cat\nb.png,dog\n",
-            "2 of 6 files are not there or no .*a.png, .*b.png",
+            "2 of 6 files are not there or not .*a.png, .*b.png",
         ),
-        (TABLE + "train/../train/cat/0.png,dog\n", "1 of 5 files are named twice: .*0.png"),
+        (TABLE + "train/../train/cat/0.png,dog\n", "1 of 5 files is named twice: .*0.png"),
         (TABLE.replace("cat\n", "\n").replace("dog\n", "\n"), "labeled: no image has a label"),
         (TABLE.replace("dog\n", "cat\n"), "expected two or more classes, got 'cat' alone"),
     ],
@@ -269,8 +269,8 @@ def test_a_data_frame_of_pandas(root: Path) -> None:
 @pytest.mark.parametrize(
     ("entries", "message"),
     [
-        ([("a.png", 0)], "labeled: 1 of 1 files are not there or no regular files: a.png"),
-        ([("a.png", 0), "b.png"], r"labeled: expected only files or only \(file, label\), got 1 pairs"),
+        ([("a.png", 0)], "labeled: 1 of 1 file is not there or not regular: a.png"),
+        ([("a.png", 0), "b.png"], r"labeled: expected only files or only \(file, label\), got 1 pair"),
         ([3, 4], "labeled: expected a folder, .*a list of files .* got a list with int"),
     ],
 )

@@ -66,14 +66,14 @@ def test_the_file_name_is_enough_where_folders_name_no_class(tmp_path: Path) -> 
 
 
 def test_a_file_of_another_kind_is_not_quoted_whole(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="name no training image") as told:
+    with pytest.raises(UserError, match="names no training image") as told:
         read_label_list(write(tmp_path, "[" + "0, " * 9999 + "]"), birds())
     assert len(str(told.value)) < 600
 
 
 @pytest.mark.parametrize("line", ["001.Tern/new 3.jpg", "train/001.Tern/new 3.jpg", "ern/1.jpg", ".", "1.jp"])
 def test_no_picture_of_another_class_or_of_a_similar_name_is_taken(tmp_path: Path, line: str) -> None:
-    with pytest.raises(UserError, match="1 of 1 lines in .*list.txt name no training image"):
+    with pytest.raises(UserError, match="1 of 1 line in .*list.txt names no training image"):
         read_label_list(write(tmp_path, line), birds())
 
 
@@ -84,7 +84,7 @@ def test_no_picture_of_another_class_or_of_a_similar_name_is_taken(tmp_path: Pat
             "a/1.jpg\nb/1.jpg\n001.Tern/1.jpg\nc/1.jpg\nd/1.jpg",
             "4 of 5 .*: 'a/1.jpg', 'b/1.jpg', 'c/1.jpg' and 1 more",
         ),
-        ("1.jpg\n", "1 of 1 lines in .* name several training images: '1.jpg'"),
+        ("1.jpg\n", "1 of 1 line in .* names several training images: '1.jpg'"),
         (
             "001.Tern/1.jpg\n001.Tern/2.jpg\ntrain/001.Tern/1.jpg 4\n",
             "1 of 3 lines in .* for the second time: 'train/001.Tern/1.jpg'",
@@ -125,21 +125,19 @@ def test_some_of_the_listed_pictures_are_held_out() -> None:
 
 def test_a_class_without_a_listed_picture(tmp_path: Path) -> None:
     options = DataOptions(label_list=str(write(tmp_path, "001.Tern/2.jpg")))
-    with pytest.raises(UserError, match="1 of 2 classes have no listed image, each needs some: 'swallow'"):
+    with pytest.raises(UserError, match="1 of 2 classes has no listed image, each needs some: 'swallow'"):
         options.choose_split(birds(), 0)
 
 
 def test_pictures_without_a_label_cannot_be_listed() -> None:
     labels = torch.tensor([0, 1, -1, -1])
-    with pytest.raises(
-        UserError, match="2 of the 4 listed images are not labeled ones, the first at position 2"
-    ):
+    with pytest.raises(UserError, match="2 of 4 listed images are not labeled, the first at position 2"):
         choose_split(labels, 2, listed=[0, 1, 3, 2], seed=0, classes=("a", "b"))
 
 
 def test_a_list_and_a_rate(tmp_path: Path) -> None:
     options = DataOptions(label_list=str(write(tmp_path, "001.Tern/2.jpg")), label_rate=0.5)
-    with pytest.raises(UserError, match="label rate or the label list, not both: got 0.5 and 1 images"):
+    with pytest.raises(UserError, match="label rate or the label list, not both: got 0.5 and 1 image"):
         options.choose_split(birds(), 0)
 
 

@@ -172,7 +172,7 @@ def test_what_is_no_regular_file_is_refused_at_once(
     if kind != "a folder":
         assert any(f"cat/x.jpg ({kind}, not a regular file)" in note for note in data.notes)
         Path("t.csv").write_text("file,label\ncat/1.png,cat\ndog/1.png,dog\ncat/x.jpg,cat\n")
-        with pytest.raises(UserError, match="1 of 3 files are not there or no regular files: cat/x.jpg"):
+        with pytest.raises(UserError, match="1 of 3 files is not there or not regular: cat/x.jpg"):
             as_dataset(Path("t.csv"))
     with pytest.raises(UserError, match="x.jpg"):
         as_dataset([("cat/1.png", "cat"), ("dog/1.png", "dog"), ("cat/x.jpg", "cat")])

@@ -127,7 +127,7 @@ def test_mistakes(options: dict[str, object], message: str) -> None:
 
 def test_the_class_that_is_short_is_named() -> None:
     labels = torch.tensor([0, 1, 2, 3, 0, 1, 3])
-    with pytest.raises(UserError, match="class 'cat' has 1 labeled images, fewer than the 2"):
+    with pytest.raises(UserError, match="class 'cat' has 1 labeled image, fewer than the 2"):
         split(labels, per_class=2)
 
 

@@ -56,7 +56,7 @@ def test_copies_of_labeled_pictures_are_left_out(folders: tuple[Path, Path]) -> 
     data = load(folders)
     assert (data.train.labels == -1).sum() == 5
     assert data.notes == (
-        f"3 of the 8 images in {unlabeled} are labeled ones (the same bytes): left out of the unlabeled part",
+        f"3 of 8 images in {unlabeled} are labeled too (the same bytes): left out of the unlabeled part",
     )
 
 
@@ -65,7 +65,7 @@ def test_the_labeled_folder_inside_the_unlabeled_one(folders: tuple[Path, Path])
     shutil.move(labeled, unlabeled / "labeled")
     data = load((unlabeled / "labeled", unlabeled))
     assert data.train.labels.tolist() == [0, 0, 0, 1, 1, 1, -1, -1, -1, -1, -1]
-    assert data.notes[0].startswith("6 of the 11 images")
+    assert data.notes[0].startswith("6 of 11 images")
 
 
 def test_files_that_cannot_be_read_are_left_to_the_decoder(folders: tuple[Path, Path]) -> None:

@@ -74,7 +74,7 @@ def test_labeled_images_that_are_forgotten_are_told(
     expected = f"the accuracy on labeled images fell from {start:.1%} to {later:.1%} in 20 steps"
     assert found == (expected if wrong else "")
     again = watch.look(1000, lambda: 0.0, images)
-    assert ("" if wrong or start < 0.3 else "to 0.0% in 1000 steps") == again[-21:]
+    assert ("" if wrong or start < 0.3 else "to 0.0% in 1,000 steps") == again[-22:]
 
 
 def test_the_accuracy_is_looked_at_ever_more_rarely_and_not_after_the_beginning() -> None:

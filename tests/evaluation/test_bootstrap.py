@@ -78,5 +78,5 @@ def test_bad_numbers_are_refused() -> None:
     probs, labels = CASES["random"]
     with pytest.raises(UserError, match="resamples must be above 0, got 0"):
         bootstrap_intervals(probs, labels, resamples=0)
-    with pytest.raises(UserError, match="1 of 257 rows of probabilities are not finite"):
+    with pytest.raises(UserError, match="1 of 257 rows of probabilities is not finite"):
         bootstrap_intervals(torch.where(probs == probs[0, 0], torch.inf, probs), labels)

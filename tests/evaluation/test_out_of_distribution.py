@@ -101,7 +101,7 @@ def test_what_cannot_be_scored_is_refused() -> None:
         ood_metrics(good, torch.empty(0))
     with pytest.raises(UserError, match=r"expected in_scores float \(N,\), got torch.int64 \(2,\) on cpu"):
         ood_metrics(torch.tensor([1, 2]), good)
-    with pytest.raises(UserError, match="1 of 2 rows of out_scores are not finite"):
+    with pytest.raises(UserError, match="1 of 2 rows of out_scores is not finite"):
         ood_metrics(good, torch.tensor([0.1, math.nan]))
     with pytest.raises(UserError, match=r"expected logits float \(N, C\), got torch.float32 \(2,\)"):
         energy(good)

@@ -70,7 +70,7 @@ def test_it_finds_the_temperature_that_labels_were_drawn_with(true: float) -> No
 def test_where_there_is_no_minimum_it_stays_in_bounds_and_says_so() -> None:
     probs, labels = answered()["all right"]
     found = fit_temperature(probs.log(), labels)
-    assert found.value == 0.01 and "all 257 images are right" in found.note
+    assert found.value == 0.01 and "each of 257 images is right" in found.note
     probs, labels = answered()["all wrong"]
     found = fit_temperature(-(-probs.log()).exp(), labels)
     assert found.value == 100.0 and "no more of the labels" in found.note
@@ -89,7 +89,7 @@ def test_tables_are_read_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_logits_that_are_not_finite_are_refused() -> None:
-    with pytest.raises(UserError, match="1 of 2 rows of logits are not finite"):
+    with pytest.raises(UserError, match="1 of 2 rows of logits is not finite"):
         fit_temperature(torch.tensor([[0.0, math.inf], [0.0, 1.0]]), torch.tensor([0, 1]))
     with pytest.raises(UserError, match=r"expected logits float \(N, C\)"):
         fit_temperature(torch.zeros(2, 2, dtype=torch.int64), torch.tensor([0, 1]))

@@ -154,6 +154,6 @@ def test_the_command_tells_the_size(
         + ["--unlabeled", str(folder / "unlabeled"), "--out", str(folder / "run"), *flags]
     )
     printed, said = capsys.readouterr()
-    assert "unlabeled images (for the start of the head)" in printed
+    assert "1 unlabeled image (for the start of the head)" in printed
     assert "images are seen at 32 pixels, where their features take about 1 s" in said
     assert "50 % of the --minutes (300 s) are for them (--image-size 32)" in said

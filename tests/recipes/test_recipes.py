@@ -1,6 +1,5 @@
 """Every recipe is a run that could start, with the settings that the papers name."""
 
-import re
 from typing import Any
 
 import pytest
@@ -55,12 +54,6 @@ def test_what_cannot_be_is_refused_by_the_name_of_the_argument(arguments: Any, m
     with pytest.raises(ValueError, match=message) as refused:
         build_run(*arguments)
     assert "--" not in str(refused.value)
-
-
-def test_options_of_mixing_that_mean_nothing_are_told() -> None:
-    _, notes = build_run("fixmatch", {"data": "digits", "eta": 0.3, "mix_alpha": 0.2})
-    assert {re.findall("`(.*?)`", note)[0] for note in notes} == {"mix_alpha", "eta"}
-    assert build_run("fixmatch", {"data": "digits", "eta": 0.3, "mix": "dm"}).notes == ()
 
 
 @pytest.mark.parametrize(

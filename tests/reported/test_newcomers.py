@@ -139,7 +139,7 @@ def test_training_the_body_is_shown() -> None:
 def test_few_labels_make_a_list_that_says_so() -> None:
     few = torch.tensor([0, 1, 0, 1])
     half = torch.tensor([[0.9, 0.1]] * 4)
-    assert "of n = 4 labels, 2 to a class in the median, the judge agrees with 50%" in trust_note(half, few)
+    assert "of 4 labels, 2 to a class in the median, the judge agrees with 50%" in trust_note(half, few)
     many = torch.arange(2).repeat(30)
     assert trust_note(torch.eye(2)[many], many) == ""
 

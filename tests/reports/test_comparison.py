@@ -83,7 +83,7 @@ def test_only_shared_seeds_and_the_same_test_images_are_paired(tmp_path: Path) -
     _, rows = cells(found)
     assert [row[3] for row in rows] == ["", "+10.0 (1 pair)", "no pairs"]
     assert any("d0 is not finished" in note for note in found.notes)
-    assert any("1 of 1 pairs learned from other labeled images" in note for note in found.notes)
+    assert any("1 of 1 pair learned from other labeled images" in note for note in found.notes)
     with pytest.raises(UserError, match="none of these runs is finished"):
         compare(folders[-1:])
 

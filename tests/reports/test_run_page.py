@@ -75,7 +75,9 @@ def test_a_trained_run_leaves_a_whole_page(run: Path) -> None:
             f"{100 * last['test_accuracy']:.1f} % of 360 test images are recognized, 95 % interval"
             in parts.text
         )
-        assert "fixmatch learned digits from 40 labeled images of 10 classes and 1397 unlabeled" in parts.text
+        assert (
+            "fixmatch learned digits from 40 labeled images of 10 classes and 1,397 unlabeled" in parts.text
+        )
         assert "ssl-mix train fixmatch --data digits" in parts.text or "began in Python" in parts.text
         assert "--threshold 0.1 0.95" in parts.text and "{" not in parts.text  # no dictionary
         for heading in ("Accuracy by class", "Accuracy by confidence", "Pseudo-labels", "What mixers do"):

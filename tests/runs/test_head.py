@@ -7,7 +7,8 @@ import pytest
 import torch
 from algorithm_tables import FROM_RUNS
 
-from ssl_mix.algorithms import ALGORITHMS, TRANSFER
+from ssl_mix import MixingTerms
+from ssl_mix.algorithms import ALGORITHMS, TRANSFER, FineTuning
 from ssl_mix.augment.cached import CachedViews
 from ssl_mix.errors import UserError
 from ssl_mix.recipes.build import build_run, fields_of, takes_mixing
@@ -117,7 +118,8 @@ def test_a_head_of_their_own_for_mixed_images_is_refused_where_nothing_else_lear
     with pytest.raises(UserError, match="`mix_head=own` .* take `mix_head=shared`, or `tune=norms`"):
         start(run_of("fine-tuning", mix=mix, mix_head="own"), tmp_path / "run")
     assert not (tmp_path / "run").exists()
-    check_head_alone(run_of("fine-tuning", mix="none", mix_head="own").algorithm)  # which mixes nothing
+    mixing = MixingTerms(mix="none", mix_head="own")  # which mixes nothing
+    check_head_alone(FineTuning(mixing=mixing))
 
 
 def test_the_network_for_images_answers_as_the_head_on_features_does(known: Any) -> None:
@@ -141,3 +143,7 @@ def test_a_lost_body_is_told(quick: None, tmp_path: Path) -> None:
     (session.folder / "body.pt").unlink()
     with pytest.raises(UserError, match="body.pt is missing"):
         load_trained(session.folder)
+    torch.save({"other": torch.ones(1)}, session.folder / "body.pt")
+    for use in (load_trained, reopen):
+        with pytest.raises(UserError, match="body.pt is damaged"):
+            use(session.folder)

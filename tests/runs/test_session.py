@@ -171,6 +171,15 @@ def test_an_output_folder_with_a_run_is_refused_and_overwrite_replaces_it(tmp_pa
     assert json.loads((tmp_path / "run/config.json").read_text())["train"]["steps"] == 13
 
 
+def test_a_folder_within_a_run_is_refused(tmp_path: Path) -> None:
+    start(quick(), tmp_path / "run")
+    (tmp_path / "link").symlink_to("run")
+    for place in ("run/again", "run/deep/er", "link/again"):
+        with pytest.raises(UserError, match="lies within the run .*/run: choose another `out`"):
+            start(quick(), tmp_path / place)
+    assert not (tmp_path / "run/again").exists()
+
+
 @pytest.mark.parametrize(
     ("name", "content"), [("letter.txt", ""), ("config.json", "{}"), ("config.json", '{"format": "pt"}')]
 )

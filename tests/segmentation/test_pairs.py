@@ -34,7 +34,7 @@ def test_lists_of_pascal_say_what_is_learned_from(masks: str, lists: str, tmp_pa
     with pytest.raises(UserError, match=r"expected a list of images in .*val\.txt"):
         find_pairs(images, folder, 0.2, 0)
     (sets / "val.txt").write_text("e\n")
-    with pytest.raises(UserError, match="1 of 1 images have no image, 'e' for one"):
+    with pytest.raises(UserError, match="1 of 1 image has no image, 'e' for one"):
         find_pairs(images, folder, 0.2, 0)
 
 
@@ -46,7 +46,7 @@ def test_a_share_of_plain_folders_is_held_out(tmp_path: Path) -> None:
     assert (len(stems[0]), len(stems[1])) == (7, 3)
     assert sorted(stems[0] + stems[1]) == names
     assert all(pair.image.stem == pair.mask.stem for pair in found.train + found.test)
-    assert "1 masks in" in found.notes[1]
+    assert "1 mask in" in found.notes[1]
     assert find_pairs(images, masks, 0.3, 0) == found
     assert find_pairs(images, masks, 0.3, 1) != found
 
@@ -61,7 +61,7 @@ def test_folders_within_the_folders_match_too(tmp_path: Path) -> None:
 
 def test_what_is_missing_is_named(tmp_path: Path) -> None:
     images, masks = touch(tmp_path / "x", ["a", "b"], ".jpg"), touch(tmp_path / "y", ["a"], ".png")
-    with pytest.raises(UserError, match=r"1 of 2 images have no mask in .*, 'b' for one"):
+    with pytest.raises(UserError, match=r"1 of 2 images has no mask in .*, 'b' for one"):
         find_pairs(images, masks, 0.2, 0)
     (images / "b.jpg").unlink()
     with pytest.raises(UserError, match="at least two images with masks"):

@@ -70,7 +70,7 @@ def test_unequal_labels_have_groups_of_classes(scene: Scene, numbers: dict[str, 
     assert found["shots"] == pytest.approx({name: np.mean(part) for name, part in expected.items()})
     said = dict(accuracy.rows(found))
     assert "3 classes with 10 to 20 labels each" in said["many-shot accuracy"]
-    assert "3 classes with 1 labels each" in said["few-shot accuracy"]
+    assert "3 classes with 1 label each" in said["few-shot accuracy"]
 
 
 def test_the_probe_is_that_of_features_of_the_first_weights(scene: Scene, numbers: dict[str, Any]) -> None:

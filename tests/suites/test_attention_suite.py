@@ -133,7 +133,7 @@ def test_the_layout_of_pascal_brings_its_own_images(scene: Scene, tmp_path: Path
     Image.new("RGB", (64, 64)).save(voc / "JPEGImages/alone.jpg")
     found = attention.measure(of(scene, masks=str(voc), boxes=str(voc)))
     assert (found["masks"]["images"], found["boxes"]["images"]) == (3, 3)
-    assert "1 images have no mask and are left out" in found["notes"]
+    assert "1 image has no mask: left out" in found["notes"]
     few = attention.measure(of(scene, masks=str(voc), limit=2))
     assert few["masks"]["images"] == 2 and few["images"] == 2
 
@@ -151,7 +151,7 @@ def test_images_of_one_name_in_several_folders_have_their_own_truths(tmp_path: P
     ):
         with_boxes(truths, images)
     (truths / "dog/1.xml").unlink()
-    with pytest.raises(UserError, match="2 images and 1 XML files are called 1"):
+    with pytest.raises(UserError, match="2 images and 1 XML file are called 1"):
         with_boxes(truths, images)
     assert with_boxes(truths, images[:1]).truths == [truths / "1.xml"]
 
@@ -194,7 +194,7 @@ def test_what_is_missing_is_said(scene: Scene, tmp_path: Path) -> None:
         attention.measure(of(scene, masks=str(tmp_path / "nowhere")))
     (tmp_path / "other").mkdir()
     Image.new("L", (64, 64), 1).save(tmp_path / "other/another.png")
-    with pytest.raises(UserError, match="none of the 1 masks in .* is named like one of the 8 images"):
+    with pytest.raises(UserError, match="none of 1 mask in .* is named like one of 8 images"):
         attention.measure(of(scene, masks=str(tmp_path / "other")))
     write_truths(scene, tmp_path / "truths")
     for file in (tmp_path / "truths").glob("*.xml"):

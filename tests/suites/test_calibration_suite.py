@@ -127,8 +127,8 @@ def test_a_temperature_without_a_minimum_is_told_and_not_used(scene: Scene, run:
     answered = scene.answered
     perfect = Scene(replace(answered, labels=answered.logits.argmax(1)))
     found = calibration.measure(perfect)
-    assert "all 180 images are right" in dict(calibration.rows(found))["no temperature is best"]
-    with pytest.raises(UserError, match="no temperature .*: all 180 images are right"):
+    assert "each of 180 images is right" in dict(calibration.rows(found))["no temperature is best"]
+    with pytest.raises(UserError, match="no temperature .*: each of 180 images is right"):
         answered.trained.predict_proba(torch.zeros(1, 1, 8, 8, dtype=torch.uint8), calibrated=True)
     json.dumps(found, allow_nan=False)
     calibration.measure(scene)

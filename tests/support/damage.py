@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -41,6 +42,15 @@ def missing(path: Path, draw: random.Random) -> None:
         path.mkdir()
 
 
+def endless(path: Path, draw: random.Random) -> None:
+    """Put a pipe that nobody writes to, or JSON that is too deep, in the place of a file."""
+    path.unlink()
+    if draw.random() < 0.5:
+        os.mkfifo(path)
+    else:
+        path.write_text("[" * 100_000)
+
+
 def drop(path: Path, draw: random.Random) -> None:
     """Drop a field, at any depth."""
     _change(path, draw, lambda parent, key: parent.pop(key))
@@ -52,7 +62,7 @@ def other_kind(path: Path, draw: random.Random) -> None:
     _change(path, draw, lambda parent, key: parent.__setitem__(key, value))
 
 
-WAYS = (cut, flip, foreign, missing, drop, other_kind)
+WAYS = (cut, flip, foreign, missing, endless, drop, other_kind)
 
 
 def _change(path: Path, draw: random.Random, change: Callable[[Any, Any], object]) -> None:

@@ -11,13 +11,13 @@ import torch
 from mixer_scene import Net
 from torch import Tensor, nn
 
-from ssl_mix import augment, evaluation, losses, mixers
+from ssl_mix import augment, evaluation, labeling, losses, mixers
 from ssl_mix.datasets import ResidentImages
 from ssl_mix.mixing import MixingLoss, MixingTerms, mix_pool
 from ssl_mix.models import adapt
 from ssl_mix.types import MixedTarget, PseudoLabels, Step
 
-ROOMS = ("augment", "evaluation", "losses", "mixers", "mixing")
+ROOMS = ("augment", "evaluation", "labeling", "losses", "mixers", "mixing")
 CLASSES = 5
 # Containers, types, builders and checks, which are handed no tensors.
 NO_TENSORS = {
@@ -31,6 +31,7 @@ NO_TENSORS = {
         "paired_difference",
         "share_interval",
     },
+    "labeling": {"METHODS", "Chosen", "Pool", "WrongLabels", "default_method", "suggest"},
     "mixers": {"History", "MIXERS", "Mixed", "MixedBatch", "Mixer", "MixerName", "Pair", "build_mixer"},
     "mixing": {"Pool", "check_composition"},
 }
@@ -342,6 +343,16 @@ def of_probs(function: Callable[..., Any]) -> Entry:
     return Entry(function, inputs, ("probs",), shares=("probs",), labels=("labels",))
 
 
+def of_probabilities(function: Callable[..., Any]) -> Entry:
+    """Of probabilities alone."""
+    return Entry(
+        function,
+        lambda n: {"probabilities": accuracy_inputs(n)["probabilities"]},
+        ("probabilities",),
+        shares=("probabilities",),
+    )
+
+
 def of_logits(function: Callable[..., Any]) -> Entry:
     return Entry(function, lambda n: {"logits": pair_inputs(n)["logits"]})
 
@@ -531,9 +542,66 @@ AUGMENT = {
     "flip_and_crop": of_bytes(lambda images: augment.flip_and_crop(images, generator=draw(28))),
 }
 
+
+def to_choose_from(count: int) -> dict[str, Any]:
+    return {
+        "features": torch.randn(count, 4, generator=draw(41)),
+        "known": torch.randn(2, 4, generator=draw(42)),
+    }
+
+
+def answered(count: int) -> dict[str, Any]:
+    features = torch.randn(count, 4, generator=draw(43))
+    return {"features": features, "probabilities": accuracy_inputs(count)["probabilities"]}
+
+
+def judged(count: int) -> dict[str, Any]:
+    """Two images of each of two classes, for each one that is asked for."""
+    features = torch.randn(4 * count, 4, generator=draw(44))
+    return {"features": features, "labels": torch.arange(4 * count) % 2}
+
+
+LABELING = {
+    "badge": Entry(
+        lambda **given: labeling.badge(**given, count=2, generator=draw(45)),
+        answered,
+        ("features", "probabilities"),
+        shares=("probabilities",),
+    ),
+    "diverse": Entry(
+        lambda **given: labeling.diverse(**given, count=2, generator=draw(46)),
+        to_choose_from,
+        ("features", "known"),
+    ),
+    "entropy": of_probabilities(labeling.entropy),
+    "margin": of_probabilities(labeling.margin),
+    "out_of_sample": Entry(
+        lambda **given: labeling.out_of_sample(**given, num_classes=CLASSES),
+        judged,
+        ("features",),
+        labels=("labels",),
+    ),
+    "outlier_scores": Entry(
+        lambda features: labeling.outlier_scores(features, neighbors=2),
+        lambda n: {"features": torch.randn(n, 4, generator=draw(47))},
+        ("features",),
+    ),
+    "typiclust": Entry(
+        lambda **given: labeling.typiclust(**given, count=2), to_choose_from, ("features", "known")
+    ),
+    "wrong_labels": Entry(
+        labeling.wrong_labels,
+        accuracy_inputs,
+        ("probabilities",),
+        shares=("probabilities",),
+        labels=("labels",),
+    ),
+}
+
 ENTRIES: dict[str, dict[str, Entry]] = {
     "augment": AUGMENT,
     "evaluation": EVALUATION,
+    "labeling": LABELING,
     "losses": LOSSES,
     "mixers": MIXERS,
     "mixing": MIXING,
