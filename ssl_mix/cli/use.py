@@ -26,7 +26,7 @@ from ssl_mix.reports.csv_files import prediction_rows, pseudo_label_rows, write_
 from ssl_mix.runs.changes import Changes
 from ssl_mix.runs.folder import check_place
 from ssl_mix.runs.more_labels import start_with_labels
-from ssl_mix.runs.predicting import Precision, computing, predict
+from ssl_mix.runs.predicting import Precision, computing, predict, settled_precision
 from ssl_mix.runs.rejecting import choose_rejection
 from ssl_mix.runs.session import reopen
 from ssl_mix.runs.trained import TrainedRun, Weights, load_trained
@@ -43,6 +43,14 @@ def load(run: Path, device: str, weights: Weights = "last") -> TrainedRun:
     for message in trained.warnings:
         warn(message)
     return trained
+
+
+def fastest(amp: Precision, trained: TrainedRun) -> Precision:
+    """The precision to answer in, which is told where it was left to a trial."""
+    found = settled_precision(amp, trained.net, trained.shape, trained.device)
+    if amp == "auto":
+        warn(f"computing in {'bfloat16' if found == 'bf16' else 'float32'}, the faster one here")
+    return found
 
 
 def check_writable(out: Path, name: str = "out", *, overwrite: bool = False) -> None:
@@ -142,6 +150,7 @@ def predict_command(
         weights: the "last" ones, or those that were "best" on the part that --validation held out.
         device: "auto", "cpu" or "cuda".
         amp: "bf16" computes in bfloat16, faster where the processor has it; confidences move by about 0.01.
+            "auto" does where the processor has it and a trial shows that it is faster.
         overwrite: replace a file that is there.
     """
     check_count("top", top)
@@ -160,6 +169,7 @@ def predict_command(
         raise UserError(f"reject is a share of images of the classes, in [0, 1), got {reject}")
     trained = Exported(run) if run.is_file() else load(run, device, weights)
     temperature = trained.temperature if calibrated and isinstance(trained, TrainedRun) else 1.0
+    amp = fastest(amp, trained) if isinstance(trained, TrainedRun) else amp
     with reading_bar() as progress, computing(amp, trained.device):
         rejection = None
         if reject is not None and isinstance(trained, TrainedRun):
