@@ -7,6 +7,7 @@
     predict   evaluating and predicting images against the bare forward pass of the network
     compile   torch.compile of a network on a CPU: what a step saves, and after how many it has paid
     weak_pass FixMatch with and without gradients through the weak views: accuracy and speed
+    precision training in bfloat16 on a CPU: speed by the network, and accuracy
     algorithms a step of every semi-supervised algorithm beside one of FixMatch
 
 ``python scripts/bench.py NAME --help`` says more; ``--json scripts/results/bench_NAME.jsonl`` keeps the
@@ -16,7 +17,8 @@ numbers.
 import importlib
 import sys
 
-NAMES = ("step", "ssl_step", "mixers", "losses", "predict", "compile", "weak_pass", "algorithms")
+NAMES = ("step", "ssl_step", "mixers", "losses", "predict", "compile", "weak_pass", "precision")
+NAMES += ("algorithms",)
 
 
 def main() -> None:

@@ -81,8 +81,11 @@ class Planned(NamedTuple):
         return "finished" if records and records[-1]["step"] == self.run.config.steps else "cut"
 
     def check(self, identity: Identity, source: Path) -> None:
-        """Raise with the differences unless ``identity``, read from ``source``, is of this run."""
+        """Raise with the differences unless ``identity``, read from ``source``, is of this run; where it may
+        choose its precision, of either."""
         then = completed(identity, self.defaults)
+        if self.identity["train.amp"] == "auto":
+            then |= {"train.amp": "auto"}
         check_same(without_threads(then), without_threads(self.identity), source)
 
     def has(self, line: Line) -> bool:
@@ -248,6 +251,7 @@ def line_of(planned: Planned, records: Sequence[Record], found: dict[str, Any]) 
         "seconds": round(records[-1]["seconds"]),
         "images_per_second": round(statistics.median(record["images_per_second"] for record in records)),
         "identity": planned.identity,
+        "amp": read_config(planned.folder)["train"]["amp"],
         **circumstances(resolve_device(planned.run.config.device)),
     }
 

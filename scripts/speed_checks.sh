@@ -10,7 +10,7 @@ set -euo pipefail
 here=$(CDPATH="" cd -- "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$here"
 folder=${1:-scripts/results} python=${PYTHON:-python3}
-parts=${PARTS:-step ssl_step weak_pass predict compile losses mixers}
+parts=${PARTS:-step ssl_step weak_pass precision predict compile losses mixers}
 export PYTHONPATH="$here${PYTHONPATH:+:$PYTHONPATH}"
 mkdir -p "$folder"
 
@@ -32,6 +32,7 @@ for part in $parts; do
         bench ssl_step --rounds 2 --steps 2 --keep-freed-memory
         ;;
     weak_pass) bench weak_pass --steps 200 --rounds 3 ;;
+    precision) "$python" scripts/bench.py precision --json "$folder/bench_precision.jsonl" ;;
     predict) bench predict --images 128 --rounds 3 ;;
     compile)
         bench compile --net wrn-28-2

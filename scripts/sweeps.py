@@ -24,6 +24,7 @@ SHARED = [
     "mem_gb",
     "timeout_min",
 ]
+NO_LIMIT = {"timeout_min": 60 * 24 * 365}  # where submitit runs jobs here, it stops them after 2 minutes
 
 
 @contextmanager
@@ -107,7 +108,8 @@ def submit(options: argparse.Namespace, work: Callable[..., Any]) -> None:
     logs = options.out.resolve() / "jobs"
     try:
         executor = submitit.AutoExecutor(folder=logs, cluster=settings.pop("cluster", None))
-        executor.update_parameters(**{"name": Path(str(script)).stem, **settings})
+        limit = NO_LIMIT if executor.cluster == "local" else {}
+        executor.update_parameters(**{"name": Path(str(script)).stem, **limit, **settings})
         with executor.batch():
             jobs = [executor.submit(CommandFunction(command, cwd=Path.cwd())) for _ in range(options.jobs)]
     except (RuntimeError, NameError, TypeError, ValueError) as error:

@@ -98,6 +98,23 @@ def weak_pass(lines: Sequence[Line]) -> Rows:
     return columns, rows
 
 
+def precision(lines: Sequence[Line]) -> Rows:
+    """Passes of networks in float32 and bfloat16, and the accuracy of FixMatch."""
+    columns = ["measured", "float32", "bfloat16", "bfloat16 against float32"]
+    rows = []
+    for line in lines:
+        if "net" in line:
+            what = f"{line['images']} images of {line['image_size']} pixels, {line['net']}"
+            cells = [f"{1000 * line[name]:.0f} ms" for name in ("exact", "halved")]
+            rows.append([what, *cells, f"{line['gain']:.2f} x as fast"])
+        else:
+            cells = [f"{statistics.mean(line['accuracy'][way]):.1f}" for way in ("off", "bf16")]
+            seeds = len(line["accuracy"]["off"])
+            what = f"accuracy %, {line['labels']} labels, {line['steps']} steps, {seeds} seeds"
+            rows.append([what, *cells, f"{line['gain']:+.1f} +- {line['half_interval']:.1f}"])
+    return columns, rows
+
+
 def compiling(lines: Sequence[Line]) -> Rows:
     """What ``torch.compile`` saves a training step on a CPU, and after how many steps it has paid."""
     columns = ["network", "images", "eager ms", "compiled ms", "compiling s", "pays after"]
@@ -147,6 +164,7 @@ TABLES: dict[str, tuple[str, Callable[[Sequence[Line]], Rows]]] = {
     "speed-losses": ("bench_losses", losses),
     "speed-predict": ("bench_predict", predicting),
     "speed-weak-pass": ("bench_weak_pass", weak_pass),
+    "speed-precision": ("bench_precision", precision),
     "speed-compile": ("bench_compile", compiling),
     "speed-step": ("bench_step", steps),
     "speed-toolkits": ("bench_ssl_step", toolkits),

@@ -8,8 +8,6 @@ whole steps of both ways take turns on noise of 32 x 32 pixels, and medians are 
 """
 
 import argparse
-import math
-import statistics
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -17,9 +15,9 @@ from typing import Any, get_args
 
 import torch
 from measuring import append_line, circumstances, measure
-from scipy.stats import t
 
 from benchmarks.noise import make_noise, noise_data
+from benchmarks.paired import paired
 from ssl_mix import TrainConfig, Trainer
 from ssl_mix.algorithms import FixMatch
 from ssl_mix.cli.terminal import keep_freed_memory
@@ -44,27 +42,16 @@ def make_trainer(
     return Trainer(FixMatch(weak_pass=way), student, data, split, settings)
 
 
-def accuracy_of(way: WeakPass, options: argparse.Namespace, seed: int) -> float:
-    """Of the teacher on the test digits after the last step, in per cent."""
-    config = {"steps": options.steps, "batch_size": 32, "lr": 0.1, "eval_every": options.steps}
-    trainer = make_trainer(way, load_digits_data(), "small-cnn", options.labels, config, seed)
-    found = 100 * list(trainer.fit())[-1]["test_accuracy"]
-    print(f"seed {seed}  {way:9}{found:6.1f} %", flush=True)
-    return found
-
-
 def accuracies(options: argparse.Namespace) -> dict[str, Any]:
-    """Both ways for every seed, and the mean of their differences with half of its interval."""
-    found: dict[str, list[float]] = {way: [] for way in WAYS}
-    for seed in range(options.seeds):
-        for way in WAYS:
-            found[way].append(accuracy_of(way, options, seed))
-    gains = [apart - joint for joint, apart in zip(found["together"], found["apart"], strict=True)]
-    count = len(gains)
-    spread = statistics.stdev(gains) / math.sqrt(count) if count > 1 else math.nan
-    half = float(t.ppf(0.975, count - 1)) * spread if count > 1 else math.nan
-    told = {"labels": options.labels, "steps": options.steps, "accuracy": found}
-    return {**told, "gain": statistics.mean(gains), "half_interval": half}
+    """Of the teacher on the test digits after the last step, in per cent, both ways for every seed."""
+    config = {"steps": options.steps, "batch_size": 32, "lr": 0.1, "eval_every": options.steps}
+
+    def measure_one(way: Any, seed: int) -> float:
+        trainer = make_trainer(way, load_digits_data(), "small-cnn", options.labels, config, seed)
+        return 100 * list(trainer.fit())[-1]["test_accuracy"]
+
+    told = {"labels": options.labels, "steps": options.steps}
+    return {**told, **paired(WAYS, options.seeds, measure_one)}
 
 
 def stepping(trainer: Trainer) -> Iterator[None]:

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from ssl_mix.augment.crops import Crops
 from ssl_mix.cli.terminal import console, reading_bar, say, warn
-from ssl_mix.cli.use import RunFolder, check_of_runs, check_writable, load
+from ssl_mix.cli.use import RunFolder, check_of_runs, check_writable, load_to_answer
 from ssl_mix.errors import UserError, check_choice, counts_of
 from ssl_mix.evaluation import predict_logits, share_interval
 from ssl_mix.export.exported import Exported
@@ -60,7 +60,7 @@ def evaluate_command(
             codes of fine-grained transfer evaluate; for data sets of folders and for fine-grained transfer.
         weights: the "last" ones, or those that were "best" on the part that --validation held out.
         device: "auto", "cpu" or "cuda".
-        amp: "bf16" computes in bfloat16, faster where the processor has it; confidences move by about 0.01.
+        amp: "bf16" computes in bfloat16, which moves confidences by about 0.01; "auto" where that is faster.
         confusion: CSV file for the confusion matrix: rows are true classes, columns predicted ones.
         overwrite: replace a file that is there.
         json: print one JSON object instead: accuracy, probe_accuracy where a probe was found,
@@ -85,7 +85,7 @@ def evaluate_command(
     if run.is_file():
         tell_exported(Exported(run), test, confusion, json=json)
         return
-    trained = load(run, device, weights)
+    trained, amp = load_to_answer(run, device, weights, amp)
     with reading_bar() as progress, computing(amp, trained.device):
         answered = answer_test_part(trained, data_dir=data_dir, test=test, crops=crops, progress=progress)
         answered = answered.among_classes() if among_classes else answered

@@ -26,7 +26,7 @@ from ssl_mix.reports.csv_files import prediction_rows, pseudo_label_rows, write_
 from ssl_mix.runs.changes import Changes
 from ssl_mix.runs.folder import check_place
 from ssl_mix.runs.more_labels import start_with_labels
-from ssl_mix.runs.predicting import Precision, computing, predict
+from ssl_mix.runs.predicting import Precision, computing, predict, settled_precision
 from ssl_mix.runs.rejecting import choose_rejection
 from ssl_mix.runs.session import reopen
 from ssl_mix.runs.trained import TrainedRun, Weights, load_trained
@@ -43,6 +43,15 @@ def load(run: Path, device: str, weights: Weights = "last") -> TrainedRun:
     for message in trained.warnings:
         warn(message)
     return trained
+
+
+def load_to_answer(run: Path, device: str, weights: Weights, amp: Precision) -> tuple[TrainedRun, Precision]:
+    """A trained run, and the precision to answer in, which is told where it was left to a trial."""
+    trained = load(run, device, weights)
+    found = settled_precision(amp, trained.net, trained.shape, trained.device)
+    if amp == "auto":
+        warn(f"computing in {'bfloat16' if found == 'bf16' else 'float32'}, the faster one here")
+    return trained, found
 
 
 def check_writable(out: Path, name: str = "out", *, overwrite: bool = False) -> None:
@@ -141,7 +150,7 @@ def predict_command(
             share of the images that --validation held out, or else of the labeled ones; 0.05 is usual.
         weights: the "last" ones, or those that were "best" on the part that --validation held out.
         device: "auto", "cpu" or "cuda".
-        amp: "bf16" computes in bfloat16, faster where the processor has it; confidences move by about 0.01.
+        amp: "bf16" computes in bfloat16, which moves confidences by about 0.01; "auto" where that is faster.
         overwrite: replace a file that is there.
     """
     check_count("top", top)
@@ -158,7 +167,7 @@ def predict_command(
     )
     if reject is not None and not 0 <= reject < 1:
         raise UserError(f"reject is a share of images of the classes, in [0, 1), got {reject}")
-    trained = Exported(run) if run.is_file() else load(run, device, weights)
+    trained, amp = (Exported(run), amp) if run.is_file() else load_to_answer(run, device, weights, amp)
     temperature = trained.temperature if calibrated and isinstance(trained, TrainedRun) else 1.0
     with reading_bar() as progress, computing(amp, trained.device):
         rejection = None

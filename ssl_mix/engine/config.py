@@ -69,7 +69,8 @@ class TrainConfig:
         seed: of the weights, the order, the augmentation and the mixing, each a random stream of its own.
         device: "auto" takes a GPU where there is one; else "cpu", "cuda", "cuda:1".
         amp: "bf16" computes in bfloat16 where autocast allows it; "fp16" in float16, with a loss scale, for
-            GPUs without bfloat16; "auto" does the first that a GPU can, and neither on a CPU.
+            GPUs without bfloat16; "auto" does the first that a GPU can, and on a CPU the first where that has
+            instructions for it and a run measured, before its first step, that they are faster.
         channels_last: memory layout that convolutions prefer.
         compile: torch.compile the network; falls back with a warning where that cannot work.
         deterministic: use cuDNN's deterministic algorithms. Off lets it choose the fastest.

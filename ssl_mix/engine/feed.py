@@ -114,9 +114,7 @@ class Feed:
     @property
     def images_per_step(self) -> int:
         """Augmented images in a step, all views counted."""
-        per_labeled = len(self.algorithm.labeled_views)
-        per_labeled += self.algorithm.unlabeled_ratio * len(self.algorithm.unlabeled_views)
-        return self.config.batch_size * per_labeled
+        return images_per_step(self.algorithm, self.config)
 
     def batches(self, start: int) -> Iterator[RawBatch]:
         """Raw batches from step ``start`` on, without end."""
@@ -198,6 +196,12 @@ class Feed:
         images = self.data.train.images.batches(iter(torch.split(self.labeled, size)), self.device)
         for batch, labels in zip(images, torch.split(self.labels, size), strict=True):
             yield self.data.augmentation.views(batch, ("plain",), torch.Generator())["plain"], labels
+
+
+def images_per_step(algorithm: Algorithm, config: TrainConfig) -> int:
+    """Augmented images in a step, all views counted."""
+    per_labeled = len(algorithm.labeled_views) + algorithm.unlabeled_ratio * len(algorithm.unlabeled_views)
+    return config.batch_size * per_labeled
 
 
 def check_parts(algorithm: Algorithm, split: Split) -> None:

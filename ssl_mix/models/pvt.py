@@ -25,7 +25,7 @@ class _Attention(nn.Module):
         """Tokens (N, T, D) to the same; T is ``side ** 2`` where they are made coarser."""
         seen = x
         if self.coarser is not None and self.norm is not None:
-            grid = x.transpose(1, 2).reshape(len(x), -1, side, side)
+            grid = x.transpose(1, 2).unflatten(2, (side, side))
             seen = self.norm(self.coarser(grid).flatten(2).transpose(1, 2))
         query = self.q(x).unflatten(2, (self.heads, -1)).transpose(1, 2)
         key, value = self.kv(seen).unflatten(2, (2, self.heads, -1)).permute(2, 0, 3, 1, 4)
@@ -74,13 +74,15 @@ class _Stage(nn.Module):
         """A grid (N, C, H, W) to the next, or at the end to tokens (N, T + 1, D), the class token first."""
         tokens: Tensor = self.norm(self.patches(x).flatten(2).transpose(1, 2))
         if self.cls_token is not None:
-            tokens = torch.cat((self.cls_token.expand(len(tokens), -1, -1), tokens), dim=1)
+            # len(tokens) would stay what it is while the network is exported
+            first = self.cls_token.expand(tokens.shape[0], -1, -1)
+            tokens = torch.cat((first, tokens), dim=1)
         tokens = tokens + self.places
         for block in self.blocks:
             tokens = block(tokens, self.side)
         if self.cls_token is not None:
             return tokens
-        return tokens.transpose(1, 2).reshape(len(tokens), -1, self.side, self.side)
+        return tokens.transpose(1, 2).unflatten(2, (self.side, self.side))
 
 
 class PVTTiny(nn.Module):

@@ -14,13 +14,14 @@ from ssl_mix.datasets.assembly import scaled_notes
 from ssl_mix.datasets.formats import others_note
 from ssl_mix.datasets.listing import look_through
 from ssl_mix.datasets.originals import Form
+from ssl_mix.engine.precision import answers_faster
 from ssl_mix.errors import UserError
 from ssl_mix.evaluation import predict_logits
 from ssl_mix.runs.answers import Predictions
 from ssl_mix.runs.data_options import Progress
 from ssl_mix.runs.rejecting import Rejection
 
-Precision = Literal["off", "bf16"]
+Precision = Literal["off", "bf16", "auto"]
 
 
 class Predictor(Protocol):
@@ -105,9 +106,27 @@ def answer_files(
     return FileAnswers(files, logits[images.kept], broken, (*notes, *scaled_notes(images.scaled)))
 
 
+def settled_precision(
+    amp: Precision, net: nn.Module, shape: tuple[int, int, int], device: torch.device
+) -> Precision:
+    """ "bf16" or "off"; of "auto" the first where a GPU can, or this processor was measured to be faster so.
+
+    Args:
+        amp: what is asked for.
+        net: in evaluation mode, on the device.
+        shape: (C, H, W) of what it sees.
+        device: where it answers.
+    """
+    if amp != "auto":
+        return amp
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "off"
+    return "bf16" if answers_faster(net, shape) else "off"
+
+
 def computing(amp: Precision, device: torch.device) -> AbstractContextManager[object]:
-    """Within the block networks compute in bfloat16 where autocast allows it, if ``amp`` says so."""
-    return nullcontext() if amp == "off" else torch.autocast(device.type, torch.bfloat16)
+    """Within the block networks compute in bfloat16 where autocast allows it, if ``amp`` is "bf16"."""
+    return torch.autocast(device.type, torch.bfloat16) if amp == "bf16" else nullcontext()
 
 
 def find_images(path: Path) -> tuple[list[Path], list[str]]:

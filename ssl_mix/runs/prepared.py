@@ -11,6 +11,8 @@ from ssl_mix.datasets import DataSet, Split
 from ssl_mix.datasets.added_labels import with_added_labels
 from ssl_mix.datasets.copies import copy_notes
 from ssl_mix.engine.execution import resolve_device
+from ssl_mix.engine.feed import images_per_step
+from ssl_mix.engine.precision import precision_note, settled
 from ssl_mix.engine.trainer import Trainer
 from ssl_mix.models.pretrained import loading_notes
 from ssl_mix.ranks import first_goes_first
@@ -90,12 +92,16 @@ def prepare(
             run, data, split, given.network(len(data.classes), run.config.seed), progress
         )
     known, features = features, features if run.net.tune == "head" else None
+    asked = run.config
+    if features is None and net is None:  # else it was tried before, and is trained as it was then
+        net = first_network(run, data, given)
+        run = in_fastest_precision(run, net, data)
     trainer, first = begin(run, data, split, given, features, progress, net)
     if known is not None and features is None:
         first = with_probe(first, known, split)
     weights = trainer.student if features is None else features.body
     notes = (*data.notes, *copy_notes(data, split), *loading_notes(weights), *small_set_notes(run, split))
-    notes += (*given_notes(run, given), *size_notes(run, data, given))
+    notes += (*given_notes(run, given), *size_notes(run, data, given), *precision_note(asked, run.config))
     notes += () if features is None or not run.net.tta else (looks_note(features.looks),)
     notes += () if first is None else (first.note,)
     notes += () if run.net.tune in ("all", "head") else (tuning_note(trainer.student, run.net.tune),)
@@ -128,12 +134,25 @@ def _begin_whole(
     progress: Progress | None,
     net: nn.Module | None,
 ) -> tuple[Trainer, Start | None]:
-    net = given.network(len(data.classes), run.config.seed) if net is None else net
-    net = run.first_network(data) if net is None else net
+    net = first_network(run, data, given) if net is None else net
     shape, device = data.augmentation.seen(data.train.images.shape), resolve_device(run.config.device)
     check_memory(run.algorithm, net, shape, run.config, device)  # before the network sees an image
     first = start_head(net, run.net, run.algorithm, data, split, run.config, progress)
     return run.trainer(data, split, net=net), first
+
+
+def first_network(run: Run, data: DataSet, given: Given) -> nn.Module:
+    """The network that a run begins with: a copy of the one that was handed over, or as its options say."""
+    net = given.network(len(data.classes), run.config.seed)
+    return run.first_network(data) if net is None else net
+
+
+def in_fastest_precision(run: Run, net: nn.Module, data: DataSet) -> Run:
+    """The run with the precision in which a CPU is faster, see :func:`ssl_mix.engine.precision.settled`."""
+    shape, device = data.augmentation.seen(data.train.images.shape), resolve_device(run.config.device)
+    check_memory(run.algorithm, net, shape, run.config, device)
+    images = images_per_step(run.algorithm, run.config)
+    return replace(run, config=settled(run.config, net, shape, device, images))
 
 
 def small_set_notes(run: Run, split: Split) -> tuple[str, ...]:

@@ -212,12 +212,21 @@ def test_a_line_is_for_runs_and_a_share(capsys: pytest.CaptureFixture[str]) -> N
     assert "in [0, 1), got 1.0" in " ".join(capsys.readouterr().err.split())
 
 
-def test_bfloat16_moves_confidences_a_little(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bfloat16_moves_confidences_a_little(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     train("--test", "test")
     for amp in ("off", "bf16"):
         main(["predict", "run", "new", "--out", f"{amp}.csv", "--amp", amp])
     exact, rounded = ([float(row["confidence"]) for row in rows(f"{amp}.csv")] for amp in ("off", "bf16"))
     assert exact != rounded and rounded == pytest.approx(exact, abs=0.02)
+    for faster, chosen in ((True, "bf16"), (False, "off")):
+        monkeypatch.setattr("ssl_mix.runs.predicting.answers_faster", lambda *_, found=faster: found)
+        capsys.readouterr()
+        main(["predict", "run", "new", "--out", "auto.csv", "--amp", "auto", "--overwrite"])
+        assert rows("auto.csv") == rows(f"{chosen}.csv")
+        told = "bfloat16" if faster else "float32"
+        assert f"note: computing in {told}, the faster one here" in capsys.readouterr().err
     answered: list[Tensor] = []
     monkeypatch.setattr(evaluate, "tell", lambda found, *_: answered.append(found.logits))
     for amp in ("off", "bf16"):

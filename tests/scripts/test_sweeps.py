@@ -1,5 +1,6 @@
 """Scripts that share their runs with others at work on the same ones."""
 
+import contextlib
 import fcntl
 import importlib
 import json
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -93,6 +95,37 @@ def test_two_scripts_at_once_train_a_run_once(sweeps: Any) -> None:
     assert "".join(told).count("new  ssl-mix train") == 1
     assert len(Path("r.jsonl").read_text().splitlines()) == 1
     assert all(text.count("| supervised | none | ") == 3 for text in told)  # both print the tables
+
+
+@pytest.mark.parametrize(
+    ("cluster", "words", "limit"),
+    [("local", [], 525600), ("local", ["timeout_min=9"], 9), ("slurm", [], None)],
+)
+def test_jobs_on_this_machine_have_no_limit_unless_one_is_set(
+    cluster: str, words: list[str], limit: int | None, sweeps: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings: dict[str, Any] = {}
+    waited: list[str] = []
+
+    class Executor:
+        def __init__(self, folder: Path, cluster: str | None) -> None:
+            self.cluster, self.batch = cluster, contextlib.nullcontext
+
+        def update_parameters(self, **given: Any) -> None:
+            settings.update(given)
+
+        def submit(self, work: list[str]) -> SimpleNamespace:
+            return SimpleNamespace(job_id="7", wait=lambda: waited.append(work[-1]))
+
+    monkeypatch.setitem(sys.modules, "submitit", SimpleNamespace(AutoExecutor=Executor))
+    helpers = SimpleNamespace(CommandFunction=lambda command, cwd: command)
+    monkeypatch.setitem(sys.modules, "submitit.helpers", helpers)
+    given = ["--seeds", "0", "--json", "r.jsonl", "--jobs", "2", "--slurm", f"cluster={cluster}", *words]
+    runs = importlib.import_module("benchmark_runs")
+    options = runs.parse(runs.parser_of(None, "runs"), [*given, "--", "--steps", "3"])
+    sweeps.submit(options, runs.line_of)
+    assert settings == {"name": "benchmark_runs"} | ({} if limit is None else {"timeout_min": limit})
+    assert waited == ["3", "3"]
 
 
 @pytest.mark.slow

@@ -2,7 +2,6 @@
 
 import re
 import shlex
-from contextlib import suppress
 
 import pytest
 
@@ -31,10 +30,13 @@ def python_of(text: str) -> list[str]:
 
 def help_of(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     """What ``ssl-mix WORDS --help`` prints."""
-    with suppress(SystemExit):
+    status: object = None
+    try:
         main([*words, "--help"])
-    shown = capsys.readouterr().out
-    assert "usage: ssl-mix" in shown
+    except SystemExit as ended:
+        status = ended.code
+    shown, told = capsys.readouterr()
+    assert not status and "usage: ssl-mix" in shown, f"{words}: status {status}, {told}"
     return shown
 
 
