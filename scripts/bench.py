@@ -17,8 +17,7 @@ numbers.
 import importlib
 import sys
 
-NAMES = ("step", "ssl_step", "mixers", "losses", "predict", "compile", "weak_pass", "precision")
-NAMES += ("algorithms",)
+NAMES = ["step", "ssl_step", "mixers", "losses", "predict", "compile", "weak_pass", "precision", "algorithms"]
 
 
 def main() -> None:

@@ -31,6 +31,7 @@ from ssl_mix.errors import counts_of
 from ssl_mix.models import default_network
 from ssl_mix.runs.data_options import PATHS, DataOptions
 from ssl_mix.runs.folder import check_run_folder
+from ssl_mix.runs.places import check_outside
 from ssl_mix.runs.prepared import Prepared, prepare
 
 NAMED = 3  # files
@@ -82,7 +83,7 @@ def read(words: Words) -> Prepared:
     built = built_from(words)
     if words.out is not None:
         check_run_folder(words.out, overwrite=words.overwrite)
-        built.run.data.check_outside(words.out, "out")
+        check_outside(built.run.data.folders, words.out, "out")
     with reading_bar() as progress:
         return prepare(built.run, progress=progress)
 

@@ -25,7 +25,7 @@ class _Attention(nn.Module):
         """Tokens (N, T, D) to the same; T is ``side ** 2`` where they are made coarser."""
         seen = x
         if self.coarser is not None and self.norm is not None:
-            grid = x.transpose(1, 2).unflatten(2, (side, side))
+            grid = torch.unflatten(x.transpose(1, 2), 2, (side, side))
             seen = self.norm(self.coarser(grid).flatten(2).transpose(1, 2))
         query = self.q(x).unflatten(2, (self.heads, -1)).transpose(1, 2)
         key, value = self.kv(seen).unflatten(2, (2, self.heads, -1)).permute(2, 0, 3, 1, 4)
@@ -82,7 +82,7 @@ class _Stage(nn.Module):
             tokens = block(tokens, self.side)
         if self.cls_token is not None:
             return tokens
-        return tokens.transpose(1, 2).unflatten(2, (self.side, self.side))
+        return torch.unflatten(tokens.transpose(1, 2), 2, (self.side, self.side))
 
 
 class PVTTiny(nn.Module):

@@ -25,6 +25,7 @@ from ssl_mix.runs.features import Features
 from ssl_mix.runs.folder import LADDER, check_run_folder, write_text
 from ssl_mix.runs.given import Given
 from ssl_mix.runs.head import learned_features
+from ssl_mix.runs.places import check_outside, check_test_is_apart
 from ssl_mix.runs.prepared import read_data
 from ssl_mix.runs.session import Session, start
 from ssl_mix.runs.trained import TrainedRun
@@ -162,8 +163,8 @@ def prepare(
     options = chosen_options(options)
     check_run_folder(folder, overwrite=overwrite)
     run = run_of(PROBE, options).settled()
-    run.data.check_outside(folder, "out")
-    run.data.check_test_is_apart()
+    check_outside(run.data.folders, folder, "out")
+    check_test_is_apart(run.data.folders)
     data = read_data(run, given, progress) if features is None else features.images
     if resized is not None and takes(run.data.source, "image_size"):
         size = affordable_size(run, data, given, minutes)

@@ -23,6 +23,7 @@ from ssl_mix.errors import (
     check_positive,
     check_share,
 )
+from ssl_mix.runs.places import check_outside
 
 OWN = "folder"
 PATHS = ("train", "test", "labeled", "unlabeled", "table")
@@ -178,6 +179,11 @@ class DataOptions:
         return self.data or OWN
 
     @property
+    def folders(self) -> dict[str, str]:
+        """Folders and files of the images of one's own, by option."""
+        return {name: value for name in PATHS if (value := getattr(self, name))}
+
+    @property
     def in_files(self) -> bool:
         """Whether each image is a file of its own, so that it can be stored at any size."""
         return takes(self.source, "fit")
@@ -239,7 +245,7 @@ class DataOptions:
         self._check_tested(self._side)
 
     def _check(self) -> None:
-        if not (self.data or any(getattr(self, name) for name in PATHS)):
+        if not (self.data or self.folders):
             raise UserError(
                 "nothing to learn from: give `data=digits`, `data=cifar10`, `train=DIR`, `labeled=DIR` and "
                 "`unlabeled=DIR`, or `table=FILE`"
@@ -255,32 +261,7 @@ class DataOptions:
         check_taken(self.source, {name: ARGUMENTS.get(name, name) for name in self._given()})
         check_choice("drop_copies", self.drop_copies, get_args(Drop))
         if self.cache_images is not None:
-            self.check_outside(self.cache_images, "cache_images")
-
-    def check_test_is_apart(self) -> None:
-        """Raise where test images are those that are learned from."""
-        for name in ("train", "labeled", "table"):
-            folder = getattr(self, name)
-            if self.test and folder and Path(self.test).resolve() == Path(folder).resolve():
-                raise UserError(
-                    f"`test` and `{name}` name the same folder or file: accuracy on images that were learned "
-                    "from says nothing. Give others, or leave out `test`"
-                )
-
-    def check_outside(self, place: str | Path, name: str) -> None:
-        """Raise where what is written goes into a folder of images: later runs would find it among them.
-
-        Args:
-            place: to be written to.
-            name: of the option that says so.
-        """
-        for option in PATHS:
-            folder = Path(getattr(self, option) or "")
-            if getattr(self, option) and Path(place).resolve().is_relative_to(folder.resolve()):
-                raise UserError(
-                    f"`{name}` {place} lies within `{option}` {folder}, whose images are read again later: "
-                    f"choose another `{name}`"
-                )
+            check_outside(self.folders, self.cache_images, "cache_images")
 
     def choose_split(self, data: DataSet, seed: int) -> Split:
         """The labeled, held-out and unlabeled images.

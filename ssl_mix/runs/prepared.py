@@ -22,6 +22,7 @@ from ssl_mix.runs.given import Given
 from ssl_mix.runs.head import begin_head, learned_features, with_probe
 from ssl_mix.runs.memory import check_before_reading, check_memory
 from ssl_mix.runs.net_options import GIVEN
+from ssl_mix.runs.places import check_test_is_apart
 from ssl_mix.runs.run import Run
 from ssl_mix.runs.sizes import check_one_size, size_notes
 from ssl_mix.runs.starts import Start, start_head
@@ -81,7 +82,7 @@ def prepare(
         own = "none" if run.net.pretrained in (None, "none") else GIVEN
         run = replace(run, net=replace(run.net, net=None, pretrained=own))
     run = replace(run.settled(), config=replace(run.config, threads=threads))
-    run.data.check_test_is_apart()
+    check_test_is_apart(run.data.folders)
     check_one_size(run)
     check_before_reading(run, given.net)
     data = read_data(run, given, progress) if features is None else features.images

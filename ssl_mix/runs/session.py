@@ -31,6 +31,7 @@ from ssl_mix.runs.folder import (
 from ssl_mix.runs.given import Given
 from ssl_mix.runs.head import reopened_features, save_body
 from ssl_mix.runs.identity import identity_of
+from ssl_mix.runs.places import check_outside
 from ssl_mix.runs.prepared import begin, prepare
 from ssl_mix.runs.reading import reading
 from ssl_mix.runs.reread import reread
@@ -142,7 +143,7 @@ def start(
         ValueError: anything the user can mend; no folder has been made or replaced then.
     """
     check_run_folder(folder, overwrite=overwrite)  # before minutes of reading
-    run.data.check_outside(folder, "out")
+    check_outside(run.data.folders, folder, "out")
     wait_for_all()  # before the first process makes it
     run, data, split, features, trainer, first, notes = prepare(run, given, features, progress, net, split)
     told = None if first is None else first._asdict()

@@ -23,6 +23,7 @@ from ssl_mix.datasets import (
 )
 from ssl_mix.datasets.tables import read_table
 from ssl_mix.runs.data_options import DataOptions
+from ssl_mix.runs.places import check_test_is_apart
 
 REAL = Path(os.environ.get("SSL_MIX_DATA", "")) / "caltech50"
 needs_data = pytest.mark.skipif(not REAL.is_dir(), reason="needs SSL_MIX_DATA")
@@ -168,7 +169,7 @@ def test_a_table_as_options_of_a_run(root: Path, monkeypatch: pytest.MonkeyPatch
     assert folder.test is not None and len(folder.test.labels) == 6
     assert folder.train.images.shape == (3, 20, 20) and augmentation_of(folder).size == 16
     with pytest.raises(UserError, match="`test` and `table` name the same"):
-        DataOptions(table="labels.csv", test="labels.csv").check_test_is_apart()
+        check_test_is_apart(DataOptions(table="labels.csv", test="labels.csv").folders)
 
 
 def test_a_table_of_unlabeled_images_needs_no_labels(root: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 from ssl_mix import UserError
 from ssl_mix.recipes.build import build_run
 from ssl_mix.runs.data_options import DataOptions
+from ssl_mix.runs.places import check_outside
 from ssl_mix.runs.session import start
 
 
@@ -19,8 +20,8 @@ def test_what_is_written_goes_to_no_folder_of_images(place: str, tmp_path: Path)
     for option in ("train", "unlabeled", "test"):
         options = DataOptions(**{option: str(tmp_path / "images")})
         with pytest.raises(UserError, match=f"`out` .* lies within `{option}` "):
-            options.check_outside(out, "out")
-        options.check_outside(tmp_path / "images2", "out")
+            check_outside(options.folders, out, "out")
+        check_outside(options.folders, tmp_path / "images2", "out")
     run = build_run("supervised", {"train": str(tmp_path / "images")}).run
     with pytest.raises(UserError, match="`out` .* lies within `train` "):
         start(run, out / "run")

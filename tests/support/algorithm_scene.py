@@ -99,11 +99,12 @@ def undecided(seed: int) -> nn.Module:
     """A network whose guesses are of every class and all degrees of confidence: logits of mean 0 and
     deviation 1."""
     torch.manual_seed(seed)
-    net: Any = pretrained_network()
+    net = pretrained_network()
+    head: Any = net.head
     with torch.no_grad(), torch.autocast("cpu", enabled=False):
         logits = net(torch.randn(256, 1, 8, 8))
-        net.head.weight /= logits.std(0)[:, None]
-        net.head.bias.copy_((net.head.bias - logits.mean(0)) / logits.std(0))
+        head.weight /= logits.std(0)[:, None]
+        head.bias.copy_((head.bias - logits.mean(0)) / logits.std(0))
     return net
 
 
