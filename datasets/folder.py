@@ -151,7 +151,7 @@ def list_unlabeled(folder: Path, labeled: Paths) -> tuple[Paths, list[str]]:
     files = found.chosen(at for at in range(len(found)) if at not in copies) if copies else found
     if not files:
         why = f"{folder} holds no unlabeled images: found {len(found)}, {len(copies)} of them labeled"
-        raise UserError("; ".join([why, *notes]))
+        raise UserError("; ".join([why, *notes, "leave out `unlabeled`, or name a folder with others"]))
     told = (
         f"{len(copies)} of {counts_of(len(found), 'image')} in {folder} {verb_for(len(copies))} labeled too "
         "(the same bytes): left out of the unlabeled part"

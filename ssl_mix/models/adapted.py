@@ -168,6 +168,16 @@ def with_new_head(net: nn.Module, num_classes: int) -> nn.Module:
     return adapted
 
 
+def _instead(classifier: object) -> str:
+    """What timm names as the classifier where that is no linear layer, and what to do."""
+    if isinstance(classifier, nn.Conv2d):
+        return "a convolution for its classifier, not a linear layer: take a network that ends in one"
+    return (
+        "no single linear classifier (distilled networks have two): take a network without distillation, "
+        "with num_classes above 0"
+    )
+
+
 def _last_linear(net: nn.Module) -> str:
     kind = type(net).__name__
     linear: list[str] = [name for name, module in net.named_modules() if isinstance(module, nn.Linear)]
@@ -176,10 +186,7 @@ def _last_linear(net: nn.Module) -> str:
         classifier = classifier_of()
         linear = [name for name, module in net.named_modules() if module is classifier and name in linear]
         if not linear:
-            raise UserError(
-                f"{kind} has no single linear classifier (distilled networks have two): take a network "
-                "without distillation, with num_classes above 0"
-            )
+            raise UserError(f"{kind} has {_instead(classifier)}")
     holding = [name for name, module in net.named_modules() if any(True for _ in module.parameters(False))]
     if linear and (len(linear) == 1 or linear[-1] == holding[-1]):
         return linear[-1]

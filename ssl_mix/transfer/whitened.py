@@ -36,9 +36,10 @@ def whitened(
 
     The head is the ridge regression of the shares on z, in which all classes weigh the same: with q_ic = a of
     a labeled image of class c and q_uc = p_uc, ``g_c = (sum of q) / (C sum_i q_ic)`` and
-    ``h_ic = g_c q_ic``, it minimizes ``sum_ic h_ic |W z_i + 1/C - e_c|^2 + penalty |W|^2``. Logits are
-    ``scale * W (f - mu) / s``, s the mean of |f - mu|. C counts the classes with labels; others are never
-    predicted.
+    ``h_ic = g_c q_ic``, it minimizes ``sum_ic h_ic |W (z_i - b) + 1/C - e_c|^2 + penalty |W|^2`` over W and
+    b, which is ``b = (sum_ic h_ic z_i) / sum_ic h_ic``, where classes of one size would have their middle:
+    mu is nearer to the classes with most images. Logits are ``scale * W ((f - mu) / s - b)``, s the mean of
+    |f - mu|. C counts the classes with labels; others are never predicted.
 
     Args:
         features: of labeled images, (N, D) float; computed on the CPU in float64.
@@ -85,8 +86,10 @@ def whitened(
         _shares(_white(z, shrinkage / len(basis)), given, outlier_cosine, scale, rounds)
         for shrinkage in shrinkages
     ]
-    weight = scale / spread * _balanced_ridge(z, torch.stack(found).mean(dim=0), penalty) @ basis.T
-    return LinearHead(weight.float(), never(-weight @ center, given.sum(dim=0)).float())
+    rows, middle = _balanced_ridge(z, torch.stack(found).mean(dim=0), penalty)
+    weight = scale / spread * rows @ basis.T
+    bias = -weight @ center - scale * rows @ middle
+    return LinearHead(weight.float(), never(bias, given.sum(dim=0)).float())
 
 
 def _white(z: Tensor, added: float) -> Tensor:
@@ -109,15 +112,18 @@ def _shares(v: Tensor, given: Tensor, outlier_cosine: float, scale: float, round
     return torch.cat((given, shares))
 
 
-def _balanced_ridge(z: Tensor, shares: Tensor, penalty: float) -> Tensor:
-    """Weights (C, D) of the regression of shares (N + M, C), zeros for classes without any."""
+def _balanced_ridge(z: Tensor, shares: Tensor, penalty: float) -> tuple[Tensor, Tensor]:
+    """Weights (C, D) of the regression of shares (N + M, C), zeros for classes without any; and the middle
+    (D,) of the rows where each class weighs the same."""
     mass = shares.sum(dim=0)
     known = mass > 0
     balanced = shares[:, known] * (mass[known].mean() / mass[known])
     total = balanced.sum(dim=1, keepdim=True)
-    moment = (total * z).T @ z
+    middle = (total * z).sum(dim=0) / total.sum()
+    apart = z - middle
+    moment = (total * apart).T @ apart
     moment.diagonal().add_(penalty)
-    wanted = z.T @ (balanced - total / len(balanced[0]))
+    wanted = apart.T @ (balanced - total / len(balanced[0]))
     weight = z.new_zeros(len(mass), z.shape[1])
     weight[known] = torch.cholesky_solve(wanted, torch.linalg.cholesky(moment)).T
-    return weight
+    return weight, middle

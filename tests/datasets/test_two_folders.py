@@ -76,7 +76,8 @@ def test_files_that_cannot_be_read_are_left_to_the_decoder(folders: tuple[Path, 
 
 def test_nothing_unlabeled(folders: tuple[Path, Path]) -> None:
     labeled, unlabeled = folders
-    with pytest.raises(UserError, match="labeled holds no unlabeled images: found 6, 6 of them labeled"):
+    words = "labeled holds no unlabeled images: found 6, 6 of them labeled; leave out `unlabeled`"
+    with pytest.raises(UserError, match=words):
         load((labeled, labeled))
     shutil.rmtree(unlabeled)
     with pytest.raises(UserError, match="expected a folder of images at .*unlabeled, found nothing"):

@@ -11,6 +11,7 @@ import pytest
 import timm
 import torch
 import torchvision
+from timm.models.resnetv2 import ResNetV2
 from torch import Tensor, nn
 
 from ssl_mix.errors import UserError
@@ -211,6 +212,11 @@ def twice() -> nn.Module:
         (lambda: torchvision.models.vit_b_16(), "no", "others, .*'heads.head' "),
         (lambda: timm.create_model("deit_tiny_distilled_patch16_224"), None, "distilled"),
         (lambda: timm.create_model("resnet18", num_classes=0), None, "num_classes above 0"),
+        (
+            lambda: ResNetV2(layers=(1,), channels=(128,), stem_chs=32),
+            None,
+            "a convolution for its classifier",
+        ),
         (twice, None, "head '0' is used elsewhere in Sequential too, as 2"),
         (Tied, "fc", "head 'fc' is used elsewhere in Tied too, as inner"),
         (lambda: torch.compile(small(), backend="eager"), None, "compile the result"),

@@ -57,7 +57,7 @@ def shares_of(z: Array, y: npt.NDArray[np.int64], shrinkage: float) -> Array:
 
 
 def reference(x: Array, y: npt.NDArray[np.int64], u: Array) -> tuple[Array, Array]:
-    """Weights of the logits by least squares over one row an image and class, and the center."""
+    """Weights and biases of the logits by least squares over one row an image and class."""
     every = np.concatenate([x, u])
     center = np.mean(every, axis=0)
     z = np.stack([unit(f - center) for f in every])
@@ -68,12 +68,13 @@ def reference(x: Array, y: npt.NDArray[np.int64], u: Array) -> tuple[Array, Arra
     for i in range(len(z)):
         for c in range(CLASSES):
             h = q[i, c] * q.sum() / (CLASSES * q[:, c].sum())
-            rows.append(np.sqrt(h) * z[i])
+            rows.append(np.sqrt(h) * np.append(z[i], 1.0))
             wanted.append(np.sqrt(h) * (np.eye(CLASSES)[c] - 1 / CLASSES))
-    rows += list(np.sqrt(PENALTY) * np.eye(WIDTH))
+    rows += list(np.sqrt(PENALTY) * np.eye(WIDTH, WIDTH + 1))  # the bias is free
     wanted += [np.zeros(CLASSES)] * WIDTH
     solved = np.linalg.lstsq(np.stack(rows), np.stack(wanted), rcond=None)[0].T
-    return SCALE / spread * solved, center
+    weight = SCALE / spread * solved[:, :WIDTH]
+    return weight, SCALE * solved[:, WIDTH] - weight @ center
 
 
 @pytest.mark.parametrize("free", [2, 9])  # fewer images in all than numbers of a feature, and more
@@ -81,9 +82,9 @@ def test_the_head_is_that_of_a_loop_over_images_and_classes(free: int) -> None:
     features, labels = clouds(1, seed=0)
     unlabeled = clouds(free, seed=1, classes=4)[0] if free > 2 else clouds(free, seed=1)[0]
     found = whitened(features, labels, unlabeled, CLASSES, rounds=ROUNDS)
-    weight, center = reference(features.double().numpy(), labels.numpy(), unlabeled.double().numpy())
+    weight, bias = reference(features.double().numpy(), labels.numpy(), unlabeled.double().numpy())
     np.testing.assert_allclose(found.weight, weight, rtol=1e-4, atol=1e-5)
-    expected = (unlabeled.double().numpy() - center) @ weight.T
+    expected = unlabeled.double().numpy() @ weight.T + bias
     np.testing.assert_allclose(found(unlabeled), expected, rtol=1e-4, atol=1e-4)
 
 
@@ -96,6 +97,18 @@ def test_unlabeled_images_tell_which_direction_is_noise() -> None:
         ours.append(right(whitened(*given, shrinkages=(0.1,)), tested, truth))
         theirs.append(right(prototypes(*given), tested, truth))
     assert np.mean(ours) > np.mean(theirs) + 0.15
+
+
+def test_a_class_with_most_of_the_unlabeled_images_takes_no_more_than_its_own() -> None:
+    """The mean of all images is hers then, and seen from there every image resembles the other class."""
+    found = []
+    for seed in range(4):
+        features, labels = clouds(10, seed, noise=0.4, classes=2)
+        free, classes = clouds(60, seed + 100, noise=0.4, classes=2)
+        kept = (classes == 0) | (torch.arange(len(classes)) % 30 == 0)
+        tested, truth = clouds(100, seed + 200, noise=0.4, classes=2)
+        found.append(right(whitened(features, labels, free[kept], 2), tested, truth))
+    assert np.mean(found) > 0.96
 
 
 def test_no_unlabeled_images_leave_a_regression_on_the_labels() -> None:
