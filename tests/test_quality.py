@@ -35,7 +35,7 @@ def scripts() -> dict[str, ast.Module]:
 # From the ground up: a part imports from the floors below its own alone, and from the parts of its floor that
 # are named.
 FLOORS = (
-    {"_version", "errors", "imported"},
+    {"_version", "errors", "imported", "stages"},
     {"ranks", "types"},
     {"passes", "randomness"},
     {"algorithm", "augment", "banks", "losses", "transfer"},
@@ -65,6 +65,7 @@ LOOSE = {
     "quota",
     "passes",
     "ranks",
+    "stages",
 }
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
