@@ -14,6 +14,7 @@ from torch import nn
 
 from ssl_mix.datasets.registry import takes
 from ssl_mix.errors import UserError, check_positive
+from ssl_mix.home import at_home
 from ssl_mix.models.first_weights import images_behind
 from ssl_mix.recipes.body import Body, Tell, climb_body, start_body
 from ssl_mix.recipes.build import GROUPS, fields_of
@@ -98,7 +99,7 @@ def auto(
     Raises:
         ValueError: anything that you can mend, before any training.
     """
-    folder = Path(tempfile.mkdtemp(prefix="ssl-mix-") if out is None else out)
+    folder = Path(tempfile.mkdtemp(prefix="ssl-mix-") if out is None else at_home(out))
     if net is None and not (options.get("net") or options.get("pretrained")):
         net = DEFAULT_NET
 
