@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 
 from torch.utils.tensorboard import SummaryWriter
 
-from ssl_mix.errors import UserError
+from ssl_mix.errors import UserError, nearest
 from ssl_mix.ranks import rank
 
 CONFIG, SPLIT, METRICS, FILES = "config.json", "split.json", "metrics.jsonl", "files.json"
@@ -116,6 +116,9 @@ def read_config(folder: Path) -> dict[str, Any]:
     try:
         config: dict[str, Any] = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError) as error:
+        if not folder.exists():
+            near = nearest(folder.name, (beside.name for beside in folder.parent.glob("*")))
+            raise UserError(f"{folder} holds no run: there is no such folder.{near}") from error
         below = next(runs_below(folder), None)
         hint = "" if below is None else f", but some are below it: name one, {below} for instance"
         raise UserError(f"{folder} holds no run ({CONFIG} is missing){hint}") from error

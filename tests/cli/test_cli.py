@@ -204,7 +204,7 @@ def test_list_names_everything_in_a_line(capsys: pytest.CaptureFixture[str]) -> 
         ),
         (["train", "fixmatch", *QUICK, "--data", "folder", "--train", "nowhere", "--out", "x"], "nowhere"),
         (["train", "fixmatch", *QUICK, "--data", "cifar10", "--labels", "40", "--out", "x"], "--download"),
-        (["resume", "nowhere"], "nowhere holds no run"),
+        (["resume", "nowhere"], "nowhere holds no run: there is no such folder"),
         (["evaluate", "nowhere"], "nowhere holds no run"),
         (["predict", "nowhere", "a.png", "--out", "p.csv"], "nowhere holds no run"),
         (["pseudo-labels", "nowhere", "--out", "l.csv"], "nowhere holds no run"),
