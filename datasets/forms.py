@@ -22,7 +22,7 @@ from ssl_mix.datasets.tables import check_files, is_table, read_table
 from ssl_mix.datasets.tar_shards import read_shards, shards_at
 from ssl_mix.datasets.torch_items import EXPECTED, is_dataset, look_at
 from ssl_mix.errors import UserError
-from ssl_mix.home import at_home
+from ssl_mix.shell import at_home
 
 FORMS = (
     "a folder, tar archives, hf:NAME, a list of files or images or of (one, label), a table (a .csv or .tsv "

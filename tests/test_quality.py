@@ -35,7 +35,7 @@ def scripts() -> dict[str, ast.Module]:
 # From the ground up: a part imports from the floors below its own alone, and from the parts of its floor that
 # are named.
 FLOORS = (
-    {"_version", "errors", "home", "imported", "stages"},
+    {"_version", "errors", "imported", "shell", "stages"},
     {"ranks", "types"},
     {"passes", "randomness"},
     {"algorithm", "augment", "banks", "losses", "transfer"},
@@ -66,7 +66,7 @@ LOOSE = {
     "passes",
     "ranks",
     "stages",
-    "home",
+    "shell",
 }
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef

@@ -15,8 +15,8 @@ from ssl_mix._version import __version__
 from ssl_mix.cli.processes import one_of_many
 from ssl_mix.cli.signature import signature_only, unwrapped
 from ssl_mix.errors import UserError, nearest
-from ssl_mix.home import at_home
 from ssl_mix.runs.stopping import Stopped, stop_at_once
+from ssl_mix.shell import at_home
 
 NO_MEMORY = ("can't allocate memory", "out of memory")  # as PyTorch says it of CPUs and of GPUs
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

@@ -14,7 +14,6 @@ from torch import nn
 
 from ssl_mix.datasets.registry import takes
 from ssl_mix.errors import UserError, check_positive
-from ssl_mix.home import at_home
 from ssl_mix.models.first_weights import images_behind
 from ssl_mix.recipes.body import Body, Tell, climb_body, start_body
 from ssl_mix.recipes.build import GROUPS, fields_of
@@ -29,6 +28,7 @@ from ssl_mix.runs.head import learned_features
 from ssl_mix.runs.prepared import read_data
 from ssl_mix.runs.session import Session, start
 from ssl_mix.runs.trained import TrainedRun
+from ssl_mix.shell import at_home
 
 STEPS = 300
 LR = 0.01

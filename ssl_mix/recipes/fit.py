@@ -13,7 +13,6 @@ from ssl_mix.datasets import DataSet, as_dataset
 from ssl_mix.datasets.pixels import is_array
 from ssl_mix.datasets.tensors import TensorViews
 from ssl_mix.errors import UserError, check_kinds
-from ssl_mix.home import at_home
 from ssl_mix.ranks import count, rank, wait_for_all
 from ssl_mix.recipes.build import build_run, defaults_of
 from ssl_mix.recipes.weights import for_handed_over
@@ -25,6 +24,7 @@ from ssl_mix.runs.session import Session, reopen, start
 from ssl_mix.runs.sizes import fitting_size
 from ssl_mix.runs.stopping import Stopped
 from ssl_mix.runs.trained import TrainedRun, load_trained
+from ssl_mix.shell import at_home
 
 Record = dict[str, float]
 SIZING = ("image_size", "weak", "strong")  # options that decide the size of images

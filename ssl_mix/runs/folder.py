@@ -20,6 +20,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from ssl_mix.errors import UserError, nearest
 from ssl_mix.ranks import rank
+from ssl_mix.shell import quoted
 
 CONFIG, SPLIT, METRICS, FILES = "config.json", "split.json", "metrics.jsonl", "files.json"
 LABELS, LADDER = "labels.json", "auto.json"
@@ -39,7 +40,7 @@ def check_run_folder(folder: Path, *, overwrite: bool) -> None:
     if _holds_run(folder):
         if not overwrite:
             raise UserError(
-                f"{folder} already holds a run: go on with it (ssl-mix resume {folder}), "
+                f"{folder} already holds a run: go on with it (ssl-mix resume {quoted(folder)}), "
                 "replace it (`overwrite`), or choose another `out`"
             )
     elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):

@@ -1,6 +1,7 @@
-"""Paths that begin with ``~``, where no shell has put the home of the user in its place."""
+"""Paths as shells read and take them."""
 
 import os
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -10,3 +11,8 @@ def at_home(given: Any) -> Any:
     if isinstance(given, str | Path) and str(given).split("/")[0] == "~":
         return type(given)(os.path.expanduser(given))
     return given
+
+
+def quoted(path: str | Path | None) -> str:
+    """A path as a shell takes it."""
+    return shlex.quote(str(path))
