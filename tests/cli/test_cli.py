@@ -329,4 +329,5 @@ def test_a_home_that_the_shell_left_and_a_folder_with_a_space(
     main(["train", "supervised", *DIGITS, "--out=~/run"])
     assert (tmp_path / "my home" / "run" / "config.json").exists() and not Path("~").exists()
     assert f"ssl-mix evaluate '{tmp_path}/my home/run'\n" in capsys.readouterr().out
-    assert "already holds" in mistake(["train", "supervised", *DIGITS, "--out", "~/run"], capsys)
+    again = mistake(["train", "supervised", *DIGITS, "--out", "~/run"], capsys)
+    assert f"(ssl-mix resume '{tmp_path}/my home/run')" in again
