@@ -47,8 +47,23 @@ def plain_label(value: Any, where: str) -> Label:
     return None if value == UNKNOWN else value
 
 
+def is_filled(value: Any) -> bool:
+    """Whether a cell is filled; data frames leave NaN, NaT or NA in others, which do not equal themselves."""
+    if value is None or type(value).__name__ == "NAType":  # of which even a comparison is unknown
+        return False
+    return bool(value != "" and value == value)
+
+
+def column_label(value: Any, where: str) -> Label:
+    """A label; data frames turn whole numbers into floats where some are missing."""
+    if not is_filled(value):
+        return None
+    whole = isinstance(value, float) and value.is_integer()
+    return plain_label(int(value) if whole else value, where)
+
+
 def plain_labels(values: Any, where: str) -> list[Label]:
-    """Labels in an array, a tensor or any sequence.
+    """Labels in an array, a tensor or any sequence, in which some may be missing as in a data frame.
 
     Raises:
         ValueError: it has several dimensions, or a label is neither a whole number nor a name.
@@ -60,7 +75,8 @@ def plain_labels(values: Any, where: str) -> list[Label]:
             f"{where}: expected labels that are there, got a tensor without numbers, or a sparse one"
         )
     listed = values.tolist() if isinstance(values, Tensor | np.ndarray) else list(values)
-    return [plain_label(value, where) for value in listed]
+    read = plain_label if all(map(is_filled, listed)) else column_label
+    return [read(value, where) for value in listed]
 
 
 def find_classes(labels: Sequence[Label], known: Sequence[str] | None) -> tuple[str, ...]:

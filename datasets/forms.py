@@ -22,6 +22,7 @@ from ssl_mix.datasets.tables import check_files, is_table, read_table
 from ssl_mix.datasets.tar_shards import read_shards, shards_at
 from ssl_mix.datasets.torch_items import EXPECTED, is_dataset, look_at
 from ssl_mix.errors import UserError, counts_of
+from ssl_mix.shell import at_home
 
 FORMS = (
     "a folder, tar archives, hf:NAME, a list of files or images or of (one, label), a table (a .csv or .tsv "
@@ -59,6 +60,7 @@ def read_form(value: Any, where: str, *, workers: int, progress: Progress | None
     Raises:
         ValueError: it has none of the forms, is empty, or something in it is wrong.
     """
+    value = at_home(value)
     if is_table(value):
         files, labels = read_table(value, where)
         return Given(Files(files), labels)

@@ -69,7 +69,11 @@ def _matches(lines: Sequence[str], files: Sequence[PurePath]) -> list[list[int]]
     for position, file in enumerate(files):
         by_name[file.name].append(position)
     flat = len({file.parent for file in files}) == 1
-    return [_find(PurePosixPath(composed(line)).parts, files, by_name, flat) for line in lines]
+
+    def found(line: str) -> list[int]:
+        return _find(PurePosixPath(composed(line)).parts, files, by_name, flat)
+
+    return [found(line) or found(line.replace("\\", "/")) for line in lines]
 
 
 def _find(

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ssl_mix.datasets.class_names import Label, plain_label
+from ssl_mix.datasets.class_names import Label, column_label, is_filled
 from ssl_mix.errors import UserError, counts_of, verb_for
 
 FILE, LABEL = "file", "label"
@@ -47,11 +47,13 @@ def read_table(table: Any, where: str) -> tuple[list[Path], list[Label]]:
     if unknown or FILE not in columns:
         wrong = f"unknown column {unknown[0]!r}" if unknown else f"no column {FILE!r}"
         raise UserError(f"{where}: {wrong}, expected the columns {FILE!r} and {LABEL!r}")
-    files = [_place(folder, str(name)) if _is_known(name) else None for name in columns[FILE]]
+    files = [_place(folder, str(name)) if is_filled(name) else None for name in columns[FILE]]
     if None in files:
         raise UserError(f"{where}: row {files.index(None) + 1} names no file")
     labels = columns.get(LABEL, [None] * len(files))
-    return check_files([file for file in files if file], where), [_label(label, where) for label in labels]
+    return check_files([file for file in files if file], where), [
+        column_label(label, where) for label in labels
+    ]
 
 
 def _place(folder: Path, name: str) -> Path:
@@ -143,21 +145,6 @@ def _text(path: Path) -> str:
     except UnicodeDecodeError:
         warnings.warn(f"{path} is no UTF-8: read as Windows-1252", stacklevel=4)
         return content.decode("cp1252")
-
-
-def _is_known(value: Any) -> bool:
-    """Whether a cell is filled; data frames leave NaN, NaT or NA in others, which do not equal themselves."""
-    if value is None or type(value).__name__ == "NAType":  # of which even a comparison is unknown
-        return False
-    return bool(value != "" and value == value)
-
-
-def _label(value: Any, where: str) -> Label:
-    """A label; data frames turn whole numbers into floats where some are missing."""
-    if not _is_known(value):
-        return None
-    whole = isinstance(value, float) and value.is_integer()
-    return plain_label(int(value) if whole else value, where)
 
 
 def _named(files: Sequence[Path]) -> str:

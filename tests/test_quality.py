@@ -37,7 +37,7 @@ def scripts() -> dict[str, ast.Module]:
 # From the ground up: a part imports from the floors below its own alone, and from the parts of its floor that
 # are named.
 FLOORS = (
-    {"_version", "errors", "imported"},
+    {"_version", "errors", "imported", "shell", "stages"},
     {"ranks", "types"},
     {"passes", "randomness"},
     {"algorithm", "augment", "banks", "losses", "transfer"},
@@ -67,6 +67,8 @@ LOOSE = {
     "quota",
     "passes",
     "ranks",
+    "stages",
+    "shell",
 }
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ssl_mix.cli.terminal import quoted, say
+from ssl_mix.cli.terminal import say
 from ssl_mix.cli.use import RunFolder, load
 from ssl_mix.errors import UserError, counts_of
 from ssl_mix.export import Quantized, export, export_int8
@@ -10,6 +10,7 @@ from ssl_mix.export.export import To
 from ssl_mix.export.graphs import GRAPHS
 from ssl_mix.export.int8 import MAX_FALL, Int8
 from ssl_mix.runs.trained import Weights
+from ssl_mix.shell import quoted
 
 
 def export_command(

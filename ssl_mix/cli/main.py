@@ -16,6 +16,7 @@ from ssl_mix.cli.processes import one_of_many
 from ssl_mix.cli.signature import signature_only, unwrapped
 from ssl_mix.errors import UserError, nearest
 from ssl_mix.runs.stopping import Stopped, stop_at_once
+from ssl_mix.shell import at_home
 
 NO_MEMORY = ("can't allocate memory", "out of memory")  # as PyTorch says it of CPUs and of GPUs
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -70,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         arguments: default: those of the process. ``--debug`` before the command shows the traceback of such a
             mistake.
     """
-    given = [at_home(word) for word in (sys.argv[1:] if arguments is None else arguments)]
+    given = [word_at_home(word) for word in (sys.argv[1:] if arguments is None else arguments)]
     debug, hook = given[:1] == ["--debug"], threading.excepthook
     drawn = random.getstate()  # the terminal's library draws from it
     try:
@@ -97,11 +98,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(PIPE_CLOSED)
 
 
-def at_home(word: str) -> str:
-    """``--option=~/x`` with the home that shells leave there."""
+def word_at_home(word: str) -> str:
+    """``--option=~/x``, and ``'~/x'`` in quotes, with the home that shells leave there."""
     option, equals, value = word.partition("=")
-    at = word.startswith("--") and equals and value.split("/")[0] == "~"
-    return f"{option}={os.path.expanduser(value)}" if at else word
+    found: str = f"{option}={at_home(value)}" if word.startswith("--") and equals else at_home(word)
+    return found
 
 
 def message_of(error: Exception) -> str:

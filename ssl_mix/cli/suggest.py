@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 import torch
 import tyro
 
-from ssl_mix.cli.terminal import quoted, reading_bar, say, warn
+from ssl_mix.cli.terminal import reading_bar, say, warn
 from ssl_mix.cli.use import check_writable, load
 from ssl_mix.datasets import Split
 from ssl_mix.datasets.splits import checksum
@@ -21,6 +21,7 @@ from ssl_mix.reports.contact_sheet import MOST, write_contact_sheet
 from ssl_mix.reports.csv_files import DIGITS, write_csv
 from ssl_mix.runs.net_options import NetOptions
 from ssl_mix.runs.trained import Weights
+from ssl_mix.shell import quoted
 
 By = Literal["typicality", "badge", "margin", "entropy", "diverse", "random"]
 SHEET = ".jpg"
@@ -106,7 +107,9 @@ def suggest(
         words = f"resume {quoted(run)} --label {quoted(out)} --out NEW_RUN"
     else:
         size = "" if image_size is None else f" --image-size {image_size}"
-        words = f"auto --net {net} --table {quoted(out)} --unlabeled {quoted(unlabeled)}{size} --out RUN"
+        words = (
+            f"auto --net {quoted(net)} --table {quoted(out)} --unlabeled {quoted(unlabeled)}{size} --out RUN"
+        )
     say(f"Next    fill in the column label, then: ssl-mix {words}")
 
 

@@ -3,12 +3,10 @@
 import ctypes
 import platform
 import re
-import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
@@ -55,11 +53,6 @@ def as_flags(message: str) -> str:
         return f"--{name}" if value is None else f"--{name} {value}"
 
     return re.sub(r"`([a-z][a-z_0-9]*)(?:=([^`]*))?`", flag, message)
-
-
-def quoted(path: str | Path | None) -> str:
-    """A path as a shell takes it."""
-    return shlex.quote(str(path))
 
 
 def say(message: str) -> None:

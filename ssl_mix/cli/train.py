@@ -8,7 +8,7 @@ from rich.table import Table
 from ssl_mix.algorithm import Algorithm
 from ssl_mix.cli.help import print_help
 from ssl_mix.cli.processes import began_before
-from ssl_mix.cli.terminal import console, keep_freed_memory, quoted, reading_bar, say, training_bar, warn
+from ssl_mix.cli.terminal import console, keep_freed_memory, reading_bar, say, training_bar, warn
 from ssl_mix.cli.words import Words, read_words
 from ssl_mix.errors import UserError, counts_of
 from ssl_mix.ranks import count, rank
@@ -21,6 +21,7 @@ from ssl_mix.runs.folder import chosen_by_auto, read_config
 from ssl_mix.runs.run import Run
 from ssl_mix.runs.session import Session, reopen, start
 from ssl_mix.runs.stopping import Stopped
+from ssl_mix.shell import quoted
 
 MUCH_WAITING = 0.2  # share of the training time
 SECONDS_THAT_COUNT = 10  # of shorter training it says nothing
@@ -84,7 +85,7 @@ def train_through(session: Session, name: str) -> None:
     try:
         step_through(session, name)
     except Stopped as stopped:
-        say(f"stopped after step {session.trainer.step}; go on with: ssl-mix resume {session.folder}")
+        say(f"stopped after step {session.trainer.step}; go on with: ssl-mix resume {quoted(session.folder)}")
         if rank() == 0:
             write_reports(session)
         sys.exit(stopped.status)

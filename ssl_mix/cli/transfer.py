@@ -21,6 +21,7 @@ from ssl_mix.segmentation.run import (
     resume_segmentation,
     start_segmentation,
 )
+from ssl_mix.shell import quoted
 
 Task = Literal["segmentation"]
 
@@ -75,7 +76,7 @@ def finish(run: SegmentationRun) -> None:
     try:
         step_through(session, "segmentation")
     except Stopped as stopped:
-        say(f"stopped after step {trainer.step}; go on with: ssl-mix resume {session.folder}")
+        say(f"stopped after step {trainer.step}; go on with: ssl-mix resume {quoted(session.folder)}")
         sys.exit(stopped.status)
     with reading_bar() as progress:
         score = run.finish(progress)

@@ -55,8 +55,18 @@ def check_target(logits: Tensor, target: Tensor, classes: int = 2) -> None:
         raise UserError(
             f"target must be a MixedTarget, float class distributions {tuple(logits.shape)} of at least "
             f"{classes} classes or int64 labels {(len(logits), *logits.shape[2:])}, got {target.dtype} "
-            f"{tuple(target.shape)}"
+            f"{tuple(target.shape)}{_conversion(logits, target)}"
         )
+
+
+def _conversion(logits: Tensor, target: Tensor) -> str:
+    """What makes a target of another number type one that counts; nothing where its shape fits none."""
+    if target.shape == logits.shape:
+        return ": pass target.float()"
+    labels = (len(logits), *logits.shape[2:])
+    if tuple(target.shape) == labels:
+        return ": pass target.long()"
+    return ": pass target.squeeze(1)" if tuple(target.shape) == (labels[0], 1, *labels[1:]) else ""
 
 
 def check_dense(target: Tensor, ignore_index: int) -> None:
@@ -92,7 +102,8 @@ def plain_loss(criterion: Any, logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def named(target: MixedTarget | PlainTarget | Tensor) -> MixedTarget | Tensor:
-    """A plain tuple ``(labels_a, labels_b, lam)`` as a :class:`MixedTarget`, anything else as it is."""
-    if type(target) is tuple and len(target) == 3:
-        return MixedTarget(*target)  # type: ignore[arg-type]
+    """A plain tuple ``(labels_a, labels_b, lam)``, or the list that pinning memory makes of one, as a
+    :class:`MixedTarget`, anything else as it is."""
+    if type(target) in (tuple, list) and len(target) == 3 and isinstance(target[0], Tensor):
+        return MixedTarget(*target)
     return target  # type: ignore[return-value]

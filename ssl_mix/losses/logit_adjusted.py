@@ -140,6 +140,11 @@ class LogitAdjustedLoss(nn.Module):
     def __init__(self, class_counts: Tensor, tau: float = 1.0, criterion: nn.Module | None = None) -> None:
         super().__init__()
         check_not_negative("tau", tau)
+        if not isinstance(class_counts, Tensor):
+            raise UserError(
+                f"class_counts must be a tensor (C,), one per class, got {type(class_counts).__name__}: pass "
+                "torch.as_tensor(class_counts)"
+            )
         self.register_buffer("class_counts", class_counts)
         self.tau = tau
         self.criterion = DecoupledMixupLoss(0.0) if criterion is None else criterion

@@ -25,8 +25,7 @@ def activation_maps(net: nn.Module, images: Tensor, labels: Tensor, layer: str |
         net: from images to logits.
         images: (N, C, H, W) float.
         labels: (N,) int64; or (N, C) float, whose evidence adds up.
-        layer: name of a layer that returns maps or tokens; None for the last stage of a network that names
-            them in ``hidden_layers``.
+        layer: name of a layer that returns maps or tokens; None for the last stage of the network.
 
     Returns:
         (N, H, W) float32 with sum 1.

@@ -26,7 +26,7 @@ class AttentiveMix(Mixer):
         alpha: of the Beta distribution.
         top_k: number of cells to keep in every image, unless lam is given; None draws it.
         layer: name of the layer, as in ``net.named_modules()``, that returns the feature map; None for the
-            last stage of a network that names them in ``hidden_layers``.
+            last stage of the network.
 
     Raises:
         ValueError: alpha is not above 0, top_k is no whole number above 0 or exceeds the number of cells, the

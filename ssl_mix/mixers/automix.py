@@ -48,7 +48,7 @@ class AutoMix(Mixer, nn.Module):
     Args:
         alpha: of the Beta distribution.
         layer: name of the layer of the encoder whose feature maps (N, C, h, w) the block sees; None for the
-            last but one of ``net.hidden_layers``.
+            last stage but one of the network.
         channels: C of that layer; None where ``prepare`` is to find out.
         lam_margin: shares this near to 0 or 1 are mixed without the block.
         mask_weight: of the mask term in the loss.

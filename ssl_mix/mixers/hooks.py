@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from ssl_mix.errors import UserError, nearest
 from ssl_mix.ranks import gathered, own_rows
+from ssl_mix.stages import stage_names
 
 WRAPPED = ("module", "_orig_mod")
 
@@ -22,21 +23,20 @@ def unwrapped(net: nn.Module) -> nn.Module:
 
 
 def hidden_layer_names(net: nn.Module) -> Sequence[str]:
-    """The stages that the network names in its attribute ``hidden_layers``.
+    """The stages of the network, see :func:`ssl_mix.stages.stage_names`.
 
     Raises:
-        ValueError: there is no such attribute.
+        ValueError: it names none.
     """
     inner = unwrapped(net)
-    names = getattr(inner, "hidden_layers", None)
+    names = stage_names(inner)
     if not names:
         children = ", ".join(name for name, _ in inner.named_children())
         raise UserError(
             f"{type(inner).__name__} has no hidden_layers that name its stages: name layers yourself, for "
-            "instance "
-            f'layers=("input", "layer1", "layer2") or layer="layer3". It is made of: {children}'
+            f'instance layers=("input", "layer1", "layer2") or layer="layer3". It is made of: {children}'
         )
-    return tuple(names)
+    return names
 
 
 def find_layer(net: nn.Module, name: str) -> nn.Module:

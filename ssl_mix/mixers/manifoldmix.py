@@ -35,7 +35,7 @@ class ManifoldMix(LayerMixer):
     Args:
         alpha: of the Beta distribution.
         layers: module names as in ``net.named_modules()``; "input" or 0 for the images, k for the k-th of the
-            stages in ``net.hidden_layers``. None for the images and the first two stages.
+            stages of the network. None for the images and the first two stages.
 
     Raises:
         ValueError: alpha is not above 0, layers is empty or no such sequence, the network is missing,

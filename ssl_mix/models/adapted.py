@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from ssl_mix.errors import UserError
 from ssl_mix.passes import backbone, is_backbone, logits_in
+from ssl_mix.stages import stage_names
 from ssl_mix.transfer.heads import new_head
 
 SHOWN = 5
@@ -59,7 +60,7 @@ class Adapted(nn.Module):
     def __init__(self, body: nn.Module, head_name: str) -> None:
         super().__init__()
         self.body, self.head_name = body, head_name
-        stages = _stages(body)
+        stages = stage_names(body)
         if stages:
             self.hidden_layers = tuple(f"body.{stage}" for stage in stages)
 
@@ -224,15 +225,3 @@ def _check_alone(net: nn.Module, name: str, head: nn.Linear) -> None:
             f"head {name!r} is used elsewhere in {type(net).__name__} too, as {', '.join(others)}: a "
             "classifier must have weights of its own, so give it a layer of its own or name another"
         )
-
-
-def _stages(body: Any) -> tuple[str, ...]:
-    """Names of the stages: those that the network names, timm's features, or torchvision's layers."""
-    known = dict(body.named_modules())
-    own = getattr(body, "hidden_layers", ())
-    if own:
-        return tuple(own)
-    named = [info["module"] for info in getattr(body, "feature_info", []) if info["module"] in known]
-    stages = [name for name in named if any(True for _ in known[name].parameters())]  # no stem's activation
-    usual = ("layer1", "layer2", "layer3", "layer4")
-    return tuple(stages) or (usual if all(stage in known for stage in usual) else ())

@@ -29,6 +29,7 @@ from ssl_mix.runs.places import check_outside, check_test_is_apart
 from ssl_mix.runs.prepared import read_data
 from ssl_mix.runs.session import Session, start
 from ssl_mix.runs.trained import TrainedRun
+from ssl_mix.shell import at_home
 
 STEPS = 300
 LR = 0.01
@@ -99,7 +100,7 @@ def auto(
     Raises:
         ValueError: anything that you can mend, before any training.
     """
-    folder = Path(tempfile.mkdtemp(prefix="ssl-mix-") if out is None else out)
+    folder = Path(tempfile.mkdtemp(prefix="ssl-mix-") if out is None else at_home(out))
     if net is None and not (options.get("net") or options.get("pretrained")):
         net = DEFAULT_NET
 

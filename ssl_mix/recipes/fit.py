@@ -24,6 +24,7 @@ from ssl_mix.runs.session import Session, reopen, start
 from ssl_mix.runs.sizes import fitting_size
 from ssl_mix.runs.stopping import Stopped
 from ssl_mix.runs.trained import TrainedRun, load_trained
+from ssl_mix.shell import at_home
 
 Record = dict[str, float]
 SIZING = ("image_size", "weak", "strong")  # options that decide the size of images
@@ -92,7 +93,7 @@ def fit(
     if out is None and count() > 1:
         raise UserError("several processes keep one run: name its folder with `out`")
     algorithm = name_of(algorithm)
-    folder = Path(tempfile.mkdtemp(prefix="ssl-mix-") if out is None else out)
+    folder = Path(tempfile.mkdtemp(prefix="ssl-mix-") if out is None else at_home(out))
     options, given = handed_over(labeled, unlabeled, test, net, dict(options), (algorithm, recipe))
     if resume:
         session = reopen(folder, given=given)
@@ -146,6 +147,8 @@ def handed_over(
     else:
         module = None
         options |= {} if net is None else {"net": net}
+    options = {name: at_home(value) for name, value in options.items()}
+    labeled, unlabeled, test = map(at_home, (labeled, unlabeled, test))
     parts = {"labeled": labeled, "unlabeled": unlabeled, "test": test}
     paths = {name: str(value) for name, value in parts.items() if isinstance(value, str | Path)}
     there = {name for name, value in parts.items() if value is not None}
@@ -242,4 +245,4 @@ def load(
         ValueError: no run there, no usable checkpoint, or a network of another kind.
     """
     check_kinds({"folder": folder, "device": device}, {"folder": str | Path, "device": str})
-    return load_trained(Path(folder), device, weights, net=net)
+    return load_trained(Path(at_home(folder)), device, weights, net=net)

@@ -30,6 +30,7 @@ from ssl_mix.runs.pseudo_labels import known_labels, pseudo_label_numbers
 from ssl_mix.runs.reading import reading
 from ssl_mix.runs.session import Session
 from ssl_mix.runs.trained import TrainedRun, load_trained
+from ssl_mix.shell import quoted
 
 Worded = Callable[[str], str]
 NO_TEST = "This run has no test images."
@@ -115,7 +116,7 @@ def told_by(session: Session) -> Told:
     used, pictured = bool(trainer.algorithm.unlabeled_views), not isinstance(images.augmentation, TensorViews)
     if not session.finished:
         tested: Shown | str = (
-            f"The run was stopped: `ssl-mix report {session.folder}` looks at the test images."
+            f"The run was stopped: `ssl-mix report {quoted(session.folder)}` looks at the test images."
         )
     elif not pictured:
         tested = NO_PICTURES

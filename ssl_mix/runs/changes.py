@@ -91,7 +91,8 @@ def moved(options: DataOptions, root: Path) -> DataOptions:
     if lost or not best:
         names = " and ".join(lost or [path.name for path in given.values()])
         raise UserError(
-            f"`data_root` {root} does not hold {names}, which the run learned from: name the folder above"
+            f"`data_root` {root} does not hold {names}, which the run learned from: name the folder above, "
+            "in which it has the name that it had"
         )
     paths: dict[str, Any] = {name: str(path) for name, path in best.items()}
     return dataclasses.replace(options, **paths)

@@ -10,6 +10,7 @@ import torch
 
 from ssl_mix.errors import UserError
 from ssl_mix.runs.reading import load_whole
+from ssl_mix.shell import quoted
 
 FORMAT = "ssl-mix checkpoint 1"
 CURRENT, PREVIOUS = "checkpoint.pt", "checkpoint.previous.pt"
@@ -46,7 +47,7 @@ def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
             temporary.unlink(missing_ok=True)
         raise UserError(
             f"cannot write a checkpoint into {folder}: {error}. The checkpoint before it is untouched: "
-            f"make room and go on with: ssl-mix resume {folder}"
+            f"make room and go on with: ssl-mix resume {quoted(folder)}"
         ) from error
 
 

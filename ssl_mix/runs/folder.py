@@ -18,9 +18,10 @@ from typing import Any, BinaryIO
 
 from torch.utils.tensorboard import SummaryWriter
 
-from ssl_mix.errors import UserError
+from ssl_mix.errors import UserError, nearest
 from ssl_mix.ranks import rank
 from ssl_mix.runs.reading import check_ordinary
+from ssl_mix.shell import quoted
 
 CONFIG, SPLIT, METRICS, FILES = "config.json", "split.json", "metrics.jsonl", "files.json"
 LABELS, LADDER = "labels.json", "auto.json"
@@ -44,7 +45,7 @@ def check_run_folder(folder: Path, *, overwrite: bool) -> None:
     if _holds_run(folder):
         if not overwrite:
             raise UserError(
-                f"{folder} already holds a run: go on with it (ssl-mix resume {folder}), "
+                f"{folder} already holds a run: go on with it (ssl-mix resume {quoted(folder)}), "
                 "replace it (`overwrite`), or choose another `out`"
             )
     elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -130,6 +131,9 @@ def read_config(folder: Path) -> dict[str, Any]:
     try:
         config: dict[str, Any] = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError) as error:
+        if not folder.exists():
+            near = nearest(folder.name, (beside.name for beside in folder.parent.glob("*")))
+            raise UserError(f"{folder} holds no run: there is no such folder.{near}") from error
         below = next(runs_below(folder), None)
         hint = "" if below is None else f", but some are below it: name one, {below} for instance"
         raise UserError(f"{folder} holds no run ({CONFIG} is missing){hint}") from error

@@ -37,6 +37,7 @@ from ssl_mix.runs.reading import reading
 from ssl_mix.runs.reread import reread
 from ssl_mix.runs.run import Run
 from ssl_mix.runs.stopping import Stopped, stop_cleanly
+from ssl_mix.shell import quoted
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ class Session:
             self.save()
             step = self.trainer.step
             raise ChildProcessError(
-                f"{error}. Saved after step {step}: ssl-mix resume {self.folder}"
+                f"{error}. Saved after step {step}: ssl-mix resume {quoted(self.folder)}"
             ) from error
         if not self.finished:
             self.save()

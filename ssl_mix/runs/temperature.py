@@ -7,6 +7,7 @@ from ssl_mix.errors import UserError
 from ssl_mix.evaluation import Temperature
 from ssl_mix.runs.folder import write_text
 from ssl_mix.runs.reading import reading
+from ssl_mix.shell import quoted
 
 CALIBRATION = "calibration.json"
 
@@ -30,7 +31,7 @@ def read_temperature(folder: Path, step: int) -> float:
     Raises:
         ValueError: none was fitted, one for other weights, or one that has no minimum.
     """
-    path, remedy = folder / CALIBRATION, f"fit one with ssl-mix evaluate {folder} --suite calibration"
+    path, remedy = folder / CALIBRATION, f"fit one with ssl-mix evaluate {quoted(folder)} --suite calibration"
     if not path.exists():
         raise UserError(f"{folder} has no temperature for calibrated probabilities: {remedy}")
     with reading(path):

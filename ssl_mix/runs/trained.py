@@ -33,6 +33,7 @@ from ssl_mix.runs.identity import identity_of
 from ssl_mix.runs.reading import reading
 from ssl_mix.runs.run import Run, views_of
 from ssl_mix.runs.temperature import read_temperature
+from ssl_mix.shell import quoted
 from ssl_mix.transfer.head_net import on_body_as
 from ssl_mix.types import Task
 
@@ -191,7 +192,7 @@ def load_trained(
         given._replace(data=None).check(description["given"] | {"data": False})
     state, refused = load_checkpoint(folder, OF_A_RUN)
     if state is None:
-        raise UserError(f"{folder} has no checkpoint yet: train it first (ssl-mix resume {folder})")
+        raise UserError(f"{folder} has no checkpoint yet: train it first (ssl-mix resume {quoted(folder)})")
     check_belongs(state, identity, description, folder)
     chosen, place = _weights(state, weights, folder), resolve_device(device)
     with reading(folder / CURRENT), torch.random.fork_rng(devices=[]):  # first weights are drawn in vain

@@ -204,7 +204,7 @@ def test_list_names_everything_in_a_line(capsys: pytest.CaptureFixture[str]) -> 
         ),
         (["train", "fixmatch", *QUICK, "--data", "folder", "--train", "nowhere", "--out", "x"], "nowhere"),
         (["train", "fixmatch", *QUICK, "--data", "cifar10", "--labels", "40", "--out", "x"], "--download"),
-        (["resume", "nowhere"], "nowhere holds no run"),
+        (["resume", "nowhere"], "nowhere holds no run: there is no such folder"),
         (["evaluate", "nowhere"], "nowhere holds no run"),
         (["predict", "nowhere", "a.png", "--out", "p.csv"], "nowhere holds no run"),
         (["pseudo-labels", "nowhere", "--out", "l.csv"], "nowhere holds no run"),
@@ -319,3 +319,5 @@ def test_a_home_that_the_shell_left_and_a_folder_with_a_space(
     main(["train", "supervised", *DIGITS, "--out=~/run"])
     assert (tmp_path / "my home" / "run" / "config.json").exists() and not Path("~").exists()
     assert f"ssl-mix evaluate '{tmp_path}/my home/run'\n" in capsys.readouterr().out
+    again = mistake(["train", "supervised", *DIGITS, "--out", "~/run"], capsys)
+    assert f"(ssl-mix resume '{tmp_path}/my home/run')" in again

@@ -48,6 +48,14 @@ def test_layouts_and_number_types_give_the_same(make: Any, layout: str, dtype: s
     np.testing.assert_array_equal(pixels(data.train), COLOR.transpose(0, 3, 1, 2))
 
 
+def test_labels_of_a_column_in_which_some_are_missing() -> None:
+    """What data frames make of such columns: floats, or objects with NaN for a name."""
+    for known, missing in ((LABELS.astype(float), np.nan), (LABELS.astype(str).astype(object), np.nan)):
+        known[6:] = missing
+        data = as_dataset((COLOR, known))
+        assert data.train.labels.tolist() == [*LABELS[:6], *[-1] * 6] and data.classes == ("0", "1", "2")
+
+
 def test_floats_are_rounded_to_the_nearest_byte() -> None:
     values = np.linspace(0, 1, 12 * 64).reshape(12, 8, 8)
     found = pixels(as_dataset((values, LABELS)).train)[:, 0]

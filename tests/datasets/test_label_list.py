@@ -49,6 +49,7 @@ def write(folder: Path, content: str) -> Path:
         "train/001.Tern/2.jpg\ntrain/002.Old Swallow/new 3.jpg",
         "train/001.Tern/2.jpg 0\ntrain/002.Old Swallow/new 3.jpg\t1\n",
         "\n  images/001.Tern/2.jpg  \r\n\r\n./002.Old Swallow/new 3.jpg -1\r\n",
+        "train\\001.Tern\\2.jpg\r\n002.Old Swallow\\new 3.jpg\r\n",
         "\ufeff/images/CUB_200_2011/images/001.Tern/2.jpg\n002.Old Swallow/new 3.jpg",
     ],
 )

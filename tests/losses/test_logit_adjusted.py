@@ -97,6 +97,8 @@ def test_wrong_counts_are_refused(counts: Tensor, said: str) -> None:
 
 
 def test_wrong_options_are_refused() -> None:
+    with pytest.raises(UserError, match=r"torch\.as_tensor\(class_counts\)"):
+        BalancedSoftmaxLoss([1, 2, 3, 4])  # type: ignore[arg-type]
     with pytest.raises(UserError, match="tau must not be negative"):
         LogitAdjustedLoss(COUNTS, -1.0)
     with pytest.raises(UserError, match="4"):

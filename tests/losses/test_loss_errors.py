@@ -156,3 +156,19 @@ def test_options_of_a_criterion_are_checked_when_it_is_made(
 def test_targets_that_are_no_tensor(criterion: type[DecoupledMixupLoss], target: Any) -> None:
     with pytest.raises(UserError, match="target must be"):
         criterion()(torch.zeros(3, 5), target)
+
+
+@pytest.mark.parametrize("criterion", [DecoupledMixupLoss(), DecoupledMixupBCELoss(), LUMixLoss()])
+def test_labels_of_another_number_type_are_told_what_makes_them_count(criterion: Any) -> None:
+    one_hot = torch.eye(5, dtype=torch.int64)[LABELS]
+    for target, call in ((one_hot, "float"), (LABELS.int(), "long"), (LABELS[:, None], "squeeze")):
+        with pytest.raises(UserError, match=rf"pass target\.{call}\("):
+            criterion(torch.zeros(3, 5), target)
+
+
+@pytest.mark.parametrize("kind", CRITERIA)
+def test_a_list_is_the_tuple_that_memory_was_pinned_of(kind: Any) -> None:
+    criterion, target = kind().eval(), (LABELS, LABELS + 1, torch.full((3,), 0.3))
+    assert criterion(torch.ones(3, 5).tril(), list(target)) == criterion(torch.ones(3, 5).tril(), target)
+    with pytest.raises(UserError, match="target must be a MixedTarget"):
+        criterion(torch.zeros(3, 5), [0, 1, 2])

@@ -1,13 +1,16 @@
 """ManifoldMix against the network split by hand, and its hooks, which never stay."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
+import timm
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
+from torchvision.models import resnet18
 
 from ssl_mix.errors import UserError
 from ssl_mix.mixers import ManifoldMix, Mixup
@@ -73,6 +76,15 @@ def below(net: Net, name: str, images: Tensor) -> tuple[Tensor, Callable[..., An
     if name == "first":
         return first, lambda h: net.head(net.second(h).relu().mean((2, 3)))
     return net.second(first), lambda h: net.head(h.relu().mean((2, 3)))
+
+
+@pytest.mark.parametrize("kind", [resnet18, partial(timm.create_model, "test_resnet")])
+def test_networks_of_others_tell_their_stages(kind: Callable[..., nn.Module]) -> None:
+    """As they come from timm and torchvision, with nothing around them."""
+    net = kind(num_classes=4).eval()
+    assert ManifoldMix().layer_names(net) == ["input", "layer1", "layer2"]
+    with ManifoldMix(layers=[1]).applied(net, torch.rand(2, 3, 32, 32), torch.arange(2)) as mixed:
+        assert net(mixed.images).shape == (2, 4)
 
 
 @pytest.mark.parametrize("samples", [1, 2, 3, 65])

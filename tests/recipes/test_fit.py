@@ -207,3 +207,12 @@ def test_mistakes_are_told_before_a_folder_is_made(
     with pytest.raises(ValueError, match=message) as refused:
         ssl_mix.fit("fixmatch", **arguments, out=tmp_path / "run")
     assert "--" not in str(refused.value) and not (tmp_path / "run").exists()
+
+
+def test_a_path_may_begin_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folders(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    given: dict[str, Any] = {"labeled": "~/labeled", "unlabeled": Path("~/unlabeled"), "image_size": 16}
+    ssl_mix.fit("fixmatch", **given, **QUICK | {"steps": 1}, net="small-cnn", out="~/run")
+    assert len(ssl_mix.load("~/run").predict("~/test")) == 4 and not Path("~").exists()

@@ -110,7 +110,7 @@ def test_a_run_goes_on_where_its_data_are_now(capsys: pytest.CaptureFixture[str]
     with pytest.raises(SystemExit):
         main(["resume", "run"])
     assert "--data-root" in capsys.readouterr().err
-    with pytest.raises(UserError, match="does not hold test and labeled"):
+    with pytest.raises(UserError, match="does not hold test and labeled.*has the name that it had"):
         reopen(Path("run"), changes=Changes(Path("run")))
     assert reopen(Path("run"), changes=Changes(Path("elsewhere/gulls"))).identity == reopened_before
     again = reopen(Path("run"))  # the folder knows it now
