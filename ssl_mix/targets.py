@@ -135,7 +135,7 @@ class Targets:
             ValueError: an option has no effect on it.
         """
         if self.adaptive_thresholds and not threshold:
-            raise UserError(f"`adaptive_thresholds` follows a threshold, {name} has none: leave it out")
+            raise UserError(f"`adaptive_thresholds` follows a threshold, and {name} has none: leave it out")
         given = [f.name for f in fields(self) if getattr(self, f.name) != f.default]
         if given and not used:
             raise UserError(

@@ -107,7 +107,8 @@ def test_a_signal_outside_training_is_one_line(
         time.sleep(5)
 
     for command in ("evaluate", "use"):  # which has its own name for it
-        monkeypatch.setattr(f"ssl_mix.cli.{command}.load", lambda *_: SimpleNamespace(device="cpu"))
+        loaded = SimpleNamespace(device="cpu"), "none"
+        monkeypatch.setattr(f"ssl_mix.cli.{command}.load_to_answer", lambda *_, loaded=loaded: loaded)
     monkeypatch.setattr("ssl_mix.recipes.auto.learned_features", lambda *_: None)
     monkeypatch.setattr(place, interrupted)
     with pytest.raises(SystemExit) as stop:

@@ -19,7 +19,7 @@ HEAD = {"net": "small-cnn", "pretrained": "none", "tune": "head", "head_start": 
 
 @pytest.fixture(scope="module")
 def head(tmp_path_factory: pytest.TempPathFactory) -> Session:
-    run = build_run("fixmatch", {**OPTIONS, **HEAD, "mix": "dm-as", "steps": 20}).run
+    run = build_run("fixmatch", {**OPTIONS, **HEAD, "mix": "dm-as", "lr": 0.001, "steps": 20}).run
     session = start(run, tmp_path_factory.mktemp("from-head") / "run")
     list(session.records())
     return session

@@ -372,5 +372,5 @@ def test_milestones_of_a_recipe_can_be_taken_away(capsys: pytest.CaptureFixture[
     asked = ["bss", "--recipe", "paper", "--data", "cub200", "--out", "x"]
     run = read_run([*asked, "--schedule", "half-cosine", "--milestones"])
     assert run.config.milestones == () and run.config.schedule == "half-cosine"
-    with pytest.raises(ValueError, match="beyond the 100 steps"):
+    with pytest.raises(ValueError, match="lie beyond 100 steps"):
         TrainConfig(steps=100, schedule="step", milestones=(100, 200))

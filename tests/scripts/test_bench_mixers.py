@@ -1,7 +1,7 @@
 """The benchmark of the mixers counts calls and compares lines as it says."""
 
 import importlib
-import time
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 
@@ -33,11 +33,20 @@ def test_without_timm_there_is_no_ratio_to_it(bench: ModuleType) -> None:
     assert not any("timm" in name for row in table.values() for name in row)
 
 
-def test_time_is_per_call_however_many_fill_a_turn(bench: ModuleType) -> None:
-    works = {"short": lambda: time.sleep(0.001), "long": lambda: time.sleep(0.02)}
-    assert bench.calls_per_turn(works["short"], CPU) > 1 == bench.calls_per_turn(works["long"], CPU)
-    taken = bench.measure_calls(works, 3, CPU)
-    assert 0.001 <= taken["short"] < 0.01 and taken["long"] >= 0.02
+def test_time_is_per_call_however_many_fill_a_turn(
+    bench: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [0.0]
+
+    def call(name: str) -> None:
+        clock[0] += costs[name]
+        calls[name] += 1
+
+    monkeypatch.setattr("time.perf_counter", lambda: clock[0])
+    costs, calls = {"short": 0.001, "long": 0.02}, {"short": 0, "long": 0}
+    works = {name: partial(call, name) for name in costs}
+    assert bench.measure_calls(works, 3, CPU) == pytest.approx(costs)
+    assert calls["long"] == 3 + 5 and calls["short"] in (3 + 5 * 9, 3 + 5 * 10)  # 10 ms a turn
 
 
 def test_every_mixer_has_a_line_that_mixes(bench: ModuleType) -> None:
