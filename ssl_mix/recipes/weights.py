@@ -51,7 +51,6 @@ def for_weights(request: Request, net: NetOptions, config: TrainConfig, options:
     """
     if request.algorithm in CONTRASTIVE:
         options = {**options, "contrast_weight": CONTRAST}
-        config = dataclasses.replace(config, clip_grad=CLIP)
     if request.algorithm == "stochnorm":  # which is about those that follow the batch
         net = dataclasses.replace(net, norms="training")
     size = request.image_size or net.trained_size()
@@ -72,14 +71,16 @@ def for_weights(request: Request, net: NetOptions, config: TrainConfig, options:
     if keeps_the_middle(request, net):
         config = dataclasses.replace(config, start_share=MIDDLE)
         reasons["start_share"] = "the middle between the start and the end is better than both"
-    if request.tune != "head" and many_unlabeled(request.algorithm):
-        options = {**options, "unlabeled_ratio": RATIO}
-        reasons["unlabeled_ratio"] = "a third of the time that 7 takes; more may gain a point"
+    if request.tune != "head":
+        config = dataclasses.replace(config, clip_grad=CLIP)
+        reasons["clip_grad"] = "a few long gradients can destroy the features"
+        if many_unlabeled(request.algorithm):
+            options = {**options, "unlabeled_ratio": RATIO}
+            reasons["unlabeled_ratio"] = "a third of the time that 7 takes; more may gain a point"
     if "contrast_weight" in options:
         reasons["contrast_weight"] = (
             "the contrast reads a projector that is new, and outweighs the labels at 1"
         )
-        reasons["clip_grad"] = "the first gradients of the contrast are large enough to destroy the features"
     return Recipe(data, net, config, options, reasons)
 
 

@@ -107,13 +107,13 @@ def test_the_middle_of_start_and_end_is_kept_where_it_is_a_network(
 
 
 @pytest.mark.parametrize("name", list(ALGORITHMS))
-def test_gradients_of_a_contrast_through_a_new_projector_are_clipped(
+def test_gradients_are_clipped_where_features_are_trained(
     name: str, sources: dict[str, dict[str, str]]
 ) -> None:
-    run, [note] = build_run(name, {"train": "images", **sources["file"]})
-    contrastive = name in ("self-tuning", "bi-tuning")
-    assert run.config.clip_grad == (1.0 if contrastive else None)
-    assert ("`clip_grad=1.0` (" in note) == contrastive
+    for tune in ("all", "head"):
+        run, [note] = build_run(name, {"train": "images", **sources["file"], "tune": tune})
+        assert run.config.clip_grad == (1.0 if tune == "all" else None)
+        assert ("`clip_grad=1.0` (" in note) == (tune == "all")
 
 
 @pytest.mark.parametrize(
