@@ -1,4 +1,4 @@
-"""A mixer in the collate function, run by two workers: its target passes through a DataLoader as it is."""
+"""A mixer in the collate function, run by a worker: its target passes through a DataLoader as it is."""
 
 import torch
 from sklearn.datasets import load_digits
@@ -21,7 +21,7 @@ def main() -> None:
     pixels, classes = load_digits(return_X_y=True)
     images, labels = torch.from_numpy(pixels).float().view(-1, 1, 8, 8) / 16, torch.from_numpy(classes)
     data = TensorDataset(images[:1500], labels[:1500])
-    loader = DataLoader(data, 50, shuffle=True, collate_fn=collate, num_workers=2, persistent_workers=True)
+    loader = DataLoader(data, 50, shuffle=True, collate_fn=collate, num_workers=1, persistent_workers=True)
 
     net = nn.Sequential(nn.Flatten(), nn.Linear(64, 256), nn.ReLU(), nn.Linear(256, 10))
     optimizer = torch.optim.Adam(net.parameters(), lr=3e-3)

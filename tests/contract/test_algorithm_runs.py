@@ -5,12 +5,12 @@ from typing import Any
 import pytest
 import torch
 from algorithm_scene import make, same_bits, timeless
-from algorithm_tables import both, each, everything
+from algorithm_tables import both, each, everything, stateful
 
 from ssl_mix.algorithms import ALGORITHMS
 
 
-@both
+@stateful
 def test_resumed_run_has_the_same_bits(name: str, keywords: dict[str, Any]) -> None:
     length = {"steps": 6, "log_every": 2, "eval_every": 6}
     whole = make(ALGORITHMS[name](**keywords), **length)

@@ -65,8 +65,11 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str
 WAYS = ("file", "file alone", "run", "run as weights", "package", "timm", "torchvision", "handed over")
 
 
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("name", list(ALGORITHMS))
+@pytest.mark.parametrize(
+    ("name", "way"),
+    [(name, "file") for name in ALGORITHMS]
+    + [(name, way) for name in ("supervised", "fixmatch", "stochnorm") for way in WAYS[1:]],
+)
 def test_every_algorithm_follows_weights_of_every_source_and_says_so(
     name: str, way: str, sources: dict[str, dict[str, str]]
 ) -> None:

@@ -236,5 +236,8 @@ def rows(cases: list[tuple[str, dict[str, Any]]]) -> pytest.MarkDecorator:
 
 
 both = rows([*CASES, *REBALANCED])
-fullest = rows([*((name, everything(name)[-1]) for name in ALGORITHMS), *REBALANCED])
+FULLEST = [*((name, everything(name)[-1]) for name in ALGORITHMS), *REBALANCED]
+fullest = rows(FULLEST)
+SELECTING = ("fixmatch", "flexmatch", "mixmatch", "self-tuning")  # each in another way
+stateful = rows([*FULLEST, *((name, adjusted(name)) for name in SELECTING)])
 each = pytest.mark.parametrize("name", list(ALGORITHMS))
