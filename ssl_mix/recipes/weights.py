@@ -20,7 +20,8 @@ from ssl_mix.runs.net_options import GIVEN, NetOptions
 LARGE = 64  # pixels
 STEPS, BATCH, RATE = 200, 24, 1e-3
 RATIO = 2  # unlabeled images for each labeled one, at most
-CONTRAST, CLIP = 0.03, 1.0
+CONTRAST, CONTRAST_CLIP = 0.03, 1.0
+CLIP = 20.0  # about the length of the gradients of plain fine-tuning
 MIDDLE = 0.5
 OWN_KEYS = ("mean-teacher", "simmatch", "simmatchv2", *CONTRASTIVE)  # which learn from their teacher
 ADDED = ("head", "lora")  # ways to tune that leave the weights alone and train something beside them
@@ -72,7 +73,8 @@ def for_weights(request: Request, net: NetOptions, config: TrainConfig, options:
         config = dataclasses.replace(config, start_share=MIDDLE)
         reasons["start_share"] = "the middle between the start and the end is better than both"
     if request.tune != "head":
-        config = dataclasses.replace(config, clip_grad=CLIP)
+        clip = CONTRAST_CLIP if request.algorithm in CONTRASTIVE else CLIP
+        config = dataclasses.replace(config, clip_grad=clip)
         reasons["clip_grad"] = "a few long gradients can destroy the features"
         if many_unlabeled(request.algorithm):
             options = {**options, "unlabeled_ratio": RATIO}
