@@ -99,6 +99,7 @@ def cells() -> Iterator[Cell]:
     tune, match = ("fine-tuning",), ("fixmatch",)
     home, plain, two, few = "caltech50", ("balanced",), ("tail", "foreign"), ("none", "mixup", "as", "dm-as")
     yield from over(home, plain, (2,), METHODS, ("none",), start="probe")
+    yield from over(home, plain, (2,), METHODS, ("mixup", "dm-as"), start="probe")
     yield from over(home, plain, (2, 5), match, TERMS)
     yield from over(home, plain, (2, 5), tune, TERMS)
     yield from over(home, plain, (1, 10), tune, ("none",))
@@ -123,6 +124,9 @@ def cells() -> Iterator[Cell]:
     yield from over(home, plain, (2,), (*match, *tune), TERMS, start="probe")
     yield from over(home, plain, (2,), match, ("as", "mixup"), head="own")
     yield from over(home, two, (5,), (*tune, *match), few)
+    yield from over("cub5", plain, (1, 2, 10), (*tune, *match), few)
+    yield from over("cifar10", plain, (1, 5, 10), (*tune, *match), few)
+    yield from over(home, plain, (2,), METHODS, ("dm", "as"), start="probe")
     yield from over(home, plain, (2, 5), ("self-tuning", "flexmatch"), TERMS)
     for algorithm, mixing in product((*match, *tune), MIXINGS):
         for start, head in product(("prototypes", "probe"), ("shared", "own")):
