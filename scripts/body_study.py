@@ -3,7 +3,7 @@
 ``python scripts/body_study.py --root DIR --net WEIGHTS --runs DIR`` trains each method on five choices of
 five labels a class from the images in ROOT/train, tests on ROOT/test, and writes a JSON line for each run to
 ``scripts/results/body_study.jsonl``; lines that are there are left out. All methods take the same steps; the
-learning rate of each is the better of two on a choice of labels of its own ("phase": "tune").
+learning rate of each is the best of three on a choice of labels of its own ("phase": "tune").
 """
 
 import argparse
@@ -18,7 +18,7 @@ from measuring import append_line, circumstances
 
 OUT = Path(__file__).parent / "results" / "body_study.jsonl"
 LABELS, SPLITS, TUNED_ON = 5, range(5), 100
-RATES = (0.001, 0.004)
+RATES = (0.00025, 0.001, 0.004)
 STEPS = 50
 METHODS = (
     "fine-tuning",
