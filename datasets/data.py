@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ssl_mix.augment.views import Augmentation, Views
 from ssl_mix.datasets.formats import suffix_of, suffixes
-from ssl_mix.datasets.images import ImageSource, ResidentImages
+from ssl_mix.datasets.images import ImageSource, ResidentImages, check_source
 from ssl_mix.datasets.label_range import check_label_range
 from ssl_mix.datasets.own_views import OwnViews
 from ssl_mix.errors import UserError
@@ -50,6 +50,7 @@ class ImageSet:
     foreign: Tensor | None = None
 
     def __post_init__(self) -> None:
+        check_source(self.images)
         if not isinstance(self.labels, torch.Tensor):
             raise UserError(f"labels must be a tensor of int64, got {type(self.labels).__name__}")
         if self.labels.dtype != torch.int64 or self.labels.device.type != "cpu" or self.labels.ndim != 1:
@@ -93,6 +94,12 @@ class DataSet:
     own_views: OwnViews | None = None
 
     def __post_init__(self) -> None:
+        for part in (self.train, self.test):
+            if not isinstance(part, ImageSet | None):
+                raise UserError(
+                    f"the parts of a DataSet must be ImageSets, got {type(part).__name__}: "
+                    "ImageSet(ResidentImages(images), labels) makes one, as_dataset((images, labels)) both"
+                )
         count = len(self.classes)
         check_label_range(self.train.labels, count, "images to learn from", unknown=True)
         if self.test is not None:

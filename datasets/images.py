@@ -17,7 +17,7 @@ from ssl_mix.datasets.decode_many import available_cpus
 from ssl_mix.datasets.pixels import as_images
 from ssl_mix.datasets.shared_heap import shared_heap
 from ssl_mix.datasets.worker_signals import batches_of
-from ssl_mix.errors import check_not_negative
+from ssl_mix.errors import UserError, check_not_negative
 from ssl_mix.ranks import all_rows, count, share_of
 
 MAX_WORKERS = 8
@@ -57,6 +57,15 @@ class ImageSource(Protocol):
             indices: may be endless.
             device: where the batches go.
         """
+
+
+def check_source(images: object) -> None:
+    """Raise unless it is an ``ImageSource``: a tensor, an array or a Dataset is none."""
+    if not hasattr(images, "batches"):
+        raise UserError(
+            f"images must be an ImageSource, got {type(images).__name__}: ssl_mix.datasets.ResidentImages "
+            "makes one of a tensor or an array, and as_dataset(...).train.images is one"
+        )
 
 
 class ResidentImages:

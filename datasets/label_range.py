@@ -17,6 +17,11 @@ def check_label_range(labels: Tensor, num_classes: int, where: str, *, unknown: 
     Raises:
         ValueError: a label is none of them; names it and where it first is.
     """
+    if not isinstance(labels, Tensor):
+        raise UserError(
+            f"{where}: expected labels as a tensor of int64, got {type(labels).__name__}: torch.tensor(...) "
+            "makes one"
+        )
     wrong = ((labels < -int(unknown)) | (labels >= num_classes)).nonzero()
     if not len(wrong):
         return

@@ -33,7 +33,7 @@ class ResidentTensors(ResidentImages):
         except (RuntimeError, TypeError, ValueError) as error:
             raise UserError(
                 f"expected numbers (N, ...) in one tensor or array, got {type(tensors).__name__} ({error}): "
-                "torch.stack joins tensors of one shape"
+                "torch.stack joins tensors of one shape, and those of a TensorDataset are its .tensors"
             ) from error
         if found.ndim < 2 or found.is_complex() or found.dtype == torch.bool:
             raise UserError(
@@ -138,6 +138,12 @@ def tensor_data(
         >>> data.classes, data.train.labels, data.train.images.shape
         (('run', 'walk'), tensor([ 1,  0, -1, -1]), (2, 100))
     """
+    for part, pair in {"labeled": labeled, "test": test}.items():
+        if (pair is not None or part == "labeled") and not _is_pair(pair):
+            raise UserError(
+                f"{part}: expected (X, y), two tensors or arrays, got {type(pair).__name__}: those of a "
+                "TensorDataset are its .tensors"
+            )
     parts = {
         part: ResidentTensors(given)
         for part, given in (("labeled", labeled[0]), ("unlabeled", unlabeled), ("test", test and test[0]))
@@ -161,3 +167,7 @@ def tensor_data(
     alter = {kind: made for kind, made in zip(KINDS, (weak, medium, strong), strict=True) if made is not None}
     views = TensorViews(alter, stored.images.dtype)
     return DataSet(name, names, ImageSet(stored, torch.tensor(numbers)), tested, views)
+
+
+def _is_pair(given: Any) -> bool:
+    return isinstance(given, tuple | list) and len(given) == 2
