@@ -12,7 +12,7 @@ from torch import Tensor
 from ssl_mix.datasets.label_counts import check_one_choice, label_counts
 from ssl_mix.datasets.label_range import check_label_range
 from ssl_mix.datasets.long_tail import check_ratio, long_tail
-from ssl_mix.errors import UserError, counts_of, verb_for
+from ssl_mix.errors import UserError, check_seed, counts_of, verb_for
 
 NAMED = 3
 
@@ -124,6 +124,7 @@ def choose_split(
         >>> labels[list(split.labeled)], labels[list(split.unlabeled)]
         (tensor([0, 0, 1]), tensor([0, 0, 1]))
     """
+    check_seed("seed", seed)
     if not 0 <= validation < 1:
         raise UserError(f"validation must lie in [0, 1), got {validation}")
     if len(classes) != num_classes:

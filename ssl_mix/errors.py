@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Mapping
 from numbers import Integral, Real
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+SEEDS = 2**63
+
 
 class UserError(ValueError):
     """Bad input: the message says what was expected, what came and what to do. The command line prints it and
@@ -131,6 +133,12 @@ def check_not_negative(name: str, value: float) -> None:
     check_number(name, value)
     if not 0 <= value < float("inf"):
         raise UserError(f"{name} must not be negative, got {value}")
+
+
+def check_seed(name: str, value: object) -> None:
+    """Raise unless ``value`` is a whole number in [0, 2^63), which all generators take."""
+    if not isinstance(value, Integral) or isinstance(value, bool) or not 0 <= int(value) < SEEDS:
+        raise UserError(f"{name} must be a whole number from 0 to 2^63 - 1, got {value!r:.40}")
 
 
 def counts_of(count: int, thing: str) -> str:

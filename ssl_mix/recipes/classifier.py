@@ -10,7 +10,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
-from ssl_mix.errors import UserError, check_kinds
+from ssl_mix.errors import UserError, check_kinds, check_seed
 from ssl_mix.recipes.fit import fit
 
 UNLABELED = -1
@@ -138,6 +138,7 @@ def _is_unknown(label: Any) -> bool:
 def _seed_of(random_state: Any) -> int:
     """The seed that ``random_state`` means to scikit-learn: a number itself, else one that is drawn."""
     if isinstance(random_state, Integral):
+        check_seed("random_state", random_state)
         return int(random_state)
     return int(check_random_state(random_state).randint(2**31 - 1))
 

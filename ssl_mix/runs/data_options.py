@@ -21,6 +21,7 @@ from ssl_mix.errors import (
     check_count,
     check_not_negative,
     check_positive,
+    check_seed,
     check_share,
 )
 from ssl_mix.runs.places import check_outside
@@ -140,6 +141,9 @@ class DataOptions:
     cache_images: str | None = None
     workers: int | None = None
 
+    def __post_init__(self) -> None:
+        check_seed("split_seed", 0 if self.split_seed is None else self.split_seed)
+
     def absolute(self) -> "DataOptions":
         """The same with absolute paths, so that a run can be resumed from anywhere."""
         paths = ("data_dir", *PATHS, "label_list", "cache_images")
@@ -251,12 +255,9 @@ class DataOptions:
                 "`unlabeled=DIR`, or `table=FILE`"
             )
         check_choice("data", self.source, DATASETS)
-        if self.crop is not None:
-            check_choice("crop", self.crop, get_args(Crop))
-        if self.augment is not None:
-            check_choice("augment", self.augment, get_args(Policy))
-        if self.randaugment is not None:
-            check_choice("randaugment", self.randaugment, get_args(Variant))
+        for name, known in (("crop", Crop), ("augment", Policy), ("randaugment", Variant)):
+            if getattr(self, name) is not None:
+                check_choice(name, getattr(self, name), get_args(known))
         self._check_sizes()
         check_taken(self.source, {name: ARGUMENTS.get(name, name) for name in self._given()})
         check_choice("drop_copies", self.drop_copies, get_args(Drop))
