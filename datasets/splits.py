@@ -56,17 +56,24 @@ class Split:
             ValueError: the file is missing, is not a split, or its labeled part does not have its SHA-256.
         """
         if path.exists() and not path.is_file():
-            raise UserError(f"expected a split in {path}, which is no ordinary file")
+            raise UserError(
+                f"{path} is no ordinary file, expected a split: put a copy in its place, or train again"
+            )
         try:
             content = json.loads(path.read_text())
-            parts = {name: tuple(content[name]) for name in ("labeled", "validation", "unlabeled")}
+            parts = {name: _positions(content[name]) for name in ("labeled", "validation", "unlabeled")}
             added = tuple((int(position), int(label)) for position, label in content["added"])
             split = cls(**parts, seed=content["seed"], sha256=content["sha256"], added=added)
             found = checksum(split.labeled)
         except Exception as error:  # what the content of a file can lead to has no end
-            raise UserError(f"expected a split in {path}, cannot read one: {error!r}") from error
+            raise UserError(
+                f"{path} is damaged, expected a split ({error!r}): put a copy in its place, or train again"
+            ) from error
         if split.sha256 != found:
-            raise UserError(f"{path} was changed: its labeled images do not have the SHA-256 that it states")
+            raise UserError(
+                f"{path} was changed, its labeled images do not have the SHA-256 that it states: put a copy "
+                "in its place, or train again"
+            )
         return split
 
 
@@ -166,6 +173,18 @@ def choose_split(
         ratio = 1.0 if imbalance_unlabeled is None else imbalance_unlabeled
         unlabeled = _tail(unlabeled, labels, foreign, ratio, unlabeled_per_class, seed, classes)
     return Split(tuple(labeled), tuple(held_out), unlabeled, seed, checksum(labeled))
+
+
+def _positions(given: Sequence[int]) -> tuple[int, ...]:
+    """Positions as a file has them.
+
+    Raises:
+        ValueError: some are none.
+    """
+    wrong = [position for position in given if type(position) is not int or not 0 <= position < 2**63]
+    if wrong:
+        raise ValueError(f"{wrong[0]!r} is no position of an image")
+    return tuple(given)
 
 
 def ranked(positions: Iterable[int], key: str) -> list[int]:

@@ -157,7 +157,7 @@ class DataOptions:
         Raises:
             ValueError: options that contradict each other, or anything the loaders refuse.
         """
-        self._check()
+        self.check()
         return self.adjust(DATASETS[self.source](Path(self.data_dir), **self._keywords(progress)))
 
     def adjust(self, data: DataSet) -> DataSet:
@@ -248,7 +248,8 @@ class DataOptions:
             )
         self._check_tested(self._side)
 
-    def _check(self) -> None:
+    def check(self) -> None:
+        """Raise where options contradict each other or are out of range; no image is looked at."""
         if not (self.data or self.folders):
             raise UserError(
                 "nothing to learn from: give `data=digits`, `data=cifar10`, `train=DIR`, `labeled=DIR` and "
