@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import psutil  # type: ignore[import-untyped]
 import torch
@@ -23,7 +23,7 @@ from ssl_mix.datasets.originals import Files, Form, Originals, Stored
 from ssl_mix.datasets.own_views import OwnViews, Transform
 from ssl_mix.datasets.packed import Paths
 from ssl_mix.datasets.pixel_statistics import channel_statistics
-from ssl_mix.errors import UserError, counts_of, verb_for
+from ssl_mix.errors import UserError, check_choice, counts_of, verb_for
 
 MIN_SIZE = 8
 NAMED = 3
@@ -111,6 +111,8 @@ def assemble_parts(
     Raises:
         ValueError: the image size is under 8, or no file of a class can be read.
     """
+    check_choice("fit", options.fit, get_args(Fit))
+    check_choice("drop_copies", options.drop_copies, get_args(Drop))
     size = options.image_size
     if size < MIN_SIZE:
         raise UserError(f"image_size must be at least {MIN_SIZE}, got {size}")

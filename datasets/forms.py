@@ -136,9 +136,9 @@ def _folder(folder: Path, where: str) -> Given:
 
 
 def _arrays(images: Any, labels: Any, where: str) -> Given:
-    if not len(images):
-        raise UserError(f"{where}: no image, expected some")
     pixels = as_images(images, where)
+    if not len(pixels):
+        raise UserError(f"{where}: no image, expected some")
     gray = pixels.shape[1] == 1
     if labels is None:
         return Given(Arrays(pixels), None, gray=gray)

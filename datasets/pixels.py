@@ -134,6 +134,8 @@ def _as_bytes(images: Tensor, where: str) -> Tensor:
         raise UserError(_other_type(where, images.dtype))
     found = torch.empty(images.shape, dtype=torch.uint8)
     for target, part in zip(torch.split(found, CHUNK), torch.split(images, CHUNK), strict=True):
+        if not len(part):
+            continue
         values = part.float() if part.dtype.itemsize < 4 else part
         if values.isnan().any():
             raise UserError(f"{where}: the images hold NaN, expected floats in [0, 1]")

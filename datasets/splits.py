@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from ssl_mix.datasets.label_counts import check_one_choice, label_counts
-from ssl_mix.datasets.label_range import check_label_range
+from ssl_mix.datasets.label_range import check_label_range, check_labels, positions_in
 from ssl_mix.datasets.long_tail import check_ratio, long_tail
-from ssl_mix.errors import UserError, check_seed, counts_of, verb_for
+from ssl_mix.errors import UserError, check_seed, checking_kinds, counts_of, verb_for
 
 NAMED = 3
 
@@ -77,6 +77,7 @@ class Split:
         return split
 
 
+@checking_kinds
 def choose_split(
     labels: Tensor,
     num_classes: int,
@@ -136,7 +137,9 @@ def choose_split(
         raise UserError(f"validation must lie in [0, 1), got {validation}")
     if len(classes) != num_classes:
         raise UserError(f"classes must be {num_classes} names (num_classes), got {len(classes)}")
+    check_labels(labels)
     check_label_range(labels, num_classes, "images to learn from", unknown=True)
+    listed = None if listed is None else positions_in(listed, "listed").tolist()
     if imbalance is not None and listed is not None:
         raise UserError("a label list names the images to take: leave out `imbalance`, or the list")
     check_one_choice(
