@@ -68,6 +68,13 @@ class Options(NamedTuple):
     drop_copies: Drop = "none"
     cache_images: Path | None = None
 
+    def check(self) -> None:
+        """Raise where one of them is out of range."""
+        check_choice("fit", self.fit, get_args(Fit))
+        check_choice("drop_copies", self.drop_copies, get_args(Drop))
+        if self.image_size < MIN_SIZE:
+            raise UserError(f"image_size must be at least {MIN_SIZE}, got {self.image_size}")
+
     @property
     def form(self) -> Form:
         """How images are stored."""
@@ -111,11 +118,8 @@ def assemble_parts(
     Raises:
         ValueError: the image size is under 8, or no file of a class can be read.
     """
-    check_choice("fit", options.fit, get_args(Fit))
-    check_choice("drop_copies", options.drop_copies, get_args(Drop))
+    options.check()
     size = options.image_size
-    if size < MIN_SIZE:
-        raise UserError(f"image_size must be at least {MIN_SIZE}, got {size}")
     parts = {"training": train} if test is None else {"training": train, "test": test}
     copied = sum(part.images.copied(options.form) for part in parts.values())
     needed = copied * options.channels * size**2

@@ -139,7 +139,6 @@ def choose_split(
         raise UserError(f"classes must be {num_classes} names (num_classes), got {len(classes)}")
     check_labels(labels)
     check_label_range(labels, num_classes, "images to learn from", unknown=True)
-    listed = None if listed is None else positions_in(listed, "listed").tolist()
     if imbalance is not None and listed is not None:
         raise UserError("a label list names the images to take: leave out `imbalance`, or the list")
     check_one_choice(
@@ -230,7 +229,7 @@ def _tail(
 
 
 def _only_listed(members: list[list[int]], listed: Sequence[int], classes: Sequence[str]) -> list[list[int]]:
-    wanted = set(listed)
+    wanted = {*positions_in(listed, "listed").tolist()}
     strangers = wanted.difference(*members)
     if strangers:
         raise UserError(

@@ -7,7 +7,6 @@ import os
 import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from numbers import Integral, Real
-from pathlib import Path
 from typing import Any, Literal, ParamSpec, TypeVar, Union, get_args, get_origin, get_type_hints
 
 P = ParamSpec("P")
@@ -125,7 +124,6 @@ KINDS: dict[Any, tuple[Any, str]] = {
     float: (Real, "a number"),
     str: ((str, os.PathLike), "a word"),
     bool: (bool, "True or False"),
-    Path: (Path, "a pathlib.Path"),
     type(None): (type(None), "None"),
 }
 
