@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ssl_mix.datasets.decode import Scaled, check_channels, quiet, read_image, reason
+from ssl_mix.datasets.decode import Scaled, check_form, quiet, read_image, reason
 from ssl_mix.datasets.decode_many import Progress, available_cpus
 from ssl_mix.datasets.originals import Form
 
@@ -48,7 +48,7 @@ class FilesAhead:
         progress: Progress | None = None,
         label: str = "reading images",
     ) -> None:
-        check_channels(form.channels)
+        check_form(form.size, form.channels, form.fit)
         self.files, self.form, self.progress, self.label = files, form, progress, label
         self.shape = (form.channels, form.size, form.size)
         self.broken: dict[int, str] = {}

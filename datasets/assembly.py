@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import psutil  # type: ignore[import-untyped]
 import torch
@@ -23,7 +23,7 @@ from ssl_mix.datasets.originals import Files, Form, Originals, Stored
 from ssl_mix.datasets.own_views import OwnViews, Transform
 from ssl_mix.datasets.packed import Paths
 from ssl_mix.datasets.pixel_statistics import channel_statistics
-from ssl_mix.errors import UserError, counts_of, verb_for
+from ssl_mix.errors import UserError, check_choice, counts_of, verb_for
 
 MIN_SIZE = 8
 NAMED = 3
@@ -68,6 +68,13 @@ class Options(NamedTuple):
     drop_copies: Drop = "none"
     cache_images: Path | None = None
 
+    def check(self) -> None:
+        """Raise where one of them is out of range."""
+        check_choice("fit", self.fit, get_args(Fit))
+        check_choice("drop_copies", self.drop_copies, get_args(Drop))
+        if self.image_size < MIN_SIZE:
+            raise UserError(f"image_size must be at least {MIN_SIZE}, got {self.image_size}")
+
     @property
     def form(self) -> Form:
         """How images are stored."""
@@ -111,9 +118,8 @@ def assemble_parts(
     Raises:
         ValueError: the image size is under 8, or no file of a class can be read.
     """
+    options.check()
     size = options.image_size
-    if size < MIN_SIZE:
-        raise UserError(f"image_size must be at least {MIN_SIZE}, got {size}")
     parts = {"training": train} if test is None else {"training": train, "test": test}
     copied = sum(part.images.copied(options.form) for part in parts.values())
     needed = copied * options.channels * size**2

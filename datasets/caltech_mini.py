@@ -13,11 +13,13 @@ from ssl_mix.augment.views import Augmentation
 from ssl_mix.datasets.data import DataSet, ImageSet
 from ssl_mix.datasets.images import ResidentImages
 from ssl_mix.datasets.pixel_statistics import channel_statistics
+from ssl_mix.errors import checking_kinds
 
 ARCHIVE = Path(__file__).with_name("caltech_mini.zip")
 SIZE = 128
 
 
+@checking_kinds
 def load_caltech_mini(data_dir: Path | None = None) -> DataSet:
     """450 training and 275 test photographs of 128x128 pixels in 15 classes of Caltech-101.
 

@@ -10,6 +10,7 @@ from torchvision import datasets
 from ssl_mix.augment.views import Augmentation
 from ssl_mix.datasets.data import DataSet, ImageSet, files_needed
 from ssl_mix.datasets.images import ResidentImages
+from ssl_mix.errors import check_choice, checking_kinds
 
 Name = Literal["cifar10", "cifar100"]
 
@@ -21,6 +22,7 @@ STATISTICS = {
 }
 
 
+@checking_kinds
 def load_cifar(name: Name, data_dir: Path, *, download: bool = False) -> DataSet:
     """CIFAR-10 or CIFAR-100: 50,000 training and 10,000 test images of 32x32 pixels in 10 or 100 classes.
 
@@ -35,12 +37,14 @@ def load_cifar(name: Name, data_dir: Path, *, download: bool = False) -> DataSet
     Examples:
         >>> load_cifar("cifar10", Path("data"), download=True)  # doctest: +SKIP
     """
+    check_choice("name", name, SOURCES)
     train, classes = _read(name, data_dir, True, download)
     test, _ = _read(name, data_dir, False, download)
     mean, std = (tuple(value / 255 for value in values) for values in STATISTICS[name])
     return DataSet(name, classes, train, test, Augmentation(mean=mean, std=std))
 
 
+@checking_kinds
 def load_cifar10(data_dir: Path, *, download: bool = False) -> DataSet:
     """CIFAR-10: 50,000 training and 10,000 test images of 32x32 pixels in 10 classes.
 
@@ -50,6 +54,7 @@ def load_cifar10(data_dir: Path, *, download: bool = False) -> DataSet:
     return load_cifar("cifar10", data_dir, download=download)
 
 
+@checking_kinds
 def load_cifar100(data_dir: Path, *, download: bool = False) -> DataSet:
     """CIFAR-100: as many images of 32x32 pixels in 100 classes.
 

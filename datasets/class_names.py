@@ -2,6 +2,7 @@
 
 import unicodedata
 from collections.abc import Iterable, Sequence
+from itertools import count, islice
 from typing import Any
 
 import numpy as np
@@ -74,6 +75,8 @@ def plain_labels(values: Any, where: str) -> list[Label]:
         raise UserError(
             f"{where}: expected labels that are there, got a tensor without numbers, or a sparse one"
         )
+    if not isinstance(values, Iterable) or isinstance(values, str | bytes):
+        raise UserError(f"{where}: expected labels of shape (N,), got {type(values).__name__}")
     listed = values.tolist() if isinstance(values, Tensor | np.ndarray) else list(values)
     read = plain_label if all(map(is_filled, listed)) else column_label
     return [read(value, where) for value in listed]
@@ -100,6 +103,12 @@ def find_classes(labels: Sequence[Label], known: Sequence[str] | None) -> tuple[
         raise UserError(
             f"labeled: expected labels that are all numbers or all names, got {min(numbers)} and {name!r}"
         )
+    if known is None and numbers and len(numbers) <= max(numbers):  # names of 10^9 classes are not made
+        gaps = max(numbers) + 1 - len(numbers)
+        first = islice((repr(str(n)) for n in count() if n not in numbers), min(NAMED, gaps))
+        raise UserError(
+            _missing(", ".join(first) + (f" and {gaps - NAMED} more" if gaps > NAMED else ""), True)
+        )
     if known is None:
         known = [str(n) for n in range(max(numbers) + 1)] if numbers else sorted(given, key=_in_order)
     classes = tuple(map(plain_name, known))
@@ -110,9 +119,13 @@ def find_classes(labels: Sequence[Label], known: Sequence[str] | None) -> tuple[
     found = set(class_numbers(labels, classes, "labeled"))
     missing = [name for number, name in enumerate(classes) if number not in found]
     if missing:
-        hint = ": number the classes 0, 1, ... without gaps, or give names as labels" if numbers else ""
-        raise UserError(f"labeled: no image of class {listed(missing)}, each class needs some{hint}")
+        raise UserError(_missing(listed(missing), bool(numbers)))
     return classes
+
+
+def _missing(names: str, numbered: bool) -> str:
+    hint = ": number the classes 0, 1, ... without gaps, or give names as labels" if numbered else ""
+    return f"labeled: no image of class {names}, each class needs some{hint}"
 
 
 def class_numbers(labels: Iterable[Label], classes: Sequence[str], where: str) -> list[int]:

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from ssl_mix.augment.views import Augmentation, Views
 from ssl_mix.datasets.formats import suffix_of, suffixes
-from ssl_mix.datasets.images import ImageSource, ResidentImages
-from ssl_mix.datasets.label_range import check_label_range
+from ssl_mix.datasets.images import ImageSource, ResidentImages, check_source
+from ssl_mix.datasets.label_range import check_label_range, check_labels
 from ssl_mix.datasets.own_views import OwnViews
 from ssl_mix.errors import UserError
 
@@ -50,16 +50,13 @@ class ImageSet:
     foreign: Tensor | None = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.labels, torch.Tensor):
-            raise UserError(f"labels must be a tensor of int64, got {type(self.labels).__name__}")
-        if self.labels.dtype != torch.int64 or self.labels.device.type != "cpu" or self.labels.ndim != 1:
-            raise UserError(
-                "labels must be one-dimensional int64 on the CPU, got "
-                f"{self.labels.ndim} dimensions of {self.labels.dtype} on {self.labels.device}"
-            )
-        lengths = [len(self.images), len(self.labels)] + ([] if self.files is None else [len(self.files)])
-        if len(set(lengths)) > 1:
-            raise UserError(f"images, labels and files must be equally many, got {lengths}")
+        check_source(self.images)
+        check_labels(self.labels)
+        parts = {name: getattr(self, name) for name in ("images", "labels", "files", "digests", "foreign")}
+        lengths = {name: len(part) for name, part in parts.items() if part is not None}
+        if len({*lengths.values()}) > 1:
+            told = ", ".join(f"{count} {name}" for name, count in lengths.items())
+            raise UserError(f"images, labels and what else there is of each must be equally many, got {told}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,6 +90,12 @@ class DataSet:
     own_views: OwnViews | None = None
 
     def __post_init__(self) -> None:
+        for part in (self.train, *(() if self.test is None else (self.test,))):
+            if not isinstance(part, ImageSet):
+                raise UserError(
+                    f"the parts of a DataSet must be ImageSets, got {type(part).__name__}: "
+                    "ImageSet(ResidentImages(images), labels) makes one, as_dataset((images, labels)) both"
+                )
         count = len(self.classes)
         check_label_range(self.train.labels, count, "images to learn from", unknown=True)
         if self.test is not None:

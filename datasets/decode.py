@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from os import PathLike
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,7 @@ from torch import Tensor
 
 from ssl_mix.datasets.depth import eight_bits
 from ssl_mix.datasets.formats import formats_for
-from ssl_mix.errors import UserError
+from ssl_mix.errors import UserError, check_choice, check_count, checking_kinds
 
 MODES = {1: "L", 3: "RGB"}
 LARGEST_FILE = 2**30
@@ -44,6 +44,7 @@ class UnreadableError(UserError):
     """A file cannot be read as an image."""
 
 
+@checking_kinds
 def decode(path: str | PathLike[str], size: int, channels: int = 3, fit: Fit = "cut") -> Tensor:
     """Read one image: upright, made square, resized.
 
@@ -65,7 +66,7 @@ def decode(path: str | PathLike[str], size: int, channels: int = 3, fit: Fit = "
         (channels, size, size) uint8.
 
     Raises:
-        ValueError: the file cannot be read as an image, or ``channels`` is neither 1 nor 3.
+        ValueError: the file cannot be read as an image, or ``size``, ``channels`` or ``fit`` is out of range.
 
     Examples:
         >>> decode("train/cat/1.png", size=8).shape
@@ -73,7 +74,7 @@ def decode(path: str | PathLike[str], size: int, channels: int = 3, fit: Fit = "
         >>> decode("train/cat/1.png", size=8, channels=1).shape
         torch.Size([1, 8, 8])
     """
-    check_channels(channels)
+    check_form(size, channels, fit)
     try:
         with quiet():
             return torch.from_numpy(np.ascontiguousarray(read_image(path, size, channels, fit)[0]))
@@ -81,8 +82,10 @@ def decode(path: str | PathLike[str], size: int, channels: int = 3, fit: Fit = "
         raise UnreadableError(f"{path} cannot be read as an image: {reason(error)}") from error
 
 
-def check_channels(channels: int) -> None:
-    """Raise unless images can be read with so many channels."""
+def check_form(size: int, channels: int, fit: Fit) -> None:
+    """Raise unless images can be stored so."""
+    check_count("size", size)
+    check_choice("fit", fit, get_args(Fit))
     if channels not in MODES:
         raise UserError(f"channels must be 1 (gray) or 3 (RGB), got {channels}")
 

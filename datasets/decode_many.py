@@ -13,8 +13,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from ssl_mix.datasets.decode import About, Fit, Scaled, check_channels, quiet, read_image, reason
+from ssl_mix.datasets.decode import About, Fit, Scaled, check_form, quiet, read_image, reason
 from ssl_mix.datasets.mapped import MappedImages
+from ssl_mix.errors import checking_kinds
 
 CHUNK = 32
 Found = TypeVar("Found")
@@ -42,6 +43,7 @@ class Reading(NamedTuple):
     scaled: Mapping[Scaled, int] = MappingProxyType({})
 
 
+@checking_kinds
 def decode_all(
     paths: Sequence[Path],
     size: int,
@@ -65,7 +67,7 @@ def decode_all(
         Images (K, channels, size, size) uint8, their positions in ``paths``, and broken files with reasons.
 
     Raises:
-        ValueError: ``channels`` is neither 1 nor 3.
+        ValueError: ``size``, ``channels`` or ``fit`` is out of range.
 
     Examples:
         >>> images, kept, broken = decode_all([Path("train/cat/1.png"), Path("labels.txt")], size=8)
@@ -88,7 +90,7 @@ def read_all(
     label: str = "reading images",
 ) -> Reading:
     """As ``decode_all``, with more to tell; ``keep=False`` checks the files and keeps no pixels."""
-    check_channels(channels)
+    check_form(size, channels, fit)
     shape = len(paths), channels, size, size
 
     def image_at(position: int) -> tuple[npt.NDArray[np.uint8], About]:

@@ -10,11 +10,13 @@ from ssl_mix.datasets.data import DataSet, ImageSet
 from ssl_mix.datasets.images import ResidentImages
 from ssl_mix.datasets.pixel_statistics import channel_statistics
 from ssl_mix.datasets.splits import ranked
+from ssl_mix.errors import checking_kinds
 from ssl_mix.imported import imported
 
 TEST_PER_CLASS = 36
 
 
+@checking_kinds
 def load_digits_data(data_dir: Path | None = None) -> DataSet:
     """1,437 training and 360 test images of 8x8 gray pixels in 10 classes, inside scikit-learn.
 

@@ -23,6 +23,7 @@ from ssl_mix.datasets.decode import Fit
 from ssl_mix.datasets.decode_many import Progress
 from ssl_mix.datasets.folder import list_parts
 from ssl_mix.datasets.packed import Paths
+from ssl_mix.errors import checking_kinds
 
 IMAGE_SIZE = 224
 CUB_URL = "https://data.caltech.edu/records/65de6-vp158/files/CUB_200_2011.tgz"
@@ -65,6 +66,7 @@ class Source(NamedTuple):
 def fine_grained(name: str, about: str, note: str, source: Source) -> Callable[..., DataSet]:
     """The loader of a data set, with ``about`` and ``note`` in its docstring."""
 
+    @checking_kinds
     def load(
         data_dir: Path,
         *,

@@ -13,9 +13,10 @@ from ssl_mix.datasets.formats import others_note
 from ssl_mix.datasets.listing import check_folder, find_copies, look_through
 from ssl_mix.datasets.matched_classes import match_test
 from ssl_mix.datasets.packed import Paths
-from ssl_mix.errors import UserError, counts_of, verb_for
+from ssl_mix.errors import UserError, checking_kinds, counts_of, verb_for
 
 
+@checking_kinds
 def load_folder(
     train: Path,
     test: Path | None = None,
@@ -76,6 +77,7 @@ def list_parts(train: Path, test: Path) -> tuple[Listing, Listing, tuple[str, ..
     return listing, tested, classes
 
 
+@checking_kinds
 def load_two_folders(
     labeled: Path,
     unlabeled: Path,

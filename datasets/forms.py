@@ -15,18 +15,19 @@ from ssl_mix.datasets.decode_many import Progress
 from ssl_mix.datasets.encoded import Encoded
 from ssl_mix.datasets.formats import others_note
 from ssl_mix.datasets.huggingface_data import PREFIX, is_table_of_huggingface, open_table, read_huggingface
+from ssl_mix.datasets.instead import instead_of
 from ssl_mix.datasets.listing import check_folder, look_through
 from ssl_mix.datasets.originals import Arrays, Files, Originals
 from ssl_mix.datasets.pixels import as_images, is_array
 from ssl_mix.datasets.tables import check_files, is_table, read_table
 from ssl_mix.datasets.tar_shards import read_shards, shards_at
-from ssl_mix.datasets.torch_items import EXPECTED, is_dataset, look_at
+from ssl_mix.datasets.torch_items import is_dataset, look_at
 from ssl_mix.errors import UserError, counts_of
 from ssl_mix.shell import at_home
 
 FORMS = (
-    "a folder, tar archives, hf:NAME, a list of files or images or of (one, label), a table (a .csv or .tsv "
-    f"file or a data frame with the columns 'file' and 'label'), (X, y) with arrays or lists, or {EXPECTED}"
+    "a folder, a list of files or images or of (one, label), a table (.csv, .tsv or a data frame), (X, y), a "
+    "Dataset, tar archives or hf:NAME"
 )
 
 
@@ -90,7 +91,8 @@ def read_form(value: Any, where: str, *, workers: int, progress: Progress | None
         return Given(
             seen.images, seen.labels, seen.classes, seen.gray, notes=tuple(scaled_notes(seen.scaled))
         )
-    raise UserError(f"{where}: expected {FORMS}, got {type(value).__name__}")
+    found = f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__
+    raise UserError(f"{where}: expected {FORMS}, got {found}: {instead_of(value)}")
 
 
 def _entries(value: Any, where: str) -> Any:
@@ -134,9 +136,9 @@ def _folder(folder: Path, where: str) -> Given:
 
 
 def _arrays(images: Any, labels: Any, where: str) -> Given:
-    if not len(images):
-        raise UserError(f"{where}: no image, expected some")
     pixels = as_images(images, where)
+    if not len(pixels):
+        raise UserError(f"{where}: no image, expected some")
     gray = pixels.shape[1] == 1
     if labels is None:
         return Given(Arrays(pixels), None, gray=gray)
@@ -156,6 +158,8 @@ def _listed(entries: Sequence[Any], where: str) -> Given:
     files = [entry[0] for entry in entries] if any(paired) else list(entries)
     wrong = [file for file in files if not isinstance(file, str | Path)]
     if wrong:
-        raise UserError(f"{where}: expected {FORMS}, got a list with {type(wrong[0]).__name__}")
+        raise UserError(
+            f"{where}: expected {FORMS}, got a list with {type(wrong[0]).__name__}: {instead_of(wrong[0])}"
+        )
     labels = [plain_label(entry[1], where) for entry in entries] if any(paired) else None
     return Given(Files(check_files(map(Path, files), where)), labels)

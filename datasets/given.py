@@ -18,11 +18,12 @@ from ssl_mix.datasets.listing import find_copies
 from ssl_mix.datasets.matched_classes import match_test
 from ssl_mix.datasets.own_views import Transform, first_view
 from ssl_mix.datasets.pixel_statistics import for_channels
-from ssl_mix.errors import UserError, counts_of, verb_for
+from ssl_mix.errors import UserError, checking_kinds, counts_of, verb_for
 
 SIZE = 32
 
 
+@checking_kinds
 def as_dataset(
     labeled: Any,
     unlabeled: Any = None,
@@ -135,6 +136,7 @@ def as_dataset(
     return dataclasses.replace(data, augmentation=dataclasses.replace(data.of_pixels, **wanted))
 
 
+@checking_kinds
 def load_table(
     table: Path,
     test: Path | None = None,

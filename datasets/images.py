@@ -2,10 +2,12 @@
 
 import gc
 import multiprocessing
+import operator
 import signal
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 import torch
@@ -17,7 +19,7 @@ from ssl_mix.datasets.decode_many import available_cpus
 from ssl_mix.datasets.pixels import as_images
 from ssl_mix.datasets.shared_heap import shared_heap
 from ssl_mix.datasets.worker_signals import batches_of
-from ssl_mix.errors import check_not_negative
+from ssl_mix.errors import UserError, check_not_negative
 from ssl_mix.ranks import all_rows, count, share_of
 
 MAX_WORKERS = 8
@@ -57,6 +59,15 @@ class ImageSource(Protocol):
             indices: may be endless.
             device: where the batches go.
         """
+
+
+def check_source(images: object) -> None:
+    """Raise unless it is an ``ImageSource``: a tensor, an array or a Dataset is none."""
+    if not hasattr(images, "batches"):
+        raise UserError(
+            f"images must be an ImageSource, got {type(images).__name__}: ssl_mix.datasets.ResidentImages "
+            "makes one of a tensor or an array, and as_dataset(...).train.images is one"
+        )
 
 
 class ResidentImages:
@@ -124,6 +135,13 @@ class StreamedImages:
     def __init__(
         self, items: Dataset[Tensor], shape: tuple[int, int, int], *, workers: int | None = None
     ) -> None:
+        if not hasattr(items, "__getitem__") or operator.length_hint(items, -1) < 0:
+            raise UserError(
+                f"items must be a Dataset with a length, got {type(items).__name__}: they are asked for by "
+                "their positions"
+            )
+        if not isinstance(shape, tuple) or len(shape) != 3:
+            raise UserError(f"shape must be (C, H, W), got {shape!r:.40}")
         self.items, self.shape, self.workers = items, shape, worker_count(workers)
 
     def __len__(self) -> int:
@@ -133,7 +151,9 @@ class StreamedImages:
         """See ``ImageSource``."""
         wanted = (index.tolist() for index in indices)
         items, pinned = _OrBlack(self.items, self.shape), device.type == "cuda"
-        for batch, unread in in_workers(items, wanted, _stacked, self.workers, pinned=pinned):
+        for batch, unread in in_workers(
+            items, wanted, partial(_stacked, self.shape), self.workers, pinned=pinned
+        ):
             for reason in unread:
                 warnings.warn(f"{reason}: a black image takes its place", stacklevel=2)
             yield batch.to(device, non_blocking=True)
@@ -202,14 +222,19 @@ class _OrBlack(Dataset[tuple[Any, str | None]]):
 
     def __getitem__(self, index: int) -> tuple[Any, str | None]:
         try:
-            return self.items[index], None
+            item = torch.as_tensor(self.items[index])
+            if tuple(item.shape) != self.shape:
+                raise UserError(
+                    f"images: expected items of the shape {self.shape}, got {tuple(item.shape)} at {index}"
+                )
+            return item, None
         except UnreadableError as error:
             return torch.zeros(self.shape, dtype=torch.uint8), str(error)
 
 
-def _stacked(items: list[tuple[Any, str | None]]) -> tuple[Tensor, list[str]]:
+def _stacked(shape: tuple[int, int, int], items: list[tuple[Any, str | None]]) -> tuple[Tensor, list[str]]:
     """A batch of items, as uint8, and the reasons why some could not be read."""
-    images = torch.stack([torch.as_tensor(item) for item, _ in items])
+    images = torch.stack([item for item, _ in items]) if items else torch.empty(0, *shape, dtype=torch.uint8)
     return as_images(images, "images"), [reason for _, reason in items if reason is not None]
 
 

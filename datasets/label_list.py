@@ -7,12 +7,13 @@ from pathlib import Path, PurePath, PurePosixPath
 
 from ssl_mix.datasets.class_names import composed
 from ssl_mix.datasets.data import DataSet
-from ssl_mix.errors import UserError, told_of
+from ssl_mix.errors import UserError, checking_kinds, told_of
 
 NAMED, LONGEST = 3, 200  # lines, and characters of each, in a message
 LABEL = re.compile(r"\s+[+-]?\d+$")
 
 
+@checking_kinds
 def read_label_list(path: Path, data: DataSet) -> tuple[int, ...]:
     """The training images that a file names.
 

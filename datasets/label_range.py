@@ -1,5 +1,8 @@
-"""Labels that are no class are refused wherever labels come in."""
+"""Labels that are no class, and positions that are none, are refused wherever they come in."""
 
+from collections.abc import Sequence
+
+import torch
 from torch import Tensor
 
 from ssl_mix.errors import UserError
@@ -34,3 +37,34 @@ def check_label_range(labels: Tensor, num_classes: int, where: str, *, unknown: 
         f"{where}: expected labels from {expected}, got {found} at position {first}, and {len(wrong)} such "
         f"in all: {remedy}"
     )
+
+
+def check_labels(labels: object) -> None:
+    """Raise unless labels are one-dimensional int64 on the CPU."""
+    if not isinstance(labels, Tensor):
+        raise UserError(
+            f"labels must be a tensor of int64, got {type(labels).__name__}: torch.tensor(...) makes one"
+        )
+    if labels.dtype != torch.int64 or labels.device.type != "cpu" or labels.ndim != 1:
+        raise UserError(
+            "labels must be one-dimensional int64 on the CPU, got "
+            f"{labels.ndim} dimensions of {labels.dtype} on {labels.device}"
+        )
+
+
+def positions_in(given: Tensor | Sequence[int], name: str) -> Tensor:
+    """Positions (N,), called ``name``, as int64 on the CPU.
+
+    Raises:
+        ValueError: they are none.
+    """
+    try:
+        found = torch.as_tensor(given)
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise UserError(f"{name} must be whole numbers (N,), got {type(given).__name__} ({error})") from error
+    whole = not (found.is_floating_point() or found.is_complex() or found.dtype == torch.bool)
+    if found.ndim != 1 or found.is_meta or not (whole or not len(found)):
+        raise UserError(
+            f"{name} must be whole numbers (N,), got {found.dtype} {tuple(found.shape)} on {found.device}"
+        )
+    return found.to("cpu", torch.int64)

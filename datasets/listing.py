@@ -9,7 +9,7 @@ from typing import NamedTuple
 from ssl_mix.datasets.decode import check_regular, read_bytes
 from ssl_mix.datasets.formats import suffix_of, suffixes
 from ssl_mix.datasets.packed import Paths
-from ssl_mix.errors import UserError
+from ssl_mix.errors import UserError, checking_kinds
 
 # What systems and programs leave beside somebody's images, some of it images too.
 JUNK = {"__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "@eadir", "$recycle.bin", "lost+found"}
@@ -31,6 +31,7 @@ class Found(NamedTuple):
     notes: list[str]
 
 
+@checking_kinds
 def list_images(folder: Path) -> list[Path]:
     """The files in ``folder`` and below whose names end as those of images do, in a fixed order.
 
@@ -44,10 +45,14 @@ def list_images(folder: Path) -> list[Path]:
     Returns:
         Paths that begin with ``folder``.
 
+    Raises:
+        ValueError: it is none.
+
     Examples:
         >>> [path.as_posix() for path in list_images(Path("train"))]
         ['train/cat/1.png', 'train/cat/2.png', 'train/dog/1.png', 'train/dog/2.png']
     """
+    check_folder(folder)
     return list(look_through(folder).images)
 
 

@@ -13,9 +13,10 @@ from ssl_mix.datasets.folder import load_folder, load_two_folders
 from ssl_mix.datasets.given import as_dataset, load_table
 from ssl_mix.datasets.huggingface_data import PREFIX
 from ssl_mix.datasets.tar_shards import shards_at
-from ssl_mix.errors import UserError
+from ssl_mix.errors import UserError, checking_kinds
 
 
+@checking_kinds
 def load_own_images(
     data_dir: Path,
     *,

@@ -43,7 +43,10 @@ def as_images(values: Any, where: str) -> Tensor:
 def check_array(values: Any, where: str) -> None:
     """Raise unless it is an array or a tensor whose numbers are there."""
     if not is_array(values):
-        raise UserError(f"{where}: expected an array or a tensor, got {type(values).__name__}")
+        raise UserError(
+            f"{where}: expected an array or a tensor, got {type(values).__name__}: "
+            "ssl_mix.datasets.as_dataset takes folders, lists and Datasets"
+        )
     if isinstance(values, Tensor) and (values.is_meta or values.layout != torch.strided):
         raise UserError(f"{where}: expected a tensor with its numbers, got one without them, or a sparse one")
 
@@ -58,9 +61,10 @@ def as_original(value: Any, where: str) -> Original:
         return upright(value).image
     if not is_array(value) or value.ndim not in (2, 3):
         shape = f" of shape {tuple(value.shape)}" if is_array(value) else ""
+        remedy = ": torch.cat joins batches to (X, y)" if is_array(value) and value.ndim == 4 else ""
         raise UserError(
             f"{where}: expected an image (Pillow, NumPy or tensor {ONE_LAYOUTS}), got "
-            f"{type(value).__name__}{shape}"
+            f"{type(value).__name__}{shape}{remedy}"
         )
     return _as_bytes(_channels_first(value[None], where, ONE_LAYOUTS), where)[0]
 
@@ -130,6 +134,8 @@ def _as_bytes(images: Tensor, where: str) -> Tensor:
         raise UserError(_other_type(where, images.dtype))
     found = torch.empty(images.shape, dtype=torch.uint8)
     for target, part in zip(torch.split(found, CHUNK), torch.split(images, CHUNK), strict=True):
+        if not len(part):
+            continue
         values = part.float() if part.dtype.itemsize < 4 else part
         if values.isnan().any():
             raise UserError(f"{where}: the images hold NaN, expected floats in [0, 1]")

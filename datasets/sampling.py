@@ -6,7 +6,8 @@ from itertools import count
 import torch
 from torch import Tensor
 
-from ssl_mix.errors import check_positive
+from ssl_mix.datasets.label_range import positions_in
+from ssl_mix.errors import check_count, check_positive, check_seed
 from ssl_mix.randomness import stream_generator
 
 CHUNK = 2**14
@@ -27,7 +28,7 @@ class ShuffledIndex:
         stream: name of the random stream.
 
     Raises:
-        ValueError: ``index`` is empty, or ``batch_size`` is not above 0.
+        ValueError: ``index`` is empty, ``batch_size`` is not above 0, or ``seed`` is none.
 
     Examples:
         >>> order = ShuffledIndex(range(4), 2, seed=0, stream="labeled")
@@ -36,11 +37,12 @@ class ShuffledIndex:
     """
 
     def __init__(self, index: Tensor | Sequence[int], batch_size: int, *, seed: int, stream: str) -> None:
-        check_positive("batch_size", batch_size)
-        check_positive("the number of images to draw from", len(index))
-        self.index = torch.as_tensor(index, dtype=torch.int64)
+        check_count("batch_size", batch_size)
+        check_seed("seed", seed)
+        self.index = positions_in(index, "index")
+        check_positive("the number of images to draw from", len(self.index))
         self.batch_size, self.seed, self.stream = batch_size, seed, stream
-        self._rows = max(1, CHUNK // len(index))
+        self._rows = max(1, CHUNK // len(self.index))
         self._chunks: dict[int, Tensor] = {}
 
     def batch(self, step: int) -> Tensor:

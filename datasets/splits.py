@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from ssl_mix.datasets.label_counts import check_one_choice, label_counts
-from ssl_mix.datasets.label_range import check_label_range
+from ssl_mix.datasets.label_range import check_label_range, check_labels, positions_in
 from ssl_mix.datasets.long_tail import check_ratio, long_tail
-from ssl_mix.errors import UserError, counts_of, verb_for
+from ssl_mix.errors import UserError, check_seed, checking_kinds, counts_of, verb_for
 
 NAMED = 3
 
@@ -56,20 +56,28 @@ class Split:
             ValueError: the file is missing, is not a split, or its labeled part does not have its SHA-256.
         """
         if path.exists() and not path.is_file():
-            raise UserError(f"expected a split in {path}, which is no ordinary file")
+            raise UserError(
+                f"{path} is no ordinary file, expected a split: put a copy in its place, or train again"
+            )
         try:
             content = json.loads(path.read_text())
-            parts = {name: tuple(content[name]) for name in ("labeled", "validation", "unlabeled")}
+            parts = {name: _positions(content[name]) for name in ("labeled", "validation", "unlabeled")}
             added = tuple((int(position), int(label)) for position, label in content["added"])
             split = cls(**parts, seed=content["seed"], sha256=content["sha256"], added=added)
             found = checksum(split.labeled)
         except Exception as error:  # what the content of a file can lead to has no end
-            raise UserError(f"expected a split in {path}, cannot read one: {error!r}") from error
+            raise UserError(
+                f"{path} is damaged, expected a split ({error!r}): put a copy in its place, or train again"
+            ) from error
         if split.sha256 != found:
-            raise UserError(f"{path} was changed: its labeled images do not have the SHA-256 that it states")
+            raise UserError(
+                f"{path} was changed, its labeled images do not have the SHA-256 that it states: put a copy "
+                "in its place, or train again"
+            )
         return split
 
 
+@checking_kinds
 def choose_split(
     labels: Tensor,
     num_classes: int,
@@ -124,10 +132,12 @@ def choose_split(
         >>> labels[list(split.labeled)], labels[list(split.unlabeled)]
         (tensor([0, 0, 1]), tensor([0, 0, 1]))
     """
+    check_seed("seed", seed)
     if not 0 <= validation < 1:
         raise UserError(f"validation must lie in [0, 1), got {validation}")
     if len(classes) != num_classes:
         raise UserError(f"classes must be {num_classes} names (num_classes), got {len(classes)}")
+    check_labels(labels)
     check_label_range(labels, num_classes, "images to learn from", unknown=True)
     if imbalance is not None and listed is not None:
         raise UserError("a label list names the images to take: leave out `imbalance`, or the list")
@@ -165,6 +175,18 @@ def choose_split(
         ratio = 1.0 if imbalance_unlabeled is None else imbalance_unlabeled
         unlabeled = _tail(unlabeled, labels, foreign, ratio, unlabeled_per_class, seed, classes)
     return Split(tuple(labeled), tuple(held_out), unlabeled, seed, checksum(labeled))
+
+
+def _positions(given: Sequence[int]) -> tuple[int, ...]:
+    """Positions as a file has them.
+
+    Raises:
+        ValueError: some are none.
+    """
+    wrong = [position for position in given if type(position) is not int or not 0 <= position < 2**63]
+    if wrong:
+        raise ValueError(f"{wrong[0]!r} is no position of an image")
+    return tuple(given)
 
 
 def ranked(positions: Iterable[int], key: str) -> list[int]:
@@ -207,7 +229,7 @@ def _tail(
 
 
 def _only_listed(members: list[list[int]], listed: Sequence[int], classes: Sequence[str]) -> list[list[int]]:
-    wanted = set(listed)
+    wanted = {*positions_in(listed, "listed").tolist()}
     strangers = wanted.difference(*members)
     if strangers:
         raise UserError(

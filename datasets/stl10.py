@@ -12,7 +12,7 @@ from torchvision import datasets
 from ssl_mix.augment.views import Augmentation
 from ssl_mix.datasets.data import DataSet, ImageSet, files_needed
 from ssl_mix.datasets.images import ResidentImages
-from ssl_mix.errors import UserError
+from ssl_mix.errors import UserError, checking_kinds
 
 SIDE, MIN_SIDE = 96, 8
 CHUNK = 1000
@@ -20,6 +20,7 @@ CHUNK = 1000
 MEAN, STD = (112.4, 109.1, 98.6), (68.4, 66.6, 68.5)
 
 
+@checking_kinds
 def load_stl10(data_dir: Path, *, download: bool = False, image_size: int = SIDE) -> DataSet:
     """STL-10: 5,000 labeled, 100,000 unlabeled and 8,000 test images of 96x96 pixels in 10 classes.
 

@@ -10,6 +10,7 @@ from torchvision import datasets
 from ssl_mix.augment.views import Augmentation
 from ssl_mix.datasets.data import DataSet, ImageSet, files_needed
 from ssl_mix.datasets.images import ResidentImages
+from ssl_mix.errors import checking_kinds
 
 FOLDER = "svhn"
 # As TorchSSL and USB use them. This deviation is smaller than that of the pixels, which is (0.198, 0.201,
@@ -17,6 +18,7 @@ FOLDER = "svhn"
 MEAN, STD = (0.4380, 0.4440, 0.4730), (0.1751, 0.1771, 0.1744)
 
 
+@checking_kinds
 def load_svhn(data_dir: Path, *, download: bool = False, extra: bool = False) -> DataSet:
     """SVHN: 73,257 training and 26,032 test images of 32x32 pixels in 10 classes, the digits.
 

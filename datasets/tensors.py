@@ -11,7 +11,7 @@ from ssl_mix.augment.views import kind_of
 from ssl_mix.datasets.class_names import class_numbers, find_classes, plain_labels
 from ssl_mix.datasets.data import UNKNOWN, DataSet, ImageSet
 from ssl_mix.datasets.images import ResidentImages
-from ssl_mix.errors import UserError
+from ssl_mix.errors import UserError, check_kinds
 
 Alter = Callable[[Tensor, torch.Generator], Tensor]  # of a batch, on its device
 KINDS = ("weak", "medium", "strong")
@@ -29,12 +29,14 @@ class ResidentTensors(ResidentImages):
 
     def __init__(self, tensors: Any) -> None:
         try:
-            found = torch.as_tensor(tensors)
+            found = torch.as_tensor(tensors).detach()
         except (RuntimeError, TypeError, ValueError) as error:
             raise UserError(
                 f"expected numbers (N, ...) in one tensor or array, got {type(tensors).__name__} ({error}): "
-                "torch.stack joins tensors of one shape"
+                "torch.stack joins tensors of one shape, and those of a TensorDataset are its .tensors"
             ) from error
+        if found.is_meta or found.layout != torch.strided:
+            raise UserError("expected a tensor with its numbers, got one without them, or a sparse one")
         if found.ndim < 2 or found.is_complex() or found.dtype == torch.bool:
             raise UserError(
                 f"expected numbers (N, ...), one row or more of them for each example, got {found.dtype} "
@@ -138,11 +140,23 @@ def tensor_data(
         >>> data.classes, data.train.labels, data.train.images.shape
         (('run', 'walk'), tensor([ 1,  0, -1, -1]), (2, 100))
     """
+    check_kinds({"classes": classes, "name": name}, {"classes": Sequence[str] | None, "name": str})
+    for kind, made in zip(KINDS, (weak, medium, strong), strict=True):
+        if made is not None and not callable(made):
+            raise UserError(f"{kind} must be a function of a batch, got {type(made).__name__}")
+    for part, pair in {"labeled": labeled, "test": test}.items():
+        if (pair is not None or part == "labeled") and not _is_pair(pair):
+            raise UserError(
+                f"{part}: expected (X, y), two tensors or arrays, got {type(pair).__name__}: those of a "
+                "TensorDataset are its .tensors"
+            )
     parts = {
         part: ResidentTensors(given)
         for part, given in (("labeled", labeled[0]), ("unlabeled", unlabeled), ("test", test and test[0]))
         if given is not None
     }
+    if "labeled" not in parts:
+        raise UserError("labeled: expected (X, y), two tensors or arrays, got None for X")
     kinds = {part: (found.images.dtype, found.shape) for part, found in parts.items()}
     if len(set(kinds.values())) > 1:
         raise UserError(f"all parts must have one shape and kind of number, got {kinds}")
@@ -161,3 +175,7 @@ def tensor_data(
     alter = {kind: made for kind, made in zip(KINDS, (weak, medium, strong), strict=True) if made is not None}
     views = TensorViews(alter, stored.images.dtype)
     return DataSet(name, names, ImageSet(stored, torch.tensor(numbers)), tested, views)
+
+
+def _is_pair(given: Any) -> bool:
+    return isinstance(given, tuple | list) and len(given) == 2

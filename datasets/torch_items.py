@@ -40,7 +40,8 @@ class Seen(NamedTuple):
 
 def is_dataset(value: Any) -> bool:
     """Whether it has items by position and a length."""
-    return hasattr(value, "__getitem__") and hasattr(value, "__len__")
+    others = isinstance(value, Mapping | bytes | bytearray | type)
+    return not others and hasattr(value, "__getitem__") and hasattr(value, "__len__")
 
 
 def look_at(dataset: Any, where: str, *, workers: int, progress: Progress | None) -> Seen:

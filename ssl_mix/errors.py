@@ -2,11 +2,16 @@
 
 import difflib
 import functools
+import inspect
 import os
 import types
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from numbers import Integral, Real
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, ParamSpec, TypeVar, Union, get_args, get_origin, get_type_hints
+
+P = ParamSpec("P")
+R = TypeVar("R")
+SEEDS = 2**63
 
 
 class UserError(ValueError):
@@ -39,8 +44,8 @@ def check_kinds(values: Mapping[str, object], hints: Mapping[str, Any]) -> None:
     anything."""
     for name, value in values.items():
         if name in hints and not fits(value, hints[name]):
-            expected = " or ".join(kinds_in(hints[name]))
-            raise UserError(f"{name} must be {expected}, got {type(value).__name__} {value!r:.60}")
+            expected, found = " or ".join(kinds_in(hints[name])), " ".join(repr(value).split())
+            raise UserError(f"{name} must be {expected}, got {type(value).__name__} {found:.60}")
 
 
 def plain_hints(function: Callable[..., Any]) -> dict[str, Any]:
@@ -66,18 +71,36 @@ def with_checked_kinds(constructor: Callable[..., None]) -> Callable[..., None]:
     return checked
 
 
+def checking_kinds(function: Callable[P, R]) -> Callable[P, R]:
+    """A function, or a constructor, that raises, before it does anything, for an argument of another kind
+    than its hint allows."""
+    hints, signature = functools.cache(lambda: plain_hints(function)), inspect.signature(function)
+
+    @functools.wraps(function)
+    def checked(*values: P.args, **options: P.kwargs) -> R:
+        check_kinds(signature.bind(*values, **options).arguments, hints())
+        return function(*values, **options)
+
+    return checked
+
+
 def fits(value: object, hint: Any) -> bool:
     """Whether a value, of Python or NumPy or read from JSON, is of a kind that a type hint allows.
 
     A number is no truth value, a list will do for a tuple, and a path for a word.
     """
     origin, parts = get_origin(hint), get_args(hint)
+    if hint is Any:
+        return True
     if origin in (Union, types.UnionType):
         return any(fits(value, kind) for kind in parts)
     if origin is Literal:
         return any(type(value) is type(known) and value == known for known in parts)
     if origin is tuple:
         return isinstance(value, list | tuple) and all(fits(part, parts[0]) for part in value)
+    if origin is Sequence:  # an array or a tensor is one too, and a word is none of words
+        listed = not isinstance(value, list | tuple) or all(fits(part, parts[0]) for part in value)
+        return listed and hasattr(value, "__getitem__") and not isinstance(value, str | bytes | Mapping)
     if hint in KINDS and hint is not type(None):
         return isinstance(value, KINDS[hint][0]) and (hint is bool or not isinstance(value, bool))
     kind = origin or hint
@@ -91,7 +114,7 @@ def kinds_in(hint: Any) -> list[str]:
         return [word for kind in parts for word in kinds_in(kind)]
     if origin is Literal:
         return [", ".join(map(repr, parts))]
-    if origin is tuple:
+    if origin in (tuple, Sequence):
         return [f"several, each {kinds_in(parts[0])[0]}"]
     return [KINDS[hint][1] if hint in KINDS else getattr(hint, "__name__", str(hint))]
 
@@ -131,6 +154,12 @@ def check_not_negative(name: str, value: float) -> None:
     check_number(name, value)
     if not 0 <= value < float("inf"):
         raise UserError(f"{name} must not be negative, got {value}")
+
+
+def check_seed(name: str, value: object) -> None:
+    """Raise unless ``value`` is a whole number in [0, 2^63), which all generators take."""
+    if not isinstance(value, Integral) or isinstance(value, bool) or not 0 <= int(value) < SEEDS:
+        raise UserError(f"{name} must be a whole number from 0 to 2^63 - 1, got {value!r:.40}")
 
 
 def counts_of(count: int, thing: str) -> str:

@@ -10,9 +10,16 @@ import hashlib
 import torch
 from torch import Tensor
 
+from ssl_mix.errors import check_seed
+
 
 def stream_seed(seed: int, stream: str, step: int = 0) -> int:
-    """A 63-bit seed from SHA-256 of ``seed/stream/step``: streams and steps are independent of each other."""
+    """A 63-bit seed from SHA-256 of ``seed/stream/step``: streams and steps are independent of each other.
+
+    Raises:
+        ValueError: the seed is no whole number in [0, 2^63).
+    """
+    check_seed("seed", seed)
     digest = hashlib.sha256(f"{seed}/{stream}/{step}".encode()).digest()
     return int.from_bytes(digest[:8], "little") >> 1
 

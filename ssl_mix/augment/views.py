@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol
+from typing import Literal, Protocol, get_args
 
 import torch
 from torch import Tensor
@@ -17,7 +17,15 @@ from ssl_mix.augment.randaugment import RandAugment
 from ssl_mix.augment.resized_crop import random_resized_crop
 from ssl_mix.augment.trivial import TrivialAugment
 from ssl_mix.augment.weak import flip_and_crop
-from ssl_mix.errors import UserError, nearest
+from ssl_mix.errors import (
+    UserError,
+    check_choice,
+    check_count,
+    check_not_negative,
+    check_positive,
+    check_share,
+    nearest,
+)
 
 Policy = Literal["randaugment", "ctaugment", "trivial", "augmix"]
 ALTERED = ("medium", "strong")  # kinds of views that a policy alters
@@ -76,6 +84,9 @@ class Augmentation:
             learned; "trivial", one operation of any strength; "augmix", blends of chains, without Cutout.
         size: side of what the network sees, a crop of the stored image; default: the stored image itself.
         test_size: side of the central square that an evaluation sees, where that is another.
+
+    Raises:
+        ValueError: an option is out of range.
     """
 
     mean: tuple[float, ...]
@@ -88,6 +99,22 @@ class Augmentation:
     policy: Policy = "randaugment"
     size: int | None = None
     test_size: int | None = None
+
+    def __post_init__(self) -> None:
+        if len(self.mean) != len(self.std) or not self.mean:
+            raise UserError(
+                f"mean and std must have a number for each channel, got {len(self.mean)} and {len(self.std)}"
+            )
+        for mean, std in zip(self.mean, self.std, strict=True):
+            check_share("mean", mean)
+            check_positive("std", std)
+        check_not_negative("padding", self.padding)
+        check_positive("geometry", self.geometry)
+        for name, known in (("crop", Crop), ("variant", Variant), ("policy", Policy)):
+            check_choice(name, getattr(self, name), get_args(known))
+        for name in ("size", "test_size"):
+            if getattr(self, name) is not None:
+                check_count(name, getattr(self, name))
 
     def seen(self, shape: tuple[int, int, int]) -> tuple[int, int, int]:
         """The shape (C, H, W) of what the network sees of stored images of ``shape``.

@@ -10,7 +10,7 @@ from ssl_mix.cli.suggest import SHEET, check_outputs
 from ssl_mix.cli.terminal import reading_bar, say, warn
 from ssl_mix.cli.use import load
 from ssl_mix.datasets import DataSet, Split, choose_split
-from ssl_mix.errors import UserError, counts_of, verb_for
+from ssl_mix.errors import UserError, check_seed, counts_of, verb_for
 from ssl_mix.labeling.findings import Finding, name_of
 from ssl_mix.labeling.findings import audit as examine
 from ssl_mix.labeling.scene import Scene, read_labeled, scene_of_network, scene_of_run, size_for
@@ -51,6 +51,7 @@ def audit(
         overwrite: replace files that are there.
     """
     check_outputs(out, overwrite=overwrite)
+    check_seed("seed", seed)
     if (run is None) == (data is None):
         raise UserError("expected the folder of a run, or labeled images without one (`data=DIR`)")
     with reading_bar() as progress:

@@ -9,7 +9,7 @@ from ssl_mix.augment import Augmentation
 from ssl_mix.cli.terminal import reading_bar, say, warn
 from ssl_mix.cli.use import check_writable
 from ssl_mix.datasets import DataSet
-from ssl_mix.errors import UserError, check_count
+from ssl_mix.errors import UserError, check_count, check_seed
 from ssl_mix.mixers import Mixer
 from ssl_mix.reports.mixer_grid import Panel, draw_mixers
 from ssl_mix.reports.mixing_shown import SHARES, choose_rows, learned_mixers, mix_with_all, resized
@@ -46,6 +46,7 @@ def show_mixers(
         check_count("sizes", size)
     if not sizes:
         raise UserError("expected at least one of --sizes, got none")
+    check_seed("seed", seed)
     check_writable(out, overwrite=overwrite)
     with reading_bar() as progress:
         found = data.load(progress)

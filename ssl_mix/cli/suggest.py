@@ -11,7 +11,7 @@ from ssl_mix.cli.terminal import reading_bar, say, warn
 from ssl_mix.cli.use import check_writable, load
 from ssl_mix.datasets import Split
 from ssl_mix.datasets.splits import checksum
-from ssl_mix.errors import UserError, check_count, counts_of
+from ssl_mix.errors import UserError, check_count, check_seed, counts_of
 from ssl_mix.labeling.findings import name_of
 from ssl_mix.labeling.k_means_plus_plus import Chosen
 from ssl_mix.labeling.methods import METHODS, Pool, default_method
@@ -84,6 +84,7 @@ def suggest(
         overwrite: replace files that are there.
     """
     check_count("n", n)
+    check_seed("seed", seed)
     check_outputs(out, overwrite=overwrite)
     if (run is None) == (unlabeled is None):
         raise UserError("expected the folder of a run, or images without one (`unlabeled=DIR`)")

@@ -141,7 +141,7 @@ def predict_command(
 
     Args:
         run: folder of the run, or a file that export has written.
-        paths: images, and folders that are searched for images.
+        paths: images, and folders that are searched for images; one that comes twice has one row.
         out: the CSV file.
         top: how many classes to name for each image.
         calibrated: make the confidence what it says, by the temperature that ssl-mix evaluate RUN --suite

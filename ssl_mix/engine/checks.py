@@ -20,7 +20,8 @@ from ssl_mix.types import Batch, Nets, Step, StepOutput
 
 KINDS = {"algorithm": Algorithm, "net": nn.Module, "data": DataSet, "split": Split, "config": TrainConfig}
 MAKING = {
-    "data": "a loader of ssl_mix.datasets makes one of files, DataSet(...) of tensors",
+    "data": "ssl_mix.datasets.as_dataset makes one of folders, lists, (X, y) and Datasets, as a DataLoader's "
+    ".dataset",
     "split": "ssl_mix.datasets.choose_split makes one",
 }
 TRIAL = 2  # images: with one alone, some networks drop the axis of the batch

@@ -11,6 +11,7 @@ from ssl_mix.errors import (
     check_kinds,
     check_not_negative,
     check_positive,
+    check_seed,
     check_share,
     counts_of,
 )
@@ -66,7 +67,8 @@ class TrainConfig:
         ema_buffers: the teacher copies the student's batch-norm statistics, or averages them.
         start_share: share of the weights that the run starts from in those that are evaluated and kept, the
             teacher's: 0.5 takes the middle between a pre-trained network and what training made of it.
-        seed: of the weights, the order, the augmentation and the mixing, each a random stream of its own.
+        seed: of the weights, the order, the augmentation and the mixing, each a random stream of its own; a
+            whole number from 0 to 2^63 - 1, as every seed here.
         device: "auto" takes a GPU where there is one; else "cpu", "cuda", "cuda:1".
         amp: "bf16" computes in bfloat16 where autocast allows it; "fp16" in float16, with a loss scale, for
             GPUs without bfloat16; "auto" does the first that a GPU can, and on a CPU the first where that has
@@ -126,6 +128,7 @@ class TrainConfig:
         worded = ("optimizer", "schedule", "amp", "ema_buffers", "test_scored", "device")  # told below
         hints = get_type_hints(TrainConfig)
         check_kinds({n: v for n, v in vars(self).items() if n not in worded}, hints)
+        check_seed("seed", self.seed)
         check_positive("lr", self.lr)
         check_positive("head_lr_factor", self.head_lr_factor)
         for name in ("steps", "batch_size", "accumulate", "repeated_augmentation", "lr_every", "log_every"):

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from ssl_mix.augment.crops import Crops, ten_crops
 from ssl_mix.augment.views import Views
 from ssl_mix.datasets import ImageSource
+from ssl_mix.datasets.images import check_source
 from ssl_mix.datasets.label_range import check_label_range
 from ssl_mix.errors import UserError
 from ssl_mix.passes import evaluating
@@ -52,6 +53,7 @@ def predict_logits(
         >>> predict_logits(net, data.test.images, data.augmentation, torch.device("cpu")).shape
         torch.Size([360, 10])
     """
+    check_source(images)
     size = augmentation.seen(images.shape)[-1]
     if crops == "ten" and (len(images.shape) != 3 or size == min(images.shape[1:])):
         raise UserError(

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from ssl_mix.errors import check_count
+from ssl_mix.errors import check_count, check_seed
 from ssl_mix.evaluation.confusion import predicted_classes
 from ssl_mix.evaluation.top_k import among_top
 
@@ -40,10 +40,11 @@ def bootstrap_intervals(
         (0.25, 1.0)
     """
     check_count("resamples", resamples)
+    check_seed("seed", seed)
     predicted, classes = predicted_classes(probabilities, labels).cpu(), probabilities.shape[1]
     five = among_top(probabilities, labels, 5).cpu() if classes > 5 else None
     labels, count = labels.cpu(), len(labels)
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(int(seed))
     found: dict[str, list[Tensor]] = {}
     for start in range(0, resamples, max(1, DRAWN // count)):
         rows = min(max(1, DRAWN // count), resamples - start)

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from ssl_mix.augment.views import Views
 from ssl_mix.datasets import ImageSource
+from ssl_mix.datasets.images import check_source
 from ssl_mix.evaluation.accuracy import at_once
 from ssl_mix.passes import backbone, evaluating
 
@@ -44,6 +45,7 @@ def plain_features(
         >>> plain_features(net, images, data.of_pixels, torch.device("cpu"), indices=first).shape
         torch.Size([4, 64])
     """
+    check_source(images)
     body = backbone(net)
     wanted = torch.arange(len(images)) if indices is None else indices
     found = [torch.empty(0, body.head.in_features)]

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from ssl_mix.errors import UserError, check_choice, counts_of
+from ssl_mix.errors import UserError, check_choice, check_positive, checking_kinds, counts_of
 from ssl_mix.export.answering import answering
 from ssl_mix.export.deployed import About, Deployed, about
 from ssl_mix.export.graphs import GRAPHS
@@ -19,6 +19,7 @@ from ssl_mix.export.weights import rebuilt, write_safetensors, write_timm
 from ssl_mix.runs.answered import Answered, answer_test_part
 from ssl_mix.runs.folder import read_config
 from ssl_mix.runs.trained import TrainedRun
+from ssl_mix.shell import at_home
 
 To = Literal["onnx", "exported", "torchscript", "safetensors", "timm", "huggingface"]
 SUFFIXES = {**{name: graph.suffix for name, graph in GRAPHS.items()}, "safetensors": ".safetensors"}
@@ -48,10 +49,11 @@ class Compared(NamedTuple):
     accuracy: float | None
 
 
+@checking_kinds
 def export(
     trained: TrainedRun,
     to: To,
-    out: Path,
+    out: str | Path,
     *,
     temperature: float = 1.0,
     overwrite: bool = False,
@@ -74,7 +76,9 @@ def export(
         ValueError: the format is unknown or cannot hold this network, the suffix is another's, there is
             something at ``out``, a package is missing, or the result differs from the run.
     """
+    out = Path(at_home(out))
     check_choice("to", to, get_args(To))
+    check_positive("temperature", temperature)
     check_out(out, to, overwrite=overwrite)
     config = read_config(trained.folder)
     known = about(trained, config["algorithm"]["name"], temperature)

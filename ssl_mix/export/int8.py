@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple, get_args
 import torch
 from torch import Tensor
 
-from ssl_mix.errors import UserError, check_choice, check_share, counts_of
+from ssl_mix.errors import UserError, check_choice, check_positive, check_share, checking_kinds, counts_of
 from ssl_mix.export.deployed import KEY, About, Deployed, about
 from ssl_mix.export.export import check_out, compare, images_of
 from ssl_mix.export.graphs import INPUT, check_onnx, described, read_onnx, write_onnx
@@ -20,6 +20,7 @@ from ssl_mix.runs.answered import Answered, answer_test_part
 from ssl_mix.runs.folder import read_config
 from ssl_mix.runs.learned import read_learned, split_of
 from ssl_mix.runs.trained import TrainedRun
+from ssl_mix.shell import at_home
 
 Int8 = Literal["dynamic", "static"]
 MAX_FALL = 0.02  # of the accuracy
@@ -46,10 +47,11 @@ class Quantized(NamedTuple):
     bytes_after: int
 
 
+@checking_kinds
 def export_int8(
     trained: TrainedRun,
     int8: Int8,
-    out: Path,
+    out: str | Path,
     *,
     temperature: float = 1.0,
     max_fall: float = MAX_FALL,
@@ -71,6 +73,8 @@ def export_int8(
         ValueError: there is something at ``out``, a package is missing, the run has no test images, its
             training images are not there any more, or the accuracy falls by more than ``max_fall``.
     """
+    out = Path(at_home(out))
+    check_positive("temperature", temperature)
     check_choice("int8", int8, get_args(Int8))
     check_share("max_fall", max_fall)
     check_out(out, "onnx", overwrite=overwrite)

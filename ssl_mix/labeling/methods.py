@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ssl_mix.errors import UserError, check_choice, check_count, counts_of, verb_for
+from ssl_mix.errors import UserError, check_choice, check_count, check_seed, counts_of, verb_for
 from ssl_mix.labeling.badge import badge
 from ssl_mix.labeling.k_means_plus_plus import Chosen, diverse
 from ssl_mix.labeling.typiclust import typiclust
@@ -58,6 +58,7 @@ def suggest(pool: Pool, count: int, by: str, *, seed: int = 0) -> Chosen:
     """
     check_choice("by", by, METHODS)
     check_count("n", count)
+    check_seed("seed", seed)
     method = METHODS[by]
     if method.asks_classifier and pool.probabilities is None:
         free = ", ".join(name for name, other in METHODS.items() if not other.asks_classifier)

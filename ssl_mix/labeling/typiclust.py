@@ -5,7 +5,7 @@ import warnings
 import torch
 from torch import Tensor
 
-from ssl_mix.errors import check_count
+from ssl_mix.errors import check_count, check_seed
 from ssl_mix.imported import imported
 from ssl_mix.labeling.checks import check_features, check_known
 from ssl_mix.labeling.k_means_plus_plus import Chosen, distances
@@ -40,6 +40,7 @@ def typiclust(features: Tensor, count: int, *, known: Tensor | None = None, seed
     """
     check_features(features)
     check_count("count", count)
+    check_seed("seed", seed)
     known = features.new_zeros(0, features.shape[1]) if known is None else known
     check_known(known, features)
     count = min(count, len(features))

@@ -4,7 +4,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ssl_mix.errors import UserError
+from ssl_mix.errors import UserError, checking_kinds
 from ssl_mix.passes import backbone, is_backbone, logits_in
 from ssl_mix.stages import stage_names
 from ssl_mix.transfer.heads import new_head
@@ -124,6 +124,7 @@ class Adapted(nn.Module):
         return logits_in(self.body(x), self.body)
 
 
+@checking_kinds
 def adapt(net: nn.Module, head: str | None = None) -> nn.Module:
     """A network as this package needs it, with ``net.features(x)`` and ``net.head``, whoever wrote it.
 

@@ -10,7 +10,7 @@ import torchvision
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from ssl_mix.errors import UserError, check_count, check_kinds, check_share, nearest
+from ssl_mix.errors import UserError, check_count, check_kinds, check_share, checking_kinds, nearest
 from ssl_mix.models.from_packages import lite
 from ssl_mix.models.from_timm import timm_network
 from ssl_mix.models.from_torchvision import resnet18, resnext50, torchvision_network
@@ -18,6 +18,7 @@ from ssl_mix.models.preact_resnet import PreActResNet18
 from ssl_mix.models.pretrained import WITHOUT_DOWNLOAD, load_pretrained
 from ssl_mix.models.pvt import PVTTiny
 from ssl_mix.models.small_cnn import SmallCNN
+from ssl_mix.models.weight_files import check_there
 from ssl_mix.models.wide_resnet import FirstBlock, WideResNet
 
 Builder = Callable[..., nn.Module]
@@ -73,6 +74,9 @@ def build_model(
         if value is not None or word != "image_size":
             check_count(word, value)  # type: ignore[arg-type]
     check_share("drop_path", drop_path)
+    check_share("bn_momentum", 0.0 if bn_momentum is None else bn_momentum)
+    if pretrained not in ("none", "default"):
+        check_there(Path(pretrained))
     kind, blanks = _find(name)
     options: dict[str, Any] = {}
     if first_block is not None:
@@ -89,20 +93,22 @@ def build_model(
     if pretrained not in ("none", "default"):
         load_pretrained(net, Path(pretrained))
     if bn_momentum is not None:
-        check_share("bn_momentum", bn_momentum)
         for layer in net.modules():
             if isinstance(layer, _BatchNorm):
                 layer.momentum = bn_momentum
     return net
 
 
+@checking_kinds
 def is_network(name: str) -> bool:
     """Whether ``name`` is one of ``MODELS``, whether or not the library that it names has such a network."""
     return _match(name) is not None
 
 
+@checking_kinds
 def default_network(image_size: int) -> str:
     """The network for images of that side where none is named."""
+    check_count("image_size", image_size)
     return "small-cnn" if image_size < 16 else "wrn-28-2"
 
 

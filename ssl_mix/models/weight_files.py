@@ -39,10 +39,7 @@ def read_states(source: Path) -> dict[str, State]:
     Raises:
         ValueError: no such file, it cannot be read, or it holds no tensors by name.
     """
-    if not source.is_file():
-        raise UserError(
-            f"pretrained must be none, default, a file or the folder of a run; {source} is not there"
-        )
+    check_there(source)
     if source.suffix not in SUFFIXES:
         raise UserError(f"weights are read from {', '.join(SUFFIXES)}, not from {source}")
     content = _read(source)
@@ -54,6 +51,14 @@ def read_states(source: Path) -> dict[str, State]:
             f"{held or 'nothing'}"
         )
     return found
+
+
+def check_there(source: Path) -> None:
+    """Raise unless weights are there, in a file or in the folder of a run."""
+    if not (source.is_file() or source.is_dir()):
+        raise UserError(
+            f"pretrained must be none, default, a file or the folder of a run; {source} is not there"
+        )
 
 
 def described(states: Mapping[str, State], source: Path) -> str:

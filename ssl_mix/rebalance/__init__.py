@@ -3,7 +3,7 @@ registry."""
 
 from typing import Literal, get_args
 
-from ssl_mix.errors import UserError
+from ssl_mix.errors import UserError, check_choice
 from ssl_mix.rebalance.abc import ABC
 from ssl_mix.rebalance.addon import Addon
 from ssl_mix.rebalance.cossl import CoSSL
@@ -48,6 +48,7 @@ __all__ = [
 
 def build_addon(name: Rebalance) -> Addon | None:
     """The add-on of that name, with the settings of its source; None for "none"."""
+    check_choice("name", name, ("none", *ADDONS))
     return None if name == "none" else ADDONS[name]()
 
 
@@ -64,6 +65,7 @@ def check_addon(
         margins: whether the logits that learn from them may be given margins.
         remembers: whether it has a memory of single labeled images.
     """
+    check_choice("name", name, ("none", *ADDONS))
     if name == "none":
         return
     addon = ADDONS[name]

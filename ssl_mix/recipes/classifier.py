@@ -10,7 +10,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
-from ssl_mix.errors import UserError, check_kinds
+from ssl_mix.errors import UserError, check_kinds, check_seed
 from ssl_mix.recipes.fit import fit
 
 UNLABELED = -1
@@ -79,8 +79,7 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[
         Raises:
             ValueError: X holds no images, or y has another length, or fewer than two classes.
         """
-        images, labels = np.asarray(X), np.asarray(y)
-        _check_images(images)
+        images, labels = _images_in(X), np.asarray(y)
         if labels.ndim != 1 or len(labels) != len(images):
             raise UserError(f"y must be ({len(images)},), one label for each image, got {labels.shape}")
         options = self._checked_options()
@@ -121,9 +120,7 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[
     def predict_proba(self, X: Any) -> npt.NDArray[np.float32]:
         """Class probabilities, (N, C) float32 in the order of ``classes_``."""
         check_is_fitted(self)
-        images = np.asarray(X)
-        _check_images(images)
-        return self.trained_.predict_proba(images)
+        return self.trained_.predict_proba(_images_in(X))
 
     def predict(self, X: Any) -> npt.NDArray[Any]:
         """The likeliest class of each image, (N,)."""
@@ -141,13 +138,25 @@ def _is_unknown(label: Any) -> bool:
 def _seed_of(random_state: Any) -> int:
     """The seed that ``random_state`` means to scikit-learn: a number itself, else one that is drawn."""
     if isinstance(random_state, Integral):
+        check_seed("random_state", random_state)
         return int(random_state)
     return int(check_random_state(random_state).randint(2**31 - 1))
 
 
-def _check_images(images: npt.NDArray[Any]) -> None:
-    if images.ndim not in (3, 4):
-        raise UserError(
-            "X must hold images, (N, H, W), (N, H, W, C) or (N, C, H, W), got an array of shape "
-            f"{images.shape}"
-        )
+def _images_in(given: Any) -> npt.NDArray[Any]:
+    """X as an array.
+
+    Raises:
+        ValueError: it holds no images.
+    """
+    try:
+        images = np.asarray(given)
+    except Exception:  # whatever somebody's items lead to
+        images = np.asarray(None)
+    if images.ndim in (3, 4):
+        return images
+    found = f"an array of shape {images.shape}" if images.ndim else type(given).__name__
+    raise UserError(
+        f"X must hold images, (N, H, W), (N, H, W, C) or (N, C, H, W), got {found}: ssl_mix.fit takes "
+        "folders, lists and Datasets too"
+    )

@@ -27,7 +27,7 @@ class Predictions(NamedTuple):
     """Class probabilities of files.
 
     Attributes:
-        files: all, in the order in which they were given.
+        files: all, each once, in the order in which they were given.
         probabilities: of those that could be read, (N, C) float32.
         broken: files that could not, each with the reason.
         notes: what the user must be told of the others.

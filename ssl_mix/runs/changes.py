@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +17,7 @@ from ssl_mix.runs.folder import CONFIG, FILES, write_names, write_text
 from ssl_mix.runs.identity import check_same
 from ssl_mix.runs.reading import reading
 from ssl_mix.runs.run import Run
+from ssl_mix.shell import quoted
 
 LENGTHS = "lengths"  # in config.json: the steps that the run was to have before
 TENTHS = {"eval_every": "evaluations", "checkpoint_every": "checkpoints"}  # ten in a run unless given
@@ -87,12 +89,15 @@ def moved(options: DataOptions, root: Path) -> DataOptions:
         found = {name: place for name, place in places.items() if place.exists()}
         if len(found) > len(best) and len({*found.values()}) == len({*map(given.get, found)}):
             best = found
-    lost = [path.name for name, path in given.items() if name not in best and not path.exists()]
+    lost = [path for name, path in given.items() if name not in best and not path.exists()]
     if lost or not best:
-        names = " and ".join(lost or [path.name for path in given.values()])
+        lost = lost or [*given.values()]
+        names = " and ".join(path.name for path in lost)
+        others = any((root / path.name).exists() for path in given.values())
+        place = root / lost[0].name if others else lost[0]
         raise UserError(
             f"`data_root` {root} does not hold {names}, which the run learned from: name the folder above, "
-            "in which it has the name that it had"
+            f"in which it has the name that it had; {by_link(place)}"
         )
     paths: dict[str, Any] = {name: str(path) for name, path in best.items()}
     return dataclasses.replace(options, **paths)
@@ -105,12 +110,38 @@ def paths_of(options: DataOptions) -> dict[str, Path]:
 
 def check_there(options: DataOptions) -> None:
     """Raise where images of one's own are no longer where a run learned from them."""
-    lost = [str(path) for path in paths_of(options).values() if not path.exists()]
+    lost = [path for path in paths_of(options).values() if not path.exists()]
     if lost:
         raise UserError(
-            f"{' and '.join(lost)}, which the run learned from, cannot be found: if moved, name the folder "
-            "above with `data_root`"
+            f"{' and '.join(map(str, lost))}, which the run learned from, cannot be found: if moved, name "
+            f"the folder above with `data_root`; {by_link(lost[0])}"
         )
+
+
+def check_together(before: DataOptions, now: DataOptions) -> None:
+    """Raise where images to learn from lie otherwise to each other than when a run began, which knows them by
+    their names from the folder on that holds all of them."""
+    old, new = (_below_each_other(paths_of(options)) for options in (before, now))
+    if old != new:
+        names = " and ".join(f"`{name}`" for name in old)
+        raise UserError(
+            f"{names} do not lie to each other as they did when the run began, {' and '.join(old.values())} "
+            "in one folder: bring them together so, or links to them, and name that folder with `data_root`"
+        )
+
+
+def _below_each_other(paths: dict[str, Path]) -> dict[str, str]:
+    """Folders to learn from, seen from the one that holds them all."""
+    learned = {name: path for name, path in paths.items() if name != "test"}
+    if len(learned) < 2:
+        return {}
+    above = os.path.commonpath([path.parent for path in learned.values()])
+    return {name: path.relative_to(above).as_posix() for name, path in learned.items()}
+
+
+def by_link(path: Path) -> str:
+    """What to do where a folder got another name."""
+    return f"if renamed, give it its name again, or put a link in its place (ln -s NEW {quoted(path)})"
 
 
 def check_belongs(

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from ssl_mix.errors import UserError
-from ssl_mix.runs.reading import load_whole
+from ssl_mix.runs.reading import AGAIN, load_whole
 from ssl_mix.shell import quoted
 
 FORMAT = "ssl-mix checkpoint 1"
@@ -91,7 +91,7 @@ def load_checkpoint(
         except UserError as error:
             refused.append(str(error))
     if present:
-        raise UserError("no checkpoint can be used: " + "; ".join(refused))
+        raise UserError(f"no checkpoint can be used ({'; '.join(refused)}): {AGAIN}")
     return None, refused
 
 

@@ -21,6 +21,7 @@ from ssl_mix.errors import (
     check_count,
     check_not_negative,
     check_positive,
+    check_seed,
     check_share,
 )
 from ssl_mix.runs.places import check_outside
@@ -140,6 +141,9 @@ class DataOptions:
     cache_images: str | None = None
     workers: int | None = None
 
+    def __post_init__(self) -> None:
+        check_seed("split_seed", 0 if self.split_seed is None else self.split_seed)
+
     def absolute(self) -> "DataOptions":
         """The same with absolute paths, so that a run can be resumed from anywhere."""
         paths = ("data_dir", *PATHS, "label_list", "cache_images")
@@ -153,7 +157,7 @@ class DataOptions:
         Raises:
             ValueError: options that contradict each other, or anything the loaders refuse.
         """
-        self._check()
+        self.check()
         return self.adjust(DATASETS[self.source](Path(self.data_dir), **self._keywords(progress)))
 
     def adjust(self, data: DataSet) -> DataSet:
@@ -244,19 +248,17 @@ class DataOptions:
             )
         self._check_tested(self._side)
 
-    def _check(self) -> None:
+    def check(self) -> None:
+        """Raise where options contradict each other or are out of range; no image is looked at."""
         if not (self.data or self.folders):
             raise UserError(
                 "nothing to learn from: give `data=digits`, `data=cifar10`, `train=DIR`, `labeled=DIR` and "
                 "`unlabeled=DIR`, or `table=FILE`"
             )
         check_choice("data", self.source, DATASETS)
-        if self.crop is not None:
-            check_choice("crop", self.crop, get_args(Crop))
-        if self.augment is not None:
-            check_choice("augment", self.augment, get_args(Policy))
-        if self.randaugment is not None:
-            check_choice("randaugment", self.randaugment, get_args(Variant))
+        for name, known in (("crop", Crop), ("augment", Policy), ("randaugment", Variant)):
+            if getattr(self, name) is not None:
+                check_choice(name, getattr(self, name), get_args(known))
         self._check_sizes()
         check_taken(self.source, {name: ARGUMENTS.get(name, name) for name in self._given()})
         check_choice("drop_copies", self.drop_copies, get_args(Drop))

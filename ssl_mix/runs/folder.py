@@ -20,7 +20,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from ssl_mix.errors import UserError, nearest
 from ssl_mix.ranks import rank
-from ssl_mix.runs.reading import check_ordinary
+from ssl_mix.runs.reading import AGAIN, check_ordinary
 from ssl_mix.shell import quoted
 
 CONFIG, SPLIT, METRICS, FILES = "config.json", "split.json", "metrics.jsonl", "files.json"
@@ -138,14 +138,16 @@ def read_config(folder: Path) -> dict[str, Any]:
         hint = "" if below is None else f", but some are below it: name one, {below} for instance"
         raise UserError(f"{folder} holds no run ({CONFIG} is missing){hint}") from error
     except json.JSONDecodeError as error:
-        raise UserError(f"{folder / CONFIG} is not valid JSON: {error}") from error
+        raise UserError(f"{folder / CONFIG} is not valid JSON ({error}): {AGAIN}") from error
     except (UnicodeDecodeError, RecursionError) as error:
-        raise UserError(f"{folder / CONFIG} is damaged: {error}") from error
+        raise UserError(f"{folder / CONFIG} is damaged ({error}): {AGAIN}") from error
     if not isinstance(config, dict):
-        raise UserError(f"{folder / CONFIG} does not describe a run: expected a JSON object")
+        raise UserError(f"{folder / CONFIG} does not describe a run, expected a JSON object: {AGAIN}")
     lacking = [name for name in CONTENT if not isinstance(config.get(name), dict)]
     if lacking and config.get("format") == FORMAT:
-        raise UserError(f"{folder / CONFIG} is damaged: {lacking[0]!r} is missing or no JSON object")
+        raise UserError(
+            f"{folder / CONFIG} is damaged ({lacking[0]!r} is missing or no JSON object): {AGAIN}"
+        )
     return config
 
 

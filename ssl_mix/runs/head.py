@@ -153,7 +153,10 @@ def load_body(
     """
     content = read_tensors(folder / BODY)
     if content is None:
-        raise UserError(f"{folder / BODY} is missing or damaged: it holds the network behind the head")
+        raise UserError(
+            f"{folder / BODY}, the network behind the head, is missing or damaged: put a copy in its place, "
+            "or train again"
+        )
     body = net or run.net.without_weights().build(shape, num_classes, run.config.seed)
     with reading(folder / BODY):
         body = on_body_as(body, content["body"])

@@ -24,7 +24,10 @@ def check_same(expected: dict[str, Any], found: dict[str, Any], source: Path) ->
         if value != now.get(name)
     ]
     if differences:
-        raise UserError(f"this is not the run that {source} belongs to: " + "; ".join(differences))
+        raise UserError(
+            f"this is not the run that {source} belongs to ({'; '.join(differences)}): undo that, or train "
+            "again"
+        )
 
 
 def _flat(identity: dict[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import torch
 import torchvision
 from torch import nn
 
+from ssl_mix.datasets.tensors import TensorViews
 from ssl_mix.errors import UserError, check_choice, check_kinds, plain_hints
 from ssl_mix.models import build_model, default_network, is_network
 from ssl_mix.models.first_weights import IMAGENET_MEAN, IMAGENET_STD
@@ -21,8 +22,10 @@ from ssl_mix.models.pretrained import load_pretrained
 from ssl_mix.models.weight_files import SUFFIXES
 from ssl_mix.models.wide_resnet import FirstBlock
 from ssl_mix.randomness import stream_seed
-from ssl_mix.runs.folder import read_config
+from ssl_mix.runs.folder import CONFIG, read_config
+from ssl_mix.runs.reading import made, reading
 from ssl_mix.runs.tune import check_tune, tune
+from ssl_mix.runs.views import views_of
 
 Norms = Literal["frozen", "training"]
 HeadStart = Literal["random", "probe", "prototypes", "whitened"]
@@ -207,8 +210,7 @@ class NetOptions:
         if options.pretrained == "none":
             return None
         if options._source is not None and options._source.is_dir():
-            dataset = read_config(options._source)["dataset"]
-            return {**dataset["augmentation"], "size": dataset["image_shape"][1]}
+            return _seen_by(options._source)
         if library == "torchvision":
             return {"mean": IMAGENET_MEAN, "std": IMAGENET_STD, "size": torchvision_size(name)}
         if library == "timm" or options.net in PACKAGES:
@@ -232,8 +234,21 @@ class NetOptions:
 
 def _may_share_head(source: Path, classes: Sequence[str]) -> bool:
     """Whether a classifier of the weights may serve these classes, as far as their names are known."""
-    known = read_config(source)["dataset"]["classes"] if source.is_dir() else []
-    return not known or not classes or list(known) == list(classes)
+    if not source.is_dir() or not classes:
+        return True
+    with reading(source / CONFIG):
+        known = list(read_config(source)["dataset"]["classes"])
+    return not known or known == list(classes)
+
+
+def _seen_by(folder: Path) -> dict[str, Any]:
+    """ "mean", "std" and "size" of the images that the run in ``folder`` learned from."""
+    with reading(folder / CONFIG):
+        dataset = read_config(folder)["dataset"]
+        views = views_of(dataset["augmentation"])
+        if isinstance(views, TensorViews):
+            raise UserError(f"{folder} has learned from inputs that are no images, and so did its network")
+        return {"mean": views.mean, "std": views.std, "size": int(dataset["image_shape"][1])}
 
 
 def _is_path(net: str) -> bool:
@@ -270,5 +285,7 @@ def named_after(file: Path) -> str:
 def _network_of(folder: Path) -> tuple[str, FirstBlock | None]:
     """Name and first block of the network of the run in ``folder``."""
     description = read_config(folder)
-    options = NetOptions(**description["net"])
-    return options.net or default_network(description["dataset"]["image_shape"][1]), options.first_block
+    with reading(folder / CONFIG):
+        options = made(NetOptions, description["net"])
+        size = description["dataset"]["image_shape"][1]
+        return options.net or default_network(size), options.first_block

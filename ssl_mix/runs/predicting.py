@@ -1,6 +1,7 @@
 """What a trained run says of image files."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Literal, NamedTuple, Protocol
@@ -15,7 +16,7 @@ from ssl_mix.datasets.formats import others_note
 from ssl_mix.datasets.listing import look_through
 from ssl_mix.datasets.originals import Form
 from ssl_mix.engine.precision import answers_faster
-from ssl_mix.errors import UserError
+from ssl_mix.errors import UserError, counts_of, verb_for
 from ssl_mix.evaluation import predict_logits
 from ssl_mix.runs.answers import Predictions
 from ssl_mix.runs.data_options import Progress
@@ -48,7 +49,7 @@ class FileAnswers(NamedTuple):
     """Logits of files.
 
     Attributes:
-        files: all, in the order in which they were given.
+        files: all, each once, in the order in which they were given.
         logits: of those that could be read, (N, C) float32.
         broken: files that could not, each with the reason.
         notes: what the user must be told of the others.
@@ -96,14 +97,33 @@ def answer_files(
     *,
     progress: Progress | None = None,
 ) -> FileAnswers:
-    """Logits of images, by ``net`` where one is given; else as :func:`predict`."""
+    """Logits of images, each file once, by ``net`` where one is given; else as :func:`predict`."""
     looked = [find_images(path) for path in paths]
-    files = [file for found, _ in looked for file in found]
+    files, twice = each_once(file for found, _ in looked for file in found)
     images = FilesAhead(files, trained.form, progress=progress)
     logits = predict_logits(net or trained.net, images, trained.augmentation, trained.device)
     broken = [(files[position], why) for position, why in sorted(images.broken.items())]
-    notes = [note for _, told in looked for note in told]
+    notes = [*dict.fromkeys(note for _, told in looked for note in told), *twice]
     return FileAnswers(files, logits[images.kept], broken, (*notes, *scaled_notes(images.scaled)))
+
+
+def each_once(files: Iterable[Path]) -> tuple[list[Path], list[str]]:
+    """Files by the names under which they come first, and a note where some come again: by the same path, by
+    another one, or by a link."""
+    first: dict[str, Path] = {}
+    again: list[tuple[Path, Path]] = []
+    for file in files:
+        place = os.path.realpath(file)
+        if place in first:
+            again.append((file, first[place]))
+        else:
+            first[place] = file
+    if not again:
+        return list(first.values()), []
+    name, known = again[0]
+    count = f"{counts_of(len(again), 'image')} {verb_for(len(again))}"
+    which = f"{name} for one" + ("" if name == known else f", which is {known}")
+    return list(first.values()), [f"{count} given more than once and answered once: {which}"]
 
 
 def settled_precision(

@@ -11,6 +11,12 @@ import torch
 
 from ssl_mix.errors import UserError, fits
 
+AGAIN = "put a copy in its place, or train again"
+
+
+class DamagedError(UserError):
+    """The content of a file is refused, by a message that does not know which file it is of."""
+
 
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
@@ -22,19 +28,22 @@ def reading(path: Path) -> Iterator[None]:
     check_ordinary(path)
     try:
         yield
+    except DamagedError as error:
+        raise UserError(_damaged(path, str(error))) from error
     except (UserError, OSError, MemoryError, torch.OutOfMemoryError):  # say themselves what is wrong
         raise
     except Exception as error:  # what the content of a file can lead to has no end
-        raise UserError(
-            f"{path} is damaged, or not of this version of ssl-mix ({reason_of(error)}): put a copy in its "
-            "place, or train again"
-        ) from error
+        raise UserError(_damaged(path, reason_of(error))) from error
+
+
+def _damaged(path: Path, reason: str) -> str:
+    return f"{path} is damaged, or not of this version of ssl-mix ({reason}): {AGAIN}"
 
 
 def check_ordinary(path: Path) -> None:
     """Raise for a folder, a pipe or a device in the place of a file, of which reading may never end."""
     if path.exists() and not path.is_file():
-        raise UserError(f"{path} is no ordinary file: put a copy in its place, or train again")
+        raise UserError(f"{path} is no ordinary file: {AGAIN}")
 
 
 def reason_of(error: Exception) -> str:
@@ -69,13 +78,26 @@ def build(cls: Callable[..., Any], values: Mapping[str, Any]) -> Any:
     """``cls(**values)`` of values that were read from JSON.
 
     Raises:
-        ValueError: a name is unknown or missing, or a value is of another kind.
+        DamagedError: a name is unknown or missing, or a value is of another kind or out of range.
     """
     names, hints = set(inspect.signature(cls).parameters), get_type_hints(getattr(cls, "__init__", cls))
     if names != values.keys():
         wrong = sorted(names ^ values.keys())
-        raise UserError(f"expected the options {', '.join(sorted(names))}, and {wrong[0]!r} is not as it was")
+        what = "is missing" if wrong[0] in names else "is no option here"
+        raise DamagedError(f"{wrong[0]!r} {what}")
     for name, value in values.items():
         if not fits(value, hints[name]):
-            raise UserError(f"{name} cannot be {value!r}")
-    return cls(**values)
+            raise DamagedError(f"{name} cannot be {value!r}")
+    return made(cls, values)
+
+
+def made(cls: Callable[..., Any], values: Mapping[str, Any]) -> Any:
+    """``cls(**values)`` of values that were read from a file.
+
+    Raises:
+        DamagedError: ``cls`` refuses them.
+    """
+    try:
+        return cls(**values)
+    except UserError as error:
+        raise DamagedError(str(error)) from error

@@ -1,14 +1,16 @@
 """What a run learned from, read again: its data as they were, with the labels that were added to them."""
 
 import json
+import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ssl_mix.datasets import DataSet, Split
 from ssl_mix.datasets.added_labels import with_added_labels
 from ssl_mix.errors import UserError, counts_of
-from ssl_mix.runs.changes import Changes
-from ssl_mix.runs.data_options import Progress
+from ssl_mix.runs.changes import Changes, check_together, paths_of
+from ssl_mix.runs.data_options import DataOptions, Progress
 from ssl_mix.runs.folder import CONFIG, FILES, SPLIT, read_config
 from ssl_mix.runs.given import Given
 from ssl_mix.runs.identity import check_same, identity_of
@@ -57,21 +59,34 @@ def reread(
     """
     description = read_config(folder)
     with reading(folder / CONFIG):
-        run = changes.moved(Run.from_description(description))
+        before = Run.from_description(description)
+        run = changes.moved(before)
         recorded = identity_of(description)
         given.check(description["given"])
     split = Split.load(folder / SPLIT)
     data = with_added_labels(read_data(run, given, progress), split)
     now = run.describe(data, split)
     found = identity_of(now)
-    if found != recorded and changes.data_root is None:
-        check_files(folder, data)
+    if found != recorded:
+        check_together(before.data, run.data)
+        check_files(folder, data, places_of(before.data, run.data))
     check_same(recorded, found, folder / CONFIG)
     return Reread(description, run, data, split, now)
 
 
-def check_files(folder: Path, data: DataSet) -> None:
+def places_of(before: DataOptions, now: DataOptions) -> dict[str, str]:
+    """Where folders are now, by where they were."""
+    new = paths_of(now)
+    return {str(path): str(new[name]) for name, path in paths_of(before).items()}
+
+
+def check_files(folder: Path, data: DataSet, places: Mapping[str, str]) -> None:
     """Raise where images that a run learned from are gone, or others are beside them, and name them.
+
+    Args:
+        folder: of the run.
+        data: as it is read now.
+        places: where its folders are now, by where they were.
 
     Raises:
         ValueError: there are such.
@@ -79,7 +94,7 @@ def check_files(folder: Path, data: DataSet) -> None:
     if data.train.files is None or not (folder / FILES).exists():
         return
     with reading(folder / FILES):
-        before = {*json.loads((folder / FILES).read_text(encoding="utf-8"))}
+        before = {_moved(name, places) for name in json.loads((folder / FILES).read_text(encoding="utf-8"))}
     now = {*map(str, data.train.files)}
     for files, what, remedy in (
         (before - now, "the run learned from", "cannot be found or read any more: put them back"),
@@ -90,3 +105,11 @@ def check_files(folder: Path, data: DataSet) -> None:
             raise UserError(
                 f"{counts_of(len(files), 'image')} that {what} ({named}) {remedy}, or begin a new run"
             )
+
+
+def _moved(name: str, places: Mapping[str, str]) -> str:
+    """The name of a file after its folder has moved."""
+    for old, new in places.items():
+        if name.startswith(old + os.sep):
+            return new + name[len(old) :]
+    return name

@@ -14,10 +14,8 @@ from torch import nn
 from ssl_mix._version import __version__
 from ssl_mix.algorithm import Algorithm
 from ssl_mix.algorithms import ALGORITHMS
-from ssl_mix.augment import Augmentation
 from ssl_mix.datasets import DataSet, Split
 from ssl_mix.datasets.splits import checksum
-from ssl_mix.datasets.tensors import TensorViews
 from ssl_mix.engine.config import TrainConfig
 from ssl_mix.engine.trainer import Trainer
 from ssl_mix.errors import UserError
@@ -27,11 +25,11 @@ from ssl_mix.runs.data_options import DataOptions
 from ssl_mix.runs.folder import FORMAT
 from ssl_mix.runs.net_options import NetOptions
 from ssl_mix.runs.own_algorithm import algorithm_of_run
-from ssl_mix.runs.reading import build
+from ssl_mix.runs.reading import build, made
+from ssl_mix.runs.views import described_views
 from ssl_mix.targets import Targets
 from ssl_mix.transfer.head_net import on_body_as
 
-TENSORS = "tensors"  # in a description of views, for what is no image
 NESTED: dict[str, type] = {"mixing": MixingTerms, "targets": Targets}  # options that many algorithms share
 
 
@@ -120,38 +118,30 @@ class Run:
 
     @classmethod
     def from_description(cls, description: dict[str, Any]) -> "Run":
-        """The run behind a ``config.json``."""
+        """The run behind a ``config.json``.
+
+        Raises:
+            ValueError: it is of something else, or holds what no run can have.
+        """
         if description.get("format") != FORMAT:
             raise UserError(
                 f"expected a run (config of format {FORMAT!r}), found {description.get('format')!r}; "
                 "a demo's runs are the folders inside it, and a transfer to segmentation has its scores in "
                 "segmentation.json"
             )
+        data: DataOptions = build(DataOptions, description["data"])
+        if not description["given"]["data"]:
+            made(data.check, {})
         keywords = dict(description["algorithm"])
         algorithm = algorithm_of_run(keywords.pop("name"))
         for group in NESTED.keys() & keywords.keys():
             keywords[group] = build(NESTED[group], keywords[group])
         return cls(
             build(algorithm, keywords),
-            build(DataOptions, description["data"]),
+            data,
             build(NetOptions, description["net"]),
             build(TrainConfig, description["train"]),
         )
-
-
-def described_views(data: DataSet) -> dict[str, Any]:
-    """For ``config.json``: how views of images are made; of other inputs, which views are."""
-    if isinstance(data.augmentation, TensorViews):
-        return {TENSORS: str(data.augmentation.dtype), "altered": sorted(data.augmentation.alter)}
-    return dataclasses.asdict(data.of_pixels)
-
-
-def views_of(described: dict[str, Any]) -> Augmentation | TensorViews:
-    """The views behind :func:`described_views`, without functions of the user's."""
-    if TENSORS in described:
-        return TensorViews(dtype=getattr(torch, described[TENSORS].removeprefix("torch.")))
-    options: dict[str, Any] = {n: tuple(v) if isinstance(v, list) else v for n, v in described.items()}
-    return Augmentation(**options)
 
 
 def _plain(values: dict[str, Any]) -> dict[str, Any]:

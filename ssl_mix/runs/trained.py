@@ -31,8 +31,9 @@ from ssl_mix.runs.given import Given
 from ssl_mix.runs.head import whole_networks
 from ssl_mix.runs.identity import identity_of
 from ssl_mix.runs.reading import reading
-from ssl_mix.runs.run import Run, views_of
+from ssl_mix.runs.run import Run
 from ssl_mix.runs.temperature import read_temperature
+from ssl_mix.runs.views import views_of
 from ssl_mix.shell import quoted
 from ssl_mix.transfer.head_net import on_body_as
 from ssl_mix.types import Task

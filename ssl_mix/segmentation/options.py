@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import get_args
 
 from ssl_mix.engine.config import TrainConfig
-from ssl_mix.errors import UserError, check_choice, check_count, check_kinds, plain_hints
+from ssl_mix.errors import UserError, check_choice, check_count, check_kinds, check_seed, plain_hints
 from ssl_mix.evaluation.segmentation import VOID
 from ssl_mix.runs.net_options import NetOptions
 from ssl_mix.segmentation.head import HeadKind
@@ -58,6 +58,7 @@ class SegmentationOptions:
 
     def __post_init__(self) -> None:
         check_kinds(vars(self), plain_hints(SegmentationOptions))
+        check_seed("seed", self.seed)
         check_choice("head", self.head, get_args(HeadKind))
         for name in ("num_classes", "image_size"):
             if getattr(self, name) is not None:

@@ -81,7 +81,7 @@ def _some(scene: Scene, located: Located) -> Located:
     count, most = len(located.images), scene.options.limit
     if count <= most:
         return located
-    generator = torch.Generator().manual_seed(scene.options.suite_seed)
+    generator = torch.Generator().manual_seed(int(scene.options.suite_seed))
     chosen = torch.randperm(count, generator=generator)[:most].sort().values.tolist()
     pictures, truths = ([files[place] for place in chosen] for files in located[:2])
     notes = [

@@ -108,7 +108,7 @@ def two_halves(logits: Tensor, labels: Tensor, seed: int) -> Fitting:
     count = len(labels)
     if count < 2:
         raise UserError("a temperature is fitted to one half of the test images, and there is only one image")
-    order = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
+    order = torch.randperm(count, generator=torch.Generator().manual_seed(int(seed)))
     fit, rest = order[: count // 2].sort().values, order[count // 2 :].sort().values
     return Fitting(logits[fit], labels[fit], f"{images(len(fit))} drawn from the test part", rest)
 

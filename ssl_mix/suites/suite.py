@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ssl_mix.errors import UserError, check_count, check_not_negative
+from ssl_mix.errors import UserError, check_count, check_seed
 from ssl_mix.evaluation.accuracy import CHUNK, at_once
 from ssl_mix.mixers import MixerName
 from ssl_mix.runs.answered import Answered
@@ -49,7 +49,7 @@ class SuiteOptions:
     def check(self) -> None:
         """Raise unless every number can be used."""
         check_count("limit", self.limit)
-        check_not_negative("suite_seed", self.suite_seed)
+        check_seed("suite_seed", self.suite_seed)
         if not 0 < self.attention_mass <= 1:
             raise UserError(f"attention_mass must lie in (0, 1], got {self.attention_mass}")
 
@@ -76,7 +76,7 @@ class Scene:
         count = len(self.answered.labels)
         if count <= self.options.limit:
             return torch.arange(count)
-        generator = torch.Generator().manual_seed(self.options.suite_seed)
+        generator = torch.Generator().manual_seed(int(self.options.suite_seed))
         return torch.randperm(count, generator=generator)[: self.options.limit].sort().values
 
     def batches(self, rows: Tensor) -> Iterator[tuple[Tensor, Tensor]]:

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ssl_mix.errors import UserError, check_choice
+from ssl_mix.errors import UserError, check_choice, check_seed
 from ssl_mix.imported import imported
 from ssl_mix.randomness import stream_seed
 
@@ -69,6 +69,7 @@ def learn_relationship(
     mean square of 1, because it would grow without end where they are faultless.
     """
     check_choice("method", method, ("logistic", "direct"))
+    check_seed("seed", seed)
     _check(probabilities, labels, num_classes)
     source, target = probabilities.detach().double().cpu(), labels.cpu()
     source = source / source.sum(dim=1, keepdim=True)

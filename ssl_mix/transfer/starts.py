@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ssl_mix.errors import UserError, check_count, check_not_negative, check_positive
+from ssl_mix.errors import UserError, check_count, check_not_negative, check_positive, check_seed
 from ssl_mix.imported import imported
 from ssl_mix.passes import backbone
 from ssl_mix.randomness import stream_seed
@@ -87,6 +87,7 @@ def probe(features: Tensor, labels: Tensor, num_classes: int, *, seed: int = 0) 
     logistic regression gives; on EfficientNet-Lite0 centered ones of unit deviation or length were no better.
     """
     check_labeled(features, labels, num_classes)
+    check_seed("seed", seed)
     x, y = features.detach().double().cpu(), labels.cpu()
     counts = torch.bincount(y, minlength=num_classes)
     weight, bias = x.new_zeros(num_classes, x.shape[1]), x.new_zeros(num_classes)

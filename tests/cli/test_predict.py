@@ -54,7 +54,10 @@ def test_one_row_for_each_file_and_the_reason_where_it_cannot_be_read(
     for name in ("a.txt", "b.txt", "c.mp4"):
         Path("new", name).write_text("?")
     capsys.readouterr()
-    main(["predict", "run", "new", "train/dark/dark0.png", "--out", "p.csv", "--top", "2"])
+    os.symlink("dark1.png", "new/link.png")
+    os.symlink("new", "elsewhere")
+    again = ["new/dark0.png", "elsewhere/dark0.png", str(Path("new/light0.png").absolute()), "new"]
+    main(["predict", "run", "new", *again, "train/dark/dark0.png", "--out", "p.csv", "--top", "2"])
     output, notes = capsys.readouterr()
     found = rows("p.csv")
     assert list(found[0]) == ["file", "class", "confidence", "class_2", "confidence_2", "error"]
@@ -78,6 +81,10 @@ def test_one_row_for_each_file_and_the_reason_where_it_cannot_be_read(
         assert len(row["confidence"].partition(".")[2]) == 6
         assert float(row["confidence"]) + float(row["confidence_2"]) == pytest.approx(1, abs=2e-6)
     assert "5 predictions, and 2 files that cannot be read in p.csv" in output
+    told = (
+        "11 images are given more than once and answered once: new/link.png for one, which is new/dark1.png"
+    )
+    assert told in notes and notes.count("left out files in new") == 1
     assert "2 .txt (a.txt, b.txt), 1 .mp4 (c.mp4)" in notes and "cannot read new/broken.jpg" in notes
     answers = ssl_mix.load("run").predict_proba([Path(row["file"]) for row in found[1:5]])
     np.testing.assert_allclose(

@@ -190,7 +190,10 @@ def test_a_dataset_without_a_length_is_refused() -> None:
         def __iter__(self) -> Any:
             yield IMAGE, 0
 
-    with pytest.raises(UserError, match="labeled: expected a folder, .* with a length, got Endless"):
+    with pytest.raises(
+        UserError,
+        match=r"labeled: expected a folder, .* got Endless: list\(...\) of it, or a Dataset with positions",
+    ):
         as_dataset(Endless())
 
 

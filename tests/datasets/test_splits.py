@@ -151,5 +151,5 @@ def test_a_changed_file_is_refused(tmp_path: Path) -> None:
 def test_what_is_no_split_is_refused(tmp_path: Path, content: str | None) -> None:
     if content is not None:
         (tmp_path / "split.json").write_text(content)
-    with pytest.raises(UserError, match="expected a split in .*split.json"):
+    with pytest.raises(UserError, match="split.json is damaged, expected a split .*: put a copy"):
         Split.load(tmp_path / "split.json")

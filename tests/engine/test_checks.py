@@ -110,7 +110,7 @@ def test_an_adapted_network_learns(algorithm: Any, digits: tuple[DataSet, Split]
     [
         (
             {"data": (torch.zeros(4, 1, 8, 8), torch.zeros(4))},
-            r"data must be a DataSet, got tuple: .*DataSet\(",
+            "data must be a DataSet, got tuple: .*as_dataset makes one",
         ),
         ({"data": torch.zeros(4, 1, 8, 8)}, "data must be a DataSet, got Tensor"),
         (

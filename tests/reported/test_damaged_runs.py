@@ -4,10 +4,13 @@
 """
 
 import hashlib
+import json
 import os
 import random
+import re
 import shutil
 import traceback
+from functools import partial, reduce
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +19,10 @@ from damage import WAYS
 from PIL import Image
 
 from ssl_mix.cli.main import main
-from ssl_mix.runs.session import Session
+from ssl_mix.errors import UserError
+from ssl_mix.runs.net_options import NetOptions
+from ssl_mix.runs.session import Session, reopen
+from ssl_mix.runs.trained import load_trained
 
 CASES = int(os.environ.get("SSL_MIX_CASES", "60"))
 SEEDS = range(CASES)
@@ -99,6 +105,59 @@ def test_damaged_runs_end_in_one_sentence_and_stay_as_they_are(
         if not fine:
             faults.append(f"seed {seed}: {' '.join(command)}: {wrong}")
     assert not faults, "\n".join(faults)
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "told"),
+    [
+        (("dataset", "augmentation", "std"), [0.0] * 3, "std must be above 0"),
+        (("dataset", "augmentation", "mean"), None, "TypeError: .*mean"),
+        (("dataset", "augmentation", "mean"), [0.5, "x", 0.5], "mean must be a number, got str"),
+        (("dataset", "image_shape"), None, "KeyError: 'image_shape'"),
+        (("data", "std"), [0.0] * 3, "std must be above 0, got 0.0"),
+        (("data", "workers"), -1, "workers must not be negative, got -1"),
+        (("data", "test"), 0, "test cannot be 0"),
+        (("net", "tune"), "x", "tune must be one of"),
+        (("net", "norms"), None, "'norms' is missing"),
+        (("train", "lr"), 0.0, "lr must be above 0, got 0.0"),
+        (("train", "other"), 1, "'other' is no option here"),
+        (("algorithm", "threshold"), 2.0, "threshold must lie in"),
+        (("algorithm", "mixing", "mix"), 0, "mix cannot be 0"),
+    ],
+)
+def test_a_damaged_description_is_named_with_what_to_do(
+    place: tuple[str, ...], value: object, told: str, whole: Path, tmp_path: Path
+) -> None:
+    """Each field by itself, dropped where there is no value for it; as `evaluate` and `resume` begin, and as
+    weights of another run."""
+    shutil.copytree(whole / "run", tmp_path / "run")
+    file = tmp_path / "run" / "config.json"
+    content = json.loads(file.read_text())
+    *parents, name = place
+    inner = reduce(dict.__getitem__, parents, content)
+    if value is None:
+        del inner[name]
+    else:
+        inner[name] = value
+    file.write_text(json.dumps(content))
+    expected = f"{file} is damaged, or not of this version of ssl-mix (.*{told}.*): put a copy in its place"
+    pattern = re.escape(expected).replace(r"\.\*", ".*")
+    as_weights = NetOptions(pretrained=str(tmp_path / "run"))
+    uses = (as_weights.normalization,) if place[0] == "dataset" else (partial(reopen, tmp_path / "run"),)
+    for use in (partial(load_trained, tmp_path / "run"), *uses):
+        with pytest.raises(UserError, match=pattern):
+            use()
+
+
+@pytest.mark.parametrize("part", ["validation", "unlabeled", "labeled"])
+def test_a_split_of_other_things_than_positions(part: str, whole: Path, tmp_path: Path) -> None:
+    shutil.copytree(whole / "run", tmp_path / "run")
+    file = tmp_path / "run" / "split.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {part: ["x"]}))
+    with pytest.raises(
+        UserError, match=f"{file} is damaged, .*'x' is no position .*: put a copy in its place"
+    ):
+        reopen(tmp_path / "run")
 
 
 def fault(command: list[str], capsys: pytest.CaptureFixture[str]) -> str:

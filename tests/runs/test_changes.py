@@ -121,11 +121,40 @@ def test_a_run_goes_on_where_its_data_are_now(capsys: pytest.CaptureFixture[str]
 def test_other_data_at_the_new_place_are_refused_and_the_folder_stays() -> None:
     trained()
     Path("birds").rename("gulls")
-    next(Path("gulls/labeled/dark").iterdir()).unlink()
+    Path("gulls/labeled/dark/dark1.png").unlink()
     before = Path("run/config.json").read_bytes()
-    with pytest.raises(UserError):
+    with pytest.raises(
+        UserError, match=r"1 image that the run learned from \(.*gulls/labeled/dark/dark1.png\)"
+    ):
         reopen(Path("run"), changes=Changes(Path("gulls")))
     assert Path("run/config.json").read_bytes() == before
+
+
+def test_one_folder_of_a_pair_that_was_renamed_or_moved_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    """Files are known by their names from the folder on that holds the pair: a link brings them back."""
+    trained()
+
+    def told(*words: str) -> str:
+        capsys.readouterr()
+        with pytest.raises(SystemExit, match="2"):
+            main(["resume", "run", *words])
+        return capsys.readouterr().err
+
+    old = Path("birds/labeled").absolute()
+    remedy = f"if renamed, give it its name again, or put a link in its place (ln -s NEW {old})"
+    Path("birds/labeled").rename("birds/known")
+    assert f"{old}, which the run learned from, cannot be found: if moved" in told() and remedy in told()
+    for root in ("birds", "birds/known"):
+        assert "does not hold labeled" in (said := told("--data-root", root)) and remedy in said
+    said = told("--labeled", "birds/known", "--unlabeled", "birds/unlabeled")
+    assert "has no option --labeled" in said and "a link in the place of one that was renamed" in said
+    Path("elsewhere").mkdir()
+    Path("birds/known").rename("elsewhere/labeled")
+    assert "bring them together so, or links to them" in told("--data-root", "elsewhere")
+    Path("elsewhere/unlabeled").symlink_to(Path("birds/unlabeled").absolute())
+    reopen(Path("run"), changes=Changes(Path("elsewhere")))
+    Path("birds/labeled").symlink_to(Path("elsewhere/labeled").absolute())
+    assert reopen(Path("run"), changes=Changes(Path("birds"))).notes == ()
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,8 @@
 A name that has no entry here, and is not listed as one that takes no tensors, fails the contract.
 """
 
+import copy
+import functools
 import importlib
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -11,16 +13,50 @@ import torch
 from mixer_scene import Net
 from torch import Tensor, nn
 
-from ssl_mix import augment, evaluation, labeling, losses, mixers
+from ssl_mix import augment, datasets, evaluation, labeling, losses, mixers, models, rebalance
+from ssl_mix.algorithms import FixMatch
 from ssl_mix.datasets import ResidentImages
 from ssl_mix.mixing import MixingLoss, MixingTerms, mix_pool
 from ssl_mix.models import adapt
-from ssl_mix.types import MixedTarget, PseudoLabels, Step
+from ssl_mix.targets import Targets
+from ssl_mix.types import Batch, MixedTarget, Nets, PseudoLabels, Samples, Step, Task
 
-ROOMS = ("augment", "evaluation", "labeling", "losses", "mixers", "mixing")
+ROOMS = (
+    "augment",
+    "datasets",
+    "evaluation",
+    "export",
+    "labeling",
+    "losses",
+    "mixers",
+    "mixing",
+    "models",
+    "rebalance",
+)
 CLASSES = 5
-# Containers, types, builders and checks, which are handed no tensors.
+# Containers, types, builders, checks and readers of files, which are handed no tensors.
 NO_TENSORS = {
+    "datasets": {
+        "DATASETS",
+        "FINE_GRAINED",
+        "ImageSource",
+        "Split",
+        "decode",
+        "decode_all",
+        "list_images",
+        "load_caltech_mini",
+        "load_cifar",
+        "load_cifar10",
+        "load_cifar100",
+        "load_digits_data",
+        "load_folder",
+        "load_own_images",
+        "load_stl10",
+        "load_svhn",
+        "load_table",
+        "load_two_folders",
+        "read_label_list",
+    },
     "evaluation": {
         "CORRUPTIONS",
         "ClassBias",
@@ -31,9 +67,12 @@ NO_TENSORS = {
         "paired_difference",
         "share_interval",
     },
+    "export": {"Compared", "Quantized", "export", "export_int8"},
     "labeling": {"METHODS", "Chosen", "Pool", "WrongLabels", "default_method", "suggest"},
     "mixers": {"History", "MIXERS", "Mixed", "MixedBatch", "Mixer", "MixerName", "Pair", "build_mixer"},
     "mixing": {"Pool", "check_composition"},
+    "models": {"MODELS", "default_network", "is_network"},
+    "rebalance": {"ADDONS", "Addon", "Rebalance", "build_addon", "check_addon"},
 }
 
 
@@ -598,13 +637,150 @@ LABELING = {
     ),
 }
 
+
+class Pixels(nn.Module):
+    """A linear classifier of pixels over a linear body."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Linear(48, 6)
+        self.head = nn.Linear(6, CLASSES)
+
+    def features(self, images: Tensor) -> Tensor:
+        found: Tensor = self.body(images.flatten(1)).relu()
+        return found
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.head(self.features(images))
+        return logits
+
+
+def of_addon(name: Any) -> Entry:
+    """The loss of FixMatch with an add-on, in a loop of somebody's own."""
+
+    def call(labeled: Tensor, weak: Tensor, strong: Tensor) -> Tensor:
+        algorithm = FixMatch(targets=Targets(rebalance=name), threshold=0.0)
+        shares = (0.4, 0.3, 0.1, 0.1, 0.1)
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            student = algorithm.extend(Pixels(), Task(CLASSES, 8, (3, 4, 4), 8, shares))
+            teacher = copy.deepcopy(student).eval()
+        place, labels = torch.arange(len(labeled)), torch.arange(len(labeled)) % CLASSES
+        batch = Batch(
+            Samples({"weak": labeled}, place, labels), Samples({"weak": weak, "strong": strong}, place)
+        )
+        loss: Tensor = algorithm(Nets(student, teacher), batch, Step(6, 12, draw(48))).loss
+        return loss
+
+    def inputs(count: int) -> dict[str, Any]:
+        views = torch.randn(3, count, 3, 4, 4, generator=draw(49))
+        return dict(zip(("labeled", "weak", "strong"), views, strict=True))
+
+    return Entry(call, inputs, ("labeled", "strong"), network=True)
+
+
+REBALANCE = {addon.__name__: of_addon(name) for name, addon in rebalance.ADDONS.items()}
+
+NETWORKS: dict[str, Callable[[], nn.Module]] = {
+    "PreActResNet18": lambda: models.PreActResNet18(CLASSES),
+    "SmallCNN": lambda: models.SmallCNN(CLASSES),
+    "WideResNet": lambda: models.WideResNet(1, CLASSES),
+    "adapt": lambda: adapt(nn.Sequential(nn.Flatten(), nn.Linear(192, CLASSES))),
+    "build_model": lambda: models.build_model("wrn-28-1", CLASSES),
+}
+
+
+@functools.cache
+def built(name: str) -> nn.Module:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return NETWORKS[name]().eval().requires_grad_(False)
+
+
+def of_network(name: str) -> Entry:
+    def call(images: Tensor) -> Tensor:
+        logits: Tensor = built(name)(images)
+        return logits
+
+    return Entry(
+        call, lambda n: {"images": torch.randn(n, 3, 8, 8, generator=draw(50))}, ("images",), network=True
+    )
+
+
+MODELS = {name: of_network(name) for name in NETWORKS}
+
+
+def batch_of(source: datasets.ImageSource) -> Tensor:
+    return next(iter(source.batches([torch.arange(len(source))], torch.device("cpu"))))
+
+
+def labeled_images(count: int) -> dict[str, Any]:
+    """An image of each of two classes, for each one that is asked for."""
+    return {"images": bytes_of(2 * count), "labels": torch.arange(2 * count) % 2}
+
+
+def as_given(images: Any, labels: Any) -> list[Tensor]:
+    data = datasets.as_dataset((images, labels), image_size=16)
+    return [batch_of(data.train.images), data.train.labels]
+
+
+def as_set(images: Any, labels: Any) -> list[Tensor]:
+    part = datasets.ImageSet(ResidentImages(images), labels)
+    found = datasets.DataSet("own", tuple("abcde"), part, part, augment.Augmentation((0.5,), (0.5,)))
+    return [batch_of(found.train.images), found.train.labels]
+
+
+def as_tensors(inputs: Any, labels: Any) -> list[Tensor]:
+    data = datasets.tensor_data((inputs, labels), classes=("a", "b"))
+    return [batch_of(data.train.images), data.train.labels]
+
+
+def split_of(labels: Any) -> list[Tensor]:
+    found = datasets.choose_split(labels, CLASSES, rate=0.5, seed=0, classes=tuple("abcde"))
+    return [torch.tensor(part) for part in (found.labeled, found.unlabeled)]
+
+
+FROM_DATA = {
+    "DataSet": Entry(as_set, labeled_images, (), labels=("labels",)),
+    "ImageSet": Entry(as_set, labeled_images, (), labels=("labels",)),
+    "ResidentImages": Entry(
+        lambda images: batch_of(ResidentImages(images)),
+        lambda n: {"images": torch.rand(n, 3, 8, 8, generator=draw(51))},
+        (),
+        shares=("images",),
+    ),
+    "ShuffledIndex": Entry(
+        lambda index: datasets.ShuffledIndex(index, 4, seed=0, stream="own").batch(3),
+        lambda n: {"index": 2 * torch.arange(n)},
+        (),
+    ),
+    "StreamedImages": Entry(
+        lambda images: batch_of(datasets.StreamedImages(images, (3, 8, 8), workers=0)),
+        lambda n: {"images": torch.rand(n, 3, 8, 8, generator=draw(52))},
+        (),
+        shares=("images",),
+    ),
+    "as_dataset": Entry(as_given, labeled_images, (), labels=("labels",)),
+    "choose_split": Entry(split_of, lambda n: {"labels": torch.arange(n) % CLASSES}, (), labels=("labels",)),
+    "tensor_data": Entry(
+        as_tensors,
+        lambda n: {"inputs": torch.randn(2 * n, 2, 5, generator=draw(53)), "labels": torch.arange(2 * n) % 2},
+        ("inputs",),
+        labels=("labels",),
+    ),
+}
+
 ENTRIES: dict[str, dict[str, Entry]] = {
     "augment": AUGMENT,
+    "datasets": FROM_DATA,
     "evaluation": EVALUATION,
     "labeling": LABELING,
     "losses": LOSSES,
     "mixers": MIXERS,
     "mixing": MIXING,
+    "models": MODELS,
+    "rebalance": REBALANCE,
+    "export": {},
 }
 NAMED = {f"{room}.{name}": entry for room, entries in ENTRIES.items() for name, entry in entries.items()}
 
