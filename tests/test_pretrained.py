@@ -120,6 +120,18 @@ def test_weights_that_do_not_fit_are_refused(change: str, words: str, tmp_path: 
     assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
 
 
+def test_weights_for_other_images_say_so(tmp_path: Path) -> None:
+    whole = timm.create_model("test_vit", num_classes=4)
+    torch.save(whole.state_dict(), tmp_path / "weights.pth")
+    for options, words in (
+        ({"image_size": 64}, r"has \[1, 101, 64\]: the weights are for images of another size, leave out"),
+        ({"channels": 1}, "the weights are for images of 3 channels, repeat a gray one where these have one"),
+    ):
+        net = build_model("timm:test_vit", 4, **options)
+        with pytest.raises(UserError, match=words):
+            load_pretrained(net, tmp_path / "weights.pth")
+
+
 def test_a_missing_weight_of_a_library_is_named_as_there(tmp_path: Path) -> None:
     state = timm.create_model("resnet18", num_classes=4).state_dict()
     del state["layer1.0.conv1.weight"]

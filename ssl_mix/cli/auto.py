@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from rich.table import Table
 
-from ssl_mix.cli.terminal import console, keep_freed_memory, reading_bar, say, warn
+from ssl_mix.cli.terminal import before_it_begins, console, keep_freed_memory, reading_bar, say, warn
 from ssl_mix.cli.train import finish
 from ssl_mix.cli.words import read_words
 from ssl_mix.engine.execution import resolve_device
@@ -62,7 +62,7 @@ def auto(arguments: Sequence[str]) -> None:
         raise UserError("`out` is missing: name the folder of the run")
     if resolve_device(str(words.options.get("device", "auto"))).type == "cpu":
         keep_freed_memory()
-    with reading_bar() as progress:
+    with before_it_begins(words.out), reading_bar() as progress:
         session, found = prepare(
             words.out,
             words.options,

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
@@ -14,7 +15,7 @@ from rich.text import Text
 
 from ssl_mix.cli.lines import TrainingLines
 from ssl_mix.ranks import rank
-from ssl_mix.runs.folder import Record
+from ssl_mix.runs.folder import Record, is_run
 from ssl_mix.runs.stopping import check_not_stopped
 
 QUIET = 10.0  # seconds between two lines of reading
@@ -112,6 +113,17 @@ def training_bar(label: str, steps: int, done: int = 0) -> Iterator[TrainingBar]
     )
     with Progress(*columns, TimeRemainingColumn(), console=console, disable=not is_live()) as bar:
         yield TrainingBar(bar, TrainingLines(label, steps, done))
+
+
+@contextmanager
+def before_it_begins(out: Path) -> Iterator[None]:
+    """Within the block an interruption says what is left of a run that is not yet there: nothing."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if not is_run(out):
+            warn(f"{out} had not begun, and nothing is kept of it: the same command starts again")
+        raise
 
 
 @contextmanager

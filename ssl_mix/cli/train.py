@@ -8,7 +8,15 @@ from rich.table import Table
 from ssl_mix.algorithm import Algorithm
 from ssl_mix.cli.help import print_help
 from ssl_mix.cli.processes import began_before
-from ssl_mix.cli.terminal import console, keep_freed_memory, reading_bar, say, training_bar, warn
+from ssl_mix.cli.terminal import (
+    before_it_begins,
+    console,
+    keep_freed_memory,
+    reading_bar,
+    say,
+    training_bar,
+    warn,
+)
 from ssl_mix.cli.words import Words, read_words
 from ssl_mix.errors import UserError, counts_of
 from ssl_mix.ranks import count, rank
@@ -43,7 +51,7 @@ def train(arguments: Sequence[str]) -> None:
     built = built_from(words)
     if words.out is None:
         raise UserError("`out` is missing: name the folder of the run")
-    with reading_bar() as progress:
+    with before_it_begins(words.out), reading_bar() as progress:
         if began_before(words.out, overwrite=words.overwrite):
             session = reopen(words.out, progress=progress)
         else:
@@ -148,6 +156,20 @@ def name_of(session: Session) -> str:
     return type(session.trainer.algorithm).__name__ if chosen is None else f"auto: {chosen}"
 
 
+def instead(summary: Summary, session: Session) -> str:
+    """What to do about a run that ended below the probe: training has lost what the head began with, or that
+    was below it already."""
+    if session.trainer.config.steps == 1:
+        return ""
+    begun = read_config(session.folder).get("start")
+    free = chosen_by_auto(session.folder) is None  # auto chooses the start
+    if free and isinstance(begun, dict) and begun.get("head") == "random":
+        return ": begin with it (`head_start=probe`), or take more `steps`"
+    if free and summary.start is not None and (summary.last or 0.0) >= summary.start:
+        return f", as was the head that it started from ({summary.start:.1%}): take `head_start=probe`"
+    return ": lower `lr` or take fewer `steps`"
+
+
 def tell(summary: Summary, session: Session) -> None:
     """Say what came out of a run and what to type next."""
     trainer, folder = session.trainer, session.folder
@@ -158,10 +180,9 @@ def tell(summary: Summary, session: Session) -> None:
             "memory (--memory-gb), or decode them once (--cache-images DIR)"
         )
     if summary.last is not None and summary.last < (summary.probe or 0.0):
-        advice = ": lower `lr` or take fewer `steps`" if trainer.config.steps > 1 else ""
         warn(
             f"training ended at {summary.last:.1%}, below the linear probe on the features that it began "
-            f"with ({summary.probe:.1%}){advice}"
+            f"with ({summary.probe:.1%}){instead(summary, session)}"
         )
     test = "" if trainer.data.test else " --test DIR"
     table = Table(title=f"{name} on {trainer.data.name}", show_header=False)

@@ -69,7 +69,7 @@ def load_pretrained(net: nn.Module, source: Path, *, keep_head: bool = True) -> 
     if weight is None or weight.shape != own[f"{head}.weight"].shape or not keep_head:
         classes = len(own[f"{head}.weight"])
         had = "no classifier" if weight is None else f"one of other classes, of shape {list(weight.shape)}"
-        notes.append(f"the head is new, with random weights for {classes} classes: {source} has {had}")
+        notes.append(f"the head is new, for {classes} classes: {source} has {had}")
         state = {name: value for name, value in state.items() if not name.startswith(f"{head}.")}
         new = new_head(old.in_features, old.out_features, bias=old.bias is not None)
         state |= {f"{head}.{name}": value for name, value in new.state_dict().items()}
@@ -144,7 +144,7 @@ def _chosen(
         wrong = _misfits(fits[0].state if fits else {}, wanted)
         raise UserError(
             f"the weights of {source} do not fit this network ({type(getattr(net, 'body', net)).__name__}): "
-            f"{wrong}. It holds {described(states, source)}"
+            f"{wrong}{_cause(fits[0].state if fits else {}, wanted)}. It holds {described(states, source)}"
         )
     return {f"{inside}{name}": value for name, value in fits[0].state.items()}, notes_of(fits, source)
 
@@ -201,3 +201,16 @@ def _misfits(state: State, own: dict[str, torch.Size]) -> str:
     ]
     more = f"; and {len(wrong) - 5} more" if len(wrong) > 5 else ""
     return "; ".join(wrong[:5]) + more
+
+
+def _cause(state: State, own: dict[str, torch.Size]) -> str:
+    """What to do where images alone, and not the network, are others than those of the weights."""
+    if not own.keys() <= state.keys():
+        return ""
+    wrong = {name: (state[name].shape, shape) for name, shape in own.items() if state[name].shape != shape}
+    if all(name.endswith("pos_embed") for name in wrong):
+        return ": the weights are for images of another size, leave out `image_size`"
+    [(had, wanted), *others] = wrong.values()
+    if len(had) == 4 and (had[0], had[2:]) == (wanted[0], wanted[2:]) and not others:
+        return f": the weights are for images of {had[1]} channels, repeat a gray one where these have one"
+    return ""

@@ -19,7 +19,19 @@ from ssl_mix.recipes.body import Body, Tell, climb_body, start_body
 from ssl_mix.recipes.build import GROUPS, fields_of
 from ssl_mix.recipes.fit import are_arrays, handed_over, train_session
 from ssl_mix.recipes.image_size import affordable_size, is_free
-from ssl_mix.recipes.ladder import ERRORS, PROBE, RUNGS, WHITENED, Climbed, Rung, choose, climb, folds, run_of
+from ssl_mix.recipes.ladder import (
+    ERRORS,
+    PROBE,
+    RUNGS,
+    WHITENED,
+    Climbed,
+    Rung,
+    choose,
+    climb,
+    doubt,
+    folds,
+    run_of,
+)
 from ssl_mix.runs.data_options import Progress
 from ssl_mix.runs.features import Features
 from ssl_mix.runs.folder import LADDER, check_run_folder, write_text
@@ -45,12 +57,14 @@ class Found(NamedTuple):
         ladder: all that were tried; empty where labels are too few for it.
         reason: of the choice, a sentence.
         body: what training the body brings, where it was tried.
+        doubt: what speaks against all that were tried, a sentence.
     """
 
     rung: Rung
     ladder: tuple[Climbed, ...]
     reason: str
     body: Body | None = None
+    doubt: str | None = None
 
     @property
     def name(self) -> str:
@@ -182,6 +196,8 @@ def prepare(
         features = learned_features(run, data, split, net, progress)
     splits = folds(split, data.train.labels, run.config.seed)
     found = search(options, features, splits, on_rung)
+    if found.doubt:
+        tell(found.doubt)
     if splits:
         with torch.random.fork_rng(devices=[]):  # heads are drawn, and replaced
             body = climb_body(found.rung, options, features, splits, began + 60 * minutes, tell, progress)
@@ -221,7 +237,7 @@ def search(
 ) -> Found:
     """Try the rungs and choose one."""
     if not splits:
-        nothing = "one label of a class leaves nothing to cross-validate with"
+        nothing = "classes of one label leave too little to cross-validate with"
         return Found(WHITENED, (), f"{nothing}: it was ahead of the probe where that was measured")
     ladder: list[Climbed] = []
     probe = None
@@ -231,16 +247,20 @@ def search(
         ladder.append(climbed)
         if on_rung is not None:
             on_rung(climbed)
-    return Found(choose(ladder).rung, tuple(ladder), reason(ladder, len(splits)))
+    taken = choose(ladder)
+    held_out = features.data.train.labels[[position for part in splits for position in part.validation]]
+    told = reason(ladder, len(splits))
+    return Found(taken.rung, tuple(ladder), told, doubt=doubt(taken, held_out))
 
 
 def reason(ladder: Sequence[Climbed], count: int) -> str:
     """Why a rung was chosen, a sentence."""
-    ours, error = ladder[1].rung.name, 100 * ladder[1].error
+    ours, error, points = ladder[1].rung.name, 100 * ladder[1].error, 100 * ladder[1].gain
+    many = f"{abs(points):.1f} points {'more' if points > 0 else 'fewer'} than" if points else "as many as"
     return (
         f"{ours} is taken unless the probe is ahead by {ERRORS:g} standard errors, and "
         f"{choose(ladder).rung.name} it is: of the labels held out in {count} folds {ours} predicts "
-        f"{100 * ladder[1].gain:+.1f} points more than the probe, with a standard error of {error:.1f}"
+        f"{many} the probe, with a standard error of {error:.1f}"
     )
 
 
@@ -251,7 +271,7 @@ def described(found: Found) -> dict[str, Any]:
         {"name": climbed.rung.name, **{name: getattr(climbed, name) for name in columns}}
         for climbed in found.ladder
     ]
-    content = {"chosen": found.name, "reason": found.reason, "ladder": ladder}
+    content = {"chosen": found.name, "reason": found.reason, "ladder": ladder, "doubt": found.doubt}
     if found.body is None:
         return content
     told = ("name", "accuracy", "gain", "error", "folds", "seconds", "reason")

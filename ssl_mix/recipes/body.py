@@ -15,7 +15,7 @@ import torch
 from ssl_mix.datasets import Split
 from ssl_mix.engine.meter import DivergedError
 from ssl_mix.engine.trainer import Trainer
-from ssl_mix.errors import counts_of
+from ssl_mix.errors import counts_of, verb_for
 from ssl_mix.recipes.build import build_run
 from ssl_mix.recipes.ladder import Rung, head_on, rightly, run_of
 from ssl_mix.recipes.weights import BATCH, STEPS
@@ -77,10 +77,14 @@ class Body(NamedTuple):
     @property
     def reason(self) -> str:
         """Why it is kept, or not; a sentence."""
-        end = "it is kept" if self.kept else f"less than {ERRORS:g} of them, it is left as it is"
+        does = "loses" if self.gain < 0 else "gains"
+        left = (
+            "it is left as it is" if self.gain < 0 else f"less than {ERRORS:g} of them, it is left as it is"
+        )
         return (
-            f"the body trained from {self.head.name} gains {100 * self.gain:+.1f} points over {self.folds} "
-            f"folds with a standard error of {100 * self.error:.1f}: {end}"
+            f"the body trained from {self.head.name} {does} {100 * abs(self.gain):.1f} points over "
+            f"{self.folds} folds with a standard error of {100 * self.error:.1f}: "
+            f"{'it is kept' if self.kept else left}"
         )
 
 
@@ -119,8 +123,8 @@ def climb_body(
     if left < found.seconds:
         tell(
             f"the body is left as it is: {cost}, so that {counts_of(found.steps, 'step')} on {found.folds} "
-            f"folds and on all labels take {found.seconds:.0f} s, and {max(left, 0):.0f} s are left of the "
-            "`minutes`"
+            f"folds and on all labels take {found.seconds:.0f} s, and {max(left, 0):.0f} s "
+            f"{verb_for(round(max(left, 0)))} left of the `minutes`"
         )
         return None
     tell(

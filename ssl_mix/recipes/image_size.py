@@ -68,7 +68,10 @@ def affordable_size(run: Run, data: DataSet, given: Given, minutes: float) -> Si
     reason = f"images are seen at {pixels} pixels, where their features take about {needed:.0f} s"
     if pixels != largest:
         reason += f": at {largest} they would take {most:.0f} s"
-    reason += f", and {share} are for them"
+    over = needed > allowed
+    reason += f", {'though' if over else 'and'} {share} are for them"
+    if over:
+        reason += ": it takes longer, since smaller images lose more"
     return Size(pixels, f"{reason} (`image_size={pixels}`)")
 
 

@@ -117,17 +117,18 @@ def rightly(trainer: Trainer, positions: Sequence[int]) -> Tensor:
 
 
 def folds(split: Split, labels: Tensor, seed: int) -> tuple[Split, ...]:
-    """Splits that hold out each label once, as many of each class in each: up to five, and no more than the
-    smallest class has labels. The held-out images are among the unlabeled ones too, as those to be predicted
-    in the end are. None where a class has one label.
+    """Splits that hold out each label once, as many of each class in each: up to five, and no more than any
+    class has labels. The held-out images are among the unlabeled ones too, as those to be predicted in the
+    end are. A class of one label keeps it in all splits; where most classes have one there are no splits.
     """
     members: dict[int, list[int]] = {}
     for position in split.labeled:
         members.setdefault(int(labels[position]), []).append(position)
-    count = min(MOST_FOLDS, *map(len, members.values()))
-    if count < 2:
+    several = [positions for positions in members.values() if len(positions) > 1]
+    if 2 * len(several) < len(members):
         return ()
-    order = [ranked(positions, f"{seed}/folds") for positions in members.values()]
+    count = min(MOST_FOLDS, *map(len, several))
+    order = [ranked(positions, f"{seed}/folds") for positions in several]
 
     def parts() -> Iterator[Split]:
         for fold in range(count):
@@ -137,6 +138,26 @@ def folds(split: Split, labels: Tensor, seed: int) -> tuple[Split, ...]:
             yield Split(tuple(labeled), tuple(held_out), tuple(unlabeled), seed, checksum(labeled))
 
     return tuple(parts())
+
+
+def doubt(climbed: Climbed, held_out: Tensor) -> str | None:
+    """A sentence where held-out labels are hardly predicted better than by naming the most frequent class:
+    within two standard errors of that; None otherwise, and where all are predicted.
+
+    Args:
+        climbed: what cross-validation found.
+        held_out: the labels, int64 (n,).
+    """
+    count = len(held_out)
+    guessed = held_out.bincount().max().item() / count
+    luck = ERRORS * math.sqrt(guessed * (1 - guessed) / count)
+    if climbed.accuracy > guessed + luck or climbed.accuracy == 1:
+        return None
+    return (
+        f"{climbed.rung.name} predicts {climbed.accuracy:.1%} of the {count:,} labels that are held out, and "
+        f"guesses {guessed:.1%}: labels are wrong (ssl-mix audit lists those to look at), or the weights do "
+        "not know such images, or there are too few labels to tell"
+    )
 
 
 def choose(ladder: Sequence[Climbed]) -> Climbed:

@@ -32,6 +32,8 @@ def ladder_section(folder: Path) -> Section:
             folds = f"{body['folds']} folds"
             rows.append(_row(body, chosen, f"the head it began from, {folds}"))
             reasons.append(str(body["reason"]))
+        if told.get("doubt"):
+            reasons.append(str(told["doubt"]))
     header = ("tried", "right among held-out labels", "points above", "to", "seconds")
     blocks: list[Block] = [Text(f"auto chose {chosen}: {reason}.") for reason in reasons[:1]]
     blocks += [Text(f"{reason[:1].upper()}{reason[1:]}.") for reason in reasons[1:]]

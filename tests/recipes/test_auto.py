@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -11,10 +12,11 @@ from PIL import Image
 import ssl_mix
 from ssl_mix.cli.auto import split_minutes
 from ssl_mix.cli.main import main
-from ssl_mix.datasets import choose_split
+from ssl_mix.datasets import Split, choose_split
 from ssl_mix.errors import UserError
 from ssl_mix.recipes.auto import prepare, reason
-from ssl_mix.recipes.ladder import PROBE, RUNGS, WHITENED, Climbed, Rung, choose, folds
+from ssl_mix.recipes.fit import handed_over
+from ssl_mix.recipes.ladder import PROBE, RUNGS, WHITENED, Climbed, Rung, choose, doubt, folds
 from ssl_mix.runs.answered import evaluate
 from ssl_mix.transfer.looks import Look
 
@@ -60,7 +62,7 @@ def test_one_label_a_class_is_cross_validated_by_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     main(["auto", *WORDS.split(), "--labels-per-class", "1", "--out", str(tmp_path / "run")])
-    assert "one label of a class leaves nothing to cross-validate with" in capsys.readouterr().out
+    assert "classes of one label leave too little to cross-validate with" in capsys.readouterr().out
     assert json.loads((tmp_path / "run/auto.json").read_text())["chosen"] == "whitened"
 
 
@@ -96,7 +98,41 @@ def test_every_label_is_held_out_once() -> None:
 def test_the_probe_has_to_be_proven_better(gain: float, error: float, taken: Rung) -> None:
     ladder = [Climbed(PROBE, 0.80, 0.0, 0.0, 1.0), Climbed(WHITENED, 0.80 + gain, gain, error, 1.0)]
     assert choose(ladder).rung == taken
-    assert f"and {taken.name} it is" in reason(ladder, 3)
+    told = reason(ladder, 3)
+    assert f"and {taken.name} it is" in told
+    many = {0.02: "2.0 points more than", 0.0: "as many as"}.get(gain, f"{-100 * gain:.1f} points fewer than")
+    assert f"whitened predicts {many} the probe" in told
+
+
+def test_the_one_label_of_a_class_is_kept_while_those_of_others_are_held_out() -> None:
+    labels = torch.tensor([0, 0, 0, 1, 1, 1, 2])
+    split = Split(tuple(range(7)), (), (), 0, "")
+    found = folds(split, labels, 0)
+    assert len(found) == 3 and all(6 in fold.labeled for fold in found)
+    assert sorted(position for fold in found for position in fold.validation) == list(range(6))
+    assert folds(Split((0, 1, 3, 6), (), (), 0, ""), labels, 0) == ()  # most classes have one
+
+
+def test_labels_that_are_predicted_no_better_than_by_guesses_are_doubted() -> None:
+    held_out = torch.arange(24) % 6  # guesses 16.7 %, with a standard error of 7.6 points
+    for accuracy, doubted in ((0.04, True), (0.30, True), (0.34, False)):
+        said = doubt(Climbed(WHITENED, accuracy, 0.0, 0.0, 1.0), held_out)
+        assert (said is not None) == doubted
+        assert said is None or f"whitened predicts {accuracy:.1%} of the 24 labels" in said
+    assert doubt(Climbed(PROBE, 1.0, 0.0, 0.0, 1.0), torch.tensor([0, 0, 1, 1])) is None
+
+
+def test_noise_is_doubted_before_the_body_is_tried(tmp_path: Path) -> None:
+    draws = np.random.default_rng(0)
+    pixels, labels = draws.integers(0, 255, (12, 8, 8), dtype=np.uint8), [0, 1, 2] * 4
+    told: list[str] = []
+    options = {name: OPTIONS[name] for name in ("feature_views", "batch_size", "threads")}
+    chosen, given = handed_over((pixels, labels), None, None, None, options, ("fine-tuning", "small"))
+    chosen |= {"net": "small-cnn", "pretrained": "none", "image_size": 8}
+    prepare(tmp_path / "run", chosen, given=given, minutes=1e-6, tell=told.append)
+    assert "of the 12 labels that are held out, and guesses 33.3%" in told[-2]
+    assert told[-1].startswith("the body is left")
+    assert json.loads((tmp_path / "run/auto.json").read_text())["doubt"] == told[-2]
 
 
 def test_plain_views_alone_are_computed_and_from_two_looks(made: Any, tmp_path: Path) -> None:

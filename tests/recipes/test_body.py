@@ -80,6 +80,7 @@ def test_without_time_the_body_is_left_and_the_reason_is_told(
         "the body is left as it is: a step of it takes 10 s, so that 12 steps on 2 folds and on all labels "
         "take 375 s, and 180 s are left of the `minutes`"
     ]
+    assert "and 1 s is left of" in climbed(known, ends=1.5)[1][0]
 
 
 def test_with_every_image_labeled_nothing_is_mixed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -168,6 +169,9 @@ def test_what_was_chosen_is_named() -> None:
     body = Body(body_run(CHOSEN, False, 5), PROBE, 0.9, 0.1, 0.01, 3, 1.0)
     assert Found(PROBE, (), "", body).name == "body" and Found(PROBE, (), "").name == "probe"
     assert Found(PROBE, (), "", body._replace(gain=0.0)).name == "probe"
+    assert "gains 10.0 points over 3 folds with a standard error of 1.0: it is kept" in body.reason
+    worse = body._replace(gain=-0.1).reason
+    assert "loses 10.0 points over 3 folds" in worse and worse.endswith(": it is left as it is")
 
 
 @pytest.mark.parametrize(("gain", "marks"), [(0.1, ["", ">"]), (0.0, [">", ""])])

@@ -72,6 +72,7 @@ def test_the_largest_size_whose_features_fit(
     assert f"take about {COSTS[expected]:.0f} s" in found.reason
     assert (f"at {own} they would take {COSTS[own]:.0f} s" in found.reason) == (expected != own)
     assert f"50 % of the `minutes` ({30 * minutes:.0f} s) are for them" in found.reason
+    assert ("it takes longer" in found.reason) == (COSTS[expected] > 30 * minutes)
 
 
 def test_sizes_that_a_network_is_not_made_for_are_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:

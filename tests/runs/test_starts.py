@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from torch import nn
 
 import ssl_mix
 from ssl_mix.cli.main import main
-from ssl_mix.cli.train import read_run
+from ssl_mix.cli.train import instead, read_run
 from ssl_mix.evaluation import plain_features
 from ssl_mix.models import SmallCNN
 from ssl_mix.reports.curves import charts
@@ -204,3 +205,33 @@ def test_a_run_that_ends_below_the_probe_says_so(capsys: pytest.CaptureFixture[s
     assert "below the linear probe" in capsys.readouterr().err
     main(["train", "fine-tuning", *net, "--lr", "1e-9", "--out", "same"])
     assert "below the linear probe" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("head", "began_at", "ended_at", "auto", "advice"),
+    [
+        ("probe", None, 0.6, False, "lower `lr`"),
+        ("prototypes", 0.7, 0.6, False, "lower `lr`"),
+        (
+            "prototypes",
+            0.6,
+            0.6,
+            False,
+            ", as was the head that it started from (60.0%): take `head_start=pro",
+        ),
+        ("random", None, 0.6, False, "begin with it (`head_start=probe`), or take more `steps`"),
+        ("random", None, 0.6, True, "lower `lr`"),  # auto chooses the start
+    ],
+)
+def test_what_to_do_about_a_run_below_the_probe(
+    head: str, began_at: float | None, ended_at: float, auto: bool, advice: str, tmp_path: Path
+) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"start": {"head": head}}))
+    if auto:
+        (tmp_path / "auto.json").write_text('{"chosen": "body"}')
+    scores = {} if began_at is None else {"start_accuracy": began_at}
+    ended = summarize([{"test_accuracy": ended_at, "probe_accuracy": 0.8, **scores}])
+    session: Any = SimpleNamespace(folder=tmp_path, trainer=SimpleNamespace(config=SimpleNamespace(steps=5)))
+    assert advice in instead(ended, session)
+    session.trainer.config.steps = 1  # a head that is not trained
+    assert instead(ended, session) == ""
