@@ -14,6 +14,7 @@ from ssl_mix.datasets import Split
 from ssl_mix.datasets.splits import checksum, ranked
 from ssl_mix.engine.execution import own_state
 from ssl_mix.engine.trainer import Trainer
+from ssl_mix.errors import counts_of
 from ssl_mix.evaluation import predict_probabilities
 from ssl_mix.recipes.build import build_run
 from ssl_mix.runs.features import Features
@@ -154,7 +155,7 @@ def doubt(climbed: Climbed, held_out: Tensor) -> str | None:
     if climbed.accuracy > guessed + luck or climbed.accuracy == 1:
         return None
     return (
-        f"{climbed.rung.name} predicts {climbed.accuracy:.1%} of the {count:,} labels that are held out, and "
+        f"{climbed.rung.name} predicts {climbed.accuracy:.1%} of {counts_of(count, 'held-out label')}, and "
         f"guesses {guessed:.1%}: labels are wrong (ssl-mix audit lists those to look at), or the weights do "
         "not know such images, or there are too few labels to tell"
     )

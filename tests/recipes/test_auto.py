@@ -130,7 +130,7 @@ def test_noise_is_doubted_before_the_body_is_tried(tmp_path: Path) -> None:
     chosen, given = handed_over((pixels, labels), None, None, None, options, ("fine-tuning", "small"))
     chosen |= {"net": "small-cnn", "pretrained": "none", "image_size": 8}
     prepare(tmp_path / "run", chosen, given=given, minutes=1e-6, tell=told.append)
-    assert "of the 12 labels that are held out, and guesses 33.3%" in told[-2]
+    assert "of 12 held-out labels, and guesses 33.3%" in told[-2]
     assert told[-1].startswith("the body is left")
     assert json.loads((tmp_path / "run/auto.json").read_text())["doubt"] == told[-2]
 
