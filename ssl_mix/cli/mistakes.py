@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from ssl_mix.errors import UserError, check_choice, nearest
-from ssl_mix.runs.data_options import PATHS
 
 LONGEST = 1e15  # of whole numbers that somebody means
 FRAME = " |\u2500\u2502\u256d\u256e\u2570\u256f"  # what boxes are drawn with
@@ -131,6 +130,8 @@ def meant(value: str, *, whole: bool) -> str:
 
 def strange_word(word: str, command: str, options: Iterable[str]) -> str:
     """What is wrong with a word that a command does not know."""
+    from ssl_mix.runs.data_options import PATHS  # which imports PyTorch
+
     name = word.lstrip("-").partition("=")[0].replace("-", "_")
     if word.startswith("--") and name in PATHS and "data_root" in options:
         return (

@@ -118,7 +118,7 @@ def test_labels_that_are_predicted_no_better_than_by_guesses_are_doubted() -> No
     for accuracy, doubted in ((0.04, True), (0.30, True), (0.34, False)):
         said = doubt(Climbed(WHITENED, accuracy, 0.0, 0.0, 1.0), held_out)
         assert (said is not None) == doubted
-        assert said is None or f"whitened predicts {accuracy:.1%} of the 24 labels" in said
+        assert said is None or f"whitened predicts {accuracy:.1%} of 24 held-out labels" in said
     assert doubt(Climbed(PROBE, 1.0, 0.0, 0.0, 1.0), torch.tensor([0, 0, 1, 1])) is None
 
 
