@@ -141,7 +141,7 @@ def test_features_that_were_deleted_are_computed_again(known: Any) -> None:
 def test_a_lost_body_is_told(quick: None, tmp_path: Path) -> None:
     session = start(run_of("fixmatch"), tmp_path / "run")
     (session.folder / "body.pt").unlink()
-    with pytest.raises(UserError, match="body.pt is missing"):
+    with pytest.raises(UserError, match="body.pt, the network behind the head, is missing"):
         load_trained(session.folder)
     torch.save({"other": torch.ones(1)}, session.folder / "body.pt")
     for use in (load_trained, reopen):
