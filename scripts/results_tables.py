@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 
 from benchmarks import (
     auto_tables,
+    body_tables,
     default_tables,
     gpu_tables,
     head_tables,
@@ -272,7 +273,7 @@ SETTINGS = {
     "slow": Setting(FIVE, 0.01, (1,)),
     "birds": Setting(BIRDS, 0.03, (15, 30, 50)),
 }
-SEPARATE = (speed_tables, labeling_tables, suite_tables)
+SEPARATE = (speed_tables, labeling_tables, suite_tables, body_tables)
 GPU_PARTS = ("facts", "steps", "training")
 TABLES: dict[str, Callable[[], str]] = {
     "overview": overview,
