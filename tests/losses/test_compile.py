@@ -79,11 +79,8 @@ def batch(seed: int, device: str = "cpu") -> list[Tensor]:
     return [tensor.to(device) for tensor in (logits.requires_grad_(), labels_a, labels_b, lam)]
 
 
-@pytest.mark.parametrize("backend", ["eager", "aot_eager"])
-def test_compiled_equals_eager_in_one_graph_without_recompilation(
-    step: Callable[..., Any], backend: str
-) -> None:
-    counter = CompileCounterWithBackend(backend)
+def test_compiled_equals_eager_in_one_graph_without_recompilation(step: Callable[..., Any]) -> None:
+    counter = CompileCounterWithBackend("aot_eager")
     compiled = torch.compile(step, fullgraph=True, backend=counter)
     for seed in range(3):
         inputs = batch(seed)
@@ -92,11 +89,6 @@ def test_compiled_equals_eager_in_one_graph_without_recompilation(
         gradients = [torch.autograd.grad(loss, inputs[0])[0] for loss in (actual, expected)]
         torch.testing.assert_close(*gradients, rtol=1e-5, atol=1e-7)
     assert counter.frame_count == 1
-
-
-def test_no_graph_breaks(step: Callable[..., Any]) -> None:
-    explanation = torch._dynamo.explain(step)(*batch(0))
-    assert (explanation.graph_count, explanation.graph_break_count) == (1, 0)
 
 
 def test_values_are_never_looked_at(step: Callable[..., Any]) -> None:

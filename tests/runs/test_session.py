@@ -87,8 +87,7 @@ def test_a_run_folder_is_complete(tmp_path: Path) -> None:
     assert [int(row["changes"]) for row in rows] == bank["changes"][bank["label"] >= 0].tolist()
 
 
-@pytest.mark.parametrize("stops", [[1], [4], [5, 6, 11]])
-@pytest.mark.parametrize("share", [0.0, 0.5])
+@pytest.mark.parametrize(("stops", "share"), [([1], 0.5), ([4], 0.0), ([5, 6, 11], 0.5)])
 def test_stopped_and_resumed_is_the_same_run(tmp_path: Path, stops: list[int], share: float) -> None:
     run = quick(MixingTerms(mix="dm-as"), start_share=share)
     whole, pieces = tmp_path / "whole", tmp_path / "pieces"
