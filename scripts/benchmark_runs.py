@@ -4,7 +4,6 @@ printing cells of tables."""
 import argparse
 import dataclasses
 import inspect
-import json
 import os
 import shlex
 import signal
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 import torch
-from measuring import append_line, circumstances
+from measuring import append_line, circumstances, lines_of
 from sweeps import add_flags, claimed, submit
 
 from ssl_mix.algorithms import ALGORITHMS
@@ -268,8 +267,7 @@ def error(accuracy: float | None) -> float | None:
 
 def read_lines(file: Path, planned: Sequence[Planned]) -> list[Line]:
     """The lines of a file of results that are of the planned runs, whatever else it holds."""
-    lines = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
-    return [line for line in lines if any(each.has(line) for each in planned)]
+    return [line for line in lines_of(file) if any(each.has(line) for each in planned)]
 
 
 def cell(values: Iterable[float | None], form: str = ".2f") -> str:

@@ -7,14 +7,13 @@ learning rate of each is the best of three on a choice of labels of its own ("ph
 """
 
 import argparse
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from default_runs import measured
-from measuring import append_line, circumstances
+from measuring import append_line, circumstances, lines_of
 
 OUT = Path(__file__).parent / "results" / "body_study.jsonl"
 LABELS, SPLITS, TUNED_ON = 5, range(5), 100
@@ -65,11 +64,10 @@ class Study:
 
     def __init__(self, asked: argparse.Namespace) -> None:
         self.asked = asked
-        text = asked.out.read_text() if asked.out.exists() else ""
-        self.lines: list[dict[str, Any]] = [json.loads(line) for line in text.splitlines()]
+        self.lines = lines_of(asked.out)
 
     def tuned(self, method: str) -> float:
-        """The learning rate of a method: the better one on a choice of labels that is not reported."""
+        """The learning rate of a method: the best one on a choice of labels that is not reported."""
         found = {rate: self.line("tune", method, rate, TUNED_ON)["test_accuracy"] for rate in RATES}
         return max(RATES, key=lambda rate: found[rate])
 

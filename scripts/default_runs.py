@@ -7,14 +7,13 @@ come with options: ``--algorithms fixmatch "fixmatch --mix dm-as"``.
 """
 
 import argparse
-import json
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from measuring import append_line, circumstances
+from measuring import append_line, circumstances, lines_of
 
 from ssl_mix.cli.main import main as ssl_mix
 from ssl_mix.runs.answered import evaluate
@@ -52,8 +51,7 @@ def read(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def missing(asked: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """What is asked for and has no line yet, one choice of labels after another."""
-    lines = [json.loads(line) for line in asked.out.read_text().splitlines()] if asked.out.exists() else []
-    known = {tuple(line[key] for key in KEYS) for line in lines}
+    known = {tuple(line[key] for key in KEYS) for line in lines_of(asked.out)}
     for split in range(asked.first_split, asked.first_split + asked.splits):
         for count in asked.labels:
             for algorithm in asked.algorithms:

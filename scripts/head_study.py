@@ -25,7 +25,7 @@ import torch
 from auto_ladder import tail
 from benchmarks.feature_parts import of_classes
 from benchmarks.head_grid import DATA, FEATURE_VIEWS, MIXINGS, RATES, Cell, Method, cells, places
-from measuring import append_line, circumstances
+from measuring import append_line, circumstances, lines_of
 from torch import nn
 
 from ssl_mix.datasets import Split, choose_split
@@ -87,9 +87,7 @@ class Study:
 
     def __init__(self, asked: argparse.Namespace) -> None:
         self.asked = asked
-        self.lines = (
-            [json.loads(text) for text in asked.out.read_text().splitlines()] if asked.out.exists() else []
-        )
+        self.lines = lines_of(asked.out)
         self.heads: dict[tuple[Any, ...], tuple[nn.Module, Start]] = {}
         self.parts: dict[str, Features] = {}
         found = circumstances(torch.device("cpu"))

@@ -111,3 +111,8 @@ def append_line(file: Path, result: dict[str, Any]) -> None:
     with open(file, "a") as lines:
         fcntl.flock(lines, fcntl.LOCK_EX)
         lines.write(json.dumps(result) + "\n")
+
+
+def lines_of(file: Path) -> list[dict[str, Any]]:
+    """What was added to a file of results, by line; nothing where there is no file yet."""
+    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []

@@ -12,7 +12,6 @@ networks, on features of the images in ROOT/train and ROOT/test, ten classes, wh
 
 import argparse
 import dataclasses
-import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,7 +20,7 @@ from typing import Any, ClassVar
 import torch
 from benchmarks.feature_parts import of_classes
 from benchmarks.head_grid import TRAINED
-from measuring import append_line, commit
+from measuring import append_line, commit, lines_of
 
 from ssl_mix.engine.trainer import Trainer
 from ssl_mix.evaluation import accuracy, geometric_mean_recall, predict_probabilities, shot_accuracies
@@ -78,8 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     asked = parser.parse_args(arguments)
     torch.set_num_threads(1)
     images = Digits() if asked.net is None else Heads(asked.net, asked.root, asked.cache)
-    there = asked.out.read_text().splitlines() if asked.out.exists() else []
-    known = [{key: line[key] for key in KEYS} for line in map(json.loads, there)]
+    known = [{key: line[key] for key in KEYS} for line in lines_of(asked.out)]
     for seed in range(asked.seeds):
         for part in asked.parts:
             for algorithm, options in METHODS[part]:
