@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     study = Study(asked)
     for split in SPLITS:
         for method in METHODS:
-            study.line("report", method, study.tuned(method), split)
+            study.line("report", method, study.tuned(method), split, asked.image_size)
 
 
 def read(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -49,6 +49,7 @@ def read(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--root", type=Path, required=True)
     parser.add_argument("--net", required=True, help="file of weights of EfficientNet-Lite0")
     parser.add_argument("--image-size", type=int, default=96)
+    parser.add_argument("--tuned-at", type=int, help="image size at which rates are tuned; this one")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--runs", type=Path, required=True, help="folder of the runs")
     parser.add_argument("--out", type=Path, default=OUT)
@@ -68,13 +69,14 @@ class Study:
 
     def tuned(self, method: str) -> float:
         """The learning rate of a method: the best one on a choice of labels that is not reported."""
-        found = {rate: self.line("tune", method, rate, TUNED_ON)["test_accuracy"] for rate in RATES}
+        pixels = self.asked.tuned_at or self.asked.image_size
+        found = {rate: self.line("tune", method, rate, TUNED_ON, pixels)["test_accuracy"] for rate in RATES}
         return max(RATES, key=lambda rate: found[rate])
 
-    def line(self, phase: str, method: str, rate: float, split: int) -> dict[str, Any]:
+    def line(self, phase: str, method: str, rate: float, split: int, pixels: int) -> dict[str, Any]:
         """One run, trained now if it has no line."""
         asked = self.asked
-        values = (phase, asked.root.name, method, rate, split, asked.image_size)
+        values = (phase, asked.root.name, method, rate, split, pixels)
         what = dict(zip(KEYS, values, strict=True))
         for line in self.lines:
             if what.items() <= line.items():
@@ -84,7 +86,7 @@ class Study:
             "algorithm": f"{method} --lr {rate} --steps {STEPS}",
             "labels_per_class": LABELS,
             "split": split,
-            "image_size": asked.image_size,
+            "image_size": pixels,
         }
         about = circumstances(torch.device("cpu")) | {"net": Path(asked.net).name}
         line = what | {"labels_per_class": LABELS} | measured(asked, cell) | about
