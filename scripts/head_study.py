@@ -24,7 +24,7 @@ from typing import Any
 import torch
 from auto_ladder import tail
 from benchmarks.feature_parts import of_classes
-from benchmarks.head_grid import DATA, FEATURE_VIEWS, MIXINGS, RATES, Cell, Method, cells, places
+from benchmarks.head_grid import ALGORITHMS, DATA, FEATURE_VIEWS, MIXINGS, RATES, Cell, Method, cells, places
 from measuring import append_line, circumstances, lines_of
 from torch import nn
 
@@ -60,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for algorithm in ("fine-tuning", "fixmatch") if asked.costs else ():
         study.cost(algorithm)
     for cell in cells():
-        if getattr(asked, cell.data) is not None:
+        if getattr(asked, cell.data) is not None and cell.method.algorithm in asked.algorithms:
             study.starts(cell.data, cell.kind, cell.labels)
             study.report(cell)
 
@@ -73,6 +73,7 @@ def read(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--net", required=True)
     parser.add_argument("--image-size", type=int, default=128)
     parser.add_argument("--cache", type=Path, required=True, help="folder that keeps the features")
+    parser.add_argument("--algorithms", nargs="+", default=list(ALGORITHMS), help="leave out others")
     parser.add_argument("--costs", action="store_true", help="time runs of each mixing first")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "head_study.jsonl")
     return parser.parse_args(arguments)

@@ -56,19 +56,19 @@ class Method(NamedTuple):
         algorithm: by name.
         mixing: one of ``MIXINGS``.
         start: of the head.
-        head: of mixed images.
     """
 
     algorithm: str
     mixing: str
     start: str = "prototypes"
-    head: str = "shared"
 
     def options(self) -> dict[str, Any]:
         """Of a run that trains a head so."""
-        words = {"mix_head": self.head} if self.head != "shared" else {}
-        return {**TRAINED, **ALGORITHMS[self.algorithm], **MIXINGS[self.mixing], **words} | {
-            "head_start": self.start
+        return {
+            **TRAINED,
+            **ALGORITHMS[self.algorithm],
+            **MIXINGS[self.mixing],
+            "head_start": self.start,
         }
 
 
@@ -118,24 +118,18 @@ def cells() -> Iterator[Cell]:
     yield from over(home, plain, (2,), match, ("as, eta 0",), start="probe")
     yield from over("cub5", plain, (5,), match, ("mixup",))
     yield from over(home, plain, (2,), tune, ("dm-as", "dm"), start="probe")
-    yield from over(home, plain, (2,), match, ("dm-as",), head="own")
     yield from over(home, two, (2,), match, few)
     yield from over("cub5", plain, (5,), (*tune, *match), few)
     yield from over(home, plain, (2,), (*match, *tune), TERMS, start="probe")
-    yield from over(home, plain, (2,), match, ("as", "mixup"), head="own")
     yield from over(home, two, (5,), (*tune, *match), few)
     yield from over("cub5", plain, (1, 2, 10), (*tune, *match), few)
     yield from over("cifar10", plain, (1, 5, 10), (*tune, *match), few)
     yield from over(home, plain, (2,), METHODS, ("dm", "as"), start="probe")
     yield from over(home, plain, (2, 5), ("self-tuning", "flexmatch"), TERMS)
-    for algorithm, mixing in product((*match, *tune), MIXINGS):
-        for start, head in product(("prototypes", "probe"), ("shared", "own")):
-            if head == "shared" or mixing != "none":
-                for data in DATA:
-                    yield from over(
-                        data, plain, (2, 5, 1, 10), (algorithm,), (mixing,), start=start, head=head
-                    )
-                yield from over(home, two, (2, 5), (algorithm,), (mixing,), start=start, head=head)
+    for algorithm, start, mixing in product((*match, *tune), ("prototypes", "probe"), MIXINGS):
+        for data in reversed(DATA):
+            yield from over(data, plain, (2, 5, 1, 10), (algorithm,), (mixing,), start=start)
+        yield from over(home, two, (2, 5), (algorithm,), (mixing,), start=start)
 
 
 def over(

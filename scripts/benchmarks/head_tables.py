@@ -20,7 +20,7 @@ QUESTIONS = {
     "DM/AS over DM": ("dm-as", "dm"),
     "DM/AS over none": ("dm-as", "none"),
 }
-PLAIN = {"data": "caltech50", "kind": "balanced", "start": "prototypes", "head": "shared"}
+PLAIN = {"data": "caltech50", "kind": "balanced", "start": "prototypes"}
 
 
 def interval(values: Sequence[float], control: Sequence[float]) -> tuple[float, float, float]:

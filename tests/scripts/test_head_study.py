@@ -130,7 +130,7 @@ def test_what_the_page_says_of_the_terms_is_what_was_measured() -> None:
     compared = 0
     for line in cells:
         for ours, control in head_tables.QUESTIONS.values():
-            what = {name: line[name] for name in ("data", "kind", "labels", "algorithm", "start", "head")}
+            what = {name: line[name] for name in ("data", "kind", "labels", "algorithm", "start")}
             other = head_tables.accuracy(lines, **what, mixing=control)
             if line["mixing"] == ours and other is not None:
                 mean, low, _ = head_tables.interval(line["accuracy"], other)
