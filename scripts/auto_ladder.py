@@ -4,7 +4,8 @@
 features of the images in ROOT/train and ROOT/test once and writes a JSON line for each number of labels, kind
 of unlabeled images and split to ``scripts/results/auto.jsonl``. Kinds: "balanced" as they are; "tail",
 unlabeled classes whose sizes fall 25 : 1 in a random order; "foreign", a third of the classes are nobody's:
-not labeled, not tested, their images unlabeled.
+not labeled, not tested, their images unlabeled. With ``--redraw`` each split draws the images to learn
+from and those to test on anew from both, which tells more where these are few.
 """
 
 import argparse
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from benchmarks.feature_parts import of_classes
+from benchmarks.feature_parts import of_classes, redrawn
 from measuring import append_line, circumstances
 from torch import Tensor
 
@@ -53,10 +54,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     features = cached_features(run, data, asked.cache)
     seconds = time.perf_counter() - began
     for kind in asked.kinds:
-        known = features if kind != "foreign" else with_foreign(features)
         for count in asked.labels:
             for seed in range(asked.first_split, asked.first_split + asked.splits):
                 cell = {"kind": kind, "labels_per_class": count, "split": seed, "features_seconds": seconds}
+                drawn = redrawn(features, seed) if asked.redraw else features
+                known = drawn if kind != "foreign" else with_foreign(drawn)
                 result = cell | measured(known, options, kind, count, seed)
                 append_line(asked.out, result | setting(asked))
                 print(json.dumps(result), flush=True)
@@ -73,6 +75,7 @@ def read(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--splits", type=int, default=5)
     parser.add_argument("--first-split", type=int, default=0, help="the rule was chosen on others")
     parser.add_argument("--kinds", nargs="+", default=["balanced"], choices=KINDS)
+    parser.add_argument("--redraw", action="store_true", help="other images to test on in each split")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--cache", type=Path, required=True, help="folder that keeps the features")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "auto.jsonl")
@@ -129,6 +132,7 @@ def with_foreign(features: Features) -> Features:
 def setting(asked: argparse.Namespace) -> dict[str, Any]:
     """How it was measured."""
     images = {"data": asked.root.name, "net": Path(asked.net).name, "image_size": asked.image_size}
+    images |= {"redrawn": True} if asked.redraw else {}
     return circumstances(torch.device("cpu")) | images
 
 

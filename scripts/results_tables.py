@@ -289,6 +289,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "strong-bounds": bounds,
     "supervised-mixing": supervised_mixing,
     "auto": partial(of_lines, "auto", auto_tables.beside_probe),
+    "auto-redrawn": partial(of_lines, "auto", partial(auto_tables.beside_probe, redrawn=True)),
     "recipe-memory": partial(of_lines, "recipe_memory", recipe_tables.of_memory),
     "votes": partial(of_lines, "v_pet", auto_tables.votes),
     **{name: partial(of_lines, "tail_study", rows) for name, rows in tail_tables.TABLES.items()},

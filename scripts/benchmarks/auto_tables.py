@@ -9,11 +9,26 @@ from scipy.stats import t
 
 Line = dict[str, Any]
 Table = tuple[Sequence[str], list[list[str]]]
-NAMES = {"caltech50": "Caltech-101, 50 classes", "cub5": "5 species of birds", "cifar10s": "CIFAR-10"}
+NAMES = {
+    "caltech50": "Caltech-101, 50 classes",
+    "cub5": "5 species of birds",
+    "cifar10s": "CIFAR-10",
+    "catdog": "cats and dogs",
+    "topics": "8 ranges of ImageNet",
+    "c100": "20 classes of CIFAR-100",
+    "super": "superclasses of CIFAR-100",
+    "digits": "digits",
+}
 
 
-def beside_probe(lines: Sequence[Line]) -> Table:
-    """What was chosen: a row for each set of images, size, kind of unlabeled ones and number of labels."""
+def beside_probe(lines: Sequence[Line], *, redrawn: bool = False) -> Table:
+    """What was chosen: a row for each set of images, size, kind of unlabeled ones and number of labels.
+
+    Args:
+        lines: of all cells.
+        redrawn: take those that drew their images to test on anew, or the others.
+    """
+    lines = [line for line in lines if line.get("redrawn", False) == redrawn]
     columns = [
         "images",
         "pixels",

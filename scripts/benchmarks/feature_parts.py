@@ -1,12 +1,15 @@
-"""Parts of a data set of cached features: some of its classes, with the images of the others or without."""
+"""Data sets of cached features made of another: some of its classes, with the images of the others or
+without; and other images to test on."""
 
 import dataclasses
 
 import torch
 
 from ssl_mix.datasets import DataSet, ImageSet
-from ssl_mix.datasets.features import FeatureRows
+from ssl_mix.datasets.features import FeatureRows, feature_data
+from ssl_mix.datasets.splits import ranked
 from ssl_mix.runs.features import Features
+from ssl_mix.transfer.head_net import standardized
 
 
 def of_classes(features: Features, first: int, last: int) -> Features:
@@ -33,3 +36,37 @@ def of_classes(features: Features, first: int, last: int) -> Features:
         test=ImageSet(rows, data.test.labels[tested] - first),
     )
     return dataclasses.replace(features, data=part)
+
+
+def redrawn(features: Features, seed: int) -> Features:
+    """The same images, as many of each class to learn from and to test on, drawn anew.
+
+    Args:
+        features: of plain views alone.
+        seed: of the draw.
+    """
+    images = features.images
+    assert images.test is not None and len(features.table) == len(images.train.images) + len(
+        images.test.images
+    )
+    labels = torch.cat((images.train.labels, images.test.labels))
+    parts: tuple[list[int], list[int]] = ([], [])
+    for label in range(len(images.classes)):
+        members = ranked(torch.nonzero(labels == label).flatten().tolist(), f"{seed}/redrawn")
+        learned = int((images.train.labels == label).sum())
+        parts[0].extend(members[:learned])
+        parts[1].extend(members[learned:])
+    order = torch.tensor(parts[0] + parts[1])
+    table, averaged = features.table[order], None if features.averaged is None else features.averaged[order]
+    plain = table if averaged is None else averaged
+    center = plain[: len(parts[0])].float().mean(dim=0)
+    train, test = (labels[torch.tensor(members)] for members in parts)
+    drawn: DataSet = dataclasses.replace(
+        images,
+        train=dataclasses.replace(images.train, labels=train),
+        test=dataclasses.replace(images.test, labels=test),
+    )
+    data = feature_data(drawn, standardized(plain, center).half(), 0)
+    return dataclasses.replace(
+        features, images=drawn, data=data, table=table, averaged=averaged, center=center
+    )

@@ -21,7 +21,10 @@ def line(accuracy: float, probe: float, kind: str = "balanced", size: int = 224)
 def test_a_row_pairs_choices_of_labels_and_has_the_interval_of_the_t_test() -> None:
     lines = [line(one, other) for one, other in zip(OURS, PROBE, strict=True)]
     other = [line(0.7, 0.7, size=96), line(0.8, 0.7, size=96), line(0.7, 0.7, "tail"), line(0.8, 0.7, "tail")]
-    columns, rows = beside_probe([lines[0], other[0], *lines[1:], *other[1:]])
+    anew = [line(0.6, 0.5) | {"redrawn": True}, line(0.8, 0.5) | {"redrawn": True}]
+    every = [lines[0], other[0], *anew, *lines[1:], *other[1:]]
+    columns, rows = beside_probe(every)
+    assert [found[6:8] for found in beside_probe(every, redrawn=True)[1]] == [["70.0", "+20.0"]]
     interval = ttest_rel([100 * x for x in OURS], [100 * x for x in PROBE]).confidence_interval()
     expected = f"{interval.low:+.1f} to {interval.high:+.1f}"
     assert rows[1] == [

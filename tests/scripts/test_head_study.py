@@ -1,5 +1,6 @@
 """The head-only study: which images a cell sees, what is measured again, and its tables."""
 
+import dataclasses
 import json
 import sys
 from pathlib import Path
@@ -11,12 +12,12 @@ from scipy.stats import ttest_rel
 sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
 import head_study
 from benchmarks import head_tables
-from benchmarks.feature_parts import of_classes
+from benchmarks.feature_parts import of_classes, redrawn
 from benchmarks.head_grid import Cell, Method
 
 from ssl_mix.datasets import DataSet, ImageSet, ResidentImages
 from ssl_mix.datasets.features import feature_data
-from ssl_mix.runs.features import Features
+from ssl_mix.runs.features import Features, plain_rows
 from ssl_mix.transfer.looks import Look
 
 CLASSES, EACH, TESTED, VIEWS, WIDTH = 6, 30, 4, 3, 8
@@ -44,6 +45,19 @@ def test_a_part_has_its_classes_alone_labeled_and_tested() -> None:
     true = part.table[rows, 0]
     known = (true >= 2) & (true < 4)
     assert torch.equal(part.data.train.labels, torch.where(known, true - 2, -1.0).long())
+
+
+def test_images_are_drawn_anew_with_their_labels() -> None:
+    whole = synthetic()
+    plain = dataclasses.replace(whole, table=whole.table[plain_rows(whole.images, (VIEWS - 1) // 2)])
+    drawn = [redrawn(plain, seed) for seed in (3, 3, 4)]
+    assert torch.equal(drawn[0].table, drawn[1].table) and not torch.equal(drawn[0].table, drawn[2].table)
+    assert drawn[2].table.sort(dim=0).values.equal(plain.table.sort(dim=0).values)
+    for name, part, each in (("train", drawn[2].data.train, EACH), ("test", drawn[2].data.test, TESTED)):
+        assert part is not None and part.labels.bincount().tolist() == [each] * CLASSES, name
+        [rows] = part.images.batches([torch.arange(CLASSES * each)], torch.device("cpu"))
+        assert torch.equal(drawn[2].table[rows, 0], part.labels.float()), name
+    assert of_classes(drawn[2], 2, 4).data.test is not None
 
 
 def test_kinds_of_unlabeled_images() -> None:
