@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     torch.set_num_threads(asked.threads)
     study = Study(asked)
     for split in SPLITS:
-        for method in METHODS:
+        for method in asked.methods:
             study.line("report", method, study.tuned(method), split, asked.image_size)
 
 
@@ -48,6 +48,7 @@ def read(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--root", type=Path, required=True)
     parser.add_argument("--net", required=True, help="file of weights of EfficientNet-Lite0")
+    parser.add_argument("--methods", nargs="+", default=list(METHODS), help="an algorithm and its options")
     parser.add_argument("--image-size", type=int, default=96)
     parser.add_argument("--tuned-at", type=int, help="image size at which rates are tuned; this one")
     parser.add_argument("--threads", type=int, default=1)
