@@ -1,6 +1,7 @@
 """The table of training the whole network, from the lines of ``scripts/body_study.py``."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from benchmarks.head_tables import difference, percent
@@ -19,13 +20,13 @@ COLUMNS = (
 MIXING = " --mix "
 
 
-def beside_probe(lines: Sequence[Line]) -> Rows:
-    """A row for each method: accuracies of what is kept, against the linear probe, against the head that
-    training began with, and against the same algorithm without mixing where that began alike; and those of
-    the weights in the end against the start. Paired by the choice of labels."""
+def beside_probe(lines: Sequence[Line], *, pixels: int) -> Rows:
+    """A row for each method at one size of images: accuracies of what is kept, against the linear probe,
+    against the head that training began with, and against the same algorithm without mixing where that began
+    alike; and those of the weights in the end against the start. Paired by the choice of labels."""
     found: dict[str, list[Line]] = {}
     for line in sorted(lines, key=lambda line: line["split"]):
-        if line["phase"] == "report":
+        if (line["phase"], line["image_size"]) == ("report", pixels):
             found.setdefault(line["method"], []).append(line)
     rows = []
     for method, own in found.items():
@@ -56,5 +57,6 @@ def started(lines: Sequence[Line]) -> list[float] | None:
 
 
 TABLES: dict[str, tuple[str, Callable[[Sequence[Line]], Rows]]] = {
-    "whole-network": ("body_study", beside_probe),
+    "whole-network": ("body_study", partial(beside_probe, pixels=96)),
+    "whole-network-128": ("body_study", partial(beside_probe, pixels=128)),
 }

@@ -138,6 +138,7 @@ TABLES: dict[str, Callable[[Sequence[Line]], Rows]] = {
     "head-methods": methods,
     "head-terms": terms,
     "head-cifar10": partial(terms, data="cifar10"),
+    "head-birds": partial(terms, data="cub5"),
     "head-from-probe": partial(terms, start="probe"),
     "head-tail": partial(terms, kind="tail"),
     "head-foreign": partial(terms, kind="foreign"),

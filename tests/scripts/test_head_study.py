@@ -135,20 +135,22 @@ def test_terms_are_held_against_their_controls() -> None:
 
 
 def test_what_the_page_says_of_the_terms_is_what_was_measured() -> None:
-    """From prototypes no term moves a mean by 0.4 points where all images are of the classes, by 1.3 on
-    birds; DM and AS have no interval above zero."""
+    """From prototypes, where all unlabeled images are of the classes, no term moves a mean by 0.6 points, by
+    2.5 on birds; DM lies above mixup, and AS above its controls, in no interval but two."""
     root = Path(__file__).parents[2]
     lines = [json.loads(x) for x in (root / "scripts/results/head_study.jsonl").read_text().splitlines()]
     cells = head_tables.found(lines, phase="report", start="prototypes", kind="balanced")
     assert all(len(line["accuracy"]) == 20 for line in cells)
-    compared = 0
+    above, compared = set(), 0
     for line in cells:
         for ours, control in head_tables.QUESTIONS.values():
             what = {name: line[name] for name in ("data", "kind", "labels", "algorithm", "start")}
             other = head_tables.accuracy(lines, **what, mixing=control)
             if line["mixing"] == ours and other is not None:
                 mean, low, _ = head_tables.interval(line["accuracy"], other)
-                assert abs(mean) < (1.3 if line["data"] == "cub5" else 0.4), line
-                assert (ours, control) in {("dm-as", "none"), ("mixup", "none")} or low < 0, line
+                assert abs(mean) < (2.5 if line["data"] == "cub5" else 0.6), line
                 compared += 1
-    assert compared > 20
+                if low > 0 and (ours, control) not in {("dm-as", "none"), ("mixup", "none")}:
+                    above.add((ours, control, line["data"], line["labels"]))
+    assert above == {("as", "none", "cifar10", 5), ("dm-as", "dm", "cub5", 2)}
+    assert compared > 60
