@@ -14,8 +14,9 @@ from ssl_mix.cli.auto import split_minutes
 from ssl_mix.cli.main import main
 from ssl_mix.datasets import Split, choose_split
 from ssl_mix.errors import UserError
-from ssl_mix.recipes.auto import prepare, reason
+from ssl_mix.recipes.auto import prepare
 from ssl_mix.recipes.fit import handed_over
+from ssl_mix.recipes.found import reason
 from ssl_mix.recipes.ladder import PROBE, RUNGS, WHITENED, Climbed, Rung, choose, doubt, folds
 from ssl_mix.runs.answered import evaluate
 from ssl_mix.transfer.looks import Look
