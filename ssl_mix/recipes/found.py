@@ -44,12 +44,12 @@ class Found(NamedTuple):
 
 def reason(ladder: Sequence[Climbed], count: int) -> str:
     """Why a rung was chosen, a sentence."""
-    ours, error, points = ladder[1].rung.name, 100 * ladder[1].error, 100 * ladder[1].gain
-    many = f"{abs(points):.1f} points {'more' if points > 0 else 'fewer'} than" if points else "as many as"
+    probe, ours = ladder
+    taken, points = choose(ladder).rung.name, 100 * ERRORS * ours.error
     return (
-        f"{ours} is taken unless the probe is ahead by {ERRORS:g} standard errors, and "
-        f"{choose(ladder).rung.name} it is: of the labels held out in {count} folds {ours} predicts "
-        f"{many} the probe, with a standard error of {error:.1f}"
+        f"{ours.rung.name} is taken unless the probe is ahead by more than {ERRORS:g} standard errors of "
+        f"their difference ({points:.1f} points), and {taken} it is: of the labels held out in {count} folds "
+        f"{ours.rung.name} predicts {100 * ours.accuracy:.1f} %, the probe {100 * probe.accuracy:.1f} %"
     )
 
 

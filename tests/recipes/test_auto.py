@@ -101,8 +101,8 @@ def test_the_probe_has_to_be_proven_better(gain: float, error: float, taken: Run
     assert choose(ladder).rung == taken
     told = reason(ladder, 3)
     assert f"and {taken.name} it is" in told
-    many = {0.02: "2.0 points more than", 0.0: "as many as"}.get(gain, f"{-100 * gain:.1f} points fewer than")
-    assert f"whitened predicts {many} the probe" in told
+    assert f"standard errors of their difference ({200 * error:.1f} points)" in told
+    assert f"whitened predicts {80 + 100 * gain:.1f} %, the probe 80.0 %" in told
 
 
 def test_the_one_label_of_a_class_is_kept_while_those_of_others_are_held_out() -> None:
