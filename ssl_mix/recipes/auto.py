@@ -162,6 +162,8 @@ def prepare(
         tell(found.doubt)
     run = run_of(found.rung, options)
     session = start(run, folder, given=given, features=features, overwrite=overwrite)
+    session.trainer.seconds = time.perf_counter() - began  # most of what such a run takes
+    session.save()
     found.save(folder)
     if splits:
         with head_that_stays(folder, found.rung, tell), torch.random.fork_rng(devices=[]):  # heads are drawn
@@ -170,6 +172,7 @@ def prepare(
         if body is not None and body.kept:
             session = start_body(body, options, folder, given, features, split)
         found.save(folder)
+    session.trainer.seconds = time.perf_counter() - began
     rest = tuple(note for note in session.notes if note not in data.notes)
     return dataclasses.replace(session, notes=rest), found
 

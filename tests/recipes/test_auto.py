@@ -19,6 +19,7 @@ from ssl_mix.recipes.fit import handed_over
 from ssl_mix.recipes.found import reason
 from ssl_mix.recipes.ladder import PROBE, RUNGS, WHITENED, Climbed, Rung, choose, doubt, folds
 from ssl_mix.runs.answered import evaluate
+from ssl_mix.runs.folder import read_metrics
 from ssl_mix.transfer.looks import Look
 
 WORDS = "--data digits --net small-cnn --pretrained none --feature-views 2 --batch-size 16 --steps 20"
@@ -48,6 +49,8 @@ def test_the_ladder_begins_with_the_probe_and_ends_in_an_ordinary_run(made: Any)
     found = evaluate(trained)
     assert found.probe_accuracy is not None and found.accuracy > found.probe_accuracy - 0.05
     assert ssl_mix.load(trained.folder).step == trained.run.config.steps
+    [record] = read_metrics(trained.folder)
+    assert record["seconds"] > sum(climbed.seconds for climbed in ladder)
 
 
 def test_evaluate_prints_one_object(made: Any, capsys: pytest.CaptureFixture[str]) -> None:
