@@ -180,6 +180,7 @@ def test_default_weights_keep_their_classifier_beside_the_network(
 
         return make
 
+    monkeypatch.setattr("ssl_mix.models.from_timm.check_hub", lambda _: None)
     monkeypatch.setattr("timm.create_model", fetch(originals["timm"]))
     monkeypatch.setattr("torchvision.models.get_model", fetch(originals["torchvision"]))
     net = build_model(name, 4, pretrained="default").eval()
