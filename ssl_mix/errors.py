@@ -116,7 +116,7 @@ def kinds_in(hint: Any) -> list[str]:
         return [", ".join(map(repr, parts))]
     if origin in (tuple, Sequence):
         return [f"several, each {kinds_in(parts[0])[0]}"]
-    return [KINDS[hint][1] if hint in KINDS else getattr(hint, "__name__", str(hint))]
+    return [KINDS[hint][1] if hint in KINDS else with_article(getattr(hint, "__name__", str(hint)))]
 
 
 KINDS: dict[Any, tuple[Any, str]] = {
@@ -160,6 +160,11 @@ def check_seed(name: str, value: object) -> None:
     """Raise unless ``value`` is a whole number in [0, 2^63), which all generators take."""
     if not isinstance(value, Integral) or isinstance(value, bool) or not 0 <= int(value) < SEEDS:
         raise UserError(f"{name} must be a whole number from 0 to 2^63 - 1, got {value!r:.40}")
+
+
+def with_article(thing: str) -> str:
+    """A thing in words, "a DataSet" or "an Algorithm"."""
+    return f"{'an' if thing[:1] in 'AEIOaeio' else 'a'} {thing}"
 
 
 def counts_of(count: int, thing: str) -> str:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from ssl_mix.errors import UserError
+from ssl_mix.errors import UserError, with_article
 from ssl_mix.types import Backbone
 
 WeakPass = Literal["together", "apart"]
@@ -62,8 +62,9 @@ def logits_in(output: object, net: nn.Module) -> Tensor:
     found = output.get("logits") if isinstance(output, Mapping) else getattr(output, "logits", output)
     if not isinstance(found, Tensor):
         raise UserError(
-            f"{type(net).__name__} returns a {type(output).__name__} where logits (N, C) are needed, or "
-            "something that holds them as `logits`: wrap it in a module whose forward returns those alone"
+            f"{type(net).__name__} returns {with_article(type(output).__name__)} where logits (N, C) are "
+            "needed, or something that holds them as `logits`: wrap it in a module whose forward "
+            "returns those alone"
         )
     return found
 

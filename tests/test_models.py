@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -233,11 +234,23 @@ def test_weights_that_cannot_be_fetched_are_a_clear_mistake(
 
         return make
 
+    monkeypatch.setattr("ssl_mix.models.from_timm.check_hub", lambda _: None)
     monkeypatch.setattr("timm.create_model", offline(timm.create_model))
     monkeypatch.setattr("torchvision.models.get_model", offline(torchvision.models.get_model))
     words = "cannot be fetched: no route to host.*`pretrained=FILE`.*`pretrained=none`"
     with pytest.raises(UserError, match=words):
         build_model(name, 4, pretrained="default")
+
+
+def test_a_hub_that_cannot_be_found_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Nothing listens at this port, and none of its library's retries are made."""
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("timm.create_model", lambda *_, **__: pytest.fail("timm would try"))
+    with pytest.raises(UserError, match=r"cannot be fetched: http://127.0.0.1:9 cannot be reached"):
+        build_model("timm:resnet18", 4, pretrained="default")
 
 
 def test_drop_path_leaves_out_branches_in_training_only() -> None:

@@ -120,13 +120,34 @@ def test_weights_that_do_not_fit_are_refused(change: str, words: str, tmp_path: 
     assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
 
 
+@pytest.mark.parametrize("wrapper", [None, "state_dict"])
+@pytest.mark.parametrize("size", [64, 192])
+def test_position_embeddings_are_resampled_as_timm_does(
+    size: int, wrapper: str | None, tmp_path: Path
+) -> None:
+    state, path = random_net("timm:test_vit", 4).state_dict(), tmp_path / "weights.pth"
+    torch.save(state, tmp_path / "bare.pth")
+    torch.save(state if wrapper is None else {wrapper: state}, path)
+    from_file = {"file": str(tmp_path / "bare.pth"), "num_classes": 4}
+    options: dict[str, Any] = {"pretrained": True, "pretrained_cfg_overlay": from_file}
+    theirs = timm.create_model("test_vit", num_classes=4, img_size=size, **options).eval()
+    ours = load_pretrained(build_model("timm:test_vit", 4, image_size=size), path).net.eval()
+    images = torch.randn(2, 3, size, size)
+    torch.testing.assert_close(ours(images), theirs(images), rtol=0, atol=1e-6)
+
+
 def test_weights_for_other_images_say_so(tmp_path: Path) -> None:
-    whole = timm.create_model("test_vit", num_classes=4)
-    torch.save(whole.state_dict(), tmp_path / "weights.pth")
-    for options, words in (
-        ({"image_size": 64}, r"has \[1, 101, 64\]: the weights are for images of another size, leave out"),
-        ({"channels": 1}, "the weights are for images of 3 channels, repeat a gray one where these have one"),
+    state = timm.create_model("test_vit", num_classes=4).state_dict()
+    no_square = {**state, "pos_embed": state["pos_embed"][:, :-1]}
+    for weights, options, words in (
+        (
+            no_square,
+            {"image_size": 64},
+            r"has \[1, 100, 64\]: the weights are for images of another size, leave out",
+        ),
+        (state, {"channels": 1}, "for images of 3 channels, repeat a gray one where these have one"),
     ):
+        torch.save(weights, tmp_path / "weights.pth")
         net = build_model("timm:test_vit", 4, **options)
         with pytest.raises(UserError, match=words):
             load_pretrained(net, tmp_path / "weights.pth")
@@ -180,6 +201,7 @@ def test_default_weights_keep_their_classifier_beside_the_network(
 
         return make
 
+    monkeypatch.setattr("ssl_mix.models.from_timm.check_hub", lambda _: None)
     monkeypatch.setattr("timm.create_model", fetch(originals["timm"]))
     monkeypatch.setattr("torchvision.models.get_model", fetch(originals["torchvision"]))
     net = build_model(name, 4, pretrained="default").eval()

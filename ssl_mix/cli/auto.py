@@ -10,7 +10,8 @@ from ssl_mix.cli.train import finish
 from ssl_mix.cli.words import read_words
 from ssl_mix.engine.execution import resolve_device
 from ssl_mix.errors import UserError
-from ssl_mix.recipes.auto import Found, prepare
+from ssl_mix.recipes.auto import prepare
+from ssl_mix.recipes.found import Found
 from ssl_mix.recipes.image_size import is_free
 from ssl_mix.recipes.ladder import Climbed
 from ssl_mix.runs.given import Given

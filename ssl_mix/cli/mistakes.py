@@ -68,6 +68,8 @@ def sentence(box: str, command: str, words: Sequence[str], options: Iterable[str
         return wrong_value(found[1], found[2], words)
     if found := CHOICE.search(told):
         known = re.findall(r"'(.*?)'", found[3])
+        if "None" in known:  # the parser's word for an option that is left out, in the order of a set
+            known = sorted({*known} - {"None"})
         with contextlib.suppress(IndexError):
             return refused_choice(found[2], found[1], known)
     if found := LACKING.search(told):

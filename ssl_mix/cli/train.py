@@ -138,9 +138,10 @@ def finish(session: Session) -> None:
     )
     if trainer.step == 0 and type(trainer.algorithm).begin is not Algorithm.begin:
         say(f"{name} looks at all labeled images before the first step")
+    before = trainer.seconds
     train_through(session, name)
     if rank() == 0:
-        tell(write_reports(session), session)
+        tell(write_reports(session), session, before)
 
 
 def used_by_start(session: Session) -> str:
@@ -170,11 +171,12 @@ def instead(summary: Summary, session: Session) -> str:
     return ": lower `lr` or take fewer `steps`"
 
 
-def tell(summary: Summary, session: Session) -> None:
-    """Say what came out of a run and what to type next."""
+def tell(summary: Summary, session: Session, before: float) -> None:
+    """Say what came out of a run, of which the steps began after ``before`` seconds, and what to type
+    next."""
     trainer, folder = session.trainer, session.folder
     name = name_of(session)
-    if (summary.data_wait or 0.0) > MUCH_WAITING and summary.seconds > SECONDS_THAT_COUNT:
+    if (summary.data_wait or 0.0) > MUCH_WAITING and summary.seconds - before > SECONDS_THAT_COUNT:
         warn(
             f"training waited {summary.data_wait:.0%} of its time for images to be read: keep them in "
             "memory (--memory-gb), or decode them once (--cache-images DIR)"

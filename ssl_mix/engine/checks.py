@@ -13,7 +13,7 @@ from ssl_mix.datasets import DataSet, Split
 from ssl_mix.engine.config import TrainConfig
 from ssl_mix.engine.execution import half_precision, kept_buffers, resolve_device
 from ssl_mix.engine.guard import without_rejected
-from ssl_mix.errors import UserError
+from ssl_mix.errors import UserError, with_article
 from ssl_mix.models.first_weights import is_trained
 from ssl_mix.passes import backbone, is_backbone
 from ssl_mix.types import Batch, Nets, Step, StepOutput
@@ -36,8 +36,8 @@ def check_kinds(**given: object) -> None:
         if isinstance(value, type):
             found, remedy = f"the class {value.__name__}", f"call it, {value.__name__}(...)"
         else:
-            found, remedy = type(value).__name__, MAKING.get(name, f"pass a {kind.__name__}")
-        raise UserError(f"{name} must be a {kind.__name__}, got {found}: {remedy}")
+            found, remedy = type(value).__name__, MAKING.get(name, f"pass {with_article(kind.__name__)}")
+        raise UserError(f"{name} must be {with_article(kind.__name__)}, got {found}: {remedy}")
 
 
 def check_network(
@@ -181,8 +181,9 @@ def _check_logits(net: nn.Module, logits: Any, num_classes: int) -> None:
     kind = type(net).__name__
     if not isinstance(logits, Tensor):
         raise UserError(
-            f"net must return logits (N, {num_classes}), {kind} returns a {type(logits).__name__}: pass a "
-            "module around it whose forward returns the logits alone"
+            f"net must return logits (N, {num_classes}), {kind} returns "
+            f"{with_article(type(logits).__name__)}: pass a module around it whose forward returns the "
+            "logits alone"
         )
     if logits.ndim != 2 or len(logits) != TRIAL or not logits.is_floating_point():
         raise UserError(

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from torch import Tensor, nn
 
-from ssl_mix.errors import UserError, nearest
+from ssl_mix.errors import UserError, nearest, with_article
 from ssl_mix.ranks import gathered, own_rows
 from ssl_mix.stages import stage_names
 
@@ -94,7 +94,7 @@ def replaced_output(net: nn.Module, name: str, change: Callable[[Tensor], Tensor
                 "and choose a layer that is used once in a forward pass"
             )
         if not isinstance(output, Tensor) or not output.is_floating_point():
-            kind = f"{output.dtype}" if isinstance(output, Tensor) else f"a {type(output).__name__}"
+            kind = f"{output.dtype}" if isinstance(output, Tensor) else with_article(type(output).__name__)
             raise UserError(
                 f"layer {name!r} ({type(layer).__name__}) must return one float tensor, got {kind}"
             )

@@ -4,7 +4,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ssl_mix.errors import UserError, checking_kinds
+from ssl_mix.errors import UserError, checking_kinds, with_article
 from ssl_mix.passes import backbone, is_backbone, logits_in
 from ssl_mix.stages import stage_names
 from ssl_mix.transfer.heads import new_head
@@ -155,7 +155,7 @@ def adapt(net: nn.Module, head: str | None = None) -> nn.Module:
     name = _last_linear(net) if head is None else head
     layer = dict(net.named_modules()).get(name)
     if not isinstance(layer, nn.Linear):
-        found = "none of its layers" if layer is None else f"a {type(layer).__name__}"
+        found = "none of its layers" if layer is None else with_article(type(layer).__name__)
         raise UserError(
             f"head must name a linear layer of {kind} ({_listed(net)}), got {name!r}, which is {found}"
         )

@@ -1,12 +1,18 @@
 """Networks of timm, with their features and their head apart."""
 
+import socket
+from pathlib import Path
 from typing import Any
+from urllib.error import URLError
+from urllib.request import Request, urlopen
 
 from torch import nn
 
 from ssl_mix.errors import UserError, nearest
 from ssl_mix.models.adapted import with_new_head
 from ssl_mix.models.pretrained import WITHOUT_DOWNLOAD, with_source_head
+
+WAIT = 10.0  # seconds for a hub to be found
 
 
 def timm_network(
@@ -53,10 +59,37 @@ def timm_network(
     return with_new_head(body, num_classes)
 
 
+def check_hub(settings: Any) -> None:
+    """Raise at once where the hub that holds weights cannot be found, as without a network: its library would
+    try for most of a minute, in silence. A slow one is waited for, and weights in its cache need none.
+
+    Args:
+        settings: timm's, of a pre-trained network.
+
+    Raises:
+        OSError: its name is not known, or it refuses to be talked to.
+    """
+    from huggingface_hub import constants, scan_cache_dir
+
+    hub = getattr(settings, "hf_hub_id", None)
+    folder = Path(constants.HF_HUB_CACHE)
+    if not hub or (folder.is_dir() and hub in {repo.repo_id for repo in scan_cache_dir(folder).repos}):
+        return
+    try:
+        with urlopen(Request(constants.ENDPOINT, method="HEAD"), timeout=WAIT):
+            return
+    except URLError as error:
+        if isinstance(error.reason, socket.gaierror | ConnectionError):
+            raise OSError(f"{constants.ENDPOINT} cannot be reached ({error.reason})") from error
+    except OSError:  # it is slow
+        return
+
+
 def _fetched(name: str, num_classes: int, options: dict[str, Any]) -> nn.Module:
     import timm
 
     try:
+        check_hub(timm.get_pretrained_cfg(name))
         body: Any = timm.create_model(name, pretrained=True, **options)
     except Exception as error:  # a download fails in as many ways as there are libraries below it
         raise UserError(

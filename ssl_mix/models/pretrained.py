@@ -12,6 +12,8 @@ from ssl_mix.errors import UserError
 from ssl_mix.models.adapted import Adapted, adapt
 from ssl_mix.models.fitting_state import fitting_state, notes_of
 from ssl_mix.models.lora import merged
+from ssl_mix.models.positions import NAME as POSITIONS
+from ssl_mix.models.positions import with_positions
 from ssl_mix.models.weight_files import State, described, read_states
 from ssl_mix.passes import backbone
 from ssl_mix.transfer.head_net import on_body_as
@@ -139,6 +141,11 @@ def _chosen(
     own_head = {f"{_theirs(head, inside)}.{part}" for part in ("weight", "bias")}
     needed = {name for name in shapes.keys() - own_head if not name.endswith(UNCOUNTED)}
     fits = fitting_state(states, shapes, needed)
+    if fits and not fits[0].whole:
+        other = with_positions(getattr(net, "body", net), fits[0].state, shapes.get(POSITIONS))
+        if other is not fits[0].state:
+            resized = fitting_state({fits[0].place: other}, shapes, needed)
+            fits = resized if resized[0].whole else fits
     if not fits or not fits[0].whole:
         wanted = {name: shape for name, shape in shapes.items() if name in needed}
         wrong = _misfits(fits[0].state if fits else {}, wanted)

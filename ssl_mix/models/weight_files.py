@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ssl_mix.errors import UserError
+from ssl_mix.errors import UserError, with_article
 
 SUFFIXES = (".pth", ".pt", ".ckpt", ".bin", ".tar", ".safetensors")
 DEEPEST = 4
@@ -130,4 +130,4 @@ def _of_module(module: Inert, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
 
 
 def _kind(content: Any) -> str:
-    return "an object without weights" if isinstance(content, Inert) else f"a {type(content).__name__}"
+    return "an object without weights" if isinstance(content, Inert) else with_article(type(content).__name__)

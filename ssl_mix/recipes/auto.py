@@ -1,13 +1,13 @@
 """``ssl_mix.auto``: the way to learn from few labels that cross-validation over them finds best."""
 
 import dataclasses
-import json
 import logging
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import nn
@@ -15,66 +15,27 @@ from torch import nn
 from ssl_mix.datasets.registry import takes
 from ssl_mix.errors import UserError, check_positive
 from ssl_mix.models.first_weights import images_behind
-from ssl_mix.recipes.body import Body, Tell, climb_body, start_body
+from ssl_mix.recipes.body import Tell, climb_body, start_body
 from ssl_mix.recipes.build import GROUPS, fields_of
 from ssl_mix.recipes.fit import are_arrays, handed_over, train_session
+from ssl_mix.recipes.found import Found, reason
 from ssl_mix.recipes.image_size import affordable_size, is_free
-from ssl_mix.recipes.ladder import (
-    ERRORS,
-    PROBE,
-    RUNGS,
-    WHITENED,
-    Climbed,
-    Rung,
-    choose,
-    climb,
-    doubt,
-    folds,
-    run_of,
-)
+from ssl_mix.recipes.ladder import PROBE, RUNGS, WHITENED, Climbed, Rung, choose, climb, doubt, folds, run_of
 from ssl_mix.runs.data_options import Progress
 from ssl_mix.runs.features import Features
-from ssl_mix.runs.folder import LADDER, check_run_folder, write_text
+from ssl_mix.runs.folder import check_run_folder
 from ssl_mix.runs.given import Given
 from ssl_mix.runs.head import learned_features
 from ssl_mix.runs.places import check_outside, check_test_is_apart
 from ssl_mix.runs.prepared import read_data
 from ssl_mix.runs.session import Session, start
 from ssl_mix.runs.trained import TrainedRun
-from ssl_mix.shell import at_home
+from ssl_mix.shell import at_home, quoted
 
 STEPS = 300
 LR = 0.01
 DEFAULT_NET = "lite0"
 log = logging.getLogger("ssl_mix")
-
-
-class Found(NamedTuple):
-    """What cross-validation chose.
-
-    Attributes:
-        rung: the chosen one.
-        ladder: all that were tried; empty where labels are too few for it.
-        reason: of the choice, a sentence.
-        body: what training the body brings, where it was tried.
-        doubt: what speaks against all that were tried, a sentence.
-    """
-
-    rung: Rung
-    ladder: tuple[Climbed, ...]
-    reason: str
-    body: Body | None = None
-    doubt: str | None = None
-
-    @property
-    def name(self) -> str:
-        """Of what was chosen, for people."""
-        return self.body.name if self.body is not None and self.body.kept else self.rung.name
-
-    @property
-    def reasons(self) -> tuple[str, ...]:
-        """Of the choice, and of what became of the body where that was tried."""
-        return (self.reason,) if self.body is None else (self.reason, self.body.reason)
 
 
 def auto(
@@ -109,7 +70,8 @@ def auto(
         **options: of data, network and optimization, as for :func:`ssl_mix.fit`.
 
     Returns:
-        The trained network; its folder is that of an ordinary run, with the ladder in ``auto.json``.
+        The trained network; its folder is that of an ordinary run, with the ladder in ``auto.json``. What
+        ends it while the body is tried leaves the run of the head there.
 
     Raises:
         ValueError: anything that you can mend, before any training.
@@ -198,16 +160,19 @@ def prepare(
     found = search(options, features, splits, on_rung)
     if found.doubt:
         tell(found.doubt)
+    run = run_of(found.rung, options)
+    session = start(run, folder, given=given, features=features, overwrite=overwrite)
+    session.trainer.seconds = time.perf_counter() - began  # most of what such a run takes
+    session.save()
+    found.save(folder)
     if splits:
-        with torch.random.fork_rng(devices=[]):  # heads are drawn, and replaced
+        with head_that_stays(folder, found.rung, tell), torch.random.fork_rng(devices=[]):  # heads are drawn
             body = climb_body(found.rung, options, features, splits, began + 60 * minutes, tell, progress)
         found = found._replace(body=body)
-    if found.body is not None and found.body.kept:
-        session = start_body(found.body, options, folder, given, features, split, overwrite)
-    else:
-        run = run_of(found.rung, options)
-        session = start(run, folder, given=given, features=features, overwrite=overwrite)
-    write_text(folder / LADDER, json.dumps(described(found), indent=2) + "\n")
+        if body is not None and body.kept:
+            session = start_body(body, options, folder, given, features, split)
+        found.save(folder)
+    session.trainer.seconds = time.perf_counter() - began
     rest = tuple(note for note in session.notes if note not in data.notes)
     return dataclasses.replace(session, notes=rest), found
 
@@ -253,26 +218,15 @@ def search(
     return Found(taken.rung, tuple(ladder), told, doubt=doubt(taken, held_out))
 
 
-def reason(ladder: Sequence[Climbed], count: int) -> str:
-    """Why a rung was chosen, a sentence."""
-    ours, error, points = ladder[1].rung.name, 100 * ladder[1].error, 100 * ladder[1].gain
-    many = f"{abs(points):.1f} points {'more' if points > 0 else 'fewer'} than" if points else "as many as"
-    return (
-        f"{ours} is taken unless the probe is ahead by {ERRORS:g} standard errors, and "
-        f"{choose(ladder).rung.name} it is: of the labels held out in {count} folds {ours} predicts "
-        f"{many} the probe, with a standard error of {error:.1f}"
-    )
-
-
-def described(found: Found) -> dict[str, Any]:
-    """The content of ``auto.json``."""
-    columns = ("accuracy", "gain", "error", "seconds")
-    ladder = [
-        {"name": climbed.rung.name, **{name: getattr(climbed, name) for name in columns}}
-        for climbed in found.ladder
-    ]
-    content = {"chosen": found.name, "reason": found.reason, "ladder": ladder, "doubt": found.doubt}
-    if found.body is None:
-        return content
-    told = ("name", "accuracy", "gain", "error", "folds", "seconds", "reason")
-    return content | {"body": {name: getattr(found.body, name) for name in told}}
+@contextmanager
+def head_that_stays(folder: Path, rung: Rung, tell: Tell) -> Iterator[None]:
+    """Within the block the body is tried, minutes long: what ends it says what the folder holds all the
+    same."""
+    try:
+        yield
+    except BaseException:
+        tell(
+            f"the body is left as it was: {folder} holds {rung.name}, found before, which answers as it is "
+            f"(ssl-mix evaluate, ssl-mix predict); ssl-mix resume {quoted(folder)} writes its report"
+        )
+        raise

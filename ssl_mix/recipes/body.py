@@ -245,8 +245,8 @@ def start_body(
     given: Given,
     features: Features,
     split: Split,
-    overwrite: bool,
 ) -> Session:
-    """The session that trains the body on all labels, from the head of all labels."""
+    """The session that trains the body on all labels, from the head of all labels; it takes the place of that
+    of the head alone."""
     net = on_images(features, head_on(run_of(body.head, options), features, split).teacher.net)
-    return start(body.run, folder, given=given, features=features, net=net, overwrite=overwrite)
+    return start(body.run, folder, given=given, features=features, net=net, overwrite=True)

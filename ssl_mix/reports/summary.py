@@ -24,7 +24,8 @@ class Summary:
         precision: share of right ones among those, where the truth is known.
         agreement: share of unlabeled images that teacher and student take for the same class at the end.
         data_wait: share of the training time spent waiting for images.
-        seconds: training and evaluation.
+        seconds: training and evaluation; before them the features of a run that trains a head alone, and the
+            search of ``auto``.
     """
 
     evaluations: int

@@ -1,5 +1,6 @@
 """A run that is ready to start: its data are read, its trainer is made, nothing is written."""
 
+import time
 from contextlib import nullcontext
 from dataclasses import replace
 from typing import NamedTuple
@@ -88,16 +89,19 @@ def prepare(
     data = read_data(run, given, progress) if features is None else features.images
     split = run.data.choose_split(data, run.config.seed) if split is None else split
     data = with_added_labels(data, split)
+    began, computed = time.perf_counter(), 0.0
     if run.net.tune == "head" and features is None:
         features = learned_features(
             run, data, split, given.network(len(data.classes), run.config.seed), progress
         )
+        computed = time.perf_counter() - began
     known, features = features, features if run.net.tune == "head" else None
     asked = run.config
     if features is None and net is None:  # else it was tried before, and is trained as it was then
         net = first_network(run, data, given)
         run = in_fastest_precision(run, net, data)
     trainer, first = begin(run, data, split, given, features, progress, net)
+    trainer.seconds = computed
     if known is not None and features is None:
         first = with_probe(first, known, split)
     weights = trainer.student if features is None else features.body

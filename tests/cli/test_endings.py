@@ -14,8 +14,10 @@ import pytest
 
 from ssl_mix.cli.lines import TrainingLines, duration
 from ssl_mix.cli.main import main
+from ssl_mix.runs.answered import evaluate
 from ssl_mix.runs.checkpoint import read_checkpoint
-from ssl_mix.runs.folder import read_metrics
+from ssl_mix.runs.folder import chosen_by_auto, read_metrics
+from ssl_mix.runs.trained import load_trained
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals and pipes")
 DIGITS = ["--data", "digits", "--labels", "20", "--batch-size", "4", "--threads", "1"]
@@ -117,6 +119,29 @@ def test_a_signal_outside_training_is_one_line(
     assert stop.value.code == status and said == "ssl-mix: interrupted"
     assert [line[:25] for line in before] == ["note: x had not begun, an"] * (words[0] in ("train", "auto"))
     assert not Path("x").exists()
+
+
+def test_what_ends_auto_while_it_tries_the_body_leaves_the_head(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    there: list[str | None] = []
+
+    def interrupted(*_: object) -> None:
+        load_trained(Path("x"))  # what a kill, which nobody hears of, would leave
+        there.append(chosen_by_auto(Path("x")))
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(5)
+
+    monkeypatch.setattr("ssl_mix.recipes.auto.climb_body", interrupted)
+    several = ["--data", "digits", "--labels-per-class", "3", "--threads", "1", "--pretrained", "none"]
+    with pytest.raises(SystemExit) as stop:
+        main(["auto", *several, "--net", "small-cnn", "--out", "x"])
+    *_, note, said = capsys.readouterr().err.splitlines()
+    assert stop.value.code == 143 and said == "ssl-mix: interrupted" and there == ["whitened"]
+    assert note.startswith("note: the body is left as it was: x holds whitened, found before, which answers")
+    head = evaluate(load_trained(Path("x"))).accuracy
+    main(["resume", "x"])
+    assert evaluate(load_trained(Path("x"))).accuracy == head > 0.3 and Path("x/report.html").exists()
 
 
 def test_without_a_test_part_each_tenth_has_a_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,6 +17,7 @@ TRAIN = ["train", "fixmatch", "--data", "digits"]
         ([*TRAIN, "--threshold", "0,95"], "--threshold must be a number, got '0,95': write 0.95"),
         ([*TRAIN, "--class-weights", "1", "x"], "--class-weights must be numbers, got '1 x'"),
         ([*TRAIN, "--lr"], "--lr needs a value behind it"),
+        ([*TRAIN, "--norms", "froze"], "--norms must be one of frozen, training, got"),
         ([*TRAIN, "--augment", "augmx"], "got 'augmx'. Did you mean 'augmix'?"),
         (["train", "fixmatch", "-labeled", "x"], "Did you mean --labeled?"),
         (["predict", "r", "i", "-out", "x"], "'-out' means nothing here"),

@@ -87,7 +87,7 @@ def test_a_part_of_the_data(where: str, given: Any, told: str) -> None:
         ),
         (
             lambda: choose_split([0, 1], 2, seed=0, classes=("a", "b")),  # type: ignore[arg-type]
-            "labels must be Tensor, got list",
+            "labels must be a Tensor, got list",
         ),
         (
             lambda: predict_logits(nn.Flatten(), IMAGES, DATA.augmentation, CPU),  # type: ignore[arg-type]

@@ -115,7 +115,7 @@ def test_an_adapted_network_learns(algorithm: Any, digits: tuple[DataSet, Split]
         ({"data": torch.zeros(4, 1, 8, 8)}, "data must be a DataSet, got Tensor"),
         (
             {"algorithm": Supervised},
-            r"algorithm must be a Algorithm, got the class Supervised: call it, Supervised\(...\)",
+            r"algorithm must be an Algorithm, got the class Supervised: call it, Supervised\(...\)",
         ),
         ({"net": "wrn-28-2"}, "net must be a Module, got str"),
         ({"split": [1, 2]}, "split must be a Split, got list: .*choose_split"),

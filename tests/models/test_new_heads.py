@@ -87,6 +87,7 @@ def test_so_does_one_with_default_weights_unless_it_keeps_theirs(
         return torchvision.models.get_model_builder(name)() if "v3" in name else original(name)
 
     original = timm.create_model
+    monkeypatch.setattr("ssl_mix.models.from_timm.check_hub", lambda _: None)
     monkeypatch.setattr("timm.create_model", make)
     monkeypatch.setattr("torchvision.models.get_model", make)
     net = build_model(name, classes, pretrained="default")

@@ -14,10 +14,12 @@ from ssl_mix.cli.auto import split_minutes
 from ssl_mix.cli.main import main
 from ssl_mix.datasets import Split, choose_split
 from ssl_mix.errors import UserError
-from ssl_mix.recipes.auto import prepare, reason
+from ssl_mix.recipes.auto import prepare
 from ssl_mix.recipes.fit import handed_over
+from ssl_mix.recipes.found import reason
 from ssl_mix.recipes.ladder import PROBE, RUNGS, WHITENED, Climbed, Rung, choose, doubt, folds
 from ssl_mix.runs.answered import evaluate
+from ssl_mix.runs.folder import read_metrics
 from ssl_mix.transfer.looks import Look
 
 WORDS = "--data digits --net small-cnn --pretrained none --feature-views 2 --batch-size 16 --steps 20"
@@ -47,6 +49,8 @@ def test_the_ladder_begins_with_the_probe_and_ends_in_an_ordinary_run(made: Any)
     found = evaluate(trained)
     assert found.probe_accuracy is not None and found.accuracy > found.probe_accuracy - 0.05
     assert ssl_mix.load(trained.folder).step == trained.run.config.steps
+    [record] = read_metrics(trained.folder)
+    assert record["seconds"] > sum(climbed.seconds for climbed in ladder)
 
 
 def test_evaluate_prints_one_object(made: Any, capsys: pytest.CaptureFixture[str]) -> None:
@@ -100,8 +104,8 @@ def test_the_probe_has_to_be_proven_better(gain: float, error: float, taken: Run
     assert choose(ladder).rung == taken
     told = reason(ladder, 3)
     assert f"and {taken.name} it is" in told
-    many = {0.02: "2.0 points more than", 0.0: "as many as"}.get(gain, f"{-100 * gain:.1f} points fewer than")
-    assert f"whitened predicts {many} the probe" in told
+    assert f"standard errors of their difference ({200 * error:.1f} points)" in told
+    assert f"whitened predicts {80 + 100 * gain:.1f} %, the probe 80.0 %" in told
 
 
 def test_the_one_label_of_a_class_is_kept_while_those_of_others_are_held_out() -> None:

@@ -16,8 +16,9 @@ from ssl_mix.cli.auto import table
 from ssl_mix.datasets import Split
 from ssl_mix.models import build_model
 from ssl_mix.recipes import body as body_module
-from ssl_mix.recipes.auto import Found, chosen_options
+from ssl_mix.recipes.auto import chosen_options
 from ssl_mix.recipes.body import Body, body_run, climb_body, compared, plan, start_body
+from ssl_mix.recipes.found import Found
 from ssl_mix.recipes.ladder import PROBE, WHITENED, Climbed, folds, head_on, run_of
 from ssl_mix.runs.answered import evaluate
 from ssl_mix.runs.features import Features
@@ -130,7 +131,7 @@ def test_the_body_learns_from_unlabeled_images_where_there_are_some() -> None:
 def test_what_is_kept_is_an_ordinary_run(known: Any, tmp_path: Path) -> None:
     features, split, _ = known
     body = Body(body_run(CHOSEN, True, 12), PROBE, 0.9, 0.1, 0.01, 3, 1.0)
-    session = start_body(body, CHOSEN, tmp_path / "run", Given(), features, split, overwrite=False)
+    session = start_body(body, CHOSEN, tmp_path / "run", Given(), features, split)
     again = reopen(tmp_path / "run")
     assert session.baseline == again.baseline == features.probe_scores(split)
     head = head_on(run_of(PROBE, CHOSEN), features, split).teacher.net

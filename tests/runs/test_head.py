@@ -59,6 +59,11 @@ def quick(known: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(features_module, "_compute", lambda *_: known[1])
 
 
+@pytest.mark.usefixtures("quick")
+def test_the_time_of_the_features_counts(tmp_path: Path) -> None:
+    assert start(run_of("fixmatch"), tmp_path / "run").trainer.seconds > 0
+
+
 ADJUSTED = {"align": "labeled", "smooth_targets": 0.3}
 CASES: list[tuple[str, dict[str, Any]]] = [(name, {}) for name in ABLE if name not in FROM_RUNS]
 CASES += [(name, ADJUSTED) for name in ("fixmatch", "flexmatch", "mixmatch", "self-tuning")]
