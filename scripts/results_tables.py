@@ -28,6 +28,7 @@ from benchmarks import (
     gpu_tables,
     head_tables,
     labeling_tables,
+    mix_head_tables,
     recipe_tables,
     speed_tables,
     suite_tables,
@@ -273,7 +274,7 @@ SETTINGS = {
     "slow": Setting(FIVE, 0.01, (1,)),
     "birds": Setting(BIRDS, 0.03, (15, 30, 50)),
 }
-SEPARATE = (speed_tables, labeling_tables, suite_tables, body_tables)
+SEPARATE = (speed_tables, labeling_tables, suite_tables, body_tables, mix_head_tables)
 GPU_PARTS = ("facts", "steps", "training")
 TABLES: dict[str, Callable[[], str]] = {
     "overview": overview,

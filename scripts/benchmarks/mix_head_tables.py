@@ -79,13 +79,13 @@ def confident(lines: Sequence[Line]) -> str:
     return f"{statistics.mean(line['coverage'] for line in lines):.0f}" if lines else ""
 
 
+SETTINGS: dict[str, dict[str, Any]] = {
+    "fixmatch": {"algorithm": "fixmatch"},
+    "flexmatch": {"algorithm": "flexmatch"},
+    "threshold": {"algorithm": "fixmatch", "threshold": 0.8},
+    "weight": {"algorithm": "fixmatch", "mix_weight": 0.3},
+    "ramp": {"algorithm": "fixmatch", "mix_ramp": "none"},
+}
 TABLES: dict[str, tuple[str, Callable[[Sequence[Line]], Rows]]] = {
-    f"own-head-{name}": ("mixing_alone", partial(heads, **what))
-    for name, what in {
-        "fixmatch": {"algorithm": "fixmatch"},
-        "flexmatch": {"algorithm": "flexmatch"},
-        "threshold": {"algorithm": "fixmatch", "threshold": 0.8},
-        "weight": {"algorithm": "fixmatch", "mix_weight": 0.3},
-        "ramp": {"algorithm": "fixmatch", "mix_ramp": "none"},
-    }.items()
+    f"own-head-{name}": ("mixing_alone", partial(heads, **what)) for name, what in SETTINGS.items()
 }
