@@ -32,8 +32,8 @@ SMALL: dict[str, Any] = {"batch_size": 2, "threads": 1, "net": "small-cnn"}
         ({"image_size": "8"}, "image_size must be a whole number or None"),
         ({"weak": 3}, "weak must be a transform, got int"),
         ({"classes": 3}, "classes must be the names of all classes, got int"),
-        ({"net": 3}, "net must be Module or a word or None, got int 3"),
-        ({"out": 3}, "out must be a word or Path or None, got int 3"),
+        ({"net": 3}, "net must be a Module or a word or None, got int 3"),
+        ({"out": 3}, "out must be a word or a Path or None, got int 3"),
         ({"on_record": 3}, "on_record must be a function of a record, got int"),
     ],
 )
@@ -51,7 +51,7 @@ def test_config(wrong: dict[str, Any]) -> None:
 def test_direct_constructor_and_load() -> None:
     with pytest.raises(UserError, match="threshold must be a number, got str 'x'"):
         FixMatch(threshold="x")  # type: ignore[arg-type]
-    with pytest.raises(UserError, match="folder must be a word or Path, got int 3"):
+    with pytest.raises(UserError, match="folder must be a word or a Path, got int 3"):
         load(3)  # type: ignore[arg-type]
 
 

@@ -139,6 +139,7 @@ def test_weights_come_from_somewhere_unless_random_ones_are_asked_for(
         return model
 
     monkeypatch.setattr(timm, "create_model", offline)
+    monkeypatch.setattr("ssl_mix.models.from_timm.check_hub", lambda _: None)
     digits = ["--data", "digits", "--labels", "40", *QUICK, "--out", "run"]
     message = mistake(["train", "self-tuning", "--net", "timm:resnet10t", *digits], capsys)
     assert "no route to host" in message and "--pretrained FILE" in message and "--pretrained none" in message
