@@ -160,6 +160,17 @@ def choose_split(
     )
     order = [ranked(member, f"{seed}/split") for member in members]
     chosen = [member[:count] for member, count in zip(order, counts, strict=True)]
+    labeled, held_out = _parted(chosen, validation)
+    used = set(held_out) if include_labeled else {*held_out, *labeled}
+    unlabeled = tuple(i for i in range(len(labels)) if i not in used)
+    if imbalance_unlabeled is not None or unlabeled_per_class is not None:
+        ratio = 1.0 if imbalance_unlabeled is None else imbalance_unlabeled
+        unlabeled = _tail(unlabeled, labels, foreign, ratio, unlabeled_per_class, seed, classes)
+    return Split(tuple(labeled), tuple(held_out), unlabeled, seed, checksum(labeled))
+
+
+def _parted(chosen: Sequence[Sequence[int]], validation: float) -> tuple[list[int], list[int]]:
+    """The chosen images of each class without its last ranks, and those, which are held out; in order."""
     held = [_held_out(len(member), validation) for member in chosen]
     if validation and not any(held):
         raise UserError(
@@ -168,13 +179,7 @@ def choose_split(
         )
     pairs = list(zip(chosen, held, strict=True))
     labeled = sorted(i for member, last in pairs for i in member[: len(member) - last])
-    held_out = sorted(i for member, last in pairs for i in member[len(member) - last :])
-    used = set(held_out) if include_labeled else {*held_out, *labeled}
-    unlabeled = tuple(i for i in range(len(labels)) if i not in used)
-    if imbalance_unlabeled is not None or unlabeled_per_class is not None:
-        ratio = 1.0 if imbalance_unlabeled is None else imbalance_unlabeled
-        unlabeled = _tail(unlabeled, labels, foreign, ratio, unlabeled_per_class, seed, classes)
-    return Split(tuple(labeled), tuple(held_out), unlabeled, seed, checksum(labeled))
+    return labeled, sorted(i for member, last in pairs for i in member[len(member) - last :])
 
 
 def _positions(given: Sequence[int]) -> tuple[int, ...]:

@@ -20,6 +20,7 @@ class Classifier(BertForSequenceClassification):
 
 
 def word_dropout(ids, share):
+    """A share of the words masked."""
     return ids.masked_fill(torch.rand(ids.shape) < share, MASK)
 
 

@@ -15,9 +15,6 @@ NAMES = {
     "cifar10s": "CIFAR-10",
     "catdog": "cats and dogs",
     "topics": "8 ranges of ImageNet",
-    "c100": "20 classes of CIFAR-100",
-    "super": "superclasses of CIFAR-100",
-    "digits": "digits",
 }
 
 

@@ -45,11 +45,9 @@ def redrawn(features: Features, seed: int) -> Features:
         features: of plain views alone.
         seed: of the draw.
     """
-    images = features.images
-    assert images.test is not None and len(features.table) == len(images.train.images) + len(
-        images.test.images
-    )
-    labels = torch.cat((images.train.labels, images.test.labels))
+    images, test = features.images, features.images.test
+    assert test is not None and len(features.table) == len(images.train.images) + len(test.images)
+    labels = torch.cat((images.train.labels, test.labels))
     parts: tuple[list[int], list[int]] = ([], [])
     for label in range(len(images.classes)):
         members = ranked(torch.nonzero(labels == label).flatten().tolist(), f"{seed}/redrawn")
@@ -60,11 +58,11 @@ def redrawn(features: Features, seed: int) -> Features:
     table, averaged = features.table[order], None if features.averaged is None else features.averaged[order]
     plain = table if averaged is None else averaged
     center = plain[: len(parts[0])].float().mean(dim=0)
-    train, test = (labels[torch.tensor(members)] for members in parts)
+    learned_from, tested = (labels[torch.tensor(members)] for members in parts)
     drawn: DataSet = dataclasses.replace(
         images,
-        train=dataclasses.replace(images.train, labels=train),
-        test=dataclasses.replace(images.test, labels=test),
+        train=dataclasses.replace(images.train, labels=learned_from),
+        test=dataclasses.replace(test, labels=tested),
     )
     data = feature_data(drawn, standardized(plain, center).half(), 0)
     return dataclasses.replace(

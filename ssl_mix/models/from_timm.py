@@ -69,11 +69,13 @@ def check_hub(settings: Any) -> None:
     Raises:
         OSError: its name is not known, or it refuses to be talked to.
     """
-    from huggingface_hub import constants, scan_cache_dir
+    from huggingface_hub import constants
+    from huggingface_hub.file_download import repo_folder_name
 
     hub = getattr(settings, "hf_hub_id", None)
-    folder = Path(constants.HF_HUB_CACHE)
-    if not hub or (folder.is_dir() and hub in {repo.repo_id for repo in scan_cache_dir(folder).repos}):
+    if not hub or constants.HF_HUB_OFFLINE:
+        return
+    if Path(constants.HF_HUB_CACHE, repo_folder_name(repo_id=hub, repo_type="model")).is_dir():
         return
     try:
         with urlopen(Request(constants.ENDPOINT, method="HEAD"), timeout=WAIT):

@@ -12,7 +12,6 @@ from ssl_mix.errors import UserError
 from ssl_mix.models.adapted import Adapted, adapt
 from ssl_mix.models.fitting_state import fitting_state, notes_of
 from ssl_mix.models.lora import merged
-from ssl_mix.models.positions import NAME as POSITIONS
 from ssl_mix.models.positions import with_positions
 from ssl_mix.models.weight_files import State, described, read_states
 from ssl_mix.passes import backbone
@@ -142,7 +141,7 @@ def _chosen(
     needed = {name for name in shapes.keys() - own_head if not name.endswith(UNCOUNTED)}
     fits = fitting_state(states, shapes, needed)
     if fits and not fits[0].whole:
-        other = with_positions(getattr(net, "body", net), fits[0].state, shapes.get(POSITIONS))
+        other = with_positions(getattr(net, "body", net), fits[0].state, shapes)
         if other is not fits[0].state:
             resized = fitting_state({fits[0].place: other}, shapes, needed)
             fits = resized if resized[0].whole else fits
