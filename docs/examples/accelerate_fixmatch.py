@@ -15,7 +15,6 @@ STRONG = v2.Compose([v2.RandomCrop(8, padding=1), v2.RandomErasing(p=1)])
 
 
 def views(samples):
-    """A batch of weak and strong views, and of labels."""
     return default_collate([({"weak": WEAK(image), "strong": STRONG(image)}, y) for image, y in samples])
 
 

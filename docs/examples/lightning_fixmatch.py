@@ -15,13 +15,10 @@ STRONG = v2.Compose([v2.RandomCrop(8, padding=1), v2.RandomErasing(p=1)])
 
 
 def views(samples):
-    """A batch of weak and strong views, and of labels."""
     return default_collate([({"weak": WEAK(image), "strong": STRONG(image)}, y) for image, y in samples])
 
 
 class Classifier(lightning.LightningModule):
-    """A network that learns by an algorithm, and its teacher."""
-
     def __init__(self, net):
         super().__init__()
         self.algorithm, self.net, self.teacher = FixMatch(threshold=0.8), net, Teacher(net, decay=0.99)

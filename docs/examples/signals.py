@@ -8,7 +8,6 @@ from ssl_mix.datasets import tensor_data
 
 
 def draw(like, generator):
-    """Evenly in [0, 1), on the CPU."""
     return torch.rand(like, generator=generator)
 
 

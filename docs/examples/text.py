@@ -20,7 +20,6 @@ class Classifier(BertForSequenceClassification):
 
 
 def word_dropout(ids, share):
-    """A share of the words masked."""
     return ids.masked_fill(torch.rand(ids.shape) < share, MASK)
 
 
